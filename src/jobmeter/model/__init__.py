@@ -1,0 +1,1 @@
+"""The core: values, formulas and contracts. No files, sockets, clocks or threads here."""

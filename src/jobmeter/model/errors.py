@@ -1,0 +1,53 @@
+"""Every error jobmeter raises on purpose; each message is one sentence for the person who reads it.
+
+JobmeterError                 exit code 1
+├── UsageError                exit code 2: a flag, variable or quantity that is not accepted
+├── SourceUnavailable         something the kernel or the machine does not let us read, and why
+├── KernelFormatError         kernel text that is not what its manual page promises
+├── JournalError              a journal that cannot be read or written
+└── CommandError              the command could not be started; carries its exit code
+    ├── CommandNotExecutable  126
+    └── CommandNotFound       127
+"""
+
+
+class JobmeterError(Exception):
+    """Base of all errors with a message for the user; ``exit_code`` is what the process returns."""
+
+    exit_code = 1
+
+
+class UsageError(JobmeterError):
+    """What the user gave is not accepted; the message names the value, the place and what is accepted."""
+
+    exit_code = 2
+
+
+class SourceUnavailable(JobmeterError):
+    """A source of numbers cannot be read here; the message says which, and why."""
+
+
+class KernelFormatError(JobmeterError):
+    """Text from the kernel does not have the documented form."""
+
+
+class JournalError(JobmeterError):
+    """A journal or a summary file cannot be read or written."""
+
+
+class CommandError(JobmeterError):
+    """The command could not be started; exit codes as in timeout(1)."""
+
+    exit_code = 125
+
+
+class CommandNotExecutable(CommandError):
+    """The command was found but may not be executed."""
+
+    exit_code = 126
+
+
+class CommandNotFound(CommandError):
+    """The command was not found."""
+
+    exit_code = 127

@@ -1,0 +1,70 @@
+"""Statistics of one series of a run: peak, percentiles, average."""
+
+from array import array
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+PERCENTILES = (99, 95, 75, 50)
+
+
+class Statistic(Struct, frozen=True):
+    """Peak, percentiles and average of one series; each null when it cannot be told.
+
+    Percentiles use linear interpolation between closest ranks (R type 7, numpy's default) and are
+    null for fewer than two values.
+    """
+
+    peak: float | None = None
+    p99: float | None = None
+    p95: float | None = None
+    p75: float | None = None
+    p50: float | None = None
+    avg: float | None = None
+
+
+def percentile(ascending: Sequence[float], percent: float) -> float:
+    """The percentile of a non-empty ascending sequence; rank ``(n - 1) * percent / 100`` interpolated."""
+    rank = (len(ascending) - 1) * percent / 100
+    below = int(rank)
+    above = min(below + 1, len(ascending) - 1)
+    return ascending[below] + (ascending[above] - ascending[below]) * (rank - below)
+
+
+class Series:
+    """Values of one series, kept exactly (8 bytes each), and their Statistic."""
+
+    def __init__(self) -> None:
+        self._values = array("d")
+
+    def add(self, value: float | None) -> None:
+        """Add one value; None (what could not be read) is left out."""
+        if value is not None:
+            self._values.append(value)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def peak(self) -> float | None:
+        """The largest value so far."""
+        return max(self._values, default=None)
+
+    def statistic(self, *, average: float | None = None, digits: int | None = 3) -> Statistic:
+        """The Statistic of the values; ``average`` replaces the mean where the true one is known.
+
+        A rate's true average is its total over its duration, which the mean of unevenly spaced
+        values is not. ``digits`` rounds (None: to whole numbers, for bytes).
+        """
+        if not self._values:
+            return Statistic(avg=_rounded(average, digits))
+        ascending = sorted(self._values)
+        mean = sum(ascending) / len(ascending) if average is None else average
+        marks: list[float | None] = [None] * len(PERCENTILES)
+        if len(ascending) > 1:
+            marks = [_rounded(percentile(ascending, percent), digits) for percent in PERCENTILES]
+        return Statistic(_rounded(ascending[-1], digits), *marks, _rounded(mean, digits))
+
+
+def _rounded(value: float | None, digits: int | None) -> float | None:
+    return None if value is None else round(value, digits)
