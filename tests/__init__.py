@@ -1,0 +1,1 @@
+"""Tests of jobmeter; the folders mirror `src/jobmeter`."""

@@ -1,0 +1,1 @@
+"""Tests against real components, which they start and stop themselves."""

@@ -1,0 +1,59 @@
+"""Fixtures that start real components, and stop them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.support.cgroup import Cgroup
+from tests.e2e.support.components import require_root, unavailable
+from tests.e2e.support.docker import DockerEngine
+from tests.e2e.support.vm import VirtualMachine
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """A Docker daemon that belongs to the tests."""
+    engine = DockerEngine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def vm() -> VirtualMachine:
+    """A virtual machine with cgroup v2 alone."""
+    return VirtualMachine.prepare()
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """An empty cgroup, below the caller's own in each hierarchy, removed at the end with all that runs in it."""
+    require_root("a cgroup of the test's own")
+    try:
+        group = Cgroup.create()
+    except OSError as error:
+        unavailable(f"no cgroup can be made here: {error}")
+    yield group
+    group.remove()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium. Per module: while it lives, its event loop is the thread's running one."""
+    from tests.e2e.support.browser import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of the browser."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()

@@ -1,0 +1,196 @@
+"""A virtual machine whose kernel has cgroup v2 alone, with all its controllers.
+
+The guest is a kernel package of the distribution and a root file system in memory: busybox, this Python with msgspec, and
+this checkout at the paths they have on the host. It needs no privilege and no hardware support. Each run boots a new guest,
+which takes a few seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from tests.e2e.support.components import CACHE, ROOT, SITE_PACKAGES, require_cached, require_command
+from tests.e2e.support.cpio import CpioWriter
+from tests.e2e.support.elf import shared_libraries
+
+QEMU = "qemu-system-x86_64"
+KERNEL = "kernel/boot/vmlinuz-*"
+PYTHON = Path(sys.executable).resolve()
+STDLIB = Path(sysconfig.get_path("stdlib"))
+NOT_IN_GUEST = {
+    *("test", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "pydoc_data"),
+    *("site-packages", "dist-packages"),
+}
+
+INIT = f"""#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/shm
+mount -t tmpfs shm /dev/shm
+mount -t cgroup2 none /sys/fs/cgroup
+ip link set lo up
+echo "+cpu +memory +io +pids" > /sys/fs/cgroup/cgroup.subtree_control
+export HOME=/root PATH=/bin PYTHONPATH={ROOT / "src"}:{ROOT}:{SITE_PACKAGES}
+cd /root
+. /run-once
+poweroff -f
+"""
+
+RUN_ONCE = """echo {marker} begin
+sh /script
+echo {marker} end $?
+"""
+
+
+@dataclass(frozen=True)
+class VmResult:
+    """What a script said inside the guest."""
+
+    stdout: str
+    exit_code: int
+
+    def json_lines(self) -> list[Any]:
+        """The lines that are JSON objects, decoded."""
+        return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
+
+
+@dataclass(frozen=True)
+class VirtualMachine:
+    """A guest that can be booted any number of times."""
+
+    kernel: Path
+    base: Path
+
+    @classmethod
+    def prepare(cls) -> VirtualMachine:
+        """Find the kernel and make, or reuse, the part of the guest's files that never changes."""
+        require_command(QEMU)
+        kernel = require_cached(KERNEL)
+        return cls(kernel, _base_archive(Path(require_command("busybox"))))
+
+    def run(
+        self,
+        script: str,
+        *,
+        files: Mapping[str, Path | bytes] | None = None,
+        timeout: float = 120.0,
+        memory_mib: int = 1024,
+        cpus: int = 1,
+    ) -> VmResult:
+        """Boot, run a shell script as root in the root cgroup, and power off.
+
+        `files` maps paths in the guest to files or directories of the host, or to contents. `python3` and `jobmeter` are
+        on the guest's PATH, `tests.e2e.support` can be imported. The script's standard output and error come back
+        together; to tell them apart, send one to a file.
+        """
+        marker = f"guest-{uuid4().hex}"
+        with tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd:
+            with self.base.open("rb") as base:
+                shutil.copyfileobj(base, initrd)
+            _write_changing_part(CpioWriter(initrd), script, marker, files or {})
+            initrd.flush()
+            console = self._boot(Path(initrd.name), timeout, memory_mib, cpus)
+        return _parse_console(console, marker)
+
+    def _boot(self, initrd: Path, timeout: float, memory_mib: int, cpus: int) -> str:
+        command = [
+            *[QEMU, "-accel", "tcg", "-M", "microvm,x-option-roms=off,rtc=on", "-nodefaults", "-nographic", "-no-reboot"],
+            *["-m", str(memory_mib), "-smp", str(cpus), "-serial", "stdio"],
+            *["-kernel", str(self.kernel), "-initrd", str(initrd)],
+            *["-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"],
+        ]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            console = (error.stdout or b"").decode(errors="replace")
+            raise TimeoutError(f"the guest did not end within {timeout} s:\n{console}") from None
+        return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+
+def _write_changing_part(archive: CpioWriter, script: str, marker: str, files: Mapping[str, Path | bytes]) -> None:
+    with archive:
+        archive.copy_tree(ROOT / "src", ROOT / "src", skip=_is_bytecode)
+        archive.copy_tree(ROOT / "tests/e2e/support", ROOT / "tests/e2e/support", skip=_is_bytecode)
+        archive.file("/script", script.encode())
+        archive.file("/run-once", RUN_ONCE.format(marker=marker).encode())
+        for path, content in files.items():
+            if isinstance(content, bytes):
+                archive.file(path, content)
+            else:
+                archive.copy_tree(content, path)
+
+
+def _parse_console(console: str, marker: str) -> VmResult:
+    text = console.replace("\r\n", "\n")
+    _, begun, rest = text.partition(f"{marker} begin\n")
+    stdout, ended, exit_code = rest.partition(f"{marker} end ")
+    if not begun or not ended:
+        raise RuntimeError(f"the guest did not run the script to its end:\n{text}")
+    return VmResult(stdout, int(exit_code.split()[0]))
+
+
+def _base_archive(busybox: Path) -> Path:
+    """The cached archive of what stays the same from run to run."""
+    made_from = f"{PYTHON} {sys.version} {msgspec.__version__} {busybox.stat()} {INIT} {Path(__file__).stat().st_mtime}"
+    path = CACHE / f"guest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.cpio"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{uuid4().hex}")
+        with unfinished.open("wb") as stream, CpioWriter(stream) as archive:
+            _write_base(archive, busybox)
+        unfinished.replace(path)
+    return path
+
+
+def _write_base(archive: CpioWriter, busybox: Path) -> None:
+    for directory in ("proc", "sys", "dev", "tmp", "run", "root", "etc"):
+        archive.directory(f"/{directory}")
+    archive.file("/init", INIT.encode(), executable=True)
+    archive.file("/bin/jobmeter", b'#!/bin/sh\nexec python3 -m jobmeter "$@"\n', executable=True)
+    _write_busybox(archive, busybox)
+    _write_python(archive)
+    programs = [busybox, PYTHON, *STDLIB.glob("lib-dynload/*.so"), *_msgspec().glob("*.so")]
+    for library in sorted(shared_libraries(*programs)):
+        archive.copy(library, library)
+
+
+def _write_busybox(archive: CpioWriter, busybox: Path) -> None:
+    archive.copy(busybox, "/bin/busybox")
+    applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for applet in sorted(set(applets) - {"busybox"}):
+        archive.link(f"/bin/{applet}", "busybox")
+
+
+def _write_python(archive: CpioWriter) -> None:
+    archive.copy(PYTHON, PYTHON)
+    archive.link("/bin/python3", PYTHON)
+    archive.copy_tree(STDLIB, STDLIB, skip=_not_in_guest)
+    archive.copy_tree(_msgspec(), SITE_PACKAGES / "msgspec")
+
+
+def _msgspec() -> Path:
+    return Path(msgspec.__file__).parent
+
+
+def _not_in_guest(path: Path) -> bool:
+    return path.parts[0] in NOT_IN_GUEST or path.parts[0].startswith("config-") or path.suffix == ".a"
+
+
+def _is_bytecode(path: Path) -> bool:
+    return "__pycache__" in path.parts
