@@ -1,0 +1,1 @@
+"""One run as text: terminal, Markdown, HTML, CSV, OpenMetrics, and two runs compared. Everything here is pure."""

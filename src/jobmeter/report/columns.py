@@ -1,0 +1,139 @@
+"""The tables of a report as columns of text, the same for the terminal and for Markdown."""
+
+from collections.abc import Callable, Sequence
+
+from jobmeter.model.quantities import format_percent
+from jobmeter.model.sample import Stall
+from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Section, Summary
+from jobmeter.report.figures import (
+    SOURCE_WORDS,
+    at_least,
+    byte_limit,
+    core_limit,
+    cores,
+    duration,
+    finite,
+    is_lower_bound,
+    section_seconds,
+    size,
+)
+from jobmeter.report.layout import Column
+
+Containers = Sequence[ContainerSummary]
+
+
+def cpu_columns(summary: Summary, containers: Containers) -> list[Column]:
+    """Cores used, CPU time and what the limit took away, one row per container."""
+
+    def rows(cell: Callable[[ContainerSummary], str]) -> list[str]:
+        return [cell(container) for container in containers]
+
+    def bound(container: ContainerSummary, text: str) -> str:
+        return at_least(text, is_lower_bound(summary, container))
+
+    return [
+        Column("avg", rows(lambda each: bound(each, cores(each.cpu_cores.avg)))),
+        Column("p95", rows(lambda each: cores(each.cpu_cores.p95)), rank=3),
+        Column("peak", rows(lambda each: cores(each.cpu_cores.peak)), style="cpu"),
+        Column("limit", rows(lambda each: core_limit(each.cpu_limit_cores))),
+        Column("throttled", rows(lambda each: duration(each.throttled_seconds or None)), style="warn"),
+        Column("CPU time", rows(lambda each: bound(each, duration(each.cpu_seconds)))),
+        Column("user", rows(lambda each: duration(each.cpu_user_seconds)), rank=1),
+        Column("system", rows(lambda each: duration(each.cpu_system_seconds)), rank=2),
+    ]
+
+
+def memory_columns(containers: Containers) -> list[Column]:
+    """Memory peaks of each kind and the limit, one row per container."""
+
+    def rows(cell: Callable[[ContainerSummary], str]) -> list[str]:
+        return [cell(container) for container in containers]
+
+    def peak(container: ContainerSummary, source: str | None) -> str:
+        return size(container.memory_bytes.peak) if container.memory_source == source else ""
+
+    def charged(container: ContainerSummary) -> str:
+        text = size(container.memory_charged_peak_bytes)
+        return f"≤ {text}" if text else ""
+
+    return [
+        Column("working set", rows(lambda each: peak(each, "working_set")), style="memory"),
+        Column("RSS sum", rows(lambda each: peak(each, "rss")), style="memory"),
+        Column("in use", rows(lambda each: peak(each, None)), style="memory"),
+        Column("limit", rows(lambda each: byte_limit(each.memory_limit_bytes))),
+        Column("of limit", rows(_limit_share), rank=3),
+        Column("one process", rows(lambda each: size(each.memory_high_water_bytes)), rank=1),
+        Column("with page cache", rows(charged), rank=2),
+        Column("OOM kills", rows(lambda each: f"{each.oom_kills:,}" if each.oom_kills else ""), style="warn"),
+    ]
+
+
+def _limit_share(container: ContainerSummary) -> str:
+    limit, peak = finite(container.memory_limit_bytes), container.memory_bytes.peak
+    return format_percent(peak / limit) if limit and peak is not None else ""
+
+
+def wait_columns(containers: Containers) -> list[Column]:
+    """Pressure, disk, network and tasks, one row per container; a column that is zero in all rows is empty."""
+
+    def rows(title: str, values: list[float | None], form: Callable[[float], str], rank: int) -> Column:
+        texts = ["" if value is None else form(value) for value in values]
+        return Column(title, texts if any(values) else [""] * len(texts), rank)
+
+    def stalls(resource: str) -> list[float | None]:
+        found = [getattr(each.pressure, resource, None) for each in containers]
+        return [stall.some_seconds if isinstance(stall, Stall) else None for stall in found]
+
+    return [
+        rows("for CPU", stalls("cpu"), duration, 0),
+        rows("memory", stalls("memory"), duration, 0),
+        rows("I/O", stalls("io"), duration, 0),
+        rows("disk read", [each.io_read_bytes for each in containers], size, 1),
+        rows("written", [each.io_write_bytes for each in containers], size, 2),
+        rows("net in", [each.network_rx_bytes for each in containers], size, 3),
+        rows("out", [each.network_tx_bytes for each in containers], size, 4),
+        rows("tasks", [each.pids_peak for each in containers], lambda value: f"{value:,.0f}", 5),
+    ]
+
+
+def section_columns(sections: Sequence[Section]) -> list[Column]:
+    """What was used between two marks, one row per section."""
+    seconds = [section_seconds(section) for section in sections]
+    rates = [
+        section.cpu_seconds / took if took and section.cpu_seconds is not None else None
+        for section, took in zip(sections, seconds, strict=True)
+    ]
+    return [
+        Column("took", [duration(took) for took in seconds]),
+        Column("CPU time", [duration(section.cpu_seconds) for section in sections], rank=1),
+        Column("cores", [cores(rate) for rate in rates], style="cpu"),
+        Column("memory", [size(each.memory_working_set_peak_bytes) for each in sections], style="memory"),
+    ]
+
+
+def program_columns(programs: Sequence[ProgramSummary]) -> list[Column]:
+    """How often a program ran and what all its processes used together."""
+    return [
+        Column("runs", [f"× {program.count:,}" for program in programs]),
+        Column("CPU time", [duration(program.cpu_seconds) for program in programs], style="cpu"),
+        Column("memory", [size(program.peak_memory_bytes) for program in programs], rank=1, style="memory"),
+    ]
+
+
+def process_columns(processes: Sequence[ProcessSummary], *, containers: bool = False) -> list[Column]:
+    """What single processes used; with their containers where the job has several."""
+    where = [each.container or "" if containers else "" for each in processes]
+    percents = [each.peak_cpu_percent for each in processes]
+    return [
+        Column("in", where, rank=3, left=True),
+        Column("pid", [str(each.pid) for each in processes], rank=2),
+        Column("CPU", ["" if percent is None else f"{percent:.0f} %" for percent in percents], rank=1),
+        Column("CPU time", [duration(each.cpu_seconds) for each in processes], style="cpu"),
+        Column("memory", [size(each.peak_memory_bytes) for each in processes], style="memory"),
+    ]
+
+
+def sources(summary: Summary) -> str:
+    """Where the numbers come from: ``cgroup``, ``cgroup and /proc``; empty when nothing was read."""
+    found = {container.cpu_source for container in summary.containers} - {None}
+    return " and ".join(word for key, word in SOURCE_WORDS.items() if key in found)

@@ -1,0 +1,174 @@
+"""What every format of a report has to work out from a summary: totals, headlines, and words for them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobmeter.model.quantities import format_bytes, format_cores, format_duration
+from jobmeter.model.sample import ByteLimit, Limit
+from jobmeter.model.summary import ContainerSummary, Section, Summary
+from jobmeter.model.timeline import ContainerTrack, Timeline
+
+# A run shorter than this has too few samples for averages of cores to mean anything.
+BRIEF_SECONDS = 0.5
+_ESTIMATE = "≥ "
+
+SOURCE_WORDS = {
+    "cgroup": "cgroup",
+    "exit_records": "exit records",
+    "proc": "/proc",
+    "working_set": "working set",
+    "rss": "RSS sum",
+}
+
+
+def total_cpu_seconds(summary: Summary) -> float | None:
+    """CPU time of the job: what containers account for and what could not be given to one."""
+    parts = [part for part in (summary.cpu_seconds, summary.unattributed_cpu_seconds) if part is not None]
+    return sum(parts) if parts else None
+
+
+def average_cores(summary: Summary) -> float | None:
+    """CPU time of the job over its duration."""
+    total = total_cpu_seconds(summary)
+    return None if total is None or summary.duration_seconds <= 0 else total / summary.duration_seconds
+
+
+def finite(limit: Limit | ByteLimit) -> float | None:
+    """The limit as a number; None when it is unlimited or not known."""
+    return None if limit is None or isinstance(limit, str) else limit
+
+
+def capacity_cores(summary: Summary) -> float | None:
+    """The cores the job could have used: its containers' limits where all have one, else the machine's."""
+    cpus = summary.host.cpus
+    limits = [finite(container.cpu_limit_cores) for container in roots(summary)]
+    known = [limit for limit in limits if limit is not None]
+    if not known or len(known) < len(limits):
+        return cpus
+    return min(sum(known), cpus) if cpus else sum(known)
+
+
+def roots(summary: Summary) -> list[ContainerSummary]:
+    """The containers that are nested in no other; their numbers include the nested ones."""
+    return [container for depth, container in tree(summary.containers) if depth == 0]
+
+
+def tree(containers: Sequence[ContainerSummary]) -> list[tuple[int, ContainerSummary]]:
+    """Every container once with its depth, the busiest first, each below the one it is nested in."""
+    children: dict[int | None, list[int]] = {}
+    for index in sorted(range(len(containers)), key=lambda each: -(containers[each].cpu_seconds or 0)):
+        children.setdefault(_parent(containers, index, containers[index].parent), []).append(index)
+    order: list[tuple[int, ContainerSummary]] = []
+    seen: set[int] = set()
+    # Whatever a circle of parents hides from the top is listed at the top itself.
+    waiting = [(0, index) for index in (*children.get(None, ()), *range(len(containers)))]
+    while waiting:
+        depth, index = waiting.pop(0)
+        if index not in seen:
+            seen.add(index)
+            order.append((depth, containers[index]))
+            waiting[:0] = [(depth + 1, child) for child in children.get(index, ())]
+    return order
+
+
+def _parent(containers: Sequence[ContainerSummary], index: int, parent: str | None) -> int | None:
+    if parent is None:
+        return None
+    for other, container in enumerate(containers):
+        if other != index and parent in (container.id, container.name):
+            return other
+    return None
+
+
+def distinct_names(containers: Sequence[ContainerSummary] | Sequence[ContainerTrack]) -> list[str]:
+    """The containers' names; the second of one name is called ``name (2)``."""
+    names: list[str] = []
+    for container in containers:
+        name, number = container.name, 1
+        while name in names:
+            number += 1
+            name = f"{container.name} ({number})"
+        names.append(name)
+    return names
+
+
+def tracks(summary: Summary, timeline: Timeline) -> list[tuple[ContainerTrack, ContainerSummary | None]]:
+    """The tracks in the order of ``tree``, each with its container; tracks without one come last."""
+    by_name = dict(zip(distinct_names(timeline.containers), timeline.containers, strict=True))
+    pairs: list[tuple[ContainerTrack, ContainerSummary | None]] = []
+    ordered = [container for _, container in tree(summary.containers)]
+    for name, container in zip(distinct_names(ordered), ordered, strict=True):
+        if name in by_name:
+            pairs.append((by_name.pop(name), container))
+    return pairs + [(track, None) for track in by_name.values()]
+
+
+def memory_peak(container: ContainerSummary) -> tuple[str, float] | None:
+    """The container's memory peak and what it is the peak of; None when nothing was read."""
+    if container.memory_bytes.peak is not None:
+        return SOURCE_WORDS.get(container.memory_source or "", "memory"), container.memory_bytes.peak
+    if container.memory_high_water_bytes is not None:
+        return "largest process", container.memory_high_water_bytes
+    if container.memory_charged_peak_bytes is not None:
+        return "charged with page cache", container.memory_charged_peak_bytes
+    return None
+
+
+def largest(summary: Summary) -> ContainerSummary | None:
+    """The container at the top with the highest memory peak."""
+    known = [container for container in roots(summary) if memory_peak(container)]
+    return max(known, key=lambda container: (memory_peak(container) or ("", 0.0))[1], default=None)
+
+
+def is_lower_bound(summary: Summary, container: ContainerSummary) -> bool:
+    """Whether this container's CPU time may miss something: only /proc misses where sources are mixed."""
+    if summary.cpu_complete:
+        return False
+    exact = container.cpu_source in ("cgroup", "exit_records")
+    return not exact or all(each.cpu_source != "proc" for each in summary.containers)
+
+
+def at_least(text: str, bound: bool) -> str:
+    """The number marked as a lower bound where it is one."""
+    return _ESTIMATE + text if bound and text else text
+
+
+def section_seconds(section: Section) -> float | None:
+    """How long a section took; None when its times cannot be read."""
+    try:
+        begin, end = datetime.fromisoformat(section.start_time), datetime.fromisoformat(section.end_time)
+        return (end - begin).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def cores(value: float | None) -> str:
+    """``1.93``; nothing for None."""
+    return "" if value is None else format_cores(value)
+
+
+def size(value: float | None) -> str:
+    """``812 MiB``; nothing for None."""
+    return "" if value is None else format_bytes(value)
+
+
+def duration(value: float | None) -> str:
+    """``12.3 s``; nothing for None."""
+    return "" if value is None else format_duration(value)
+
+
+def roughly(seconds: float) -> str:
+    """A duration for a sentence: ``12 s`` for what ``duration`` calls ``12.0 s``."""
+    return format_duration(seconds).replace(".0 s", " s")
+
+
+def core_limit(limit: Limit) -> str:
+    """``2``, ``0.5`` or ``none``; nothing when the limit is not known."""
+    if isinstance(limit, str):
+        return "none"
+    return "" if limit is None else f"{limit:.2f}".rstrip("0").rstrip(".")
+
+
+def byte_limit(limit: ByteLimit) -> str:
+    """``4 GiB`` or ``none``; nothing when the limit is not known."""
+    return "none" if isinstance(limit, str) else size(limit)

@@ -1,0 +1,163 @@
+"""The one sentence that opens every report: what happened, and the fact that explains most."""
+
+from jobmeter.model.quantities import format_percent
+from jobmeter.model.summary import ContainerSummary, ProcessSummary, Summary
+from jobmeter.report.figures import (
+    BRIEF_SECONDS,
+    at_least,
+    average_cores,
+    byte_limit,
+    capacity_cores,
+    core_limit,
+    cores,
+    finite,
+    largest,
+    memory_peak,
+    roots,
+    roughly,
+    size,
+    total_cpu_seconds,
+)
+from jobmeter.report.text import clean, fit, plural
+
+# Shares from which a limit is the fact that explains a run.
+_THROTTLED_SHARE = 0.1
+_MEMORY_SHARE = 0.9
+
+TONES = {
+    "success": "good",
+    "failure": "bad",
+    "signal": "bad",
+    "oom": "bad",
+    "timeout": "bad",
+    "cancelled": "warn",
+    "lost": "warn",
+    "unknown": "bold",
+}
+
+
+def verdict(summary: Summary) -> str:
+    """One sentence: how the run ended and after how long, then its most telling numbers.
+
+    ``failed (exit 2) after 1 m 05 s — 1.93 of 2 cores, memory peak 812 MiB``
+    """
+    facts = [fact for fact in (_memory_death(summary), *_usage(summary), _pinch(summary)) if fact]
+    return clean(f"{outcome(summary)} — {', '.join(facts)}" if facts else outcome(summary))
+
+
+def tone(summary: Summary) -> str:
+    """``good``, ``bad``, ``warn`` or ``bold``: how the verdict should look."""
+    return "warn" if summary.exit.reason == "success" and oom_kills(summary) else TONES[summary.exit.reason]
+
+
+def outcome(summary: Summary) -> str:
+    """How the run ended and after how long."""
+    end, took = summary.exit, roughly(summary.duration_seconds)
+    maybe = "probably " if end.certainty == "probable" else ""
+    code = "" if end.code is None else f" (exit {end.code})"
+    match end.reason:
+        case "success":
+            return f"succeeded in {took}"
+        case "failure":
+            return f"{maybe}failed{code} after {took}"
+        case "signal":
+            return f"{maybe}killed by {_short(end.signal or 'a signal')}{code} after {took}"
+        case "oom":
+            return f"{maybe}killed for lack of memory after {took}"
+        case "timeout":
+            return f"{maybe}timed out{code} after {took}"
+        case "cancelled":
+            return f"{maybe}cancelled{code} after {took}"
+        case "lost":
+            return f"lost after {took}: the record stops without an end"
+        case _:
+            return f"ran {took}"
+
+
+def cause(summary: Summary) -> str | None:
+    """What is known of the cause of the end, and how well; None when there is nothing to add."""
+    end = summary.exit
+    if not end.detail or end.reason == "success":
+        return None
+    certainty = {"certain": " (certain)", "probable": " (probable)", None: ""}[end.certainty]
+    return clean(end.detail).rstrip(".") + certainty
+
+
+def oom_kills(summary: Summary) -> int:
+    """Processes that the kernel killed for lack of memory, as far as it is known."""
+    return sum(container.oom_kills or 0 for container in roots(summary))
+
+
+def oom_victim(summary: Summary) -> tuple[ContainerSummary | None, ProcessSummary | None]:
+    """The container that ran out of memory, innermost first, and the largest process in it."""
+    killed = [container for container in summary.containers if container.oom_kills]
+    killed.sort(
+        key=lambda container: (finite(container.memory_limit_bytes) is None, container.parent is None)
+    )
+    container = killed[0] if killed else None
+    if container is None and len(summary.containers) == 1:
+        container = summary.containers[0]
+    processes = summary.top_mem_processes
+    inside = [each for each in processes if container is None or each.container in (None, container.name)]
+    return container, inside[0] if inside else None
+
+
+def _memory_death(summary: Summary) -> str | None:
+    kills = oom_kills(summary)
+    if summary.exit.reason != "oom":
+        return f"{plural(kills, 'OOM kill')}" if kills else None
+    container, process = oom_victim(summary)
+    limit = finite(container.memory_limit_bytes) if container else None
+    facts = [f"limit {size(limit)}" if limit is not None else "no memory limit found"]
+    if container and len(summary.containers) > 1:
+        facts[0] += f" of {_short(container.name)}"
+    if process:
+        peak = f" ({size(process.peak_memory_bytes)})" if process.peak_memory_bytes is not None else ""
+        facts.append(f"largest process {_short(process.name)}{peak}")
+    return ", ".join(facts)
+
+
+def _short(name: str) -> str:
+    return fit(clean(name), 32)
+
+
+def _usage(summary: Summary) -> list[str]:
+    if summary.exit.reason == "oom":
+        return []
+    facts = []
+    used, total = average_cores(summary), total_cpu_seconds(summary)
+    bound = not summary.cpu_complete
+    if total is not None and summary.duration_seconds < BRIEF_SECONDS:
+        facts.append(f"{at_least(roughly(total), bound)} of CPU time")
+    elif used is not None:
+        capacity = capacity_cores(summary)
+        share = f" of {core_limit(capacity)}" if capacity else ""
+        noun = "core" if capacity == 1 else "cores"
+        facts.append(f"{at_least(cores(used), bound)}{share} {noun}")
+    container = largest(summary)
+    peak = memory_peak(container) if container else None
+    if container and peak:
+        what = "largest process" if peak[0] == "largest process" else "memory peak"
+        where = f" in {_short(container.name)}" if len(roots(summary)) > 1 else ""
+        facts.append(f"{what} {size(peak[1])}{where}")
+    return facts
+
+
+def _pinch(summary: Summary) -> str | None:
+    """The limit that held the run back, if one did."""
+    if summary.exit.reason == "oom":
+        return None
+    for container in summary.containers:
+        throttled = container.throttled_seconds or 0
+        limit = finite(container.cpu_limit_cores)
+        if limit and throttled > _THROTTLED_SHARE * max(summary.duration_seconds, BRIEF_SECONDS):
+            return f"throttled {roughly(throttled)} by its CPU limit of {core_limit(limit)}"
+    fullest = max(summary.containers, key=_memory_share, default=None)
+    if fullest and _memory_share(fullest) >= _MEMORY_SHARE:
+        return f"{format_percent(_memory_share(fullest))} of its limit of {byte_limit(fullest.memory_limit_bytes)}"
+    return None
+
+
+def _memory_share(container: ContainerSummary) -> float:
+    limit, peak = finite(container.memory_limit_bytes), container.memory_bytes.peak
+    return peak / limit if limit and peak else 0.0
