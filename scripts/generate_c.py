@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write C files that cost a compiler some tenths of a second each, and a Makefile that builds them into a program."""
+"""Write C files that cost a compiler some tenths of a second each, and a Makefile that builds a program."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def main_unit(count: int) -> str:
     """The text of the C file that calls all the others."""
     declarations = "".join(f"double unit_{file}(const double *, double *, int);\n" for file in range(count))
     calls = " + ".join(f"unit_{file}(in, out, 64)" for file in range(count))
-    return f"{declarations}\nint main(void) {{\n    static double in[64], out[64];\n    return {calls} < 0;\n}}\n"
+    body = f"    static double in[64], out[64];\n    return {calls} < 0;\n"
+    return f"{declarations}\nint main(void) {{\n{body}}}\n"
 
 
 def generate(directory: Path, count: int) -> None:

@@ -32,7 +32,7 @@ def vm() -> VirtualMachine:
 
 @pytest.fixture
 def cgroup() -> Iterator[Cgroup]:
-    """An empty cgroup, below the caller's own in each hierarchy, removed at the end with all that runs in it."""
+    """An empty cgroup below the caller's own in each hierarchy; removed at the end with all that is in it."""
     require_root("a cgroup of the test's own")
     try:
         group = Cgroup.create()

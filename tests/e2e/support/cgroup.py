@@ -1,7 +1,7 @@
 """A cgroup that a test owns: an account of CPU and memory that jobmeter has no part in.
 
-Works with cgroup v1, v2 and both side by side. Needs the standard library alone, so that it also works in the guest
-of `support.vm`.
+Works with cgroup v1, v2 and both side by side. Needs the standard library alone, so that it also works in
+the guest of `support.vm`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 V2 = "v2"
@@ -58,14 +58,15 @@ def _cgroup_mounts(mountinfo: str) -> dict[str, tuple[str, Path]]:
 class Cgroup:
     """One child of the caller's own cgroup in each hierarchy.
 
-    `paths` maps a v1 controller's name or `V2` to the directory there. Values that the kernel does not offer are None.
+    `paths` maps a v1 controller's name or `V2` to the directory there.
+    Values that the kernel does not offer are None.
     """
 
     paths: Mapping[str, Path]
 
     @classmethod
     def create(cls, name: str | None = None, controllers: Iterable[str] = V1_CONTROLLERS) -> Cgroup:
-        """Make the cgroup `name` (by default a unique one) in the unified hierarchy and in those of `controllers`."""
+        """Make a cgroup in the unified hierarchy and in those of `controllers`, named uniquely by default."""
         name = name or f"jobmeter-test-{uuid4().hex[:12]}"
         own = own_cgroups()
         paths = {key: own[key] / name for key in (*controllers, V2) if key in own}
@@ -111,7 +112,7 @@ class Cgroup:
         return self._table(V2, "cpu.stat")
 
     def throttling(self) -> dict[str, int]:
-        """`cpu.stat` of the hierarchy that limits CPU (`nr_throttled`, v1 `throttled_time`, v2 `throttled_usec`)."""
+        """`cpu.stat` where CPU is limited (`nr_throttled`; v1 `throttled_time`, v2 `throttled_usec`)."""
         return self._table("cpu" if "cpu" in self.paths else V2, "cpu.stat")
 
     def memory_bytes(self) -> int | None:
@@ -161,7 +162,7 @@ class Cgroup:
                 raise TimeoutError(f"cgroup not empty after {REMOVAL_SECONDS} s: {dict(self.paths)}")
             time.sleep(0.02)
 
-    def __enter__(self) -> Cgroup:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -218,5 +219,5 @@ def _tree(path: Path) -> list[Path]:
 def _pids(directory: Path) -> list[int]:
     try:
         return [int(pid) for pid in (directory / "cgroup.procs").read_text().split()]
-    except (FileNotFoundError, OSError):  # the cgroup went away, or cannot hold processes
+    except OSError:  # the cgroup went away, or cannot hold processes
         return []

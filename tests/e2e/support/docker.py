@@ -1,7 +1,7 @@
 """A Docker daemon that belongs to the tests: its own data, socket and network namespace.
 
-Containers are driven by the docker command. Two images are made from nothing: `BUSYBOX` holds busybox alone, `HOST` is a
-tree of links that becomes the host's whole toolchain once the host's /usr and /etc are mounted.
+Containers are driven by the docker command. Two images are made from nothing: `BUSYBOX` holds busybox alone,
+`HOST` is a tree of links that becomes the host's whole toolchain once the host's /usr and /etc are mounted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ HOST = "host:1"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
-IN_OWN_NETWORK = 'ip link set lo up && exec "$@"'
+IN_OWN_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+DYING_WITH_THE_TESTS = ["setpriv", "--pdeathsig", "TERM"]
+
+Output = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Container:
         """The host's pid of its first process; 0 when it has ended."""
         return int(self.inspect()["State"]["Pid"])
 
-    def exec(self, *argv: str, flags: Sequence[str] = (), check: bool = True) -> subprocess.CompletedProcess[str]:
+    def exec(self, *argv: str, flags: Sequence[str] = (), check: bool = True) -> Output:
         """Run one more command inside, as a runner starts a step, and wait for it."""
         return self.engine.docker("exec", *flags, self.id, *argv, check=check)
 
@@ -124,26 +127,28 @@ class DockerEngine:
 
     # --- containers
 
-    def docker(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def docker(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
         """Run the docker command against this daemon; its output is text."""
-        done = subprocess.run(
-            ["docker", *arguments], input=stdin, capture_output=True, env=self.environment(), check=False
-        )
-        result = subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        )
+        command = ["docker", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, env=self.environment(), check=False)
+        stdout, stderr = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
         if check and done.returncode != 0:
-            raise RuntimeError(f"docker {' '.join(arguments)} ended with {done.returncode}: {result.stderr.strip()}")
-        return result
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {stderr.strip()}")
+        return subprocess.CompletedProcess(command, done.returncode, stdout, stderr)
 
     def run(
         self, image: str, *argv: str, flags: Sequence[str] = (), network: str = "none", check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Output:
         """Run a command in a new container to its end (`docker run --rm`)."""
         return self.docker("run", "--rm", *self._flags(image, flags, network), image, *argv, check=check)
 
     def spawn(
-        self, image: str, *argv: str, flags: Sequence[str] = (), name: str | None = None, network: str = "none"
+        self,
+        image: str,
+        *argv: str,
+        flags: Sequence[str] = (),
+        name: str | None = None,
+        network: str = "none",
     ) -> Container:
         """Start a command in a new container in the background (`docker run --detach`)."""
         named = ["--name", name] if name else []
@@ -161,8 +166,9 @@ class DockerEngine:
     ) -> Container:
         """Start `jobmeter collector ARGUMENTS` of this checkout in a container of its own, in the background.
 
-        `flags` are those of `docker run`, such as `--pid=container:job`, `--cap-add=SYS_PTRACE`, `--user=1000` or
-        `--volume=/sys/fs/cgroup:/host/cgroup:ro`. Checkout and interpreter lie at the same paths as on the host.
+        `flags` are those of `docker run`, such as `--pid=container:job`, `--cap-add=SYS_PTRACE`,
+        `--user=1000` or `--volume=/sys/fs/cgroup:/host/cgroup:ro`. Checkout and interpreter lie at the paths
+        that they have on the host.
         """
         variables = {"PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
         mounts = [f"--volume={path}:{path}:ro" for path in _interpreter_paths()]
@@ -187,9 +193,13 @@ class DockerEngine:
 
     def _start_daemon(self) -> None:
         command = [
-            *["setpriv", "--pdeathsig", "TERM", "unshare", "--net", "sh", "-c", IN_OWN_NETWORK, "sh", "dockerd"],
-            *["--data-root", f"{self.directory}/data", "--exec-root", f"{self.directory}/exec"],
-            *["--pidfile", f"{self.directory}/pid", "--host", self.url],
+            *DYING_WITH_THE_TESTS,
+            *IN_OWN_NETWORK,
+            "dockerd",
+            f"--data-root={self.directory}/data",
+            f"--exec-root={self.directory}/exec",
+            f"--pidfile={self.directory}/pid",
+            f"--host={self.url}",
         ]
         with (self.directory / "log").open("wb") as log:
             self._daemon = subprocess.Popen(
@@ -257,7 +267,7 @@ class _Image:
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w")
+        self._tar = tarfile.TarFile(fileobj=self._buffer, mode="w")
 
     def directories(self, *names: str) -> None:
         for name in names:

@@ -1,14 +1,15 @@
 """A virtual machine whose kernel has cgroup v2 alone, with all its controllers.
 
-The guest is a kernel package of the distribution and a root file system in memory: busybox, this Python with msgspec, and
-this checkout at the paths they have on the host. It needs no privilege and no hardware support. Each run boots a new guest,
-which takes a few seconds.
+The guest is a kernel package of the distribution and a root file system in memory: busybox, this Python with
+msgspec, and this checkout at the paths they have on the host. It needs no privilege and no hardware support.
+Each run boots a new guest, which takes a few seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,11 +23,22 @@ from uuid import uuid4
 
 import msgspec
 
-from tests.e2e.support.components import CACHE, ROOT, SITE_PACKAGES, require_cached, require_command
+from tests.e2e.support.components import (
+    CACHE,
+    ROOT,
+    SITE_PACKAGES,
+    require_cached,
+    require_command,
+    unavailable,
+)
 from tests.e2e.support.cpio import CpioWriter
 from tests.e2e.support.elf import shared_libraries
 
 QEMU = "qemu-system-x86_64"
+MACHINE = [
+    *(QEMU, "-accel", "tcg", "-M", "microvm,x-option-roms=off,rtc=on"),
+    *("-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"),
+]
 KERNEL = "kernel/boot/vmlinuz-*"
 PYTHON = Path(sys.executable).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -56,6 +68,9 @@ echo {marker} end $?
 """
 
 
+Files = Mapping[str, Path | bytes]
+
+
 @dataclass(frozen=True)
 class VmResult:
     """What a script said inside the guest."""
@@ -78,6 +93,8 @@ class VirtualMachine:
     @classmethod
     def prepare(cls) -> VirtualMachine:
         """Find the kernel and make, or reuse, the part of the guest's files that never changes."""
+        if platform.machine() != "x86_64":
+            unavailable("the virtual machine is of the kind x86_64")
         require_command(QEMU)
         kernel = require_cached(KERNEL)
         return cls(kernel, _base_archive(Path(require_command("busybox"))))
@@ -86,16 +103,16 @@ class VirtualMachine:
         self,
         script: str,
         *,
-        files: Mapping[str, Path | bytes] | None = None,
+        files: Files | None = None,
         timeout: float = 120.0,
         memory_mib: int = 1024,
         cpus: int = 1,
     ) -> VmResult:
         """Boot, run a shell script as root in the root cgroup, and power off.
 
-        `files` maps paths in the guest to files or directories of the host, or to contents. `python3` and `jobmeter` are
-        on the guest's PATH, `tests.e2e.support` can be imported. The script's standard output and error come back
-        together; to tell them apart, send one to a file.
+        `files` maps paths in the guest to files or directories of the host, or to contents. `python3` and
+        `jobmeter` are on the guest's PATH, `tests.e2e.support` can be imported. The script's standard output
+        and error come back together; to tell them apart, send one to a file.
         """
         marker = f"guest-{uuid4().hex}"
         with tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd:
@@ -108,10 +125,10 @@ class VirtualMachine:
 
     def _boot(self, initrd: Path, timeout: float, memory_mib: int, cpus: int) -> str:
         command = [
-            *[QEMU, "-accel", "tcg", "-M", "microvm,x-option-roms=off,rtc=on", "-nodefaults", "-nographic", "-no-reboot"],
-            *["-m", str(memory_mib), "-smp", str(cpus), "-serial", "stdio"],
-            *["-kernel", str(self.kernel), "-initrd", str(initrd)],
-            *["-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"],
+            *MACHINE,
+            *("-m", str(memory_mib), "-smp", str(cpus)),
+            *("-kernel", str(self.kernel), "-initrd", str(initrd)),
+            *("-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"),
         ]
         try:
             done = subprocess.run(
@@ -123,7 +140,7 @@ class VirtualMachine:
         return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
 
 
-def _write_changing_part(archive: CpioWriter, script: str, marker: str, files: Mapping[str, Path | bytes]) -> None:
+def _write_changing_part(archive: CpioWriter, script: str, marker: str, files: Files) -> None:
     with archive:
         archive.copy_tree(ROOT / "src", ROOT / "src", skip=_is_bytecode)
         archive.copy_tree(ROOT / "tests/e2e/support", ROOT / "tests/e2e/support", skip=_is_bytecode)
@@ -147,8 +164,8 @@ def _parse_console(console: str, marker: str) -> VmResult:
 
 def _base_archive(busybox: Path) -> Path:
     """The cached archive of what stays the same from run to run."""
-    made_from = f"{PYTHON} {sys.version} {msgspec.__version__} {busybox.stat()} {INIT} {Path(__file__).stat().st_mtime}"
-    path = CACHE / f"guest-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.cpio"
+    made_from = [PYTHON, sys.version, SITE_PACKAGES, msgspec.__version__, busybox.stat(), INIT, _source()]
+    path = CACHE / f"guest-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.cpio"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{uuid4().hex}")
@@ -184,12 +201,18 @@ def _write_python(archive: CpioWriter) -> None:
     archive.copy_tree(_msgspec(), SITE_PACKAGES / "msgspec")
 
 
+def _source() -> str:
+    """The text that says how the archive is made."""
+    return Path(__file__).read_text()
+
+
 def _msgspec() -> Path:
     return Path(msgspec.__file__).parent
 
 
 def _not_in_guest(path: Path) -> bool:
-    return path.parts[0] in NOT_IN_GUEST or path.parts[0].startswith("config-") or path.suffix == ".a"
+    optimized = ".opt-" in path.name
+    return optimized or path.parts[0] in NOT_IN_GUEST or path.parts[0].startswith("config-")
 
 
 def _is_bytecode(path: Path) -> bool:

@@ -1,8 +1,8 @@
 """Commands as CI jobs run them, each hard on a meter in its own way.
 
-`prepare(workdir)` lays out what a run needs and is called on the host; `argv(workdir)` is then run once. What runs in
-the virtual machine finds the same files there at the same paths (pass `{workdir: workdir}` as files) and uses nothing
-but a shell, the standard library of Python and static programs.
+`prepare(workdir)` lays out what a run needs and is called on the host; `argv(workdir)` is then run once. What
+runs in the virtual machine finds the same files there at the same paths (pass `{str(workdir): workdir}` as
+files) and uses nothing but a shell, the standard library of Python and static programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PYTHON = Path(sys.executable).resolve()
 """The interpreter outside any virtual environment, which the guest has too."""
 
 TEST_MODULES = 4
-TEST_MODULE = '''
+TEST_MODULE = """
 import json, subprocess, sys, unittest
 
 BURN = "sum(i * i for i in range({count}))"
@@ -39,7 +39,7 @@ class Suite{number}(unittest.TestCase):
     def test_processes(self):
         children = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(2)]
         self.assertEqual([child.wait() for child in children], [0, 0])
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _prepare_nothing(workdir: Path) -> None:
 def _prepare_unittest(workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     for number in range(TEST_MODULES):
-        module = TEST_MODULE.format(number=number, count=400_000 * (number + 1))
+        module = TEST_MODULE.format(number=number, count=250_000 * (number + 1))
         (workdir / f"test_part_{number}.py").write_text(module)
 
 

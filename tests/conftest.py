@@ -1,0 +1,51 @@
+"""Fixtures and rules for all tests."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+GOLDEN = TESTS / "golden"
+MARKED_FIXTURES = {"docker_engine": "docker", "vm": "vm", "browser": "browser"}
+
+Golden = Callable[[str, str], None]
+
+
+@pytest.fixture
+def golden() -> Golden:
+    """Compares text with the file `tests/golden/<name>`: `golden(name, text)`.
+
+    With JOBMETER_GOLDEN=write (`make golden`) the file is written instead.
+    """
+    return _write_golden if os.environ.get("JOBMETER_GOLDEN") == "write" else _compare_with_golden
+
+
+def _write_golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _compare_with_golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    expected = path.read_text() if path.exists() else ""
+    if text != expected:
+        difference = difflib.unified_diff(
+            expected.splitlines(), text.splitlines(), f"tests/golden/{name}", "now", lineterm=""
+        )
+        lines = "\n".join(difference) or "only the ends of lines differ"
+        pytest.fail(f"{lines}\n\nIf this is meant, run `make golden` and read the change.", pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need real components, so that `-m` can choose them."""
+    for item in items:
+        if item.path.is_relative_to(TESTS / "e2e"):
+            item.add_marker("e2e")
+        for fixture in MARKED_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED_FIXTURES[fixture])
