@@ -94,7 +94,7 @@ CONTAINERS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "engine", "container_id", "pod"), CONTAINERS)
+@pytest.mark.parametrize("path, engine, container_id, pod", CONTAINERS)
 def test_container(path: str, engine: str | None, container_id: str, pod: str | None) -> None:
     """An engine's directory is the container's, and so is all that lies below it."""
     expected = ContainerRef(engine=engine, id=container_id, path=path, pod=pod)
@@ -107,7 +107,7 @@ def test_container(path: str, engine: str | None, container_id: str, pod: str | 
 NESTABLE = [case for case in CONTAINERS if case[0] != "/default/job"]
 
 
-@pytest.mark.parametrize(("path", "engine", "container_id", "pod"), NESTABLE)
+@pytest.mark.parametrize("path, engine, container_id, pod", NESTABLE)
 def test_container_in_a_container(path: str, engine: str | None, container_id: str, pod: str | None) -> None:
     """What runs in a Docker container keeps its form, and knows what it is nested in."""
     path = path.replace("/..", "")
@@ -165,7 +165,7 @@ def test_no_container(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "container", "parent"),
+    "path, container, parent",
     [
         (f"/docker/{A}/docker/{B}", f"/docker/{A}/docker/{B}", f"/docker/{A}"),
         (
@@ -221,7 +221,7 @@ def test_removed_cgroup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    "path, name",
     [
         (f"/docker/{A}", "docker-4f0c2a9d81b3"),
         (f"/docker/{A}/docker/{B}/init", "docker-9bca8d63d5fa"),

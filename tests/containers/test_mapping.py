@@ -69,7 +69,7 @@ def test_map_entry_not_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "problem"),
+    "entry, problem",
     [
         (
             '{"cpu": "2x"}',

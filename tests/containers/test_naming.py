@@ -68,7 +68,7 @@ def test_first_entry_of_the_map_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "seen", "matches"),
+    "entry, seen, matches",
     [
         ("node", "node", True),
         ("node", "Node", False),

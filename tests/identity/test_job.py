@@ -174,7 +174,7 @@ def test_contract_of_the_forgejo_resource_collector() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "field", "expected"),
+    "environ, field, expected",
     [
         ({"GITHUB_REPOSITORY": "o/r"}, "organization", "o"),
         ({"GITHUB_REPOSITORY": "r"}, "organization", None),
@@ -214,7 +214,7 @@ def test_single_field(environ: dict[str, str], field: str, expected: object) -> 
 
 
 @pytest.mark.parametrize(
-    ("environ", "job", "matrix"),
+    "environ, job, matrix",
     [
         (
             {"CI_JOB_NAME": "rspec 2/3", "CI_NODE_INDEX": "2", "CI_NODE_TOTAL": "3"},
@@ -243,7 +243,7 @@ def test_gitlab_parallel(environ: dict[str, str], job: str | None, matrix: objec
 
 
 @pytest.mark.parametrize(
-    ("environ", "expected"),
+    "environ, expected",
     [
         ({"CI_COMMIT_TAG": "v1", "CI_COMMIT_REF_NAME": "v1"}, "refs/tags/v1"),
         ({"CI_COMMIT_BRANCH": "main", "CI_COMMIT_REF_NAME": "main"}, "refs/heads/main"),
@@ -257,7 +257,7 @@ def test_gitlab_ref(environ: dict[str, str], expected: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "expected"),
+    "tags, expected",
     [
         ('["a", "b c"]', ("a", "b c")),
         ("a, b", ("a", "b")),
@@ -303,7 +303,7 @@ def test_every_own_variable_sets_its_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "sentence"),
+    "name, value, sentence",
     [
         (
             "JOBMETER_MATRIX",
