@@ -1,6 +1,7 @@
-"""How a run ended, and what was still running then."""
+"""How a run ended and why, and what was still running then."""
 
-from typing import Literal
+import signal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -27,3 +28,58 @@ class Survivor(Struct, frozen=True):
 
     pid: int
     name: str
+
+
+class OutOfMemory(NamedTuple):
+    """What is known of OOM kills: how many, whether the account is the job's alone, and the circumstances."""
+
+    kills: int
+    certain: bool
+    limit: str | None = None
+    biggest: str | None = None
+
+    def sentence(self) -> str:
+        """One sentence for the report."""
+        what = "a process" if self.kills == 1 else f"{self.kills} processes"
+        limit = f"the memory limit is {self.limit}" if self.limit else "no memory limit was readable"
+        biggest = f", the biggest process was {self.biggest}" if self.biggest else ""
+        return f"The kernel killed {what} of the job for want of memory: {limit}{biggest}."
+
+
+def from_wait_status(
+    status: int, *, out_of_memory: OutOfMemory | None = None, cancelled_by: str | None = None
+) -> Exit:
+    """The exit of a command by its wait(2) status.
+
+    A command that succeeded in spite of an OOM kill has succeeded. ``cancelled_by`` names the signal
+    that another process sent the wrapper.
+    """
+    killed_by = status & 0x7F
+    code = 128 + killed_by if killed_by else status >> 8
+    name = _signal_name(killed_by) if killed_by else None
+    if code == 0:
+        return Exit(reason="success", code=0, certainty="certain")
+    if out_of_memory is not None:
+        certainty: Certainty = "certain" if out_of_memory.certain else "probable"
+        return Exit(
+            reason="oom", code=code, signal=name, detail=out_of_memory.sentence(), certainty=certainty
+        )
+    if cancelled_by is not None:
+        detail = f"The job was asked to stop by {cancelled_by}."
+        return Exit(reason="cancelled", code=code, signal=name, detail=detail, certainty="certain")
+    if name is not None:
+        return Exit(reason="signal", code=code, signal=name, detail=f"Killed by {name}.", certainty="certain")
+    return Exit(reason="failure", code=code, certainty="certain")
+
+
+def exit_code(status: int) -> int:
+    """What the shell shows for a wait(2) status: the code, or 128 + N for signal N."""
+    killed_by = status & 0x7F
+    return 128 + killed_by if killed_by else status >> 8
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

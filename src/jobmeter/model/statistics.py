@@ -60,10 +60,11 @@ class Series:
             return Statistic(avg=_rounded(average, digits))
         ascending = sorted(self._values)
         mean = sum(ascending) / len(ascending) if average is None else average
-        marks: list[float | None] = [None] * len(PERCENTILES)
-        if len(ascending) > 1:
-            marks = [_rounded(percentile(ascending, percent), digits) for percent in PERCENTILES]
-        return Statistic(_rounded(ascending[-1], digits), *marks, _rounded(mean, digits))
+        peak, average = _rounded(ascending[-1], digits), _rounded(mean, digits)
+        if len(ascending) < 2:
+            return Statistic(peak=peak, avg=average)
+        p99, p95, p75, p50 = (_rounded(percentile(ascending, percent), digits) for percent in PERCENTILES)
+        return Statistic(peak, p99, p95, p75, p50, average)
 
 
 def _rounded(value: float | None, digits: int | None) -> float | None:

@@ -29,9 +29,12 @@ class ContainerSummary(Struct, kw_only=True):
 
     name: Annotated[str, _meta("What the process map, the engine or the cgroup path calls it.")]
     id: Annotated[str | None, _meta("The engine's id; null where there is no engine.")] = None
-    parent: Annotated[str | None, _meta("The id (or name) of the container it is nested in; null at the top.")] = None
+    parent: Annotated[
+        str | None, _meta("The id (or name) of the container it is nested in; null at the top.")
+    ] = None
     cpu_cores: Annotated[
-        Statistic, _meta("CPU use: 2.0 is two full cores; avg is cpu_seconds / duration.", "cores", "cpu_source")
+        Statistic,
+        _meta("CPU use: 2.0 is two full cores; avg is cpu_seconds / duration.", "cores", "cpu_source"),
     ] = Statistic()
     memory_bytes: Annotated[
         Statistic, _meta("Memory in use, as memory_source says.", "bytes", "memory_source")
@@ -49,7 +52,9 @@ class ContainerSummary(Struct, kw_only=True):
     ] = None
     memory_source: Annotated[
         MemorySource | None,
-        _meta("working_set: memory.current - inactive_file of the cgroup; rss: sum over processes, shared pages counted repeatedly."),
+        _meta(
+            "working_set: memory.current - inactive_file of the cgroup; rss: sum over processes, shared pages counted repeatedly."
+        ),
     ] = None
     rss_bytes: Annotated[
         Statistic, _meta("Sum of the resident set sizes of its processes.", "bytes", "/proc/PID/stat")
@@ -59,40 +64,79 @@ class ContainerSummary(Struct, kw_only=True):
     ] = None
     memory_high_water_bytes: Annotated[
         int | None,
-        _meta("The largest resident set one process ever had, also between two ticks.", "bytes", "ru_maxrss, VmHWM, exit records"),
+        _meta(
+            "The largest resident set one process ever had, also between two ticks.",
+            "bytes",
+            "ru_maxrss, VmHWM, exit records",
+        ),
     ] = None
     memory_charged_peak_bytes: Annotated[
         int | None,
-        _meta("The kernel's own peak: exact, but with page cache in it: an upper bound, never a need.", "bytes", "memory.peak, memory.max_usage_in_bytes"),
+        _meta(
+            "The kernel's own peak: exact, but with page cache in it: an upper bound, never a need.",
+            "bytes",
+            "memory.peak, memory.max_usage_in_bytes",
+        ),
     ] = None
     cpu_limit_cores: Annotated[
-        Limit, _meta("The lowest CPU limit that binds it.", "cores", "cpu.max, cpu.cfs_quota_us, CGROUP_LIMITS")
+        Limit,
+        _meta("The lowest CPU limit that binds it.", "cores", "cpu.max, cpu.cfs_quota_us, CGROUP_LIMITS"),
     ] = None
     memory_limit_bytes: Annotated[
-        ByteLimit, _meta("The lowest memory limit that binds it.", "bytes", "memory.max, memory.limit_in_bytes, CGROUP_LIMITS")
+        ByteLimit,
+        _meta(
+            "The lowest memory limit that binds it.",
+            "bytes",
+            "memory.max, memory.limit_in_bytes, CGROUP_LIMITS",
+        ),
     ] = None
-    cpu_request_cores: Annotated[float | None, _meta("The CPU request, if told.", "cores", "CGROUP_LIMITS")] = None
+    cpu_request_cores: Annotated[
+        float | None, _meta("The CPU request, if told.", "cores", "CGROUP_LIMITS")
+    ] = None
     memory_request_bytes: Annotated[
         int | None, _meta("The memory request, if told.", "bytes", "CGROUP_LIMITS")
     ] = None
     throttled_seconds: Annotated[
-        float | None, _meta("Time in which the CPU limit held it back, summed over CPUs.", "seconds", "cpu.stat")
+        float | None,
+        _meta("Time in which the CPU limit held it back, summed over CPUs.", "seconds", "cpu.stat"),
     ] = None
     oom_kills: Annotated[
-        int | None, _meta("Processes the kernel killed for want of memory.", None, "memory.events, memory.oom_control")
+        int | None,
+        _meta("Processes the kernel killed for want of memory.", None, "memory.events, memory.oom_control"),
     ] = None
     pressure: Annotated[
-        Pressure | None, _meta("Time in which tasks waited for CPU, memory or I/O.", "seconds", "cpu.pressure, memory.pressure, io.pressure")
+        Pressure | None,
+        _meta(
+            "Time in which tasks waited for CPU, memory or I/O.",
+            "seconds",
+            "cpu.pressure, memory.pressure, io.pressure",
+        ),
     ] = None
-    io_read_bytes: Annotated[int | None, _meta("Read from block devices.", "bytes", "io.stat, rusage, exit records")] = None
-    io_write_bytes: Annotated[int | None, _meta("Written to block devices.", "bytes", "io.stat, rusage, exit records")] = None
+    io_read_bytes: Annotated[
+        int | None, _meta("Read from block devices.", "bytes", "io.stat, rusage, exit records")
+    ] = None
+    io_write_bytes: Annotated[
+        int | None, _meta("Written to block devices.", "bytes", "io.stat, rusage, exit records")
+    ] = None
     network_rx_bytes: Annotated[
-        int | None, _meta("Received; null when the network namespace is shared with anything else.", "bytes", "/proc/PID/net/dev")
+        int | None,
+        _meta(
+            "Received; null when the network namespace is shared with anything else.",
+            "bytes",
+            "/proc/PID/net/dev",
+        ),
     ] = None
     network_tx_bytes: Annotated[
-        int | None, _meta("Sent; null when the network namespace is shared with anything else.", "bytes", "/proc/PID/net/dev")
+        int | None,
+        _meta(
+            "Sent; null when the network namespace is shared with anything else.",
+            "bytes",
+            "/proc/PID/net/dev",
+        ),
     ] = None
-    pids_peak: Annotated[int | None, _meta("Most tasks at one time.", None, "pids.peak, /proc/PID/stat")] = None
+    pids_peak: Annotated[int | None, _meta("Most tasks at one time.", None, "pids.peak, /proc/PID/stat")] = (
+        None
+    )
 
 
 class ProcessSummary(Struct, kw_only=True):
@@ -102,8 +146,12 @@ class ProcessSummary(Struct, kw_only=True):
     name: Annotated[str, _meta("Its name (comm) when last seen.", None, "/proc/PID/stat")]
     container: Annotated[str | None, _meta("The name of its container.")] = None
     peak_cpu_percent: Annotated[float | None, _meta("Highest CPU use; 100 is one core.", "percent")] = None
-    cpu_seconds: Annotated[float | None, _meta("Its own CPU time within the run, without children.", "seconds")] = None
-    peak_memory_bytes: Annotated[int | None, _meta("Its largest resident set.", "bytes", "VmHWM, VmRSS")] = None
+    cpu_seconds: Annotated[
+        float | None, _meta("Its own CPU time within the run, without children.", "seconds")
+    ] = None
+    peak_memory_bytes: Annotated[int | None, _meta("Its largest resident set.", "bytes", "VmHWM, VmRSS")] = (
+        None
+    )
 
 
 class ProgramSummary(Struct, kw_only=True):
@@ -112,13 +160,15 @@ class ProgramSummary(Struct, kw_only=True):
     name: Annotated[str, _meta("The name (comm).")]
     count: Annotated[int, _meta("How many were seen.")]
     cpu_seconds: Annotated[float | None, _meta("Their CPU time, without children.", "seconds")] = None
-    peak_memory_bytes: Annotated[int | None, _meta("The largest resident set of one of them.", "bytes")] = None
+    peak_memory_bytes: Annotated[int | None, _meta("The largest resident set of one of them.", "bytes")] = (
+        None
+    )
 
 
 class Section(Struct, kw_only=True):
     """The run between two marks."""
 
-    name: Annotated[str, _meta("The mark it began with; \"start\" before the first mark.")]
+    name: Annotated[str, _meta('The mark it began with; "start" before the first mark.')]
     start_time: Annotated[str, _meta("RFC 3339, UTC.")]
     end_time: Annotated[str, _meta("RFC 3339, UTC.")]
     cpu_seconds: Annotated[float | None, _meta("CPU time of all containers.", "seconds")] = None
@@ -135,7 +185,9 @@ class CollectorSummary(Struct, kw_only=True):
     late_ticks: Annotated[int, _meta("Ticks that came over a tenth of the interval late, or not at all.")] = 0
     read_errors: Annotated[int, _meta("Reads that failed although the thing read was there.")] = 0
     cpu_seconds: Annotated[float | None, _meta("CPU time of the meter itself.", "seconds")] = None
-    peak_memory_bytes: Annotated[int | None, _meta("Largest resident set of the meter itself.", "bytes")] = None
+    peak_memory_bytes: Annotated[int | None, _meta("Largest resident set of the meter itself.", "bytes")] = (
+        None
+    )
 
 
 class Summary(Struct, kw_only=True):
@@ -158,23 +210,45 @@ class Summary(Struct, kw_only=True):
         Statistic, _meta("The same as a share of MemTotal.", "percent", "/proc/meminfo")
     ] = Statistic()
     cpu_seconds: Annotated[
-        float | None, _meta("CPU time attributed to the containers at the top; the job's total is this + unattributed_cpu_seconds.", "seconds")
+        float | None,
+        _meta(
+            "CPU time attributed to the containers at the top; the job's total is this + unattributed_cpu_seconds.",
+            "seconds",
+        ),
     ] = None
     unattributed_cpu_seconds: Annotated[
         float | None, _meta("CPU time of the job that belongs to no container that can be named.", "seconds")
     ] = None
-    cpu_complete: Annotated[bool, _meta("False: CPU time may have been missed, the numbers are a lower bound.")] = True
-    containers: Annotated[list[ContainerSummary], _meta("The containers of the job; `run` has one.")] = field(default_factory=list)
-    top_cpu_processes: Annotated[list[ProcessSummary], _meta("By peak_cpu_percent, descending.")] = field(default_factory=list)
-    top_mem_processes: Annotated[list[ProcessSummary], _meta("By peak_memory_bytes, descending.")] = field(default_factory=list)
-    programs: Annotated[list[ProgramSummary], _meta("By cpu_seconds, descending.")] = field(default_factory=list)
-    sections: Annotated[list[Section], _meta("The run cut at its marks; empty without marks.")] = field(default_factory=list)
-    survivors: Annotated[list[Survivor], _meta("Processes still running when the command had ended.")] = field(default_factory=list)
-    warnings: Annotated[list[str], _meta("What could not be metered, one sentence each.")] = field(default_factory=list)
+    cpu_complete: Annotated[
+        bool, _meta("False: CPU time may have been missed, the numbers are a lower bound.")
+    ] = True
+    containers: Annotated[list[ContainerSummary], _meta("The containers of the job; `run` has one.")] = field(
+        default_factory=list
+    )
+    top_cpu_processes: Annotated[list[ProcessSummary], _meta("By peak_cpu_percent, descending.")] = field(
+        default_factory=list
+    )
+    top_mem_processes: Annotated[list[ProcessSummary], _meta("By peak_memory_bytes, descending.")] = field(
+        default_factory=list
+    )
+    programs: Annotated[list[ProgramSummary], _meta("By cpu_seconds, descending.")] = field(
+        default_factory=list
+    )
+    sections: Annotated[list[Section], _meta("The run cut at its marks; empty without marks.")] = field(
+        default_factory=list
+    )
+    survivors: Annotated[list[Survivor], _meta("Processes still running when the command had ended.")] = (
+        field(default_factory=list)
+    )
+    warnings: Annotated[list[str], _meta("What could not be metered, one sentence each.")] = field(
+        default_factory=list
+    )
     exit: Annotated[Exit, _meta("How the job ended.")] = Exit()
     host: Annotated[Host, _meta("The machine.")] = Host()
     devices: Annotated[list[dict[str, Any]], _meta("Reserved for GPUs.")] = field(default_factory=list)
-    collector: Annotated[CollectorSummary, _meta("The meter, metered.")] = field(default_factory=CollectorSummary)
+    collector: Annotated[CollectorSummary, _meta("The meter, metered.")] = field(
+        default_factory=CollectorSummary
+    )
 
 
 def encode(summary: Summary) -> bytes:

@@ -20,6 +20,10 @@ VERSION = 1
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 
+class NewerVersion(JournalError):
+    """The record belongs to a version of this contract that is not known here."""
+
+
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """What every record carries: contract version, run, and its number within the run from 0."""
 
@@ -112,12 +116,14 @@ def decode(line: bytes) -> AnyRecord | None:
     Raises JournalError when the line is no record or belongs to a newer version of the contract.
     """
     if len(line) > MAX_RECORD_BYTES:
-        raise JournalError(f"a record of {len(line)} bytes is too large; at most {MAX_RECORD_BYTES} are accepted")
+        raise JournalError(
+            f"a record of {len(line)} bytes is too large; at most {MAX_RECORD_BYTES} are accepted"
+        )
     try:
         envelope_decoder, record_decoder = _decoders()
         envelope = envelope_decoder.decode(line)
         if envelope.v > VERSION:
-            raise JournalError(
+            raise NewerVersion(
                 f"the record has version {envelope.v}; this jobmeter reads up to {VERSION}: use a newer one"
             )
         return record_decoder.decode(line) if envelope.kind in _KINDS else None

@@ -1,0 +1,7 @@
+"""``python -m jobmeter``."""
+
+import sys
+
+from jobmeter.cli import main
+
+sys.exit(main())

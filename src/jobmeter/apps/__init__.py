@@ -1,0 +1,1 @@
+"""One wiring file per command: start reading here."""

@@ -1,0 +1,115 @@
+"""Where the results of a run go: the journal, files, descriptors, the step summary, the terminal."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.spool.journal import Journal
+
+_MAX_MARKDOWN_BYTES = 1024 * 1024
+
+
+def default_journal(environ: Mapping[str, str], run_uid: str) -> str:
+    """The journal's path when none was named: below $XDG_STATE_HOME, else below $TMPDIR."""
+    state = environ.get("XDG_STATE_HOME")
+    if state and os.path.isabs(state):
+        return f"{state}/jobmeter/{run_uid}.jsonl"
+    return f"{environ.get('TMPDIR') or '/tmp'}/jobmeter-{os.getuid()}/{run_uid}.jsonl"  # noqa: S108
+
+
+def open_journal(path: str, warn: Callable[[str], None]) -> Journal:
+    """The journal at ``path``; one that cannot be written says so once and is silent from then on."""
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        # Another user may have made the default directory in a shared $TMPDIR.
+        foreign = os.stat(directory).st_uid not in (os.getuid(), 0)
+    except OSError:
+        foreign = False
+    if foreign and os.path.basename(directory).startswith("jobmeter-"):
+        warn(
+            f"The journal directory {directory} belongs to another user; metering goes on without a journal."
+        )
+        return Journal.without(path)
+    return Journal(path, warn)
+
+
+def check_file(place: str, target: str | None) -> None:
+    """Refuse an output that cannot be written before the work begins, with one sentence."""
+    if target is None:
+        return
+    if target.startswith("fd:"):
+        descriptor = _descriptor(target)
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            raise UsageError(f"{place}: descriptor {descriptor} is not open") from None
+        return
+    directory = os.path.dirname(os.path.abspath(target))
+    if os.path.isdir(target):
+        raise UsageError(f"{place}: {target} is a directory; a file is accepted")
+    if not os.path.isdir(directory):
+        raise UsageError(f"{place}: the directory {directory} does not exist")
+    if not os.access(target if os.path.exists(target) else directory, os.W_OK):
+        raise UsageError(f"{place}: {target} is not writable")
+
+
+def write_file(target: str, text: str | bytes) -> None:
+    """Write a whole file, by a temporary one beside it, so that nobody sees a part; or to ``fd:N``."""
+    data = text.encode() if isinstance(text, str) else text
+    if target.startswith("fd:"):
+        _write_all(_descriptor(target), data)
+        return
+    if os.path.exists(target) and not os.path.isfile(target):  # A pipe or a device, as /dev/stdout.
+        with open(target, "wb") as file:
+            file.write(data)
+        return
+    temporary = f"{target}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, target)
+    except OSError:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def append_markdown(path: str, text: str) -> None:
+    """Append to a step summary unless it would pass what forges take."""
+    data = text.encode()
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    if size + len(data) > _MAX_MARKDOWN_BYTES:
+        raise JobmeterError(f"{path} would grow past 1 MiB, so the report is not added")
+    with open(path, "ab") as file:
+        file.write(data)
+
+
+def attempt(what: str, write: Callable[[], None]) -> None:
+    """Do one output; a failure is one sentence on stderr and nothing else."""
+    try:
+        write()
+    except (OSError, JobmeterError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        say(f"{what} could not be written: {reason}")
+
+
+def say(sentence: str) -> None:
+    """One diagnostic sentence on stderr."""
+    try:
+        sys.stderr.write(f"jobmeter: {sentence}\n")
+        sys.stderr.flush()
+    except OSError:
+        return  # A closed stderr must not change the job's exit code.
+
+
+def _descriptor(target: str) -> int:
+    number = target.removeprefix("fd:")
+    if not number.isdecimal() or len(number) > 6:
+        raise UsageError(f"{target!r} is not a descriptor; accepted is fd:N with a number N")
+    return int(number)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

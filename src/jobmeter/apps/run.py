@@ -1,0 +1,204 @@
+"""`jobmeter run`: start a command, meter it, report. One thread samples; a second only takes signals."""
+
+import os
+import resource
+import signal
+from collections.abc import Mapping
+
+from jobmeter.apps import outputs, run_report
+from jobmeter.apps.run_record import RunRecord
+from jobmeter.config.settings import RunSettings
+from jobmeter.linux.process_table import ProcessTable
+from jobmeter.linux.taskstats import ExitRecords
+from jobmeter.metering.group import Group
+from jobmeter.metering.loop import Loop
+from jobmeter.metering.membership import JOB, Descent
+from jobmeter.metering.meter import Meter, boot_seconds
+from jobmeter.metering.one_group import OneGroup
+from jobmeter.metering.processes import ProcessWatch
+from jobmeter.metering.timetable import Timetable
+from jobmeter.model import exits
+from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.exits import Exit, Survivor
+from jobmeter.model.readings import ProcessReading
+from jobmeter.model.sample import ContainerInfo
+from jobmeter.supervise.command import Command, Inherited, become_subreaper, inherit
+from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener
+from jobmeter.supervise.placement import Placement, try_cgroup
+from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
+
+
+def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
+    """Run the command, meter it, report; returns the command's exit code."""
+    run_report.check_outputs(settings)
+    inherited = inherit(HANDLED)
+    session = _Session(settings, environ)
+    try:
+        session.start(inherited)
+        session.wait()
+    finally:
+        session.clean_up()
+    run_report.write(settings, environ, session.record)
+    return exits.exit_code(session.status)
+
+
+class _Session:
+    """One command from its start to its end record."""
+
+    def __init__(self, settings: RunSettings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self.record = RunRecord(settings.journal, settings.interval, settings.top, environ)
+        self._timetable = Timetable(settings.interval)
+        self._loop = Loop(self._timetable, self._tick, started=self.record.started)
+        self._placement = Placement.find()
+        self._marks: MarkListener | None = None
+        self._cancelled_by: str | None = None
+        self._ended_at = 0.0
+        self.status = 0
+
+    def start(self, inherited: Inherited) -> None:
+        """Take the first sample, then start the command."""
+        warn = self.record.recorder.warn
+        if not become_subreaper():
+            warn("The kernel refuses a child subreaper: CPU time of orphans may be missing.")
+        if self._settings.source in ("auto", "cgroup"):
+            try_cgroup(self._placement, warn if self._settings.source == "cgroup" else None)
+        self._group = self._make_group()
+        self._watch, self._meter = self._make_meter(self._group)
+        self._listen_for_marks()
+        self._tick(0.0, self._timetable.take(0.0).due_seconds)
+        self._command = Command.start(
+            self._settings.command, self._child_environ(), inherited, self._placement.enter
+        )
+        if not self._command.entered:
+            self._group.abandon_cgroup()
+            warn("The command could not be moved into its cgroup; CPU time is taken from /proc instead.")
+        self._signals = SignalQueue()
+        self._loop.watch(self._signals.fileno(), self._on_signals)
+
+    def wait(self) -> None:
+        """Sample until the command has ended, then once more, and record the end."""
+        self._loop.run()
+        self.record.sample(
+            self._meter.tick(self._ended_at, self._ended_at, self._timetable.late_ticks, final=True)
+        )
+        survivors = tuple(Survivor(one.pid, one.name) for one in self._watch.members())
+        for left in self._placement.remove():
+            self.record.recorder.warn(
+                f"The cgroup {left} could not be removed: others made cgroups below it."
+            )
+        self.record.recorder.end(self._ended_at, self._exit(), survivors)
+
+    def clean_up(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        self._placement.remove()
+        if self._marks is not None:
+            self._marks.close()
+        self.record.close()
+
+    def _make_group(self) -> Group:
+        bound, bounds = self._placement.bounds()
+        info = ContainerInfo(
+            key=JOB,
+            name=JOB,
+            cpu_limit_cores=bound.limits.cpu_cores,
+            memory_limit_bytes=bound.limits.memory_bytes,
+        )
+        return Group(info, self._placement.reader(), bounds)
+
+    def _make_meter(self, group: Group) -> tuple[ProcessWatch, Meter]:
+        records = self._exit_records()
+        membership = Descent(os.getpid())
+        watch = ProcessWatch(
+            ProcessTable(max_descriptors=_spare_descriptors(), wanted=membership.admit),
+            membership,
+            started_after=boot_seconds(),
+            top=self._settings.top,
+            reaper=_reaper_reading,
+            reaper_group=JOB,
+            use_exit_records=records is not None,
+        )
+        meter = Meter(
+            watch,
+            OneGroup(group),
+            self.record.host,
+            source=self._settings.source,
+            exit_records=records,
+            declare=self.record.recorder.declare,
+            warn=self.record.recorder.warn,
+        )
+        return watch, meter
+
+    def _exit_records(self) -> ExitRecords | None:
+        if self._settings.source == "proc":
+            return None
+        try:
+            return ExitRecords(f"0-{(os.cpu_count() or 1) - 1}")
+        except SourceUnavailable as error:
+            if self._settings.source == "exit_records":
+                self.record.recorder.warn(f"{error}; CPU time is taken from another source instead.")
+            return None
+
+    def _listen_for_marks(self) -> None:
+        try:
+            self._marks = MarkListener(f"@jobmeter-{self.record.recorder.run_uid}")
+        except OSError as error:
+            self.record.recorder.warn(f"Marks cannot be heard: {error.strerror}.")
+            return
+        self._loop.watch(self._marks.fileno(), self._on_marks)
+
+    def _child_environ(self) -> dict[str, str]:
+        environ = dict(self._environ)
+        if self._marks is not None:
+            environ[SOCKET_VARIABLE] = self._marks.address
+        return environ
+
+    def _tick(self, elapsed: float, due: float) -> None:
+        self.record.sample(self._meter.tick(elapsed, due, self._timetable.late_ticks))
+
+    def _on_signals(self) -> None:
+        for signum, from_terminal in self._signals.read():
+            if signum == signal.SIGCHLD:
+                self._reap()
+            elif signum in RELAYED and not from_terminal:
+                self._cancelled_by = signum.name
+                self._command.send(signum)
+
+    def _reap(self) -> None:
+        for pid, status, peak in self._command.reap():
+            self._group.note_child_peak(peak)
+            if pid == self._command.pid:
+                self.status, self._ended_at = status, self._loop.elapsed
+                self._loop.stop()
+
+    def _on_marks(self) -> None:
+        if self._marks is None:
+            return
+        for name, sender in self._marks.read():
+            now = self._loop.elapsed
+            self._tick(now, now)
+            self.record.recorder.mark(now, name)
+            self._marks.answer(sender)
+
+    def _exit(self) -> Exit:
+        return exits.from_wait_status(
+            self.status,
+            out_of_memory=self.record.out_of_memory(certain=self._group.owns_oom_account()),
+            cancelled_by=self._cancelled_by,
+        )
+
+
+def _reaper_reading() -> ProcessReading:
+    """This process as a member: nothing of its own, but the time of all children it reaped, to the microsecond."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ProcessReading(
+        pid=os.getpid(), name="", state="R", parent_pid=0, faults=0, user_seconds=0.0, system_seconds=0.0,
+        reaped_user_seconds=usage.ru_utime, reaped_system_seconds=usage.ru_stime, threads=0,
+        start_seconds=0.0, rss_bytes=0,
+    )  # fmt: skip
+
+
+def _spare_descriptors() -> int:
+    """How many descriptors may be kept: the soft limit was raised, a few are for everything else."""
+    return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)

@@ -1,0 +1,105 @@
+"""argv in, exit code out. What a command needs is imported when it is called."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from jobmeter import __version__
+from jobmeter.model.errors import JobmeterError
+
+Handler = Callable[[Sequence[str], Mapping[str, str]], int]
+
+
+def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.config.settings import run_settings
+
+    settings = run_settings(argv, environ)
+    if settings.pid is not None:
+        from jobmeter.apps.attach import attach
+
+        return attach(settings, environ)
+    from jobmeter.apps.run import run
+
+    return run(settings, environ)
+
+
+def _collector(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.collector import collect
+    from jobmeter.config.settings import collector_settings
+
+    return collect(collector_settings(argv, environ), environ)
+
+
+def _report(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.report import report
+    from jobmeter.config.settings import report_settings
+
+    return report(report_settings(argv, environ), environ)
+
+
+def _mark(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.mark import mark
+
+    return mark(argv, environ)
+
+
+def _doctor(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.doctor import doctor
+    from jobmeter.config.settings import doctor_settings
+
+    return doctor(doctor_settings(argv, environ))
+
+
+COMMANDS: dict[str, tuple[str, Handler]] = {
+    "run": ("run a command and report what it used", _run),
+    "collector": ("meter the containers of a job from a sidecar", _collector),
+    "report": ("show a journal or a summary, or compare two", _report),
+    "mark": ("begin a named section of the run", _mark),
+    "doctor": ("say what can be measured here, and what it costs when not", _doctor),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every error of ours is one sentence on stderr and an exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words.pop(0) if words else "--help"
+    if name in ("--version", "-V", "version"):
+        print(f"jobmeter {__version__}")
+        return 0
+    if name in ("--help", "-h", "help") or name not in COMMANDS or _asks_for_help(name, words):
+        return _help(name, words)
+    try:
+        return COMMANDS[name][1](words, os.environ)
+    except JobmeterError as error:
+        print(f"jobmeter {name}: {error}", file=sys.stderr)
+        return _exit_code(name, error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _exit_code(name: str, error: JobmeterError) -> int:
+    # `run` keeps 0 to 124 for the command, as timeout(1) does.
+    return max(125, error.exit_code) if name == "run" else error.exit_code
+
+
+def _asks_for_help(name: str, words: Sequence[str]) -> bool:
+    # Flags after the command of `run` are the command's own.
+    first = words[:1] if name == "run" else words
+    return any(word in ("--help", "-h") for word in first)
+
+
+def _help(name: str, words: Sequence[str]) -> int:
+    from jobmeter.config.help import command_help, overview
+
+    if name in ("help", "--help", "-h") and words[:1] and words[0] in COMMANDS:
+        name = words[0]
+    if name in COMMANDS:
+        print(command_help(name, COMMANDS[name][0]))
+        return 0
+    text = overview({command: about for command, (about, _) in COMMANDS.items()})
+    if name in ("help", "--help", "-h"):
+        print(text)
+        return 0
+    print(f"jobmeter: the command {name!r} is not known; accepted are {', '.join(COMMANDS)}", file=sys.stderr)
+    return 2

@@ -1,0 +1,143 @@
+"""Options as data: flag, environment variable, kind, default and one line of help; and argv into settings.
+
+The tables in jobmeter.config.settings are the one place where options are written down; the parser,
+``--help`` and the reference page are made from them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jobmeter.model import quantities
+from jobmeter.model.errors import UsageError
+
+
+class Option(NamedTuple):
+    """One option. ``parse`` is None for a switch, which takes no value."""
+
+    name: str
+    env: str
+    help: str
+    parse: Callable[[str], Any] | None = str
+    metavar: str = ""
+    choices: Sequence[str] = ()
+    default: str | None = None
+
+    @property
+    def flag(self) -> str:
+        """The flag, as ``--log-level``."""
+        return f"--{self.name}"
+
+    @property
+    def field(self) -> str:
+        """The field of the settings object."""
+        return self.name.replace("-", "_")
+
+
+class Invocation(NamedTuple):
+    """What argv and the environment say: values by field, and what is not an option."""
+
+    values: dict[str, Any]
+    rest: list[str]
+
+
+def duration(text: str) -> float:
+    """A duration above zero, in seconds."""
+    seconds = quantities.parse_duration(text)
+    if seconds <= 0:
+        raise UsageError(f"{text!r} is not a duration above zero")
+    return seconds
+
+
+def interval(text: str) -> float:
+    """An interval between ticks: at least 50 ms, since times in /proc come in steps of 10 ms."""
+    seconds = quantities.parse_duration(text)
+    if not 0.05 <= seconds <= 3600:
+        raise UsageError(f"{text!r} is not accepted; an interval is from 50ms to 1h")
+    return seconds
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0 to 1,000,000,000."""
+    if not text.isdecimal() or len(text) > 9:
+        raise UsageError(f"{text!r} is not a whole number; accepted are 0 to 999999999")
+    return int(text)
+
+
+def parse(
+    options: Sequence[Option], argv: Sequence[str], environ: Mapping[str, str], *, stop_at_first: bool
+) -> Invocation:
+    """Read options from ``argv``, then from the environment what argv does not say.
+
+    ``--name=value`` and ``--name value`` are accepted, with one dash too. ``--`` ends the options, and so
+    does the first other word where ``stop_at_first``. Raises UsageError.
+    """
+    by_flag = {option.flag: option for option in options}
+    values: dict[str, Any] = {}
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            rest += words
+            break
+        option, given = _match(word, by_flag)
+        if option is None:
+            rest.append(word)
+            if stop_at_first:
+                rest += words
+                break
+            continue
+        values[option.field] = _flag_value(option, given, words)
+    for option in options:
+        text = environ.get(option.env, "") if option.env else ""
+        if option.field not in values and text:
+            values[option.field] = _value(option, text, option.env)
+    return Invocation(values, rest)
+
+
+def _match(word: str, by_flag: Mapping[str, Option]) -> tuple[Option | None, str | None]:
+    if not word.startswith("-") or word == "-":
+        return None, None
+    name, equals, value = ("--" + word.lstrip("-")).partition("=")
+    option = by_flag.get(name)
+    if option is None:
+        raise UsageError(f"the flag {word.partition('=')[0]} is not known; accepted are {', '.join(by_flag)}")
+    return option, value if equals else None
+
+
+def _flag_value(option: Option, given: str | None, words: list[str]) -> Any:
+    if option.parse is None:
+        return _switch(option.flag, given) if given is not None else True
+    if given is None:
+        if not words:
+            raise UsageError(f"the flag {option.flag} needs a value: {option.help}")
+        given = words.pop(0)
+    return _value(option, given, option.flag)
+
+
+def _value(option: Option, text: str, place: str) -> Any:
+    if option.parse is None:
+        return _switch(place, text)
+    if option.choices and text not in option.choices:
+        raise UsageError(f"{place}: {text!r} is not accepted; accepted are {', '.join(option.choices)}")
+    try:
+        return option.parse(text)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+
+
+def _switch(place: str, text: str) -> bool:
+    known = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    value = known.get(text.lower())
+    if value is None:
+        raise UsageError(f"{place}: {text!r} is not accepted; accepted are true and false")
+    return value

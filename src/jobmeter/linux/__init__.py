@@ -1,0 +1,1 @@
+"""Readers of kernel interfaces: pure ``parse_*`` functions beside readers that take their root."""

@@ -1,0 +1,1 @@
+"""Kernel to sample: the timetable, the sources, and one tick."""

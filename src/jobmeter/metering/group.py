@@ -1,0 +1,155 @@
+"""One metered group at one tick: the best source for each number, each named."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from jobmeter.linux.cgroup_reader import CgroupGone, CgroupReader
+from jobmeter.metering.processes import ProcessWatch
+from jobmeter.model.readings import CgroupReading
+from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource
+
+Number = TypeVar("Number", int, float)
+Source = Literal["auto", "cgroup", "exit_records", "proc"]
+
+_PREFERENCE: dict[Source, Sequence[CpuSource]] = {
+    "auto": ("cgroup", "exit_records", "proc"),
+    "cgroup": ("cgroup", "exit_records", "proc"),
+    "exit_records": ("exit_records", "cgroup", "proc"),
+    "proc": ("proc",),
+}
+_NOTHING = CgroupReading()
+
+
+class Group:
+    """A group, its declaration and its cgroup's reader, where it has one.
+
+    ``bounds`` reads an enclosing cgroup that the group shares with others: only what was throttled
+    and killed there since the start is taken from it.
+    """
+
+    def __init__(
+        self, info: ContainerInfo, reader: CgroupReader | None = None, bounds: CgroupReader | None = None
+    ) -> None:
+        self.info = info
+        self.reader = reader
+        self.bounds = bounds
+        self.last = _NOTHING
+        self.gone = False
+        self._bounds_first = _read(bounds)
+        self._child_peak: int | None = None
+        self.finished_io: tuple[int, int] | None = None
+        self.network: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """The group's key."""
+        return self.info.key
+
+    def accounts_cpu(self) -> bool:
+        """True while the group's cgroup gives its CPU time."""
+        return self.reader is not None and "cpu_seconds" in self.reader.gives
+
+    def owns_oom_account(self) -> bool:
+        """True when OOM kills are counted by the group's own cgroup, which nobody else is in."""
+        return self.reader is not None and "oom_kills" in self.reader.gives
+
+    def abandon_cgroup(self) -> None:
+        """Read the cgroup no more: the group's processes are not in it."""
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
+
+    def note_child_peak(self, peak_bytes: int | None) -> None:
+        """A reaped child's largest resident set, itself or a descendant it waited for."""
+        self._child_peak = _largest(self._child_peak, peak_bytes)
+
+    def sample(self, watch: ProcessWatch, source: Source, scanned: bool) -> ContainerSample | None:
+        """What the group used up to now; memory by process only when processes were scanned in this tick.
+
+        None once its cgroup was removed: what it had used by then is in the samples before.
+        """
+        account = self._read_cgroup() if source != "proc" else _NOTHING
+        if self.gone:
+            return None
+        self.last = account
+        cpu_source, cpu = self._cpu(account, watch, source)
+        use = watch.use(self.key)
+        inactive, current = account.memory_inactive_file_bytes, account.memory_current_bytes
+        working_set = max(0, current - inactive) if current is not None and inactive is not None else None
+        rss = use.rss_bytes if scanned else None
+        bounds = _read(self.bounds)
+        io = (account.io_read_bytes, account.io_write_bytes)
+        if io[0] is None:
+            io = watch.recorded_io_bytes(self.key) or self.finished_io or (None, None)
+        return ContainerSample(
+            key=self.key,
+            cpu_source=cpu_source,
+            cpu_seconds=cpu[0],
+            cpu_user_seconds=cpu[1],
+            cpu_system_seconds=cpu[2],
+            memory_source="rss" if working_set is None else "working_set",
+            memory_bytes=rss if working_set is None else working_set,
+            rss_bytes=rss,
+            high_water_bytes=_largest(use.high_water_bytes, self._child_peak),
+            charged_peak_bytes=account.memory_peak_bytes,
+            throttled_seconds=_first(account.throttled_seconds, _since(self._bounds_first.throttled_seconds, bounds.throttled_seconds)),
+            oom_kills=_first(account.oom_kills, _since(self._bounds_first.oom_kills, bounds.oom_kills)),
+            pressure=account.pressure,
+            io_read_bytes=io[0],
+            io_write_bytes=io[1],
+            network_rx_bytes=self.network[0] if self.network else None,
+            network_tx_bytes=self.network[1] if self.network else None,
+            pids=_first(account.pids, use.tasks if scanned else None),
+            pids_peak=account.pids_peak,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for reader in (self.reader, self.bounds):
+            if reader is not None:
+                reader.close()
+        self.reader = self.bounds = None
+
+    def _read_cgroup(self) -> CgroupReading:
+        if self.reader is None:
+            return _NOTHING
+        try:
+            return self.reader.read()
+        except CgroupGone:
+            self.gone = True
+            self.reader.close()
+            self.reader = None
+            return _NOTHING
+
+    def _cpu(
+        self, account: CgroupReading, watch: ProcessWatch, source: Source
+    ) -> tuple[CpuSource | None, tuple[float | None, float | None, float | None]]:
+        for candidate in _PREFERENCE[source]:
+            if candidate == "cgroup" and account.cpu_seconds is not None:
+                return candidate, (account.cpu_seconds, account.cpu_user_seconds, account.cpu_system_seconds)
+            if candidate == "exit_records" and (recorded := watch.recorded_cpu_seconds(self.key)):
+                return candidate, recorded
+            if candidate == "proc":
+                return candidate, watch.cpu_seconds(self.key)
+        return None, (None, None, None)
+
+
+def _read(reader: CgroupReader | None) -> CgroupReading:
+    if reader is None:
+        return _NOTHING
+    try:
+        return reader.read()
+    except CgroupGone:
+        return _NOTHING
+
+
+def _since(first: Number | None, now: Number | None) -> Number | None:
+    return None if first is None or now is None or now < first else now - first
+
+
+def _first(one: Number | None, other: Number | None) -> Number | None:
+    return other if one is None else one
+
+
+def _largest(one: int | None, other: int | None) -> int | None:
+    return max((value for value in (one, other) if value is not None), default=None)

@@ -1,0 +1,141 @@
+"""One tick: everything that is read at one moment, as a sample."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from jobmeter.linux.taskstats import ExitRecords
+from jobmeter.metering.group import Group, Source
+from jobmeter.metering.host import HostReader, meter_sample
+from jobmeter.metering.processes import ProcessWatch
+from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.sample import ContainerInfo, Sample
+
+# Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share
+# of one CPU and is made at least so often.
+_SCAN_SHARE = 0.01
+_SCAN_EVERY_SECONDS = 1.0
+
+
+class Groups(Protocol):
+    """The groups that are metered, which may come and go."""
+
+    def refresh(self, elapsed: float) -> Iterable[ContainerInfo]:
+        """Look at what the last scan found; returns what must be declared anew."""
+
+    def live(self) -> Iterable[Group]:
+        """The groups to read at this tick, enclosing ones first."""
+
+    @property
+    def orphan_reaper(self) -> int | None:
+        """The pid that inherits orphans of several groups, if one does."""
+
+
+class Meter:
+    """Takes samples. ``declare`` is told of each container before its first sample, ``warn`` of what is missing."""
+
+    def __init__(
+        self,
+        watch: ProcessWatch,
+        groups: Groups,
+        host: HostReader,
+        *,
+        source: Source = "auto",
+        exit_records: ExitRecords | None = None,
+        declare: Callable[[float, ContainerInfo], None],
+        warn: Callable[[str], None],
+        root: str = "/proc",
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._watch = watch
+        self._groups = groups
+        self._host = host
+        self._source = source
+        self._exit_records = exit_records
+        self._declare = declare
+        self._warn = warn
+        self._root = root
+        self._cpu_clock = cpu_clock
+        self._next_scan = 0.0
+        self._records_lost = 0
+        self._complete = True
+
+    def tick(self, elapsed: float, due: float, late_ticks: int = 0, *, final: bool = False) -> Sample:
+        """Read everything now; ``elapsed`` and ``due`` are seconds since the start.
+
+        The ``final`` tick scans in any case and counts the processes still there among the programs.
+        """
+        scanned = final or self._scan_is_due(elapsed)
+        if scanned:
+            self._scan(elapsed)
+        for info in self._groups.refresh(elapsed):
+            self._declare(elapsed, info)
+        containers = [group.sample(self._watch, self._source, scanned) for group in self._groups.live()]
+        samples = tuple(one for one in containers if one is not None)
+        if any(one.cpu_source == "proc" for one in samples):
+            self._note_sigchld()
+        if final:
+            self._watch.end_all()
+        return Sample(
+            elapsed_seconds=round(elapsed, 6),
+            due_seconds=round(due, 6),
+            host=self._host.read(),
+            containers=samples,
+            processes=self._watch.take_processes() if scanned else (),
+            programs=self._watch.take_programs() if scanned else (),
+            unattributed_cpu_seconds=round(self._watch.unattributed_seconds, 6),
+            cpu_complete=self._complete,
+            meter=meter_sample(self._root, self._read_errors(), late_ticks),
+        )
+
+    def mark_incomplete(self, sentence: str) -> None:
+        """CPU time may be missing from now on, for the given reason."""
+        self._complete = False
+        self._warn(sentence)
+
+    def _scan_is_due(self, elapsed: float) -> bool:
+        return elapsed >= self._next_scan or not all(group.accounts_cpu() for group in self._groups.live())
+
+    def _scan(self, elapsed: float) -> None:
+        begun = self._cpu_clock()
+        records = self._exit_records.read() if self._exit_records else ()
+        try:
+            self._watch.scan(elapsed, self._groups.orphan_reaper, records)
+        except SourceUnavailable as error:
+            self._warn(f"{error}; processes are missing from the result.")
+        cost = self._cpu_clock() - begun
+        self._next_scan = elapsed + max(_SCAN_EVERY_SECONDS, cost / _SCAN_SHARE) - 0.001
+        self._check_records()
+
+    def _check_records(self) -> None:
+        lost = self._exit_records.lost if self._exit_records else 0
+        if lost > self._records_lost:
+            self._records_lost = lost
+            self.mark_incomplete(
+                "The kernel dropped exit records: CPU time by exit records is a lower bound."
+            )
+
+    def _note_sigchld(self) -> None:
+        for name in self._watch.ignoring_sigchld:
+            self.mark_incomplete(
+                f"{name!r} ignores SIGCHLD: the CPU time of its short-lived children leaves no trace in /proc."
+            )
+
+    def _read_errors(self) -> int:
+        readers = [group.reader.read_errors for group in self._groups.live() if group.reader]
+        return self._watch.read_errors + self._host.read_errors + sum(readers)
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for group in self._groups.live():
+            group.close()
+        self._host.close()
+        self._watch.close()
+        if self._exit_records:
+            self._exit_records.close()
+
+
+def boot_seconds(ticks_per_second: int = os.sysconf("SC_CLK_TCK")) -> float:
+    """Seconds since boot, cut to a clock tick as the start times in /proc/PID/stat are."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * ticks_per_second) / ticks_per_second

@@ -1,0 +1,222 @@
+"""Folds the readings of one container into its summary."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jobmeter.model.rates import RateWindow, delta
+from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource, MemorySource, Pressure, Stall
+from jobmeter.model.statistics import Series
+from jobmeter.model.summary import ContainerSummary
+
+# A cgroup's account is in microseconds, so its rates may span a single short tick.
+_CGROUP_SPAN_SECONDS = 0.04
+
+
+class ContainerRates(NamedTuple):
+    """What one sample says in rates, for the timeline; None where nothing could be told."""
+
+    cpu_cores: float | None = None
+    memory_bytes: int | None = None
+    throttled_ratio: float | None = None
+    cpu_stall_ratio: float | None = None
+    memory_stall_ratio: float | None = None
+    io_stall_ratio: float | None = None
+
+
+class _Growth:
+    """The growth of one counter within the run, across restarts of the counter."""
+
+    def __init__(self, last: float | None) -> None:
+        self.total: float | None = None
+        self.recent: float | None = None
+        self._last = last
+
+    def add(self, value: float | None) -> None:
+        if value is None:
+            self.recent = None
+            return
+        self.recent = delta(self._last, value)
+        self.total = (self.total or 0) + (self.recent or 0)
+        self._last = value
+
+    def restart(self, at: float | None) -> None:
+        self._last = at
+
+
+_COUNTERS = (
+    "throttled_seconds", "oom_kills", "io_read_bytes", "io_write_bytes", "network_rx_bytes", "network_tx_bytes",
+)  # fmt: skip
+_CPU_COUNTERS = ("cpu_seconds", "cpu_user_seconds", "cpu_system_seconds")
+_RESOURCES = ("cpu", "memory", "io")
+
+
+class ContainerFold:
+    """Takes the samples of one container in order."""
+
+    def __init__(self, info: ContainerInfo) -> None:
+        self.info = info
+        self._cpu_source: CpuSource | None = None
+        self._cpu_rate = RateWindow()
+        self._memory_source: MemorySource | None = None
+        self._cpu = {name: _Growth(None) for name in _CPU_COUNTERS}
+        self._counters = {name: _Growth(self._origin) for name in _COUNTERS}
+        self._stalls = {
+            (name, kind): _Growth(self._origin) for name in _RESOURCES for kind in ("some", "full")
+        }
+        self._cores, self._memory, self._rss = Series(), Series(), Series()
+        self._working_set_peak: int | None = None
+        self._high_water: int | None = None
+        self._charged_peak: int | None = None
+        self._pids_first: int | None = None
+        self._pids_last: int | None = None
+        self._pids_sampled: int | None = None
+        self._elapsed = 0.0
+        self._cpu_total_at_rate = 0.0
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time within the run so far."""
+        return self._cpu["cpu_seconds"].total
+
+    @property
+    def _origin(self) -> float | None:
+        """Where a kernel's counter stood before its first reading: at zero if it began within the run."""
+        return 0 if self.info.began else None
+
+    def declare(self, info: ContainerInfo) -> None:
+        """Take over what is newly known; declared again as begun, its counters started anew."""
+        self.info = info
+        if info.began:
+            for growth in (*self._cpu.values(), *self._counters.values(), *self._stalls.values()):
+                growth.restart(0)
+
+    def resume(self) -> None:
+        """The collector was restarted: counters that it keeps itself start again at zero."""
+        if self._cpu_source != "cgroup":
+            for growth in self._cpu.values():
+                growth.restart(0)
+        self._cpu_rate.reset()
+
+    def add(self, elapsed: float, reading: ContainerSample) -> ContainerRates:
+        """Take one sample over; returns its rates."""
+        span = elapsed - self._elapsed
+        self._elapsed = elapsed
+        cores = self._add_cpu(elapsed, reading)
+        self._add_memory(reading)
+        for name, growth in self._counters.items():
+            growth.add(getattr(reading, name))
+        self._add_stalls(reading.pressure)
+        self._pids_first = reading.pids_peak if self._pids_first is None else self._pids_first
+        self._pids_last = _largest(self._pids_last, reading.pids_peak)
+        self._pids_sampled = _largest(self._pids_sampled, reading.pids)
+        return ContainerRates(
+            cores,
+            reading.memory_bytes,
+            _ratio(self._counters["throttled_seconds"].recent, span),
+            *(_ratio(self._stalls[name, "some"].recent, span) for name in _RESOURCES),
+        )
+
+    def summary(self, duration: float, labels: Mapping[str, str]) -> ContainerSummary:
+        """The container's summary over ``duration`` seconds; ``labels`` gives a parent's id or name."""
+        info = self.info
+        used = self.cpu_seconds
+        average = used / duration if used is not None and duration > 0 else None
+        return ContainerSummary(
+            name=info.name,
+            id=info.id,
+            parent=labels.get(info.parent) if info.parent else None,
+            cpu_cores=self._cores.statistic(average=average),
+            memory_bytes=self._memory.statistic(digits=None),
+            cpu_seconds=_rounded(self.cpu_seconds),
+            cpu_user_seconds=_rounded(self._cpu["cpu_user_seconds"].total),
+            cpu_system_seconds=_rounded(self._cpu["cpu_system_seconds"].total),
+            cpu_source=self._cpu_source,
+            memory_source=self._memory_source,
+            rss_bytes=self._rss.statistic(digits=None),
+            memory_working_set_peak_bytes=self._working_set_peak,
+            memory_high_water_bytes=self._high_water,
+            memory_charged_peak_bytes=self._charged_peak,
+            cpu_limit_cores=info.cpu_limit_cores,
+            memory_limit_bytes=info.memory_limit_bytes,
+            cpu_request_cores=info.cpu_request_cores,
+            memory_request_bytes=info.memory_request_bytes,
+            throttled_seconds=_rounded(self._counters["throttled_seconds"].total),
+            oom_kills=_whole(self._counters["oom_kills"].total),
+            io_read_bytes=_whole(self._counters["io_read_bytes"].total),
+            io_write_bytes=_whole(self._counters["io_write_bytes"].total),
+            network_rx_bytes=_whole(self._counters["network_rx_bytes"].total),
+            network_tx_bytes=_whole(self._counters["network_tx_bytes"].total),
+            pressure=self._pressure(),
+            pids_peak=self._pids_peak(),
+        )
+
+    def _add_cpu(self, elapsed: float, reading: ContainerSample) -> float | None:
+        if reading.cpu_seconds is None:
+            return None
+        if reading.cpu_source != self._cpu_source:
+            self._change_source(reading.cpu_source)
+        for name, growth in self._cpu.items():
+            growth.add(getattr(reading, name))
+        # The rate is made from the growth, which never falls, so a restarted counter gives no false rate.
+        cores = self._cpu_rate.add(elapsed, self._cpu["cpu_seconds"].total or 0.0)
+        self._cores.add(cores)
+        return cores
+
+    def _change_source(self, source: CpuSource | None) -> None:
+        # A ledger of ours starts at zero within the run; a cgroup that was there before does not.
+        # Between two sources there is no difference to take: the new one counts from its second reading.
+        origin = self._origin if source == "cgroup" else 0
+        for growth in self._cpu.values():
+            growth.restart(origin if self._cpu_source is None else None)
+        self._cpu_source = source
+        self._cpu_rate = RateWindow(_CGROUP_SPAN_SECONDS) if source == "cgroup" else RateWindow()
+
+    def _add_memory(self, reading: ContainerSample) -> None:
+        if reading.memory_bytes is not None:
+            if self._memory_source is None or reading.memory_source == self._memory_source:
+                self._memory_source = reading.memory_source
+                self._memory.add(reading.memory_bytes)
+            if reading.memory_source == "working_set":
+                self._working_set_peak = _largest(self._working_set_peak, reading.memory_bytes)
+        self._rss.add(reading.rss_bytes)
+        self._high_water = _largest(self._high_water, reading.high_water_bytes)
+        self._charged_peak = _largest(self._charged_peak, reading.charged_peak_bytes)
+
+    def _add_stalls(self, pressure: Pressure | None) -> None:
+        for name in _RESOURCES:
+            stall: Stall | None = getattr(pressure, name) if pressure else None
+            self._stalls[name, "some"].add(stall.some_seconds if stall else None)
+            self._stalls[name, "full"].add(stall.full_seconds if stall else None)
+
+    def _pressure(self) -> Pressure | None:
+        stalls = {
+            name: Stall(
+                _rounded(self._stalls[name, "some"].total), _rounded(self._stalls[name, "full"].total)
+            )
+            for name in _RESOURCES
+            if self._stalls[name, "some"].total is not None
+        }
+        return Pressure(**stalls) if stalls else None
+
+    def _pids_peak(self) -> int | None:
+        """The kernel's peak where it was reached within the run, else the most that were seen."""
+        first, last = self._pids_first, self._pids_last
+        if last is not None and (self.info.began or first is None or last > first):
+            return last
+        return self._pids_sampled
+
+
+def _largest(one: int | None, other: int | None) -> int | None:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _ratio(growth: float | None, span: float) -> float | None:
+    return None if growth is None or span <= 0 else growth / span
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
+
+
+def _whole(count: float | None) -> int | None:
+    return None if count is None else int(count)

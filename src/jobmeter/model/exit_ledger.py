@@ -1,0 +1,197 @@
+"""CPU time of groups from exit records: every task that ended, and the live ones at their last reading.
+
+A task's record arrives when it ends and names its process (tgid) and its parent; records of threads
+wait until the last of their process, since a live process's own reading includes ended threads.
+A process that no scan ever saw belongs to its parent's group; the parent may itself be known only
+when it ends, so such records wait for it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from jobmeter.model.readings import ExitRecord, ProcessReading
+
+# Records whose parent never shows up are kept for so many scans.
+_PATIENCE_SCANS = 3
+
+
+class Ended(NamedTuple):
+    """A process that ended: its group (None: no member), name, own CPU seconds within the run, largest memory."""
+
+    group: str | None
+    name: str
+    user_seconds: float
+    system_seconds: float
+    high_water_bytes: int
+    read_bytes: int
+    write_bytes: int
+
+
+class _Threads(Struct):
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    read_bytes: int = 0
+    write_bytes: int = 0
+
+
+class _Waiting(NamedTuple):
+    since: int
+    record: ExitRecord
+    threads: _Threads
+
+
+class _Live(Struct):
+    group: str
+    base_user: float
+    base_system: float
+    user: float
+    system: float
+
+
+class ExitLedger:
+    """Keeps user and system CPU seconds per group; groups nest as ``ancestry`` says, itself first."""
+
+    def __init__(self, ancestry: Callable[[str], Iterable[str]], started_after: float) -> None:
+        self._ancestry = ancestry
+        self._started_after = started_after
+        self._live: dict[int, _Live] = {}
+        self._threads: dict[int, _Threads] = {}
+        self._waiting: list[_Waiting] = []
+        self._groups_of_ended: dict[int, tuple[int, str | None]] = {}
+        self._user: dict[str, float] = {}
+        self._system: dict[str, float] = {}
+        self._read: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+        self._scans = 0
+        self.unattributed_seconds = 0.0
+
+    def user_seconds(self, group: str) -> float:
+        """User time of a group and those nested in it."""
+        return max(0.0, self._user.get(group, 0.0))
+
+    def system_seconds(self, group: str) -> float:
+        """System time of a group and those nested in it."""
+        return max(0.0, self._system.get(group, 0.0))
+
+    def io_bytes(self, group: str) -> tuple[int, int]:
+        """Bytes that ended tasks read from and wrote to block devices."""
+        return self._read.get(group, 0), self._written.get(group, 0)
+
+    def join(self, group: str, reading: ProcessReading) -> None:
+        """A process was seen for the first time."""
+        new = reading.start_seconds >= self._started_after
+        base_user, base_system = (0.0, 0.0) if new else (reading.user_seconds, reading.system_seconds)
+        self._live[reading.pid] = _Live(group, base_user, base_system, base_user, base_system)
+        self.update(reading)
+
+    def update(self, reading: ProcessReading) -> None:
+        """A live process was read again."""
+        live = self._live.get(reading.pid)
+        if live is None:
+            return
+        self._add(
+            live.group,
+            max(0.0, reading.user_seconds - live.user),
+            max(0.0, reading.system_seconds - live.system),
+        )
+        live.user, live.system = (
+            max(live.user, reading.user_seconds),
+            max(live.system, reading.system_seconds),
+        )
+
+    def leave(self, pid: int) -> None:
+        """A process vanished from the scan; what it used stays at its last reading unless a record corrects it."""
+        self._groups_of_ended.setdefault(
+            pid, (self._scans, self._live[pid].group if pid in self._live else None)
+        )
+
+    def record(self, record: ExitRecord) -> None:
+        """A task ended."""
+        threads = self._threads.setdefault(record.tgid, _Threads())
+        threads.user_seconds += record.user_seconds
+        threads.system_seconds += record.system_seconds
+        threads.read_bytes += record.read_bytes
+        threads.write_bytes += record.write_bytes
+        if record.last_of_group:
+            self._waiting.append(_Waiting(self._scans, record, self._threads.pop(record.tgid)))
+
+    def settle(self, group_of: Callable[[int], tuple[bool, str | None]]) -> list[Ended]:
+        """Attribute what ended; ``group_of`` gives (known, group) of a live process by its pid.
+
+        Call it once per scan, after the scan was taken over.
+        """
+        self._scans += 1
+        ended: list[Ended] = []
+        progress = True
+        while progress and self._waiting:
+            waiting, self._waiting, progress = self._waiting, [], False
+            # Parents end after their children, so the newest first lets a whole chain resolve at once.
+            for one in reversed(waiting):
+                known, group = self._group(one.record, group_of)
+                if known:
+                    ended.append(self._book(one, group))
+                    progress = True
+                elif self._scans - one.since > _PATIENCE_SCANS:
+                    ended.append(self._give_up(one))
+                else:
+                    self._waiting.append(one)
+            self._waiting.reverse()
+        self._forget_old()
+        return ended
+
+    def _group(
+        self, record: ExitRecord, group_of: Callable[[int], tuple[bool, str | None]]
+    ) -> tuple[bool, str | None]:
+        if record.tgid in self._live:
+            return True, self._live[record.tgid].group
+        for pid in (record.tgid, record.parent_pid):
+            if pid in self._groups_of_ended:
+                return True, self._groups_of_ended[pid][1]
+        return group_of(record.parent_pid)
+
+    def _book(self, one: _Waiting, group: str | None) -> Ended:
+        record, threads = one.record, one.threads
+        live = self._live.pop(record.tgid, None)
+        user, system = threads.user_seconds, threads.system_seconds
+        used_user, used_system = user, system
+        if live is not None:
+            # Threads that ended before the metering are in its readings but have no record.
+            used_user, used_system = (
+                max(user, live.user) - live.base_user,
+                max(system, live.system) - live.base_system,
+            )
+            if user + system >= live.user + live.system:
+                used_user, used_system = user - live.base_user, system - live.base_system
+            user, system = (
+                used_user + live.base_user - live.user,
+                used_system + live.base_system - live.system,
+            )
+        if group is not None:
+            self._add(group, user, system)
+            for ancestor in self._ancestry(group):
+                self._read[ancestor] = self._read.get(ancestor, 0) + threads.read_bytes
+                self._written[ancestor] = self._written.get(ancestor, 0) + threads.write_bytes
+        self._groups_of_ended[record.tgid] = (self._scans, group)
+        return Ended(
+            group, record.name, max(0.0, used_user), max(0.0, used_system), record.high_water_bytes,
+            threads.read_bytes, threads.write_bytes,
+        )  # fmt: skip
+
+    def _give_up(self, one: _Waiting) -> Ended:
+        self.unattributed_seconds += one.threads.user_seconds + one.threads.system_seconds
+        return self._book(one, None)
+
+    def _forget_old(self) -> None:
+        old = [
+            pid for pid, (scan, _) in self._groups_of_ended.items() if self._scans - scan > _PATIENCE_SCANS
+        ]
+        for pid in old:
+            del self._groups_of_ended[pid]
+            self._live.pop(pid, None)
+
+    def _add(self, group: str, user: float, system: float) -> None:
+        for ancestor in self._ancestry(group):
+            self._user[ancestor] = self._user.get(ancestor, 0.0) + user
+            self._system[ancestor] = self._system.get(ancestor, 0.0) + system

@@ -1,0 +1,126 @@
+"""The journal: an append-only file of records, one line of JSON each, which survives a kill at any moment."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jobmeter.model import wire
+from jobmeter.model.errors import JournalError
+
+
+class Journal:
+    """Appends records to a file, each in one write.
+
+    It never raises once it is open: when the disk is full or the file cannot be written it says so
+    once through ``warn`` and stops; the line that was cut is taken back.
+    """
+
+    def __init__(self, path: str, warn: Callable[[str], None]) -> None:
+        self.path = path
+        self._warn = warn
+        self._fd: int | None = None
+        try:
+            os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+            self._fd = os.open(
+                path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
+            self._end_torn_line(self._fd)
+        except OSError as error:
+            self._stop(error)
+
+    @classmethod
+    def without(cls, path: str) -> "Journal":
+        """A journal that keeps nothing."""
+        journal = cls.__new__(cls)
+        journal.path, journal._warn, journal._fd = path, lambda text: None, None
+        return journal
+
+    def on_warning(self, warn: Callable[[str], None]) -> None:
+        """Tell ``warn`` from now on."""
+        self._warn = warn
+
+    @property
+    def writable(self) -> bool:
+        """False once writing failed."""
+        return self._fd is not None
+
+    def write(self, record: wire.Record) -> None:
+        """Append one record; it is on its way to the disk when this returns, and safe from a kill of the process."""
+        if self._fd is None:
+            return
+        line = wire.encode(record) + b"\n"
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                # Only a file system that is full writes a part; the rest says why.
+                written += os.write(self._fd, line[written:])
+        except OSError as error:
+            self._take_back(self._fd)
+            self._stop(error)
+
+    def close(self) -> None:
+        """Flush to the disk and close."""
+        if self._fd is not None:
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                self._stop(error)
+                return
+            os.close(self._fd)
+            self._fd = None
+
+    @staticmethod
+    def _end_torn_line(fd: int) -> None:
+        """A writer that was killed may have left a part of a line: the next record begins on its own."""
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            os.write(fd, b"\n")
+
+    @staticmethod
+    def _take_back(fd: int) -> None:
+        try:
+            size = os.fstat(fd).st_size
+            start = max(0, size - wire.MAX_RECORD_BYTES)
+            tail = os.pread(fd, size - start, start)
+            os.ftruncate(fd, start + tail.rfind(b"\n") + 1)
+        except OSError:
+            return  # The reader leaves a torn last line out.
+
+    def _stop(self, error: OSError) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = None
+        self._warn(
+            f"The journal {self.path} cannot be written ({error.strerror}); metering goes on without it."
+        )
+
+
+class JournalReader:
+    """Reads the records of a journal in their order; ``damaged`` counts lines that are no record."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self.damaged = 0
+
+    def __iter__(self) -> Iterator[wire.AnyRecord]:
+        """Each record; raises JournalError when the file cannot be read or is of a newer version."""
+        try:
+            with self._path.open("rb") as file:
+                while line := file.readline(wire.MAX_RECORD_BYTES + 1):
+                    record = self._decode(line)
+                    if record is not None:
+                        yield record
+        except OSError as error:
+            raise JournalError(f"{self._path} cannot be read: {error.strerror}") from None
+
+    def _decode(self, line: bytes) -> wire.AnyRecord | None:
+        text = line.strip()
+        if not text:
+            return None
+        try:
+            return wire.decode(text)
+        except wire.NewerVersion as error:
+            raise JournalError(f"{self._path}: {error}") from None
+        except JournalError:
+            self.damaged += 1
+            return None

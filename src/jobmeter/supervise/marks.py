@@ -1,0 +1,86 @@
+"""Marks: a job says where a section begins; who meters it takes a sample at that moment and answers.
+
+Datagrams on a Unix socket, named in the abstract namespace (unix(7)) as ``@name``, or by a path.
+"""
+
+import contextlib
+import os
+import socket
+
+SOCKET_VARIABLE = "JOBMETER_SOCKET"
+MAX_NAME_CHARACTERS = 100
+_MAX_DATAGRAM = 4 * MAX_NAME_CHARACTERS
+_ANSWER_SECONDS = 0.5
+
+
+def clean_name(name: str) -> str:
+    """A mark's name as it is kept: one line, no control characters, bounded."""
+    printable = "".join(one if one.isprintable() else " " for one in name)
+    return " ".join(printable.split())[:MAX_NAME_CHARACTERS]
+
+
+class MarkListener:
+    """Hears marks. ``address`` is ``@name`` or the path of a socket that is made here."""
+
+    def __init__(self, address: str) -> None:
+        """Raises OSError when the address cannot be taken."""
+        self.address = address
+        self._socket = socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        )
+        try:
+            if not address.startswith("@"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(address)
+            self._socket.bind(_kernel_address(address))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """Readable when a mark has arrived."""
+        return self._socket.fileno()
+
+    def read(self) -> list[tuple[str, str | bytes | None]]:
+        """The marks that have arrived: cleaned name and whom to answer."""
+        marks: list[tuple[str, str | bytes | None]] = []
+        while True:
+            try:
+                data, sender = self._socket.recvfrom(_MAX_DATAGRAM)
+            except OSError:
+                return marks
+            name = clean_name(data.decode("utf-8", "replace"))
+            if name:
+                marks.append((name, sender))
+
+    def answer(self, sender: str | bytes | None) -> None:
+        """Tell the sender that its mark was taken."""
+        if sender:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(b"ok", sender)
+
+    def close(self) -> None:
+        """Close and take the path away."""
+        self._socket.close()
+        if not self.address.startswith("@"):
+            with contextlib.suppress(OSError):
+                os.unlink(self.address)
+
+
+def send_mark(address: str, name: str) -> bool:
+    """Set a mark and wait a moment for the answer; False when nobody listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        try:
+            sender.bind("")  # The kernel picks an abstract address, to which the answer goes.
+            sender.settimeout(_ANSWER_SECONDS)
+            sender.sendto(name.encode()[:_MAX_DATAGRAM], _kernel_address(address))
+            sender.recv(16)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _kernel_address(address: str) -> str | bytes:
+    return b"\0" + address[1:].encode() if address.startswith("@") else address

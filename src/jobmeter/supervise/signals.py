@@ -1,0 +1,53 @@
+"""Signals for the wrapper: who sent them decides whether the command still needs to be told."""
+
+import os
+import signal
+import threading
+from typing import NamedTuple
+
+# A terminal sends its signals to the whole foreground process group, the command included.
+_SI_KERNEL = 0x80
+RELAYED = frozenset(
+    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+)
+HANDLED = RELAYED | {signal.SIGCHLD}
+
+
+class Received(NamedTuple):
+    """A signal and whether the terminal sent it."""
+
+    signum: signal.Signals
+    from_terminal: bool
+
+
+class SignalQueue:
+    """Takes the blocked ``HANDLED`` signals in a thread of its own and hands them over through a pipe.
+
+    A handler would not say who sent a signal (si_code of sigaction(2)); sigwaitinfo(2) does.
+    """
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._thread = threading.Thread(target=self._wait, name="signals", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """Readable when a signal has arrived."""
+        return self._reading
+
+    def read(self) -> list[Received]:
+        """The signals that have arrived, in order."""
+        try:
+            data = os.read(self._reading, 4096)
+        except BlockingIOError:
+            return []
+        return [Received(signal.Signals(data[at]), bool(data[at + 1])) for at in range(0, len(data) - 1, 2)]
+
+    def _wait(self) -> None:
+        while True:
+            info = signal.sigwaitinfo(HANDLED)
+            from_terminal = info.si_code == _SI_KERNEL and info.si_signo != signal.SIGCHLD
+            try:
+                os.write(self._writing, bytes((info.si_signo, from_terminal)))
+            except BlockingIOError:
+                continue  # Thousands are waiting to be read; a child that ended is found by the next one.
