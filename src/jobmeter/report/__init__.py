@@ -1,1 +1,1 @@
-"""One run as text: terminal, Markdown, HTML, CSV, OpenMetrics, and two runs compared. Everything here is pure."""
+"""One run as text: terminal, Markdown, HTML, CSV, OpenMetrics, and two runs compared. All of it is pure."""

@@ -74,7 +74,7 @@ def _limit_share(container: ContainerSummary) -> str:
 
 
 def wait_columns(containers: Containers) -> list[Column]:
-    """Pressure, disk, network and tasks, one row per container; a column that is zero in all rows is empty."""
+    """Pressure, disk, network and tasks, one row per container; a column of zeros is empty."""
 
     def rows(title: str, values: list[float | None], form: Callable[[float], str], rank: int) -> Column:
         texts = ["" if value is None else form(value) for value in values]

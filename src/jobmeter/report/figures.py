@@ -142,6 +142,12 @@ def section_seconds(section: Section) -> float | None:
         return None
 
 
+def moment(time: str) -> str:
+    """``2026-11-21 12:00:00 UTC`` from a time in RFC 3339."""
+    day, _, clock = time.partition("T")
+    return f"{day} {clock.split('.')[0].rstrip('Z')} UTC" if clock else time
+
+
 def cores(value: float | None) -> str:
     """``1.93``; nothing for None."""
     return "" if value is None else format_cores(value)

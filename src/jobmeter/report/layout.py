@@ -45,8 +45,8 @@ def _paint_line(line: Line, width: int, colour: bool) -> str:
         spans.pop()
     if spans:
         spans[-1] = (spans[-1][0].rstrip(), spans[-1][1])
-    for text, style in spans:
-        text = fit(text, room)
+    for whole, style in spans:
+        text = fit(whole, room)
         room -= cells(text)
         code = _ANSI[style] if colour and text.strip() else ""
         painted.append(f"\x1b[{code}m{text}\x1b[0m" if code else text)

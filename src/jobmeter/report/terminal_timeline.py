@@ -89,7 +89,7 @@ def _chart_line(label: str, label_width: int, blocks: str, peak: str, style: str
 
 
 def _ruler(marks: Sequence[TimelineMark], span: float, room: int) -> str:
-    """The marks at their places; one that has no room for its name is a stroke, one on another is left out."""
+    """The marks at their places; one without room for its name is a stroke, one on another is left out."""
     if span <= 0:
         return " " * room
     ordered = sorted(marks, key=lambda mark: mark.elapsed_seconds)

@@ -154,7 +154,8 @@ def _pinch(summary: Summary) -> str | None:
             return f"throttled {roughly(throttled)} by its CPU limit of {core_limit(limit)}"
     fullest = max(summary.containers, key=_memory_share, default=None)
     if fullest and _memory_share(fullest) >= _MEMORY_SHARE:
-        return f"{format_percent(_memory_share(fullest))} of its limit of {byte_limit(fullest.memory_limit_bytes)}"
+        limit_text = byte_limit(fullest.memory_limit_bytes)
+        return f"{format_percent(_memory_share(fullest))} of its limit of {limit_text}"
     return None
 
 

@@ -1,0 +1,222 @@
+"""The building blocks of charts in Vega-Lite: panels on one time axis, with marks, limits and hints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from jobmeter.model.timeline import TimelineMark
+from jobmeter.report.figures import duration
+from jobmeter.report.palette import Palette
+from jobmeter.report.sparkline import resample
+from jobmeter.report.text import clean, fit
+
+Spec = dict[str, Any]
+Values = list[float | None]
+Row = dict[str, float | None]
+
+# Widths in pixels: of a point of a curve, of a strip that answers the pointer, of a letter of a label.
+POINT = 3.5
+STRIP = 11.0
+_LETTER = 6.2
+_TICK = 90
+_PANEL_HEIGHT = 96
+_SINGLE_PANEL_HEIGHT = 150
+_AXIS_WIDTH = 38
+_RIGHT_MARGIN = 12
+# A limit further above the peak than this would flatten the curve; it is named, not drawn.
+_LIMIT_IN_VIEW = 2.5
+_STEPS_SECONDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30),
+    *(60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400),
+)
+_FONT = "system-ui, sans-serif"
+_PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~f')"
+_PERCENT = "format(datum.value * 100, '.3~f') + ' %'"
+_STEP_LINE = {"type": "line", "interpolate": "step-before", "strokeWidth": 1.4}
+_STEP_AREA = {"type": "area", "interpolate": "step-before"}
+
+
+class Frame(Struct, frozen=True):
+    """What the panels of one chart share: the run's length, a width for the plot, colours and marks."""
+
+    span: float
+    width: int
+    palette: Palette
+    ends: list[float]
+    marks: list[TimelineMark]
+
+    def points(self, pixels: float) -> list[float]:
+        """The ends of equal parts of that width; the points themselves where they are fewer."""
+        parts = max(8, int(self.width / pixels))
+        if len(self.ends) <= parts:
+            return self.ends
+        return [self.span * (i + 1) / parts for i in range(parts)]
+
+    def course(
+        self, values: Sequence[float | None], *, highest: bool = False, pixels: float = POINT
+    ) -> Values:
+        """A series in these parts: the mean of each, or its highest value."""
+        parts = self.points(pixels)
+        if parts is self.ends:
+            return [*values[: len(parts)], *[None] * (len(parts) - len(values))]
+        return resample(self.ends, values, len(parts), self.span, highest=highest)
+
+
+def frame(span: float, width: int, palette: Palette, ends: list[float], marks: list[TimelineMark]) -> Frame:
+    """A frame whose chart is ``width`` pixels wide with its axis."""
+    ordered = sorted(marks, key=lambda mark: mark.elapsed_seconds)
+    return Frame(span, max(80, width - _AXIS_WIDTH - _RIGHT_MARGIN), palette, ends, ordered)
+
+
+def area_panel(
+    frame: Frame, title: str, rows: list[Row], hints: list[str], colour: str, limit: float | None
+) -> Spec:
+    """An area up to ``low``, a paler one from there to ``high`` where rows have it, and the limit."""
+    values = [value for row in rows for key, value in row.items() if key != "t" and value is not None]
+    top = max(values, default=0.0)
+    drawn = limit if limit is not None and limit <= top * _LIMIT_IN_VIEW else None
+    x, y = _time(frame), _quantity("low", max(top, drawn or 0.0), _PLAIN)
+    layers: list[Spec] = [
+        {"mark": _STEP_AREA | {"color": colour, "opacity": 0.35}, "encoding": {"x": x, "y": y}},
+        {"mark": _STEP_LINE | {"color": colour}, "encoding": {"x": x, "y": y}},
+    ]
+    if any(row.get("high") is not None for row in rows):
+        band = {"x": x, "y": y, "y2": {"field": "high"}}
+        layers.insert(0, {"mark": _STEP_AREA | {"color": colour, "opacity": 0.18}, "encoding": band})
+    if drawn is not None:
+        layers.append(_limit_rule(frame, drawn))
+    return _panel(frame, title, rows, hints, layers)
+
+
+def lines_panel(frame: Frame, title: str, rows: list[Row], hints: list[str], colours: dict[str, str]) -> Spec:
+    """Shares of time as lines, one for each field that has a colour."""
+    top = max((row.get(field) or 0.0 for row in rows for field in colours), default=0.0)
+    x = _time(frame)
+    layers: list[Spec] = [
+        {
+            "mark": _STEP_LINE | {"color": colour},
+            "encoding": {"x": x, "y": _quantity(field, max(top, 0.1), _PERCENT)},
+        }
+        for field, colour in colours.items()
+    ]
+    return _panel(frame, title, rows, hints, layers)
+
+
+def join(panels: list[Spec], frame: Frame) -> Spec:
+    """Panels below each other; the first one names the marks, the last one the times."""
+    height = _SINGLE_PANEL_HEIGHT if len(panels) == 1 else _PANEL_HEIGHT
+    for panel in panels:
+        panel |= {"width": frame.width, "height": height}
+    for panel in panels[:-1]:
+        panel["layer"][0]["encoding"]["x"]["axis"]["labels"] = False
+    labels = _mark_labels(frame)
+    if labels:
+        panels[0]["layer"].append(labels)
+        panels[0]["title"]["offset"] = 22
+    body: Spec = panels[0] if len(panels) == 1 else {"vconcat": panels, "spacing": 12}
+    return body | {"config": _config(frame.palette), "padding": 2}
+
+
+def _panel(frame: Frame, title: str, rows: list[Row], hints: list[str], layers: list[Spec]) -> Spec:
+    # A row stands for the time up to its own: the first one begins at zero.
+    values = [_rounded(row) for row in ({**rows[0], "t": 0.0}, *rows)]
+    if frame.marks:
+        layers.append(_mark_rules(frame))
+    return {
+        "title": {"text": title},
+        "data": {"values": values},
+        "layer": [*layers, _strips(frame, hints)],
+    }
+
+
+def _rounded(row: Row) -> Row:
+    return {key: None if value is None else float(f"{value:.5g}") for key, value in row.items()}
+
+
+def _field(name: str) -> Spec:
+    return {"field": name, "type": "quantitative"}
+
+
+def _time(frame: Frame) -> Spec:
+    return _field("t") | {"scale": {"domain": [0, frame.span], "nice": False}, "axis": _time_axis(frame)}
+
+
+def _quantity(field: str, top: float, label: str) -> Spec:
+    scale = {"domain": [0, max(top, 1e-6) * 1.06]}
+    return _field(field) | {"scale": scale, "axis": {"title": None, "tickCount": 4, "labelExpr": label}}
+
+
+def _time_axis(frame: Frame) -> Spec:
+    """Ticks at round times, so many that their labels have room."""
+    wanted = max(2, frame.width // _TICK)
+    longest = _STEPS_SECONDS[-1] * -(-frame.span // (_STEPS_SECONDS[-1] * wanted))
+    step = next((each for each in _STEPS_SECONDS if frame.span / each <= wanted), longest)
+    ticks = [round(step * i, 6) for i in range(int(frame.span / step) + 1)]
+    unit, divisor = ("s", 1) if step < 60 else ("min", 60) if step < 3600 else ("h", 3600)
+    label = f"datum.value == 0 ? '0' : format(datum.value / {divisor}, '~g') + ' {unit}'"
+    return {"title": None, "values": ticks, "labelExpr": label}
+
+
+def _limit_rule(frame: Frame, limit: float) -> Spec:
+    rule = {"type": "rule", "color": frame.palette.limit, "strokeWidth": 1.3, "strokeDash": [5, 3]}
+    return {"data": {"values": [{"limit": limit}]}, "mark": rule, "encoding": {"y": _field("limit")}}
+
+
+def _mark_rules(frame: Frame) -> Spec:
+    values = [{"t": min(mark.elapsed_seconds, frame.span)} for mark in frame.marks]
+    rule = {"type": "rule", "color": frame.palette.mark, "strokeWidth": 1, "strokeDash": [1, 2]}
+    return {"data": {"values": values}, "mark": rule, "encoding": {"x": _field("t")}}
+
+
+def _mark_labels(frame: Frame) -> Spec | None:
+    """The names of the marks above the panel, as far as they have room beside each other."""
+    values: list[Spec] = []
+    ends = [*(mark.elapsed_seconds for mark in frame.marks[1:]), frame.span * 1.03]
+    for mark, end in zip(frame.marks, ends, strict=False):
+        letters = int((end - mark.elapsed_seconds) / frame.span * frame.width / _LETTER) - 1
+        name = clean(mark.name)
+        if letters >= min(4, len(name)):
+            values.append({"t": min(mark.elapsed_seconds, frame.span), "name": fit(name, letters)})
+    text = {"type": "text", "align": "left", "baseline": "bottom", "dx": -1, "fontSize": 11}
+    encoding = {"x": _field("t"), "y": {"value": -4}, "text": {"field": "name"}}
+    mark_text = text | {"color": frame.palette.mark}
+    return {"data": {"values": values}, "mark": mark_text, "encoding": encoding} if values else None
+
+
+def _strips(frame: Frame, hints: Sequence[str]) -> Spec:
+    """Unseen strips over the panel that say the numbers of their moment when pointed at."""
+    ends = frame.points(STRIP)
+    values = [
+        {"t": begin, "t2": end, "hint": f"{duration(end)}: {hint}"}
+        for begin, end, hint in zip([0.0, *ends[:-1]], ends, hints, strict=True)
+    ]
+    hint = {"field": "hint", "type": "nominal"}
+    encoding = {"x": _field("t"), "x2": {"field": "t2"}, "tooltip": hint, "description": hint}
+    mark = {"type": "rect", "color": frame.palette.text, "fillOpacity": 0}
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+
+
+def _config(palette: Palette) -> Spec:
+    return {
+        "background": None,
+        "font": _FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": palette.faint,
+            "labelFontSize": 11,
+            "labelPadding": 6,
+            "gridColor": palette.grid,
+            "domain": False,
+            "ticks": False,
+        },
+        "axisX": {"grid": False, "ticks": True, "tickColor": palette.faint, "tickSize": 4},
+        "axisY": {"minExtent": _AXIS_WIDTH, "maxExtent": _AXIS_WIDTH},
+        "title": {
+            "anchor": "start",
+            "frame": "group",
+            "color": palette.text,
+            "fontSize": 12,
+            "fontWeight": 600,
+        },
+    }
