@@ -23,9 +23,8 @@ HOST = Host(name="ci-7", cpus=2, memory_bytes=8 * GIB, kernel="6.12.9")
 
 def statistic(peak: float, avg: float) -> Statistic:
     """A plausible distribution between an average and a peak."""
-    step = (peak - avg) / 10
-    marks = [round(avg + step * share, 3) for share in (9, 8, 4, 1)]
-    return Statistic(peak, *marks, avg)
+    p99, p95, p75, p50 = (round(avg + (peak - avg) * share, 3) for share in (0.9, 0.8, 0.4, 0.1))
+    return Statistic(peak, p99, p95, p75, p50, avg)
 
 
 def clock(seconds: float) -> str:
@@ -179,7 +178,8 @@ def oom_kill() -> tuple[Summary, Timeline]:
     summary = Summary(
         run_uid="019aa5e2-4f00-7abc-8def-0123456789ac",
         job=Job(forge="forgejo", organization="acme", repository="acme/engine", workflow="release.yaml",
-                job="link", run_id="812", attempt=2, matrix={"arch": "arm64", "lto": True}, ref="refs/heads/lto"),
+                job="link", run_id="812", attempt=2, matrix={"arch": "arm64", "lto": True},
+                ref="refs/heads/lto"),
         start_time=clock(0),
         end_time=clock(12.0),
         duration_seconds=12.0,
@@ -198,7 +198,7 @@ def oom_kill() -> tuple[Summary, Timeline]:
                            peak_memory_bytes=14 * MIB),
         ],
         exit=Exit(reason="oom", code=137, signal="SIGKILL", certainty="certain",
-                  detail="memory.events of the container counted 1 oom_kill while ld.lld (pid 77) was the largest"),
+                  detail="memory.events counted 1 OOM kill while ld.lld (pid 77) was the largest process"),
         host=HOST,
         collector=CollectorSummary(version="0.1.0", interval_seconds=0.25, late_ticks=3, read_errors=1,
                                    cpu_seconds=0.08, peak_memory_bytes=15 * MIB),
