@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
 MARKED_FIXTURES = {"docker_engine": "docker", "vm": "vm", "browser": "browser"}
 
 Golden = Callable[[str, str], None]
+
+settings.register_profile("jobmeter", deadline=None)  # a busy machine is no failure
+settings.load_profile("jobmeter")
 
 
 @pytest.fixture

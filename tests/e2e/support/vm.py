@@ -35,8 +35,7 @@ from tests.e2e.support.cpio import CpioWriter
 from tests.e2e.support.elf import shared_libraries
 
 QEMU = "qemu-system-x86_64"
-# The machine has a HPET: where the PIT is the only reference, the guest fails to measure its clock when the host
-# is busy, and stops.
+# This machine has a HPET. With the PIT alone, a guest on a busy host fails to measure its clock and stops.
 MACHINE = [
     *(QEMU, "-accel", "tcg", "-M", "q35"),
     *("-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"),
