@@ -9,7 +9,7 @@ from jobmeter.apps import outputs
 from jobmeter.identity.job import identify_job
 from jobmeter.metering.host import HostReader, read_boot_id
 from jobmeter.model.exits import OutOfMemory
-from jobmeter.model.quantities import format_bytes
+from jobmeter.model.oom import out_of_memory
 from jobmeter.model.sample import Sample
 from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.uid import uuid7
@@ -44,22 +44,7 @@ class RunRecord:
 
     def out_of_memory(self, *, certain: bool) -> OutOfMemory | None:
         """What the run knows of OOM kills; None when there was none."""
-        summary = self.fold.summary()
-        kills = sum(one.oom_kills or 0 for one in summary.containers if one.parent is None)
-        if not kills:
-            return None
-        limits = [
-            one.memory_limit_bytes for one in summary.containers if isinstance(one.memory_limit_bytes, int)
-        ]
-        biggest = summary.top_mem_processes[0] if summary.top_mem_processes else None
-        return OutOfMemory(
-            kills,
-            certain,
-            limit=format_bytes(min(limits)) if limits else None,
-            biggest=f"{biggest.name} with {format_bytes(biggest.peak_memory_bytes or 0)}"
-            if biggest
-            else None,
-        )
+        return out_of_memory(self.fold.summary(), certain=certain)
 
     def close(self) -> None:
         """Close the journal."""

@@ -17,6 +17,11 @@ _PREFERENCE: dict[Source, Sequence[CpuSource]] = {
     "exit_records": ("exit_records", "cgroup", "proc"),
     "proc": ("proc",),
 }
+# Who reaps all orphans itself has an exact ledger; exit records end shortly before the process does.
+_PREFERENCE_OF_REAPER: dict[Source, Sequence[CpuSource]] = _PREFERENCE | {
+    "auto": ("cgroup", "proc"),
+    "cgroup": ("cgroup", "proc"),
+}
 _NOTHING = CgroupReading()
 
 
@@ -124,7 +129,8 @@ class Group:
     def _cpu(
         self, account: CgroupReading, watch: ProcessWatch, source: Source
     ) -> tuple[CpuSource | None, tuple[float | None, float | None, float | None]]:
-        for candidate in _PREFERENCE[source]:
+        preference = _PREFERENCE_OF_REAPER if watch.has_reaper else _PREFERENCE
+        for candidate in preference[source]:
             if candidate == "cgroup" and account.cpu_seconds is not None:
                 return candidate, (account.cpu_seconds, account.cpu_user_seconds, account.cpu_system_seconds)
             if candidate == "exit_records" and (recorded := watch.recorded_cpu_seconds(self.key)):

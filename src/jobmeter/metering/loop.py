@@ -31,6 +31,7 @@ class Loop:
         self._poll = select.poll()
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._stopped = False
+        self._end: float | None = None
 
     @property
     def elapsed(self) -> float:
@@ -51,14 +52,21 @@ class Loop:
         """Return from ``run`` once the current callback is done."""
         self._stopped = True
 
+    def stop_at(self, elapsed: float | None) -> None:
+        """Stop by itself at that time; None: never."""
+        self._end = elapsed
+
     def run(self) -> None:
         """Loop until stopped."""
         while not self._stopped:
-            wait = self._timetable.next_due - self.elapsed
+            due = self._timetable.next_due
+            wait = (due if self._end is None else min(due, self._end)) - self.elapsed
             for fd, _ in self._poll.poll(max(0.0, wait * 1000)):
                 callback = self._callbacks.get(fd)
                 if callback is not None:
                     callback()
+            if self._end is not None and self.elapsed >= self._end:
+                self.stop()
             if not self._stopped and self.elapsed >= self._timetable.next_due:
                 now = self.elapsed
                 self._on_tick(now, self._timetable.take(now).due_seconds)

@@ -33,6 +33,10 @@ class Descent:
         """The one group there is."""
         return self._group
 
+    def regroup(self, reading: ProcessReading) -> str:
+        """Descent does not change."""
+        return self._group
+
     def forget(self, pid: int) -> None:
         """A member is gone; its pid may be given to a stranger."""
         self._members.discard(pid)

@@ -26,7 +26,10 @@ class Membership(Protocol):
         """True when a process seen for the first time is a member; parents are asked before their children."""
 
     def group(self, reading: ProcessReading) -> str:
-        """The group of a member, read again."""
+        """The group of a member."""
+
+    def regroup(self, reading: ProcessReading) -> str:
+        """The group of a member that may have been moved."""
 
     def forget(self, pid: int) -> None:
         """A member is gone."""
@@ -103,6 +106,11 @@ class ProcessWatch:
     def read_errors(self) -> int:
         """Reads that failed although the process was there."""
         return self._read_errors + self._table.read_errors
+
+    @property
+    def has_reaper(self) -> bool:
+        """True when all orphans of the members come to us."""
+        return self._reaper is not None
 
     def scan(self, elapsed: float, orphan_reaper: int | None, records: Iterable[ExitRecord] = ()) -> None:
         """Read all processes once more; ``elapsed`` is seconds since the start of the run."""
@@ -223,7 +231,7 @@ class ProcessWatch:
 
     def _move(self, one: _Process) -> None:
         # A new name means exec; a container's first process enters its cgroup just before.
-        group = self._membership.group(one.reading)
+        group = self._membership.regroup(one.reading)
         if group != one.group:
             one.group = group
             self._ledger.move(one.reading.pid, group)

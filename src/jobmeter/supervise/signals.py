@@ -21,12 +21,13 @@ class Received(NamedTuple):
 
 
 class SignalQueue:
-    """Takes the blocked ``HANDLED`` signals in a thread of its own and hands them over through a pipe.
+    """Takes ``signals``, which must be blocked, in a thread of its own and hands them over through a pipe.
 
     A handler would not say who sent a signal (si_code of sigaction(2)); sigwaitinfo(2) does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: frozenset[signal.Signals] = HANDLED) -> None:
+        self._signals = signals
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._thread = threading.Thread(target=self._wait, name="signals", daemon=True)
         self._thread.start()
@@ -45,7 +46,7 @@ class SignalQueue:
 
     def _wait(self) -> None:
         while True:
-            info = signal.sigwaitinfo(HANDLED)
+            info = signal.sigwaitinfo(self._signals)
             from_terminal = info.si_code == _SI_KERNEL and info.si_signo != signal.SIGCHLD
             try:
                 os.write(self._writing, bytes((info.si_signo, from_terminal)))

@@ -1,0 +1,219 @@
+"""`jobmeter collector`: the sidecar that meters the containers of one job. One thread."""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping
+
+from jobmeter import __version__
+from jobmeter.apps import outputs
+from jobmeter.collector.life import Life
+from jobmeter.collector.log import Log
+from jobmeter.collector.resume import Unfinished, unfinished_run
+from jobmeter.config.settings import CollectorSettings
+from jobmeter.containers.mapping import parse_limits, parse_process_map
+from jobmeter.containers.naming import ContainerNamer
+from jobmeter.identity.job import identify_job
+from jobmeter.linux.cgroup_finder import CgroupFinder
+from jobmeter.linux.process_table import ProcessTable
+from jobmeter.linux.taskstats import ExitRecords
+from jobmeter.metering.container_groups import ContainerGroups, in_initial_pid_namespace
+from jobmeter.metering.host import HostReader, read_boot_id
+from jobmeter.metering.meter import Meter, boot_seconds
+from jobmeter.metering.processes import ProcessWatch
+from jobmeter.model import summary as summaries
+from jobmeter.model.errors import JournalError, SourceUnavailable
+from jobmeter.model.exits import Exit
+from jobmeter.model.job import Job
+from jobmeter.model.oom import collector_exit
+from jobmeter.model.summarize import RunFold, rfc3339_of
+from jobmeter.model.uid import uuid7
+from jobmeter.spool.journal import JournalReader
+from jobmeter.spool.recorder import Recorder
+from jobmeter.supervise.marks import MarkListener
+
+_LOOKS = 3
+
+
+def collect(settings: CollectorSettings, environ: Mapping[str, str]) -> int:
+    """Meter until SIGTERM; then write the summary. Returns 0."""
+    sidecar = _Sidecar(settings, environ)
+    try:
+        sidecar.run()
+    finally:
+        sidecar.close()
+    sidecar.write_summary()
+    return 0
+
+
+class _Sidecar:
+    """One collector from start to summary."""
+
+    def __init__(self, settings: CollectorSettings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._log = Log(settings.log_level, settings.log_format)
+        self._early: list[str] = []
+        self._host = HostReader(settings.proc_path, warn=self._early.append)
+        self._boot_id = read_boot_id(settings.proc_path)
+        outputs.check_file("--json", settings.json)
+        self._raise_descriptor_limit()
+        self._begin()
+
+    def run(self) -> None:
+        """Sample until a signal comes."""
+        life = Life(
+            self._recorder,
+            self._settings.interval,
+            started=self._started,
+            first=time.monotonic() - self._started if self._resumed else 0.0,
+            grace=self._settings.grace,
+        )
+        groups = self._groups(life)
+        meter = self._meter(groups)
+        self._hear_marks(life)
+        self._log.info("metering", run_uid=self._recorder.run_uid, journal=self._journal.path)
+        try:
+            life.run(meter, self._exit)
+        finally:
+            meter.close()
+            groups.close()
+
+    def write_summary(self) -> None:
+        """The summary as JSON: in the file that was named, else on stdout."""
+        text = summaries.encode(self._fold.summary())
+        self._log.info("finished", run_uid=self._recorder.run_uid, samples=self._fold.summary().sample_count)
+        if self._settings.json:
+            target = self._settings.json
+            outputs.attempt(target, lambda: outputs.write_file(target, text))
+        else:
+            sys.stdout.buffer.write(text)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Close what stays open to the end."""
+        self._journal.close()
+        if self._marks is not None:
+            self._marks.close()
+
+    def _begin(self) -> None:
+        """Begin a run, or go on with the one in the journal."""
+        self._marks: MarkListener | None = None
+        job, problems = identify_job(self._environ)
+        before = self._unfinished(job)
+        self._resumed = before is not None
+        now = time.time()
+        self._started = before.monotonic_seconds if before else time.monotonic()
+        self._fold = before.fold if before else RunFold(self._settings.top)
+        self._names = before.names if before else {}
+        run_uid = before.run_uid if before else uuid7(int(now * 1000), os.urandom(10))
+        self._recorder = Recorder(run_uid, self._fold)
+        path = self._settings.journal or outputs.default_journal(self._environ, run_uid)
+        self._journal = outputs.open_journal(path, self._early.append)
+        self._recorder.add_sink(self._journal.write)
+        if before:
+            self._recorder.resume(time.monotonic() - self._started, __version__)
+        else:
+            self._recorder.start(
+                start_time=rfc3339_of(now), monotonic_seconds=self._started, boot_id=self._boot_id,
+                interval_seconds=self._settings.interval, version=__version__, job=job, host=self._host.describe(),
+            )  # fmt: skip
+        self._journal.on_warning(self._warn)
+        for problem in [*problems, *self._early]:
+            self._warn(problem)
+
+    def _unfinished(self, job: Job) -> Unfinished | None:
+        path = self._settings.journal
+        if path is None or not os.path.exists(path):
+            return None
+        try:
+            return unfinished_run(JournalReader(path), job, self._boot_id, self._settings.top)
+        except JournalError as error:
+            self._early.append(f"{error}; a new run begins.")
+            return None
+
+    def _groups(self, life: Life) -> ContainerGroups:
+        process_map, problems = parse_process_map(self._environ.get("CGROUP_PROCESS_MAP", ""))
+        limits, more = parse_limits(self._environ.get("CGROUP_LIMITS", ""))
+        for problem in [*problems, *more]:
+            self._warn(problem)
+        root = self._settings.proc_path
+        return ContainerGroups(
+            root=root,
+            finder=self._finder(),
+            namer=ContainerNamer(process_map, self._names),
+            limits=limits,
+            own_pid=os.getpid(),
+            sidecar=not in_initial_pid_namespace(root),
+            started_after=boot_seconds(),
+            warn=self._warn,
+            on_events=life.hear_events,
+        )
+
+    def _finder(self) -> CgroupFinder:
+        root = self._settings.proc_path
+        try:
+            return CgroupFinder(root, self._settings.cgroup_path)
+        except SourceUnavailable as error:
+            self._warn(f"--cgroup-path: {error}.")
+            return CgroupFinder(root)
+
+    def _meter(self, groups: ContainerGroups) -> Meter:
+        records = self._exit_records()
+        watch = ProcessWatch(
+            ProcessTable(
+                self._settings.proc_path,
+                max_descriptors=max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 512),
+                wanted=groups.admit,
+                looks=_LOOKS,
+            ),
+            groups,
+            root=self._settings.proc_path,
+            started_after=boot_seconds(),
+            top=self._settings.top,
+            use_exit_records=records is not None,
+        )
+        return Meter(
+            watch,
+            groups,
+            self._host,
+            source=self._settings.source,
+            exit_records=records,
+            declare=self._recorder.declare,
+            warn=self._warn,
+            root=self._settings.proc_path,
+        )
+
+    def _exit_records(self) -> ExitRecords | None:
+        if self._settings.source == "proc":
+            return None
+        try:
+            return ExitRecords(f"0-{(os.cpu_count() or 1) - 1}")
+        except SourceUnavailable as error:
+            if self._settings.source == "exit_records":
+                self._warn(f"{error}; CPU time is taken from another source instead.")
+            return None
+
+    def _hear_marks(self, life: Life) -> None:
+        address = self._settings.mark_socket
+        if address is None:
+            return
+        try:
+            self._marks = MarkListener(address)
+        except OSError as error:
+            self._warn(f"Marks cannot be heard at {address}: {error.strerror}.")
+            return
+        life.hear_marks(self._marks)
+
+    def _exit(self) -> Exit:
+        return collector_exit(self._fold.summary())
+
+    def _warn(self, text: str) -> None:
+        self._log.warn(text)
+        self._recorder.warn(text)
+
+    @staticmethod
+    def _raise_descriptor_limit() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,96 @@
+"""Opens what `jobmeter report` is given: a journal or a summary."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from jobmeter.model import summary as summaries
+from jobmeter.model import wire
+from jobmeter.model.errors import JournalError
+from jobmeter.model.summarize import RunFold
+from jobmeter.model.summary import Summary
+from jobmeter.model.timeline import Timeline
+from jobmeter.spool.journal import JournalReader
+
+_MAX_SUMMARY_BYTES = 256 * 1024 * 1024
+
+
+class Loaded(Struct, frozen=True):
+    """One run; a summary alone has no timeline and no samples."""
+
+    summary: Summary
+    timeline: Timeline | None = None
+    samples: tuple[wire.Tick, ...] = ()
+
+
+def load(path: str, run_uid: str | None, top: int, *, keep_samples: bool = False) -> Loaded:
+    """The run in a file; of a journal with several the named or the last one. Raises JournalError."""
+    if _is_journal(path):
+        return _load_journal(path, run_uid, top, keep_samples)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        return Loaded(summaries.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise JournalError(
+            f"{path} is neither a journal nor a summary of jobmeter ({error}); accepted are files of "
+            f"`jobmeter run --journal` and `--json`"
+        ) from None
+
+
+def _is_journal(path: str) -> bool:
+    """True when one of the first lines is a record; a damaged one may stand before it."""
+    try:
+        with open(path, "rb") as file:
+            if file.seek(0, 2) > _MAX_SUMMARY_BYTES:
+                return True
+            file.seek(0)
+            for _ in range(3):
+                if _is_record(file.readline(wire.MAX_RECORD_BYTES)):
+                    return True
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from None
+    return False
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return bool(line.strip()) and wire.decode(line.strip()) is not None
+    except wire.NewerVersion:
+        return True
+    except JournalError:
+        return False
+
+
+def _load_journal(path: str, run_uid: str | None, top: int, keep_samples: bool) -> Loaded:
+    reader = JournalReader(path)
+    fold: RunFold | None = None
+    current: str | None = None
+    samples: list[wire.Tick] = []
+    seen: dict[str, None] = {}
+    for record in reader:
+        seen.setdefault(record.run_uid)
+        if run_uid is not None and record.run_uid != run_uid:
+            continue
+        if record.run_uid != current and isinstance(record, wire.Start):
+            fold, current, samples = RunFold(top), record.run_uid, []
+        if fold is None or record.run_uid != current:
+            continue
+        fold.add(record)
+        if keep_samples and isinstance(record, wire.Tick):
+            samples.append(record)
+    if fold is None:
+        raise JournalError(_nothing(path, run_uid, list(seen)))
+    if reader.damaged:
+        lines = "line" if reader.damaged == 1 else "lines"
+        fold.warn(f"{reader.damaged} {lines} of the journal were damaged and are left out.")
+    return Loaded(fold.summary(), fold.timeline(), tuple(samples))
+
+
+def _nothing(path: str, run_uid: str | None, seen: list[str]) -> str:
+    if run_uid is None:
+        return f"{path} holds no run that can be shown: no start record is in it"
+    return f"{path} holds no run {run_uid}; it holds {', '.join(seen[-5:]) or 'none'}"

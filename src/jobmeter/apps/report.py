@@ -1,0 +1,96 @@
+"""`jobmeter report`: a journal or a summary in any form, or two of them side by side."""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from jobmeter.apps import outputs
+from jobmeter.apps.load import Loaded, load
+from jobmeter.config.settings import ReportSettings
+from jobmeter.model import summary as summaries
+from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.model.summarize import rfc3339
+
+
+def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
+    """Write the report to stdout or to the named file."""
+    outputs.check_file("--output", settings.output)
+    keep = settings.format == "jsonl"
+    runs = [load(path, settings.run, settings.top, keep_samples=keep) for path in settings.files]
+    text = _compare(runs, settings, environ) if len(runs) == 2 else _render(runs[0], settings, environ)
+    if settings.output is None:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+        return 0
+    try:
+        outputs.write_file(settings.output, text)
+    except OSError as error:
+        raise JobmeterError(f"{settings.output} could not be written: {error.strerror}") from None
+    return 0
+
+
+def _render(run: Loaded, settings: ReportSettings, environ: Mapping[str, str]) -> str:
+    match settings.format:
+        case "json":
+            return summaries.encode(run.summary).decode()
+        case "jsonl":
+            return _samples(run)
+        case "markdown":
+            from jobmeter.report.markdown import render_markdown
+
+            return render_markdown(run.summary, run.timeline)
+        case "html":
+            from jobmeter.report.html import render_html, require_html
+
+            require_html()
+            return render_html(run.summary, run.timeline)
+        case "csv":
+            from jobmeter.report.tables import render_csv
+
+            return render_csv(run.summary, run.timeline)
+        case "openmetrics":
+            from jobmeter.report.openmetrics import render_openmetrics
+
+            return render_openmetrics(run.summary)
+    from jobmeter.report.terminal import render_terminal
+
+    width, colour = _terminal(settings, environ)
+    return render_terminal(run.summary, run.timeline, width=width, colour=colour)
+
+
+def _compare(runs: list[Loaded], settings: ReportSettings, environ: Mapping[str, str]) -> str:
+    if settings.format == "markdown":
+        from jobmeter.report.compare import compare_markdown
+
+        return compare_markdown(runs[0].summary, runs[1].summary)
+    if settings.format != "terminal":
+        raise UsageError(
+            f"--format {settings.format} shows one run; two are compared as terminal or markdown"
+        )
+    from jobmeter.report.compare import render_comparison
+
+    width, colour = _terminal(settings, environ)
+    return render_comparison(runs[0].summary, runs[1].summary, width=width, colour=colour)
+
+
+def _samples(run: Loaded) -> str:
+    """One JSON object a sample: its time, then the counters as they were read."""
+    if not run.samples:
+        raise UsageError("--format jsonl shows samples, which only a journal has")
+    begun = datetime.fromisoformat(run.summary.start_time)
+    lines = []
+    for tick in run.samples:
+        time = rfc3339(begun + timedelta(seconds=tick.sample.elapsed_seconds))
+        body = msgspec.to_builtins(tick.sample)
+        lines.append(msgspec.json.encode({"run_uid": tick.run_uid, "time": time, **body}).decode())
+    return "\n".join(lines)
+
+
+def _terminal(settings: ReportSettings, environ: Mapping[str, str]) -> tuple[int, bool]:
+    terminal = settings.output is None and sys.stdout.isatty()
+    width = settings.width or (os.get_terminal_size(sys.stdout.fileno()).columns if terminal else 80)
+    colour = terminal and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
+    return max(40, min(width, 160)), colour

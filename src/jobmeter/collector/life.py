@@ -1,0 +1,129 @@
+"""From the first sample to the end record, whatever signal comes."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from jobmeter.linux.oom_events import OomEvents
+from jobmeter.metering.loop import EVENT, READABLE, Loop
+from jobmeter.metering.meter import Meter
+from jobmeter.metering.timetable import Timetable
+from jobmeter.model.exits import Exit
+from jobmeter.spool.recorder import Recorder
+from jobmeter.supervise.marks import MarkListener
+
+# A cgroup that kills in a storm must not make us sample in one.
+_EVENT_TICKS_AT_LEAST_APART_SECONDS = 0.05
+
+
+class GraceOver(Exception):
+    """The time to finish in is over."""
+
+
+class Life:
+    """Samples by the timetable, at marks and at OOM events, until SIGTERM or SIGINT."""
+
+    def __init__(
+        self, recorder: Recorder, interval: float, *, started: float, first: float, grace: float
+    ) -> None:
+        """``first`` is when the first tick is due, in seconds since the run's start (above 0 when resumed)."""
+        self._recorder = recorder
+        self._grace = grace
+        self._timetable = Timetable(interval, first)
+        self._loop = Loop(self._timetable, self._tick, started=started)
+        self._marks: MarkListener | None = None
+        self._events: dict[int, OomEvents] = {}
+        self._last_event_tick = 0.0
+        self._meter: Meter | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start of the run."""
+        return self._loop.elapsed
+
+    def hear_events(self, events: OomEvents) -> None:
+        """Sample at once when a container's OOM event comes."""
+        fd = events.fileno()
+        self._events[fd] = events
+        self._loop.watch(fd, lambda: self._on_event(fd), EVENT if events.priority else READABLE)
+
+    def hear_marks(self, marks: MarkListener) -> None:
+        """Record marks."""
+        self._marks = marks
+        self._loop.watch(marks.fileno(), self._on_marks)
+
+    def run(self, meter: Meter, exit_: Callable[[], Exit]) -> None:
+        """Sample until a signal comes, then finish within the grace period."""
+        self._meter = meter
+        with _signals(self._loop):
+            self._loop.run()
+            self._finish(meter, exit_)
+
+    def _finish(self, meter: Meter, exit_: Callable[[], Exit]) -> None:
+        signal.setitimer(signal.ITIMER_REAL, self._grace)
+        try:
+            now = self._loop.elapsed
+            self._recorder.sample(meter.tick(now, now, self._timetable.late_ticks, final=True))
+            self._recorder.end(now, exit_())
+        except GraceOver:
+            self._recorder.warn("The last sample took longer than the grace period and is missing.")
+            self._recorder.end(self._loop.elapsed, exit_())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _tick(self, elapsed: float, due: float) -> None:
+        if self._meter is not None:
+            self._recorder.sample(self._meter.tick(elapsed, due, self._timetable.late_ticks))
+
+    def _on_event(self, fd: int) -> None:
+        events = self._events[fd]
+        if not events.clear():
+            self._loop.unwatch(fd)
+            del self._events[fd]
+            return
+        now = self._loop.elapsed
+        if now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS:
+            self._last_event_tick = now
+            self._tick(now, now)
+
+    def _on_marks(self) -> None:
+        if self._marks is None:
+            return
+        for name, sender in self._marks.read():
+            now = self._loop.elapsed
+            self._tick(now, now)
+            self._recorder.mark(now, name)
+            self._marks.answer(sender)
+
+
+@contextlib.contextmanager
+def _signals(loop: Loop) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the loop, as often as they come; SIGALRM ends the grace period."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        loop.stop()
+
+    def over(signum: int, frame: FrameType | None) -> None:
+        raise GraceOver
+
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, over)
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    loop.watch(reading, lambda: _drain(reading))
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        loop.unwatch(reading)
+        os.close(reading)
+        os.close(writing)
+
+
+def _drain(reading: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        os.read(reading, 512)
