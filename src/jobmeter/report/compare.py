@@ -156,9 +156,10 @@ def _container_changes(before: ContainerSummary | None, after: ContainerSummary 
 
 
 def _program_changes(before: Summary, after: Summary) -> list[Change]:
-    """The programs whose CPU time changed most; one that a run did not have counts as zero there."""
+    """The programs whose CPU time changed most; one that a run does not list sorts as if it used none."""
     old = {program.name: program.cpu_seconds for program in before.programs}
     new = {program.name: program.cpu_seconds for program in after.programs}
     changes = [Change(name, old.get(name), new.get(name), duration) for name in dict.fromkeys((*new, *old))]
+    changes = [change for change in changes if change.before != change.after]
     changes.sort(key=lambda each: -abs((each.after or 0) - (each.before or 0)))
     return changes[:_MAX_PROGRAMS]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from jobmeter.model.job import Host
+from jobmeter.model.summary import ContainerSummary, Section, Summary
+from jobmeter.model.timeline import ContainerTrack, Timeline
+from jobmeter.report import figures
+from tests.report.examples import sidecar
+
+
+def run_of(*containers: ContainerSummary, cpus: int | None = None) -> Summary:
+    return Summary(
+        run_uid="u",
+        start_time="",
+        end_time="",
+        duration_seconds=10.0,
+        sample_count=1,
+        containers=list(containers),
+        host=Host(cpus=cpus),
+    )
+
+
+def test_tree_puts_the_nested_below_their_parents_and_the_busiest_first() -> None:
+    """A container is found by its parent's id; its depth says how deep it is nested."""
+    summary, _ = sidecar()
+
+    ordered = [(depth, container.name) for depth, container in figures.tree(summary.containers)]
+
+    assert ordered == [(0, "job"), (1, "buildkit-cache-warmer"), (0, "postgres")]
+
+
+def test_tree_lists_containers_that_are_nested_in_each_other() -> None:
+    """A circle of parents hides nobody."""
+    circle = [ContainerSummary(name="a", parent="b"), ContainerSummary(name="b", parent="a")]
+
+    assert sorted(container.name for _, container in figures.tree(circle)) == ["a", "b"]
+
+
+def test_capacity_is_the_limits_only_where_all_containers_have_one() -> None:
+    """An unlimited container may use the whole machine; a limit above it is no limit."""
+    limited = ContainerSummary(name="a", cpu_limit_cores=1.5)
+    free = ContainerSummary(name="b", cpu_limit_cores="unlimited")
+
+    assert figures.capacity_cores(run_of(limited, cpus=8)) == 1.5
+    assert figures.capacity_cores(run_of(limited, free, cpus=8)) == 8
+    assert figures.capacity_cores(run_of(limited, cpus=1)) == 1
+    assert figures.capacity_cores(run_of(free)) is None
+
+
+def test_memory_peak_says_what_it_is_the_peak_of() -> None:
+    """The best number there is, with its name."""
+    box = ContainerSummary(name="a", memory_charged_peak_bytes=3)
+    assert figures.memory_peak(box) == ("charged with page cache", 3)
+    box.memory_high_water_bytes = 2
+    assert figures.memory_peak(box) == ("largest process", 2)
+    assert figures.memory_peak(ContainerSummary(name="b")) is None
+
+
+def test_only_the_container_that_proc_accounts_for_is_a_lower_bound() -> None:
+    """A cgroup's account misses nothing, also when its neighbour's is a lower bound."""
+    summary, _ = sidecar()
+
+    bounds = {box.name: figures.is_lower_bound(summary, box) for box in summary.containers}
+
+    assert bounds == {"job": False, "buildkit-cache-warmer": False, "postgres": True}
+
+
+def test_tracks_follow_the_containers_and_keep_strangers() -> None:
+    """Tracks are matched by name, also two of one name."""
+    boxes = [ContainerSummary(name="a", id="1", cpu_seconds=2.0), ContainerSummary(name="a", id="2")]
+    timeline = Timeline(containers=[ContainerTrack(name=name) for name in ("x", "a", "a")])
+
+    pairs = figures.tracks(run_of(*boxes), timeline)
+
+    assert [(track.name, box.id if box else None) for track, box in pairs] == [
+        ("a", "1"),
+        ("a", "2"),
+        ("x", None),
+    ]
+
+
+def test_section_seconds_survive_times_that_are_none() -> None:
+    """Mixed and broken times give no duration, and no error."""
+    good = Section(name="s", start_time="2026-11-21T12:00:00.000Z", end_time="2026-11-21T12:00:01.500Z")
+    mixed = Section(name="s", start_time="2026-11-21T12:00:00", end_time="2026-11-21T12:00:01Z")
+
+    assert figures.section_seconds(good) == 1.5
+    assert figures.section_seconds(mixed) is None

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from jobmeter.model.exits import Exit
+from jobmeter.report.verdict import cause, tone, verdict
+from tests.report.examples import EXAMPLES, make_build, oom_kill, sidecar
+
+
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("build", "failed (exit 2) after 1 m 05 s — 1.51 of 2 cores, memory peak 740 MiB"),
+        ("oom", "killed for lack of memory after 12 s — limit 512 MiB, largest process ld.lld (498 MiB)"),
+        (
+            "sidecar",
+            "ran 8 m 00 s — ≥ 1.47 of 16 cores, memory peak 3.1 GiB in job, "
+            "throttled 2 m 23 s by its CPU limit of 2",
+        ),
+        ("brief", "succeeded in 3 ms — 2 ms of CPU time, largest process 1.86 MiB"),
+        ("unknown", "lost after 30 s: the record stops without an end"),
+    ],
+)
+def test_verdict_says_what_happened_and_what_explains_it(name: str, sentence: str) -> None:
+    """One sentence: the end, the time, and the most telling numbers."""
+    assert verdict(EXAMPLES[name]()[0]) == sentence
+
+
+@pytest.mark.parametrize(
+    "end, sentence",
+    [
+        (Exit(reason="success", code=0), "succeeded in 1 m 05 s"),
+        (Exit(reason="signal", code=143, signal="SIGTERM"), "killed by SIGTERM (exit 143) after 1 m 05 s"),
+        (Exit(reason="signal", certainty="probable"), "probably killed by a signal after 1 m 05 s"),
+        (Exit(reason="oom", certainty="probable"), "probably killed for lack of memory after 1 m 05 s"),
+        (Exit(reason="timeout", code=124), "timed out (exit 124) after 1 m 05 s"),
+        (Exit(reason="cancelled"), "cancelled after 1 m 05 s"),
+    ],
+)
+def test_verdict_names_each_end(end: Exit, sentence: str) -> None:
+    """What is only probable is said so."""
+    summary, _ = make_build()
+    summary.exit = end
+
+    assert verdict(summary).split(" — ")[0] == sentence
+
+
+def test_an_oom_kill_shows_in_a_run_that_succeeded() -> None:
+    """A job may go on after the kernel killed one of its processes: that is the fact to know."""
+    summary, _ = make_build()
+    summary.exit = Exit(reason="success", code=0)
+    summary.containers[0].oom_kills = 2
+
+    assert "2 OOM kills" in verdict(summary)
+    assert tone(summary) == "warn"
+
+
+def test_a_container_near_its_memory_limit_is_named() -> None:
+    """The next run may die of it."""
+    summary, _ = oom_kill()
+    summary.exit = Exit(reason="success", code=0)
+    summary.containers[0].oom_kills = 0
+
+    assert verdict(summary).endswith("100 % of its limit of 512 MiB")
+
+
+def test_cause_carries_its_certainty() -> None:
+    """What proves the end is told with how well it is known; a success has no cause."""
+    assert (
+        cause(oom_kill()[0])
+        == "memory.events counted 1 OOM kill while ld.lld (pid 77) was the largest process (certain)"
+    )
+    assert cause(sidecar()[0]) is None
