@@ -118,6 +118,7 @@ class CgroupReader:
                 continue
             for name, value in zip(source.gives, parsed, strict=True):
                 values[name] = value
+        _adjust_shares(values)
         stalls = {name: values.pop(name) for name in _RESOURCES if name in values}
         if values.get("throttled_seconds") is not None:
             values["throttled_seconds"] -= self._throttled_before
@@ -154,3 +155,15 @@ class CgroupReader:
             return False
         except KernelFormatError:
             return True
+
+
+def _adjust_shares(values: _Values) -> None:
+    """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.
+
+    The kernel does the same for processes and for v2 (cputime_adjust() in kernel/sched/cputime.c).
+    """
+    used, user, system = (values.get(name) for name in _CPU)
+    if used is None or user is None or system is None or user + system <= 0:
+        return
+    values["cpu_user_seconds"] = used * user / (user + system)
+    values["cpu_system_seconds"] = used - values["cpu_user_seconds"]

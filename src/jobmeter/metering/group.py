@@ -73,7 +73,7 @@ class Group:
 
         None once its cgroup was removed: what it had used by then is in the samples before.
         """
-        account = self._read_cgroup() if source != "proc" else _NOTHING
+        account = self._read_cgroup()
         if self.gone:
             return None
         self.last = account

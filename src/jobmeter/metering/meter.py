@@ -60,6 +60,7 @@ class Meter:
         self._next_scan = 0.0
         self._records_lost = 0
         self._complete = True
+        self._said: set[str] = set()
 
     def tick(self, elapsed: float, due: float, late_ticks: int = 0, *, final: bool = False) -> Sample:
         """Read everything now; ``elapsed`` and ``due`` are seconds since the start.
@@ -74,7 +75,7 @@ class Meter:
         containers = [group.sample(self._watch, self._source, scanned) for group in self._groups.live()]
         samples = tuple(one for one in containers if one is not None)
         if any(one.cpu_source == "proc" for one in samples):
-            self._note_sigchld()
+            self._note_limits_of_proc()
         if final:
             self._watch.end_all()
         return Sample(
@@ -92,10 +93,14 @@ class Meter:
     def mark_incomplete(self, sentence: str) -> None:
         """CPU time may be missing from now on, for the given reason."""
         self._complete = False
-        self._warn(sentence)
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._warn(sentence)
 
     def _scan_is_due(self, elapsed: float) -> bool:
-        return elapsed >= self._next_scan or not all(group.accounts_cpu() for group in self._groups.live())
+        if self._source in ("proc", "exit_records") or elapsed >= self._next_scan:
+            return True
+        return not all(group.accounts_cpu() for group in self._groups.live())
 
     def _scan(self, elapsed: float) -> None:
         begun = self._cpu_clock()
@@ -116,10 +121,16 @@ class Meter:
                 "The kernel dropped exit records: CPU time by exit records is a lower bound."
             )
 
-    def _note_sigchld(self) -> None:
+    def _note_limits_of_proc(self) -> None:
+        if not self._watch.has_reaper:
+            self.mark_incomplete(
+                "CPU time is a lower bound: /proc does not show what a process leaves to a parent outside "
+                "of its container, as each step started by `docker exec` does."
+            )
         for name in self._watch.ignoring_sigchld:
             self.mark_incomplete(
-                f"{name!r} ignores SIGCHLD: the CPU time of its short-lived children leaves no trace in /proc."
+                f"CPU time is a lower bound: {name!r} ignores SIGCHLD, so its short-lived children leave "
+                f"no trace in /proc."
             )
 
     def _read_errors(self) -> int:

@@ -215,7 +215,7 @@ def _ratio(growth: float | None, span: float) -> float | None:
 
 
 def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 6)
+    return None if seconds is None else round(float(seconds), 6)
 
 
 def _whole(count: float | None) -> int | None:
