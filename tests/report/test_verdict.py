@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from jobmeter.model.exits import Exit
+from jobmeter.model.summary import ProgramSummary
 from jobmeter.report.verdict import cause, tone, verdict
-from tests.report.examples import EXAMPLES, make_build, oom_kill, sidecar
+from tests.report.examples import EXAMPLES, MIB, make_build, oom_kill, sidecar
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,14 @@ def test_a_container_near_its_memory_limit_is_named() -> None:
     summary.containers[0].oom_kills = 0
 
     assert verdict(summary).endswith("100 % of its limit of 512 MiB")
+
+
+def test_the_largest_process_may_be_known_by_its_program_alone() -> None:
+    """What lived and died between two ticks is on no list of processes."""
+    summary, _ = oom_kill()
+    summary.programs = [ProgramSummary(name="cc1plus", count=9, peak_memory_bytes=505 * MIB)]
+
+    assert verdict(summary).endswith("limit 512 MiB, largest process cc1plus (505 MiB)")
 
 
 def test_cause_carries_its_certainty() -> None:

@@ -28,6 +28,7 @@ from jobmeter.report.panels import (
     Values,
     area_panel,
     frame,
+    is_in_view,
     join,
     lines_panel,
 )
@@ -81,7 +82,7 @@ def cpu_chart(
         limit = container.cpu_limit_cores if container else None
         title = _title(name, "cores", core_limit(limit))
         panels.append(area_panel(view, title, rows, hints, palette.cpu, finite(limit)))
-        limits |= {"limit"} if finite(limit) is not None else set()
+        limits |= {"limit"} if is_in_view(rows, finite(limit)) else set()
     about = "Cores in use over time: the line is the mean of each moment, the paler band reaches to its peak."
     return _chart("cpu", "CPU", about, ["mean", "peak", *limits], panels, view)
 
@@ -108,7 +109,7 @@ def memory_chart(
         title = _title(name, unit, byte_limit(limit))
         scaled = None if top is None else top / factor
         panels.append(area_panel(view, title, rows, hints, palette.memory, scaled))
-        limits |= {"limit"} if top is not None else set()
+        limits |= {"limit"} if is_in_view(rows, scaled) else set()
     about = "Memory in use over time: the highest value of each moment."
     return _chart("memory", "Memory", about, ["highest", *limits], panels, view)
 

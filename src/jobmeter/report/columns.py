@@ -78,7 +78,8 @@ def wait_columns(containers: Containers) -> list[Column]:
 
     def rows(title: str, values: list[float | None], form: Callable[[float], str], rank: int) -> Column:
         texts = ["" if value is None else form(value) for value in values]
-        return Column(title, texts if any(values) else [""] * len(texts), rank)
+        nothing = all(text in ("", form(0)) for text in texts)
+        return Column(title, [""] * len(texts) if nothing else texts, rank)
 
     def stalls(resource: str) -> list[float | None]:
         found = [getattr(each.pressure, resource, None) for each in containers]

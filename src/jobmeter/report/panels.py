@@ -73,9 +73,7 @@ def area_panel(
     frame: Frame, title: str, rows: list[Row], hints: list[str], colour: str, limit: float | None
 ) -> Spec:
     """An area up to ``low``, a paler one from there to ``high`` where rows have it, and the limit."""
-    values = [value for row in rows for key, value in row.items() if key != "t" and value is not None]
-    top = max(values, default=0.0)
-    drawn = limit if limit is not None and limit <= top * _LIMIT_IN_VIEW else None
+    top, drawn = _top(rows), limit if is_in_view(rows, limit) else None
     x, y = _time(frame), _quantity("low", max(top, drawn or 0.0), _PLAIN)
     layers: list[Spec] = [
         {"mark": _STEP_AREA | {"color": colour, "opacity": 0.35}, "encoding": {"x": x, "y": y}},
@@ -87,6 +85,16 @@ def area_panel(
     if drawn is not None:
         layers.append(_limit_rule(frame, drawn))
     return _panel(frame, title, rows, hints, layers)
+
+
+def is_in_view(rows: list[Row], limit: float | None) -> bool:
+    """Whether a limit is near enough to the curve to be drawn beside it."""
+    return limit is not None and limit <= _top(rows) * _LIMIT_IN_VIEW
+
+
+def _top(rows: list[Row]) -> float:
+    values = [value for row in rows for key, value in row.items() if key != "t" and value is not None]
+    return max(values, default=0.0)
 
 
 def lines_panel(frame: Frame, title: str, rows: list[Row], hints: list[str], colours: dict[str, str]) -> Spec:

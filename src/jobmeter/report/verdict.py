@@ -1,7 +1,7 @@
 """The one sentence that opens every report: what happened, and the fact that explains most."""
 
 from jobmeter.model.quantities import format_percent
-from jobmeter.model.summary import ContainerSummary, ProcessSummary, Summary
+from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Summary
 from jobmeter.report.figures import (
     BRIEF_SECONDS,
     at_least,
@@ -88,8 +88,13 @@ def oom_kills(summary: Summary) -> int:
     return sum(container.oom_kills or 0 for container in roots(summary))
 
 
-def oom_victim(summary: Summary) -> tuple[ContainerSummary | None, ProcessSummary | None]:
-    """The container that ran out of memory, innermost first, and the largest process in it."""
+def oom_victim(
+    summary: Summary,
+) -> tuple[ContainerSummary | None, ProcessSummary | ProgramSummary | None]:
+    """The container that ran out of memory, innermost first, and the largest process in it.
+
+    A process that lived between two ticks is known by its program alone.
+    """
     killed = [container for container in summary.containers if container.oom_kills]
     killed.sort(
         key=lambda container: (finite(container.memory_limit_bytes) is None, container.parent is None)
@@ -99,7 +104,9 @@ def oom_victim(summary: Summary) -> tuple[ContainerSummary | None, ProcessSummar
         container = summary.containers[0]
     processes = summary.top_mem_processes
     inside = [each for each in processes if container is None or each.container in (None, container.name)]
-    return container, inside[0] if inside else None
+    programs = summary.programs if len(summary.containers) < 2 else []
+    candidates: list[ProcessSummary | ProgramSummary] = [*inside, *programs]
+    return container, max(candidates, key=lambda each: each.peak_memory_bytes or 0, default=None)
 
 
 def _memory_death(summary: Summary) -> str | None:
