@@ -91,6 +91,7 @@ class CgroupReader:
     def __init__(self, directories: Mapping[str, str], throttled_in: Mapping[str, str] | None = None) -> None:
         self._files: list[tuple[int, _Source]] = []
         self.read_errors = 0
+        self._shares = (0.0, 0.0)
         self._open(_SOURCES, directories)
         self._open(_THROTTLE, throttled_in or directories)
         self._throttled_before = 0.0
@@ -118,7 +119,7 @@ class CgroupReader:
                 continue
             for name, value in zip(source.gives, parsed, strict=True):
                 values[name] = value
-        _adjust_shares(values)
+        self._adjust_shares(values)
         stalls = {name: values.pop(name) for name in _RESOURCES if name in values}
         if values.get("throttled_seconds") is not None:
             values["throttled_seconds"] -= self._throttled_before
@@ -129,6 +130,20 @@ class CgroupReader:
         for fd, _ in self._files:
             os.close(fd)
         self._files = []
+
+    def _adjust_shares(self, values: _Values) -> None:
+        """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.
+
+        The kernel does the same for processes and for v2 (cputime_adjust() in kernel/sched/cputime.c),
+        and like here lets neither of them fall.
+        """
+        used, user, system = (values.get(name) for name in _CPU)
+        if used is None or user is None or system is None or user + system <= 0:
+            return
+        last_user, last_system = self._shares
+        user = min(max(last_user, used * user / (user + system)), used - last_system)
+        self._shares = (user, used - user)
+        values["cpu_user_seconds"], values["cpu_system_seconds"] = self._shares
 
     def _open(self, sources: tuple[_Source, ...], directories: Mapping[str, str]) -> None:
         for source in sources:
@@ -155,15 +170,3 @@ class CgroupReader:
             return False
         except KernelFormatError:
             return True
-
-
-def _adjust_shares(values: _Values) -> None:
-    """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.
-
-    The kernel does the same for processes and for v2 (cputime_adjust() in kernel/sched/cputime.c).
-    """
-    used, user, system = (values.get(name) for name in _CPU)
-    if used is None or user is None or system is None or user + system <= 0:
-        return
-    values["cpu_user_seconds"] = used * user / (user + system)
-    values["cpu_system_seconds"] = used - values["cpu_user_seconds"]
