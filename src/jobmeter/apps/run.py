@@ -105,7 +105,7 @@ class _Session:
             cpu_limit_cores=bound.limits.cpu_cores,
             memory_limit_bytes=bound.limits.memory_bytes,
         )
-        return Group(info, self._placement.reader(), bounds)
+        return Group(info, self._placement.reader(), bounds, _reaped_io)
 
     def _make_meter(self, group: Group) -> tuple[ProcessWatch, Meter]:
         records = self._exit_records()
@@ -197,6 +197,12 @@ def _reaper_reading() -> ProcessReading:
         reaped_user_seconds=usage.ru_utime, reaped_system_seconds=usage.ru_stime, threads=0,
         start_seconds=0.0, rss_bytes=0,
     )  # fmt: skip
+
+
+def _reaped_io() -> tuple[int, int]:
+    """Bytes that reaped children read from and wrote to block devices; getrusage(2) counts 512-byte blocks."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_inblock * 512, usage.ru_oublock * 512
 
 
 def _spare_descriptors() -> int:

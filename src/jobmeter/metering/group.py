@@ -1,6 +1,6 @@
 """One metered group at one tick: the best source for each number, each named."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
 from jobmeter.linux.cgroup_reader import CgroupGone, CgroupReader
@@ -29,20 +29,25 @@ class Group:
     """A group, its declaration and its cgroup's reader, where it has one.
 
     ``bounds`` reads an enclosing cgroup that the group shares with others: only what was throttled
-    and killed there since the start is taken from it.
+    and killed there since the start is taken from it. ``reaped_io`` gives the bytes that reaped
+    processes read and wrote, for a cgroup without such an account.
     """
 
     def __init__(
-        self, info: ContainerInfo, reader: CgroupReader | None = None, bounds: CgroupReader | None = None
+        self,
+        info: ContainerInfo,
+        reader: CgroupReader | None = None,
+        bounds: CgroupReader | None = None,
+        reaped_io: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
+        self._reaped_io = reaped_io
         self.info = info
         self.reader = reader
         self.bounds = bounds
-        self.last = _NOTHING
+        self._account: CgroupReading | None = None
         self.gone = False
         self._bounds_first = _read(bounds)
         self._child_peak: int | None = None
-        self.finished_io: tuple[int, int] | None = None
         self.network: tuple[int, int] | None = None
 
     @property
@@ -68,24 +73,28 @@ class Group:
         """A reaped child's largest resident set, itself or a descendant it waited for."""
         self._child_peak = _largest(self._child_peak, peak_bytes)
 
+    def read(self) -> None:
+        """Read the group's cgroup now; the next sample is made of it."""
+        account = self._read_cgroup()
+        self._account = None if self.gone else account
+
     def sample(self, watch: ProcessWatch, source: Source, scanned: bool) -> ContainerSample | None:
-        """What the group used up to now; memory by process only when processes were scanned in this tick.
+        """What the group used up to the last ``read``; memory by process only when processes were scanned.
 
         None once its cgroup was removed: what it had used by then is in the samples before.
         """
-        account = self._read_cgroup()
-        if self.gone:
+        if self._account is None and not self.gone:
+            self.read()
+        account, self._account = self._account, None
+        if account is None:
             return None
-        self.last = account
         cpu_source, cpu = self._cpu(account, watch, source)
         use = watch.use(self.key)
         inactive, current = account.memory_inactive_file_bytes, account.memory_current_bytes
         working_set = max(0, current - inactive) if current is not None and inactive is not None else None
         rss = use.rss_bytes if scanned else None
         bounds = _read(self.bounds)
-        io = (account.io_read_bytes, account.io_write_bytes)
-        if io[0] is None:
-            io = watch.recorded_io_bytes(self.key) or self.finished_io or (None, None)
+        io = self._io(account, watch)
         return ContainerSample(
             key=self.key,
             cpu_source=cpu_source,
@@ -125,6 +134,12 @@ class Group:
             self.reader.close()
             self.reader = None
             return _NOTHING
+
+    def _io(self, account: CgroupReading, watch: ProcessWatch) -> tuple[int | None, int | None]:
+        if account.io_read_bytes is not None:
+            return account.io_read_bytes, account.io_write_bytes
+        reaped = self._reaped_io() if self._reaped_io else None
+        return reaped or watch.recorded_io_bytes(self.key) or (None, None)
 
     def _cpu(
         self, account: CgroupReading, watch: ProcessWatch, source: Source

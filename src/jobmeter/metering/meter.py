@@ -67,6 +67,10 @@ class Meter:
 
         The ``final`` tick scans in any case and counts the processes still there among the programs.
         """
+        # The accounts first, at the moment that the sample is stamped with: the scan takes a while.
+        for group in self._groups.live():
+            group.read()
+        host = self._host.read()
         scanned = final or self._scan_is_due(elapsed)
         if scanned:
             self._scan(elapsed)
@@ -81,7 +85,7 @@ class Meter:
         return Sample(
             elapsed_seconds=round(elapsed, 6),
             due_seconds=round(due, 6),
-            host=self._host.read(),
+            host=host,
             containers=samples,
             processes=self._watch.take_processes() if scanned else (),
             programs=self._watch.take_programs() if scanned else (),
