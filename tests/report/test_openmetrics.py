@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from jobmeter.model.summary import ContainerSummary
+from jobmeter.model.summary import ContainerSummary, Summary
+from jobmeter.report import openmetrics
 from jobmeter.report.openmetrics import render_openmetrics
 from tests.report.examples import EXAMPLES, sidecar, unknown
 
@@ -86,3 +87,9 @@ def test_two_containers_of_one_name_are_two_series() -> None:
     assert_valid(text)
     assert 'container="a\\"\\\\"} 1.0' in text
     assert 'container="a\\"\\\\ (2)"} 2.0' in text
+
+
+def test_every_series_is_read_from_a_field_of_the_contract() -> None:
+    """A field that is renamed in the model cannot silently lose its series."""
+    for owner, rows in ((Summary, openmetrics._OF_RUN), (ContainerSummary, openmetrics._OF_CONTAINER)):
+        assert {field.split(".")[0] for _, _, field, _ in rows} <= set(owner.__struct_fields__)
