@@ -19,7 +19,11 @@ from uuid import uuid4
 V2 = "v2"
 """The key of the unified hierarchy among the paths of a cgroup; the others are v1 controllers."""
 
-V1_CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
+V1_CONTROLLERS = ("memory", "pids", "cpu", "cpuacct")
+"""The hierarchies are entered one by one in this order, then the unified one. What a process uses between two of them
+is in one account only, so those of CPU time come last: they differ by some hundred microseconds at most.
+"""
+
 CPU_PERIOD_USEC = 100_000
 REMOVAL_SECONDS = 5.0
 
