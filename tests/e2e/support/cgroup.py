@@ -20,8 +20,8 @@ V2 = "v2"
 """The key of the unified hierarchy among the paths of a cgroup; the others are v1 controllers."""
 
 V1_CONTROLLERS = ("memory", "pids", "cpu", "cpuacct")
-"""The hierarchies are entered one by one in this order, then the unified one. What a process uses between two of them
-is in one account only, so those of CPU time come last: they differ by some hundred microseconds at most.
+"""A process enters these hierarchies one by one, then the unified one. What it uses in between is in one
+account only, so those of CPU time come last: they differ by some hundred microseconds at most.
 """
 
 CPU_PERIOD_USEC = 100_000
