@@ -37,7 +37,7 @@ _TIMES_OFFSET = 152
 _HIGH_WATER_OFFSET = 200
 _IO_OFFSET = 248
 _TGID_OFFSET = 368
-_MIN_BYTES = 372
+_MIN_BYTES = 384
 _RECEIVE_BYTES = 65536
 _BUFFER_BYTES = 4 * 1024 * 1024
 
@@ -71,6 +71,7 @@ def _record(stats: bytes) -> ExitRecord:
         high_water_bytes=struct.unpack_from("=Q", stats, _HIGH_WATER_OFFSET)[0] * 1024,
         read_bytes=read_bytes,
         write_bytes=write_bytes,
+        lifetime_seconds=struct.unpack_from("=Q", stats, _TGID_OFFSET + 8)[0] / 1e6,
         last_of_group=bool(stats[_FLAG_OFFSET] & _AGROUP),
     )
 

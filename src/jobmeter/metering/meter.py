@@ -12,10 +12,8 @@ from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model.errors import SourceUnavailable
 from jobmeter.model.sample import ContainerInfo, Sample
 
-# Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share
-# of one CPU and is made at least so often.
+# Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
-_SCAN_EVERY_SECONDS = 1.0
 
 
 class Groups(Protocol):
@@ -114,7 +112,7 @@ class Meter:
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
         cost = self._cpu_clock() - begun
-        self._next_scan = elapsed + max(_SCAN_EVERY_SECONDS, cost / _SCAN_SHARE) - 0.001
+        self._next_scan = elapsed + cost / _SCAN_SHARE
         self._check_records()
 
     def _check_records(self) -> None:

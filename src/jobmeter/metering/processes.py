@@ -1,5 +1,6 @@
 """Watches the processes of the groups: their CPU time by ledger, their memory, the busiest and those that ended."""
 
+import heapq
 import os
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -8,6 +9,7 @@ from msgspec import Struct
 
 from jobmeter.linux import procfs
 from jobmeter.linux.process_table import Change, ProcessTable
+from jobmeter.metering.ended import EndedProcesses
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.exit_ledger import Ended, ExitLedger
 from jobmeter.model.ledger import SYSTEM_TIME, Ledger
@@ -97,7 +99,8 @@ class ProcessWatch:
         self._exits = ExitLedger(self._ancestry, started_after) if use_exit_records else None
         self._members: dict[int, _Process] = {}
         self._uses: dict[str, GroupUse] = {}
-        self._programs: dict[str, ProgramSample] = {}
+        self._ended = EndedProcesses(top)
+        self._left: dict[int, _Process] = {}
         self._busy: list[_Process] = []
         self.ignoring_sigchld: dict[str, None] = {}
         self._read_errors = 0
@@ -116,7 +119,7 @@ class ProcessWatch:
         """Read all processes once more; ``elapsed`` is seconds since the start of the run."""
         first, again = self._read_reaper()
         scan = self._table.scan()
-        self._busy = []
+        self._busy, self._left = [], {}
         for reading in scan.vanished:
             self._leave(reading)
         for change in scan.changed:
@@ -125,7 +128,7 @@ class ProcessWatch:
         for ledger in (self._ledger, self._system_ledger):
             ledger.apply(first + started, again + scan.changed, scan.vanished, orphan_reaper)
         if self._exits is not None:
-            self._settle(self._exits, records)
+            self._settle(self._exits, records, elapsed)
         self._read_statuses(scan.started + [one.after for one in scan.changed if _faulted(one)])
 
     def cpu_seconds(self, group: str) -> tuple[float, float, float]:
@@ -168,19 +171,17 @@ class ProcessWatch:
         return None if best is None else _sample(best)
 
     def take_processes(self) -> tuple[ProcessSample, ...]:
-        """The busiest of this scan and the largest now, at most ``top`` of each."""
-        busy = sorted(self._busy, key=lambda one: one.recent_cpu / (one.recent_seconds or 1.0), reverse=True)[
-            : self._top
-        ]
-        changed = {id(one): one for one in busy}
-        for one in sorted(self._busy, key=_memory, reverse=True)[: self._top]:
-            changed[id(one)] = one
-        return tuple(_sample(one) for one in changed.values())
+        """The busiest of this scan and the largest now, and of those that ended; at most ``top`` of each."""
+        busiest = heapq.nlargest(
+            self._top, self._busy, key=lambda one: one.recent_cpu / (one.recent_seconds or 1.0)
+        )
+        largest = heapq.nlargest(self._top, self._busy, key=_memory)
+        live = {id(one): one for one in (*busiest, *largest)}
+        return (*map(_sample, live.values()), *self._ended.take_processes())
 
     def take_programs(self) -> tuple[ProgramSample, ...]:
         """The processes that ended since the last call, by name."""
-        taken, self._programs = tuple(self._programs.values()), {}
-        return taken
+        return self._ended.take_programs()
 
     def close(self) -> None:
         """Give all descriptors back."""
@@ -189,7 +190,7 @@ class ProcessWatch:
     def end_all(self) -> None:
         """Count every process that is still live among the programs: the run is over."""
         for one in list(self._members.values()):
-            self._count_program(one.reading.name, one.used, _memory(one) or None)
+            self._ended.count(one.reading.name, one.used, _memory(one) or None)
 
     def _read_reaper(self) -> tuple[list[tuple[str, ProcessReading]], list[Change]]:
         # Read before everything else: a parent's account must never be newer than its children's.
@@ -238,20 +239,20 @@ class ProcessWatch:
             self._system_ledger.move(one.reading.pid, group)
 
     def _leave(self, reading: ProcessReading) -> None:
-        one = self._members.pop(reading.pid)
+        one = self._left[reading.pid] = self._members.pop(reading.pid)
         self._membership.forget(reading.pid)
         self._hold(one.group, one.reading, -1)
         if self._exits is not None:
             self._exits.leave(reading.pid)
         else:
-            self._count_program(reading.name, one.used, _memory(one) or None)
+            self._ended.count(reading.name, one.used, _memory(one) or None)
 
-    def _settle(self, exits: ExitLedger, records: Iterable[ExitRecord]) -> None:
+    def _settle(self, exits: ExitLedger, records: Iterable[ExitRecord], elapsed: float) -> None:
         for record in records:
             exits.record(record)
         for ended in exits.settle(self._known_group):
             if ended.group is not None:
-                self._count_ended(ended)
+                self._count_ended(ended, ended.group, elapsed)
 
     def _known_group(self, pid: int) -> tuple[bool, str | None]:
         one = self._members.get(pid)
@@ -259,22 +260,13 @@ class ProcessWatch:
             return True, one.group
         return self._table.knows(pid), None
 
-    def _count_ended(self, ended: Ended) -> None:
-        cpu = ended.user_seconds + ended.system_seconds
-        self._count_program(ended.name, cpu, ended.high_water_bytes or None)
-        for group in self._ancestry(ended.group or ""):
-            use = self._uses.setdefault(group, GroupUse())
+    def _count_ended(self, ended: Ended, group: str, elapsed: float) -> None:
+        known = self._left.get(ended.pid) or self._members.get(ended.pid)
+        born = self._started_after + elapsed - ended.lifetime_seconds
+        self._ended.add(ended, group, known.reading.start_seconds if known else round(born, 2))
+        for ancestor in self._ancestry(group):
+            use = self._uses.setdefault(ancestor, GroupUse())
             use.high_water_bytes = max(use.high_water_bytes or 0, ended.high_water_bytes)
-
-    def _count_program(self, name: str, cpu_seconds: float, memory: int | None) -> None:
-        before = self._programs.get(name)
-        peak = max(memory or 0, (before.peak_memory_bytes or 0) if before else 0)
-        self._programs[name] = ProgramSample(
-            name=name,
-            count=1 + (before.count if before else 0),
-            cpu_seconds=round(cpu_seconds + (before.cpu_seconds if before else 0.0), 6),
-            peak_memory_bytes=peak or None,
-        )
 
     def _hold(self, group: str, reading: ProcessReading, sign: int) -> None:
         for ancestor in self._ancestry(group):

@@ -20,13 +20,13 @@ _PATIENCE_SCANS = 3
 class Ended(NamedTuple):
     """A process that ended: its group (None: no member), name, own CPU seconds within the run, largest memory."""
 
+    pid: int
     group: str | None
     name: str
     user_seconds: float
     system_seconds: float
     high_water_bytes: int
-    read_bytes: int
-    write_bytes: int
+    lifetime_seconds: float
 
 
 class _Threads(Struct):
@@ -175,9 +175,14 @@ class ExitLedger:
                 self._written[ancestor] = self._written.get(ancestor, 0) + threads.write_bytes
         self._groups_of_ended[record.tgid] = (self._scans, group)
         return Ended(
-            group, record.name, max(0.0, used_user), max(0.0, used_system), record.high_water_bytes,
-            threads.read_bytes, threads.write_bytes,
-        )  # fmt: skip
+            pid=record.tgid,
+            group=group,
+            name=record.name,
+            user_seconds=max(0.0, used_user),
+            system_seconds=max(0.0, used_system),
+            high_water_bytes=record.high_water_bytes,
+            lifetime_seconds=record.lifetime_seconds,
+        )
 
     def _give_up(self, one: _Waiting) -> Ended:
         self.unattributed_seconds += one.threads.user_seconds + one.threads.system_seconds

@@ -41,7 +41,7 @@ class ProcessReading(NamedTuple):
 class ExitRecord(NamedTuple):
     """One task's account at its exit (Documentation/accounting/taskstats.rst).
 
-    ``last_of_group`` marks the last thread of process ``tgid``. ``high_water_bytes`` is of the whole
+    ``last_of_group`` marks the last thread of process ``tgid``, whose life lasted ``lifetime_seconds``. ``high_water_bytes`` is of the whole
     address space, the I/O counters are of the task.
     """
 
@@ -54,6 +54,7 @@ class ExitRecord(NamedTuple):
     high_water_bytes: int
     read_bytes: int
     write_bytes: int
+    lifetime_seconds: float
     last_of_group: bool
 
 
