@@ -15,7 +15,7 @@ def default_journal(environ: Mapping[str, str], run_uid: str) -> str:
     state = environ.get("XDG_STATE_HOME")
     if state and os.path.isabs(state):
         return f"{state}/jobmeter/{run_uid}.jsonl"
-    return f"{environ.get('TMPDIR') or '/tmp'}/jobmeter-{os.getuid()}/{run_uid}.jsonl"  # noqa: S108
+    return f"{environ.get('TMPDIR') or '/tmp'}/jobmeter-{os.getuid()}/{run_uid}.jsonl"
 
 
 def open_journal(path: str, warn: Callable[[str], None]) -> Journal:

@@ -5,7 +5,7 @@ import resource
 import signal
 from collections.abc import Mapping
 
-from jobmeter.apps import outputs, run_report
+from jobmeter.apps import run_report
 from jobmeter.apps.run_record import RunRecord
 from jobmeter.config.settings import RunSettings
 from jobmeter.linux.process_table import ProcessTable

@@ -19,14 +19,21 @@ _INTERVAL = Option(
     "interval", "JOBMETER_INTERVAL", "time between two ticks, 50ms to 1h", interval, "DURATION", default="1s"
 )
 _SOURCE = Option(
-    "source", "JOBMETER_SOURCE", "whose account of CPU time is used: the best there is, or one of these",
-    metavar="SOURCE", choices=_SOURCES, default="auto",
-)  # fmt: skip
+    "source",
+    "JOBMETER_SOURCE",
+    "whose account of CPU time is used: the best there is, or one of these",
+    metavar="SOURCE",
+    choices=_SOURCES,
+    default="auto",
+)
 _TOP = Option("top", "JOBMETER_TOP", "entries of the top process lists", whole_number, "N", default="10")
 _JOURNAL = Option(
-    "journal", "JOBMETER_JOURNAL", "file the samples are appended to as they are read", metavar="FILE",
+    "journal",
+    "JOBMETER_JOURNAL",
+    "file the samples are appended to as they are read",
+    metavar="FILE",
     default="$XDG_STATE_HOME/jobmeter, else $TMPDIR/jobmeter-UID",
-)  # fmt: skip
+)
 
 RUN_OPTIONS = (
     _INTERVAL,
@@ -57,11 +64,27 @@ COLLECTOR_OPTIONS = (
     _INTERVAL._replace(default="5s"),
     Option("proc-path", "JOBMETER_PROC_PATH", "root of the proc file system", metavar="DIR", default="/proc"),
     Option(
-        "cgroup-path", "JOBMETER_CGROUP_PATH", "the host's cgroup file system, where it is mounted for the collector",
+        "cgroup-path",
+        "JOBMETER_CGROUP_PATH",
+        "the host's cgroup file system, where it is mounted for the collector",
         metavar="DIR",
-    ),  # fmt: skip
-    Option("log-level", "JOBMETER_LOG_LEVEL", "least severe message to print", metavar="LEVEL", choices=_LEVELS, default="info"),
-    Option("log-format", "JOBMETER_LOG_FORMAT", "form of the messages", metavar="FORMAT", choices=("json", "text"), default="json"),
+    ),
+    Option(
+        "log-level",
+        "JOBMETER_LOG_LEVEL",
+        "least severe message to print",
+        metavar="LEVEL",
+        choices=_LEVELS,
+        default="info",
+    ),
+    Option(
+        "log-format",
+        "JOBMETER_LOG_FORMAT",
+        "form of the messages",
+        metavar="FORMAT",
+        choices=("json", "text"),
+        default="json",
+    ),
     _TOP._replace(default="5"),
     _SOURCE,
     _JOURNAL,
@@ -70,7 +93,7 @@ COLLECTOR_OPTIONS = (
     Option("grace", "JOBMETER_GRACE", "time to finish in after SIGTERM", duration, "DURATION", default="8s"),
     Option("push-endpoint", "JOBMETER_PUSH_ENDPOINT", "not available in this release", metavar="URL"),
     Option("receiver", "JOBMETER_RECEIVER", "not available in this release", metavar="URL"),
-)  # fmt: skip
+)
 
 REPORT_OPTIONS = (
     Option(
@@ -84,13 +107,13 @@ REPORT_OPTIONS = (
     Option("output", "JOBMETER_OUTPUT", "write to this file instead of stdout", metavar="FILE"),
     Option(
         "run",
-        "",
+        "JOBMETER_RUN",
         "the run_uid of a journal that holds several; the last one is taken without it",
         metavar="UID",
     ),
     Option(
         "width",
-        "COLUMNS",
+        "JOBMETER_WIDTH",
         "columns of the terminal report",
         whole_number,
         "N",

@@ -11,7 +11,7 @@ UNIFIED = ""
 
 
 class Hierarchy(Struct, frozen=True):
-    """One mounted hierarchy: ``controllers`` of v1, or (``UNIFIED``,) for v2; ``root`` is the path at the mount point."""
+    """One mounted hierarchy: ``controllers`` of v1, or (``UNIFIED``,); ``root`` is the path at the mount point."""
 
     controllers: tuple[str, ...]
     mount_point: str

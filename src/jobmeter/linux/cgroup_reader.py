@@ -51,6 +51,7 @@ def _pair(parse: Callable[[bytes], tuple[int, int] | None]) -> Callable[[bytes],
 
 
 _CPU = ("cpu_seconds", "cpu_user_seconds", "cpu_system_seconds")
+_IO = ("io_read_bytes", "io_write_bytes")
 _SOURCES = (
     _Source("cpuacct", "cpuacct.usage", ("cpu_seconds",), _nanoseconds),
     _Source("cpuacct", "cpuacct.usage_user", ("cpu_user_seconds",), _nanoseconds),
@@ -68,8 +69,8 @@ _SOURCES = (
     _Source("pids", "pids.peak", ("pids_peak",), _number),
     _Source(UNIFIED, "pids.current", ("pids",), _number),
     _Source(UNIFIED, "pids.peak", ("pids_peak",), _number),
-    _Source("blkio", "blkio.throttle.io_service_bytes", ("io_read_bytes", "io_write_bytes"), _pair(cgroupfs.parse_blkio_bytes)),
-    _Source(UNIFIED, "io.stat", ("io_read_bytes", "io_write_bytes"), _pair(cgroupfs.parse_io_stat)),
+    _Source("blkio", "blkio.throttle.io_service_bytes", _IO, _pair(cgroupfs.parse_blkio_bytes)),
+    _Source(UNIFIED, "io.stat", _IO, _pair(cgroupfs.parse_io_stat)),
     _Source(UNIFIED, "cpu.pressure", ("cpu",), lambda text: (cgroupfs.parse_pressure(text),)),
     _Source(UNIFIED, "memory.pressure", ("memory",), lambda text: (cgroupfs.parse_pressure(text),)),
     _Source(UNIFIED, "io.pressure", ("io",), lambda text: (cgroupfs.parse_pressure(text),)),

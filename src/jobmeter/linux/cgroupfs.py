@@ -37,7 +37,7 @@ def parse_pressure(text: bytes) -> Stall:
     totals: dict[bytes, float] = {}
     for line in text.splitlines():
         kind, _, rest = line.partition(b" ")
-        _, found, total = rest.partition(b"total=")
+        _, _, total = rest.partition(b"total=")
         try:
             totals[kind] = int(total) / 1e6
         except ValueError:

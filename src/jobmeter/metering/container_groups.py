@@ -275,7 +275,7 @@ def _telling_path(paths: Mapping[str, str]) -> tuple[ContainerRef | None, str]:
 
 
 def in_initial_pid_namespace(root: str = "/proc") -> bool:
-    """True on a host. The inode of the initial pid namespace is fixed (PROC_PID_INIT_INO, include/linux/proc_ns.h)."""
+    """True on a host: the initial pid namespace has a fixed inode (PROC_PID_INIT_INO, linux/proc_ns.h)."""
     try:
         return os.stat(f"{root}/self/ns/pid").st_ino == 0xEFFFFFFC
     except OSError:

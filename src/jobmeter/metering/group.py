@@ -93,7 +93,9 @@ class Group:
         inactive, current = account.memory_inactive_file_bytes, account.memory_current_bytes
         working_set = max(0, current - inactive) if current is not None and inactive is not None else None
         rss = use.rss_bytes if scanned else None
-        bounds = _read(self.bounds)
+        before, bounds = self._bounds_first, _read(self.bounds)
+        throttled_outside = _since(before.throttled_seconds, bounds.throttled_seconds)
+        killed_outside = _since(before.oom_kills, bounds.oom_kills)
         io = self._io(account, watch)
         return ContainerSample(
             key=self.key,
@@ -106,8 +108,8 @@ class Group:
             rss_bytes=rss,
             high_water_bytes=_largest(use.high_water_bytes, self._child_peak),
             charged_peak_bytes=account.memory_peak_bytes,
-            throttled_seconds=_first(account.throttled_seconds, _since(self._bounds_first.throttled_seconds, bounds.throttled_seconds)),
-            oom_kills=_first(account.oom_kills, _since(self._bounds_first.oom_kills, bounds.oom_kills)),
+            throttled_seconds=_first(account.throttled_seconds, throttled_outside),
+            oom_kills=_first(account.oom_kills, killed_outside),
             pressure=account.pressure,
             io_read_bytes=io[0],
             io_write_bytes=io[1],
@@ -115,7 +117,7 @@ class Group:
             network_tx_bytes=self.network[1] if self.network else None,
             pids=_first(account.pids, use.tasks if scanned else None),
             pids_peak=account.pids_peak,
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Give the descriptors back."""

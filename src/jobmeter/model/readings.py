@@ -41,8 +41,8 @@ class ProcessReading(NamedTuple):
 class ExitRecord(NamedTuple):
     """One task's account at its exit (Documentation/accounting/taskstats.rst).
 
-    ``last_of_group`` marks the last thread of process ``tgid``, whose life lasted ``lifetime_seconds``. ``high_water_bytes`` is of the whole
-    address space, the I/O counters are of the task.
+    ``last_of_group`` marks the last thread of process ``tgid``, whose life lasted ``lifetime_seconds``.
+    ``high_water_bytes`` is of the whole address space, the I/O counters are of the task.
     """
 
     pid: int

@@ -178,7 +178,8 @@ class RunFold:
         self._meter_before = _add_meters(self._meter_before, self._meter)
         self._meter = MeterSample()
         self.warn(
-            f"The collector was restarted {record.elapsed_seconds:.1f} s after the start; what only it knew is missing for the gap."
+            f"The collector was restarted {record.elapsed_seconds:.1f} s after the start; what only it knew "
+            f"is missing for the gap."
         )
 
     def _sections(self, begun: datetime, duration: float) -> list[Section]:

@@ -53,7 +53,8 @@ class ContainerSummary(Struct, kw_only=True):
     memory_source: Annotated[
         MemorySource | None,
         _meta(
-            "working_set: memory.current - inactive_file of the cgroup; rss: sum over processes, shared pages counted repeatedly."
+            "working_set: memory.current - inactive_file of the cgroup; rss: sum over processes, shared pages "
+            "counted repeatedly."
         ),
     ] = None
     rss_bytes: Annotated[

@@ -128,7 +128,7 @@ def _alive(pid: int, start_ticks: int) -> bool:
 
 
 def _empty_and_remove(directory: str, parent: str) -> bool:
-    """Move all processes to ``parent`` and remove the tree; a process that forks meanwhile is moved in the next round."""
+    """Move all processes to ``parent`` and remove the tree; what was forked meanwhile is moved in the next round."""
     for _ in range(_MOVE_ROUNDS):
         found = list(_members(directory))
         for _, pid in found:
