@@ -12,6 +12,7 @@ help:
 	@echo "make check      ruff, mypy --strict, import-linter"
 	@echo "make bench      run the benchmarks"
 	@echo "make golden     rewrite the golden files from what the code says now"
+	@echo "make picture    draw the pictures of the documentation from a real build"
 	@echo "make lock       pin the newest versions of all packages, with hashes"
 	@echo "make clean      remove everything that these targets made"
 
@@ -35,9 +36,13 @@ check: .venv/dev
 bench: .venv/test
 	scripts/bench
 
+picture: .venv/test
+	scripts/prepare-e2e
+	PYTHONPATH=.:src $(BIN)/python scripts/picture.py
+
 golden: .venv/test
 	JOBMETER_GOLDEN=write $(BIN)/pytest -m "not e2e" $(ARGS)
-	git status --short tests/golden
+	git status --short tests/golden docs
 
 lock: .venv/dev
 	scripts/lock
@@ -58,4 +63,4 @@ clean:
 	$(PIP) install --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
-.PHONY: help demo test test-fast check bench golden lock clean
+.PHONY: help demo test test-fast check bench picture golden lock clean

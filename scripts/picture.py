@@ -27,6 +27,7 @@ def main() -> None:
         report = workdir / "report.html"
         terminal = meter(workdir / "hello", report)
         (IMAGES / "report.txt").write_text(terminal)
+        show_in_readme(terminal)
         with chromium() as browser:
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport=SCREEN, color_scheme=scheme, device_scale_factor=1)
@@ -43,6 +44,14 @@ def meter(source: Path, report: Path) -> str:
     lines = done.stderr.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("jobmeter:"))
     return "\n".join(lines[start:]) + "\n"
+
+
+def show_in_readme(terminal: str) -> None:
+    """Put the report into the README's block of text."""
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition("```text\n")
+    _, _, after = rest.partition("```\n")
+    readme.write_text(f"{before}```text\n{terminal}```\n{after}")
 
 
 def photograph(page: Page, report: Path, target: Path) -> None:
