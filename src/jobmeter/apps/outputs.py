@@ -1,12 +1,14 @@
 """Where the results of a run go: the journal, files, descriptors, the step summary, the terminal."""
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Mapping
 
 from jobmeter.model.errors import JobmeterError, UsageError
-from jobmeter.spool.journal import Journal
+from jobmeter.spool.journal import Journal, prune
 
+JOURNALS_KEPT = 100
 _MAX_MARKDOWN_BYTES = 1024 * 1024
 
 
@@ -15,23 +17,35 @@ def default_journal(environ: Mapping[str, str], run_uid: str) -> str:
     state = environ.get("XDG_STATE_HOME")
     if state and os.path.isabs(state):
         return f"{state}/jobmeter/{run_uid}.jsonl"
-    return f"{environ.get('TMPDIR') or '/tmp'}/jobmeter-{os.getuid()}/{run_uid}.jsonl"
+    return f"{environ.get('TMPDIR') or '/tmp'}/{_private_name()}/{run_uid}.jsonl"
 
 
 def open_journal(path: str, warn: Callable[[str], None]) -> Journal:
     """The journal at ``path``; one that cannot be written says so once and is silent from then on."""
     directory = os.path.dirname(os.path.abspath(path))
-    try:
-        # Another user may have made the default directory in a shared $TMPDIR.
-        foreign = os.stat(directory).st_uid not in (os.getuid(), 0)
-    except OSError:
-        foreign = False
-    if foreign and os.path.basename(directory).startswith("jobmeter-"):
-        warn(
-            f"The journal directory {directory} belongs to another user; metering goes on without a journal."
-        )
+    if os.path.basename(directory) == _private_name() and not _is_ours(directory):
+        warn(f"The journal directory {directory} is not our own; metering goes on without a journal.")
         return Journal.without(path)
     return Journal(path, warn)
+
+
+def bound_default_journals(path: str, environ: Mapping[str, str], run_uid: str) -> None:
+    """Keep the newest journals of the default directory only, so that a runner's disk does not fill up."""
+    if path == default_journal(environ, run_uid):
+        prune(os.path.dirname(path), JOURNALS_KEPT)
+
+
+def _private_name() -> str:
+    return f"jobmeter-{os.getuid()}"
+
+
+def _is_ours(directory: str) -> bool:
+    """False for a directory in a shared $TMPDIR that another user made, or a link to anywhere."""
+    try:
+        status = os.lstat(directory)
+    except FileNotFoundError:
+        return True
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
 def check_file(place: str, target: str | None) -> None:
@@ -65,8 +79,11 @@ def write_file(target: str, text: str | bytes) -> None:
             file.write(data)
         return
     temporary = f"{target}.{os.getpid()}.tmp"
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+    )
     try:
-        with open(temporary, "wb") as file:
+        with open(descriptor, "wb") as file:
             file.write(data)
         os.replace(temporary, target)
     except OSError:

@@ -4,7 +4,7 @@ A counter only grows while its owner lives; a field that could not be read is No
 of the stored form. Rates are made from two samples on reading (jobmeter.model.rates).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -132,6 +132,7 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``unattributed_cpu_seconds`` is a counter of CPU time that belongs to the job but to no container
     that can be named; ``cpu_complete`` is False once CPU time may have been missed for good.
+    ``devices`` is reserved for GPUs.
     """
 
     elapsed_seconds: float
@@ -142,4 +143,5 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     programs: tuple[ProgramSample, ...] = ()
     unattributed_cpu_seconds: float = 0.0
     cpu_complete: bool = True
+    devices: tuple[dict[str, Any], ...] = ()
     meter: MeterSample = MeterSample()

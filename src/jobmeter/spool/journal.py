@@ -124,3 +124,15 @@ class JournalReader:
         except JournalError:
             self.damaged += 1
             return None
+
+
+def prune(directory: str, keep: int) -> None:
+    """Remove the oldest journals of a directory beyond ``keep``; what cannot be removed stays."""
+    try:
+        with os.scandir(directory) as entries:
+            journals = [entry for entry in entries if entry.name.endswith(".jsonl") and entry.is_file()]
+        journals.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
+        for entry in journals[keep:]:
+            os.unlink(entry.path)
+    except OSError:
+        return
