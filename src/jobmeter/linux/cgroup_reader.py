@@ -139,7 +139,11 @@ class CgroupReader:
         and like here lets neither of them fall.
         """
         used, user, system = (values.get(name) for name in _CPU)
-        if used is None or user is None or system is None or user + system <= 0:
+        if not used or user is None or system is None:
+            return
+        if user + system <= 0:
+            # Not one sampled tick hit it yet, so nothing is known of its shares.
+            values["cpu_user_seconds"] = values["cpu_system_seconds"] = None
             return
         last_user, last_system = self._shares
         user = min(max(last_user, used * user / (user + system)), used - last_system)

@@ -93,6 +93,8 @@ class Group:
         inactive, current = account.memory_inactive_file_bytes, account.memory_current_bytes
         working_set = max(0, current - inactive) if current is not None and inactive is not None else None
         rss = use.rss_bytes if scanned else None
+        if scanned and use.processes == 0:
+            working_set = rss = None  # Nothing runs, so there is no use to be measured, only a remnant.
         before, bounds = self._bounds_first, _read(self.bounds)
         throttled_outside = _since(before.throttled_seconds, bounds.throttled_seconds)
         killed_outside = _since(before.oom_kills, bounds.oom_kills)
@@ -103,7 +105,7 @@ class Group:
             cpu_seconds=cpu[0],
             cpu_user_seconds=cpu[1],
             cpu_system_seconds=cpu[2],
-            memory_source="rss" if working_set is None else "working_set",
+            memory_source="rss" if current is None or inactive is None else "working_set",
             memory_bytes=rss if working_set is None else working_set,
             rss_bytes=rss,
             high_water_bytes=_largest(use.high_water_bytes, self._child_peak),

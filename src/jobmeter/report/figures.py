@@ -104,11 +104,18 @@ def tracks(summary: Summary, timeline: Timeline) -> list[tuple[ContainerTrack, C
 
 
 def memory_peak(container: ContainerSummary) -> tuple[str, float] | None:
-    """The container's memory peak and what it is the peak of; None when nothing was read."""
-    if container.memory_bytes.peak is not None:
-        return SOURCE_WORDS.get(container.memory_source or "", "memory"), container.memory_bytes.peak
-    if container.memory_high_water_bytes is not None:
-        return "largest process", container.memory_high_water_bytes
+    """The memory the container needed at most, and what that is; None when nothing was read.
+
+    The highest of what ticks saw and of what one process held, also between two ticks: the need
+    is not below either.
+    """
+    found = [
+        (SOURCE_WORDS.get(container.memory_source or "", "memory"), container.memory_bytes.peak),
+        ("largest process", container.memory_high_water_bytes),
+    ]
+    known = [(what, peak) for what, peak in found if peak is not None]
+    if known:
+        return max(known, key=lambda one: one[1])
     if container.memory_charged_peak_bytes is not None:
         return "charged with page cache", container.memory_charged_peak_bytes
     return None
