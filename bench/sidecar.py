@@ -1,0 +1,98 @@
+"""A real `jobmeter collector` process beside containers that are real cgroups, for the benchmarks of it."""
+
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench.support import idle_processes, plain_environ
+from jobmeter.model import wire
+from jobmeter.spool.journal import JournalReader
+from tests.e2e.support.cgroup import Cgroup
+
+CONTAINERS = 5
+
+
+@contextmanager
+def containers(processes_each: int) -> Iterator[list[Cgroup]]:
+    """Cgroups named as Docker names them, with idle processes in each."""
+    with ExitStack() as stack:
+        made = [
+            stack.enter_context(Cgroup.create(f"docker-{secrets.token_hex(32)}")) for _ in range(CONTAINERS)
+        ]
+        for cgroup in made:
+            stack.enter_context(idle_processes(processes_each - 1, cgroup.command))
+        yield made
+
+
+class Sidecar:
+    """The process and its journal."""
+
+    def __init__(self, python: Path, journal: Path, *options: str) -> None:
+        self.journal = journal
+        self.begun = time.monotonic()
+        self._process = subprocess.Popen(
+            [python, "-m", "jobmeter", "collector", f"--journal={journal}", "--log-level=error", *options],
+            stdout=subprocess.DEVNULL, env=plain_environ(),
+        )  # fmt: skip
+        self.pid = self._process.pid
+
+    def wait_for_samples(self, count: int) -> None:
+        """Return when that many samples are in the journal."""
+        pause = 0.001 if count == 1 else 0.05
+        while self.sample_count() < count:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the collector ended with {self._process.returncode}")
+            time.sleep(pause)
+
+    def ticks(self) -> list[wire.Tick]:
+        """All samples of the journal."""
+        return [record for record in JournalReader(self.journal) if isinstance(record, wire.Tick)]
+
+    def cgroup_files(self) -> list[str]:
+        """The files of cgroups that it keeps open."""
+        links = [str(link.readlink()) for link in Path(f"/proc/{self.pid}/fd").iterdir()]
+        return sorted(link for link in links if link.startswith("/sys/fs/cgroup/"))
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the process so far."""
+        with open(f"/proc/{self.pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
+
+    def pss_bytes(self) -> int:
+        """Its memory, what it shares divided by the number of sharers."""
+        with open(f"/proc/{self.pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
+
+    def descriptors(self) -> int:
+        """Its open descriptors."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def threads(self) -> int:
+        """Its threads."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/task").iterdir())
+
+    def stop(self) -> None:
+        """End it as a runner does."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def sample_count(self) -> int:
+        """Samples in the journal."""
+        try:
+            return self.journal.read_bytes().count(b'{"kind":"sample"')
+        except FileNotFoundError:
+            return 0
+
+
+@contextmanager
+def sidecar(python: Path, journal: Path, *options: str) -> Iterator[Sidecar]:
+    """A running collector, stopped at the end."""
+    running = Sidecar(python, journal, *options)
+    try:
+        yield running
+    finally:
+        running.stop()
