@@ -86,9 +86,9 @@ class ProcessTable:
     def scan(self) -> Scan:
         """Read everything once more and say what differs from the last scan.
 
-        A process counts as vanished when the listing made before any read lacks it, or when its
-        descriptor says so; in the second case its parent is read again, so that the parent's
-        account of reaped children is never older than the child's disappearance.
+        Parents are read before their children, so that no account of reaped children is newer than the
+        reading of a child. A process that goes in the middle of a scan counts as vanished at once, although
+        the account of its parent may tell only in the next scan.
         """
         listed = self._list(again=self._undecided)
         vanished = [] if listed is None else self._drop_unlisted(listed)
@@ -96,12 +96,10 @@ class ProcessTable:
         lost: list[_Entry] = []
         for entry in self._entries.values():
             line = self._read(entry)
-            if line is None:
-                lost.append(entry)
-            elif line != entry.line and not self._update(entry, line, changed):
+            if line is None or (line != entry.line and not self._update(entry, line, changed)):
                 lost.append(entry)
         if lost:
-            vanished += self._drop_lost(lost, changed)
+            vanished += self._drop(lost)
             listed = self._list(again=True)
         started = [] if listed is None else self._add_new(listed)
         return Scan(started, changed, vanished)
@@ -124,26 +122,15 @@ class ProcessTable:
 
     def _drop_unlisted(self, listed: set[int]) -> list[ProcessReading]:
         self._ignored = {pid: looks for pid, looks in self._ignored.items() if pid in listed}
-        gone = [entry for pid, entry in self._entries.items() if pid not in listed]
+        return self._drop([entry for pid, entry in self._entries.items() if pid not in listed])
+
+    def _drop(self, gone: list[_Entry]) -> list[ProcessReading]:
         for entry in gone:
             self._forget(entry)
         return [entry.reading for entry in gone]
 
-    def _drop_lost(self, lost: list[_Entry], changed: list[Change]) -> list[ProcessReading]:
-        for entry in lost:
-            self._forget(entry)
-        for parent in {entry.reading.parent_pid for entry in lost}:
-            self._reread(parent, changed)
-        return [entry.reading for entry in lost]
-
-    def _reread(self, pid: int, changed: list[Change]) -> None:
-        entry = self._entries.get(pid)
-        line = self._read(entry) if entry else None
-        if entry and line is not None and line != entry.line:
-            self._update(entry, line, changed)
-
     def _read(self, entry: _Entry) -> bytes | None:
-        """The newest line of a process; None once it is gone."""
+        """The newest line of a process, or the last one where it cannot be read now; None once it is gone."""
         try:
             if entry.fd is not None:
                 return os.pread(entry.fd, _STAT_BYTES, 0) or None
@@ -153,8 +140,7 @@ class ProcessTable:
             finally:
                 os.close(fd)
         except OSError as error:
-            self._count(error)
-            return None
+            return entry.line if self._is_failure(error) else None
 
     def _update(self, entry: _Entry, line: bytes, changed: list[Change]) -> bool:
         """Take the new line over; False when it is of another process that was given the same pid."""
@@ -171,10 +157,9 @@ class ProcessTable:
 
     def _add_new(self, listed: set[int]) -> list[ProcessReading]:
         new = [pid for pid in listed if pid not in self._entries and self._ignored.get(pid, 0) < self._looks]
-        opened = [entry for entry in map(self._open, new) if entry]
-        opened.sort(key=lambda entry: (entry.reading.start_seconds, entry.reading.pid))
+        opened = [entry for entry in map(self._open, sorted(new)) if entry]
         started: list[ProcessReading] = []
-        for entry in opened:
+        for entry in _parents_first(opened):
             if self._wanted is None or self._wanted(entry.reading):
                 self._keep(entry)
                 started.append(entry.reading)
@@ -192,7 +177,7 @@ class ProcessTable:
             line = os.read(fd, _STAT_BYTES)
             return _Entry(fd, line, procfs.parse_stat(line))
         except OSError as error:
-            self._count(error)
+            self._is_failure(error)
         except KernelFormatError:
             self.read_errors += 1
         if fd is not None:
@@ -213,10 +198,26 @@ class ProcessTable:
         _close(entry)
         del self._entries[entry.reading.pid]
 
-    def _count(self, error: OSError) -> None:
-        # A process that ended is no error; one that may not be read is.
-        if error.errno not in (errno.ESRCH, errno.ENOENT):
-            self.read_errors += 1
+    def _is_failure(self, error: OSError) -> bool:
+        """A process that ended is no failure; one that cannot be read is, and is counted."""
+        failed = error.errno not in (errno.ESRCH, errno.ENOENT)
+        self.read_errors += failed
+        return failed
+
+
+def _parents_first(opened: list[_Entry]) -> Iterable[_Entry]:
+    """By age; of two that began within one clock tick the pid does not tell, since pids start over."""
+    opened.sort(key=lambda entry: (entry.reading.start_seconds, entry.reading.pid))
+    by_pid = {entry.reading.pid: entry for entry in opened}
+    ordered: dict[int, _Entry] = {}
+    for entry in opened:
+        line: list[_Entry] = []
+        above: _Entry | None = entry
+        while above is not None and above not in line and above.reading.pid not in ordered:
+            line.append(above)
+            above = by_pid.get(above.reading.parent_pid)
+        ordered.update((one.reading.pid, one) for one in reversed(line))
+    return ordered.values()
 
 
 def _close(entry: _Entry) -> None:

@@ -14,14 +14,19 @@ however short the children lived. What the sum alone would lose or count twice i
 Groups form a forest; a group includes those nested in it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
-
 
 from jobmeter.model.readings import ProcessReading
 
-# utime, stime, cutime and cstime are each cut to a clock tick of 10 ms.
-_TICK_SECONDS = 0.01
+# States of a process that waits to be reaped and has no children any more.
+_ENDED = ("Z", "X")
+# The parent of a process that was started from outside of our pid namespace.
+_OUTSIDE = 0
+# Time that has not arrived is awaited for so many scans. It arrives with the next one, unless unseen
+# processes filled its place meanwhile.
+_AWAITED_SCANS = 3
 
 
 class Share(NamedTuple):
@@ -51,6 +56,17 @@ class _Member:
         self.reading = reading
 
 
+class _Debt:
+    """Time of a vanished process that has not arrived at a live one."""
+
+    __slots__ = ("reading", "scans", "seconds")
+
+    def __init__(self, reading: ProcessReading, seconds: float) -> None:
+        self.reading = reading
+        self.seconds = seconds
+        self.scans = 0
+
+
 class Ledger:
     """Keeps the CPU time of groups from the differences between scans.
 
@@ -65,6 +81,8 @@ class Ledger:
         self._own, self._reaped = share
         self._started_after = started_after
         self._members: dict[int, _Member] = {}
+        self._gone: deque[Mapping[int, _Member]] = deque(maxlen=_AWAITED_SCANS)
+        self._awaited: list[_Debt] = []
         self._totals: dict[str, float] = {}
         self.unattributed_seconds = 0.0
 
@@ -126,41 +144,67 @@ class Ledger:
     def _settle(
         self, vanished: list[ProcessReading], inherited: Mapping[int, float], orphan_reaper: int | None
     ) -> float:
-        """Take what vanished processes passed on to a parent off again, since the parent brought it in.
+        """Take what vanished processes passed on to live ones off again, since those brought it in.
 
-        Returns the time that the orphan reaper may have inherited of processes that were seen.
+        A tick cut off twice is never more than one cut off once, so what arrives is never less than what
+        was read before. Who vanished in the middle of a scan may have been reaped after its parent was read:
+        what has not arrived is awaited. Returns the time that the orphan reaper may have
+        inherited of processes that were seen.
         """
         gone = {
             reading.pid: self._members.pop(reading.pid)
             for reading in vanished
             if reading.pid in self._members
         }
-        expected: dict[int, float] = {}
-        count: dict[int, int] = {}
-        orphaned = 0.0
-        for pid, member in gone.items():
-            receiver = self._receiver(member.reading, gone)
-            seconds = self._own(member.reading) + self._reaped(member.reading)
-            if receiver is None or receiver == orphan_reaper:
-                orphaned += seconds if receiver == orphan_reaper else 0.0
-            else:
-                expected[receiver] = expected.get(receiver, 0.0) + seconds
-                count[receiver] = count.get(receiver, 0) + 1
-        for receiver, seconds in expected.items():
-            arrived = inherited.get(receiver, 0.0)
-            if arrived + 4 * _TICK_SECONDS * count[receiver] < seconds:
-                # Some were reaped without an account (SIGCHLD ignored) or by the orphan reaper.
-                orphaned += seconds - arrived
-                seconds = arrived
-            self._add(self._members[receiver].group, -seconds)
-        return orphaned
+        self._gone.appendleft(gone)
+        new = [
+            _Debt(one.reading, self._own(one.reading) + self._reaped(one.reading)) for one in gone.values()
+        ]
+        unexplained = dict(inherited)
+        debts = self._awaited + new
+        # Those whose parent lives have one receiver only, so they come first.
+        for debt in sorted(debts, key=lambda one: not self._parent_lives(one.reading)):
+            self._collect(debt, unexplained, orphan_reaper)
+            debt.scans += 1
+        self._awaited = [debt for debt in debts if debt.seconds > 0 and debt.scans < _AWAITED_SCANS]
+        # Not arrived: reaped by the orphan reaper, from outside, or without an account (SIGCHLD ignored).
+        return sum(debt.seconds for debt in new if debt.reading.parent_pid != _OUTSIDE)
 
-    def _receiver(self, reading: ProcessReading, gone: Mapping[int, _Member]) -> int | None:
-        """The first live member among the parents; a parent that vanished too had passed it on."""
-        parent, hops = reading.parent_pid, 0
-        while parent in gone and hops <= len(gone):
-            parent, hops = gone[parent].reading.parent_pid, hops + 1
-        return parent if parent in self._members else None
+    def _collect(self, debt: "_Debt", unexplained: dict[int, float], orphan_reaper: int | None) -> None:
+        for receiver in self._receivers(debt.reading):
+            if receiver == orphan_reaper or debt.seconds <= 0:
+                return
+            arrived = min(debt.seconds, unexplained.get(receiver, 0.0))
+            if arrived:
+                unexplained[receiver] -= arrived
+                debt.seconds -= arrived
+                self._add(self._members[receiver].group, -arrived)
+
+    def _receivers(self, reading: ProcessReading) -> Iterator[int]:
+        """The live members that may have inherited a vanished process's time, the likeliest first.
+
+        A parent that lives has reaped it. One that ended had either reaped it and passed its time on, or
+        left it to a subreaper, which is one of those above.
+        """
+        if self._parent_lives(reading):
+            yield reading.parent_pid
+            return
+        seen = set()
+        pid = reading.parent_pid
+        while pid not in seen:
+            seen.add(pid)
+            above = self._members.get(pid)
+            if above is not None:
+                yield pid
+            else:
+                above = next((gone[pid] for gone in self._gone if pid in gone), None)
+            if above is None:
+                return
+            pid = above.reading.parent_pid
+
+    def _parent_lives(self, reading: ProcessReading) -> bool:
+        parent = self._members.get(reading.parent_pid)
+        return parent is not None and parent.reading.state not in _ENDED
 
     def _add(self, group: str, seconds: float) -> None:
         for ancestor in self._ancestry(group):
