@@ -258,6 +258,8 @@ class ProcessWatch:
         one = self._members.get(pid)
         if one is not None:
             return True, one.group
+        if self._reaper_reading is not None and pid == self._reaper_reading.pid:
+            return True, self._reaper_group  # The command itself, or an orphan that came to us.
         return self._table.knows(pid), None
 
     def _count_ended(self, ended: Ended, group: str, elapsed: float) -> None:
