@@ -31,6 +31,8 @@ class EndedProcesses:
         cpu_seconds = ended.user_seconds + ended.system_seconds
         self.count(ended.name, cpu_seconds, ended.high_water_bytes or None)
         spans = ended.lifetime_seconds >= MIN_SPAN_SECONDS
+        # Times in exit records are sampled ticks, so they may come to more than there was time for.
+        possible = min(cpu_seconds, ended.lifetime_seconds * ended.threads)
         self._processes.append(
             ProcessSample(
                 pid=ended.pid,
@@ -38,7 +40,7 @@ class EndedProcesses:
                 name=ended.name,
                 container=group,
                 cpu_seconds=round(cpu_seconds, 6),
-                recent_cpu_seconds=round(cpu_seconds, 6) if spans else 0.0,
+                recent_cpu_seconds=round(possible, 6) if spans else 0.0,
                 recent_seconds=round(ended.lifetime_seconds, 6) if spans else 0.0,
                 high_water_bytes=ended.high_water_bytes or None,
             )

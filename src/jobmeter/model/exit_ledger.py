@@ -27,9 +27,11 @@ class Ended(NamedTuple):
     system_seconds: float
     high_water_bytes: int
     lifetime_seconds: float
+    threads: int
 
 
 class _Threads(Struct):
+    count: int = 0
     user_seconds: float = 0.0
     system_seconds: float = 0.0
     read_bytes: int = 0
@@ -81,6 +83,7 @@ class ExitLedger:
 
     def join(self, group: str, reading: ProcessReading) -> None:
         """A process was seen for the first time."""
+        self._groups_of_ended.pop(reading.pid, None)  # Of another process, whose pid was given away again.
         new = reading.start_seconds >= self._started_after
         base_user, base_system = (0.0, 0.0) if new else (reading.user_seconds, reading.system_seconds)
         self._live[reading.pid] = _Live(group, base_user, base_system, base_user, base_system)
@@ -110,6 +113,7 @@ class ExitLedger:
     def record(self, record: ExitRecord) -> None:
         """A task ended."""
         threads = self._threads.setdefault(record.tgid, _Threads())
+        threads.count += 1
         threads.user_seconds += record.user_seconds
         threads.system_seconds += record.system_seconds
         threads.read_bytes += record.read_bytes
@@ -182,6 +186,7 @@ class ExitLedger:
             system_seconds=max(0.0, used_system),
             high_water_bytes=record.high_water_bytes,
             lifetime_seconds=record.lifetime_seconds,
+            threads=threads.count,
         )
 
     def _give_up(self, one: _Waiting) -> Ended:
