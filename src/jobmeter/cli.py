@@ -66,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("--version", "-V", "version"):
         print(f"jobmeter {__version__}")
         return 0
-    if name in ("--help", "-h", "help") or name not in COMMANDS or _asks_for_help(name, words):
-        return _help(name, words)
     try:
+        if name in ("--help", "-h", "help") or name not in COMMANDS or _asks_for_help(name, words):
+            return _help(name, words)
         return COMMANDS[name][1](words, os.environ)
     except JobmeterError as error:
         print(f"jobmeter {name}: {error}", file=sys.stderr)

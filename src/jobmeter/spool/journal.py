@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
@@ -98,14 +97,14 @@ class Journal:
 class JournalReader:
     """Reads the records of a journal in their order; ``damaged`` counts lines that are no record."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
         self.damaged = 0
 
     def __iter__(self) -> Iterator[wire.AnyRecord]:
         """Each record; raises JournalError when the file cannot be read or is of a newer version."""
         try:
-            with self._path.open("rb") as file:
+            with open(self._path, "rb") as file:
                 while line := file.readline(wire.MAX_RECORD_BYTES + 1):
                     record = self._decode(line)
                     if record is not None:
