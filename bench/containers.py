@@ -32,12 +32,18 @@ def main() -> None:
                 costs["tick"].append(spent / ticks)
                 costs["floor"].append(floor.cpu_seconds(200))
             floor.close()
-    print(f"{CONTAINERS} containers, {len(files)} files of cgroups, {ROUNDS} rounds of {TICKS_OF_ROUND} ticks\n")
+    print(
+        f"{CONTAINERS} containers, {len(files)} files of cgroups, {ROUNDS} rounds of {TICKS_OF_ROUND} ticks\n"
+    )
     table(
         ("per tick", "CPU ms", "to C"),
         [
             ("the reads alone, in C", milliseconds(costs["floor"]), "1.00"),
-            ("the collector", milliseconds(costs["tick"]), f"{median(costs['tick']) / median(costs['floor']):.1f}"),
+            (
+                "the collector",
+                milliseconds(costs["tick"]),
+                f"{median(costs['tick']) / median(costs['floor']):.1f}",
+            ),
         ],
     )
 

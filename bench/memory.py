@@ -17,7 +17,11 @@ AFTER = (200, 1000, 2000)
 def main() -> None:
     """Print PSS, descriptors, threads."""
     rows = []
-    with TemporaryDirectory() as directory, installation() as python, containers(IDLE_PROCESSES // CONTAINERS):
+    with (
+        TemporaryDirectory() as directory,
+        installation() as python,
+        containers(IDLE_PROCESSES // CONTAINERS),
+    ):
         for source in ("auto", "proc"):
             journal = Path(directory) / source
             with sidecar(python, journal, "--interval=50ms", f"--source={source}") as collector:

@@ -81,9 +81,7 @@ def installation() -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="jobmeter-bench-") as directory:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-        packages = Path(
-            sysconfig.get_path("purelib", "venv", {"base": directory, "platbase": directory})
-        )
+        packages = Path(sysconfig.get_path("purelib", "venv", {"base": directory, "platbase": directory}))
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src/jobmeter", packages / "jobmeter", ignore=ignore)
         shutil.copytree(Path(msgspec.__file__).parent, packages / "msgspec", ignore=ignore)

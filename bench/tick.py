@@ -36,7 +36,9 @@ class Run:
     def __init__(self, journal: Path) -> None:
         membership = Descent(os.getpid())
         self.watch = ProcessWatch(
-            ProcessTable(max_descriptors=16384, wanted=membership.admit), membership, started_after=boot_seconds()
+            ProcessTable(max_descriptors=16384, wanted=membership.admit),
+            membership,
+            started_after=boot_seconds(),
         )
         self.recorder = Recorder("bench", RunFold())
         self.recorder.add_sink(Journal(str(journal), print).write)
@@ -88,7 +90,11 @@ def main() -> None:
         floor.close()
         print(f"{len(run.watch.members())} processes, {ROUNDS} rounds of {TICKS_OF_ROUND} ticks each\n")
         run.meter.close()
-    names = {"C": "the reads alone, in C", "read": "a tick", "recorded": "a tick, summed up and in the journal"}
+    names = {
+        "C": "the reads alone, in C",
+        "read": "a tick",
+        "recorded": "a tick, summed up and in the journal",
+    }
     table(
         ("per tick", "CPU ms", "to C"),
         [
