@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests.e2e.support.cgroup import Cgroup
 from tests.e2e.support.components import require_root, unavailable
 from tests.e2e.support.docker import DockerEngine
+from tests.e2e.support.runs import Jobmeter
 from tests.e2e.support.vm import VirtualMachine
+from tests.e2e.support.workloads import build_program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,6 +43,19 @@ def cgroup() -> Iterator[Cgroup]:
         unavailable(f"no cgroup can be made here: {error}")
     yield group
     group.remove()
+
+
+@pytest.fixture
+def jobmeter(tmp_path: Path) -> Jobmeter:
+    """`jobmeter run`, with its results below the test's own directory."""
+    return Jobmeter(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds one of the C programs beside this file, once."""
+    directory = tmp_path_factory.mktemp("programs")
+    return lambda name: build_program(name, directory)
 
 
 @pytest.fixture(scope="module")

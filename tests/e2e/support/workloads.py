@@ -79,12 +79,19 @@ def _prepare_unittest(workdir: Path) -> None:
         (workdir / f"test_part_{number}.py").write_text(module)
 
 
+def build_program(name: str, directory: Path) -> Path:
+    """The program `programs/NAME.c`, compiled into `directory` unless it is there; static, so it runs anywhere."""
+    path = directory / name
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        source = PROGRAMS / f"{name}.c"
+        subprocess.run([require_command("gcc"), "-O2", "-static", "-pthread", "-o", path, source], check=True)
+    return path
+
+
 def _prepare_program(name: str) -> Callable[[Path], None]:
     def prepare(workdir: Path) -> None:
-        gcc = require_command("gcc")
-        workdir.mkdir(parents=True, exist_ok=True)
-        source = PROGRAMS / f"{name}.c"
-        subprocess.run([gcc, "-O2", "-static", "-pthread", "-o", workdir / name, source], check=True)
+        build_program(name, workdir)
 
     return prepare
 

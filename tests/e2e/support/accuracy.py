@@ -1,0 +1,72 @@
+"""The tables of docs/accuracy.md, made of what the tests measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from tests.e2e.support.components import ROOT
+from tests.e2e.support.truth import Truth
+
+PAGE = ROOT / "docs/accuracy.md"
+WRITE = os.environ.get("JOBMETER_ACCURACY") == "write"
+"""The page changes only when it is asked to."""
+
+
+def write_table(name: str, heading: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Replace what stands between the marks of the table `name`, with the day and the machine below it."""
+    begin, end = f"<!-- {name}: written by the tests -->\n", f"<!-- end of {name} -->"
+    before, found, rest = PAGE.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{PAGE} has no place for the table {name!r}")
+    lines = [_line(heading), _line(["---"] * len(heading)), *map(_line, rows), "", f"{_measured()}", ""]
+    PAGE.write_text(before + found + "\n".join(lines) + closed + after)
+
+
+def cpu_row(truth: Truth) -> list[str]:
+    """One run as a row: what was compared with what."""
+    difference = truth.difference_seconds
+    return [
+        truth.workload.replace("_", " "),
+        f"{truth.source}, {truth.interval}",
+        truth.account,
+        f"{truth.account_seconds:.3f}",
+        f"{'' if truth.cpu_complete else '≥ '}{truth.jobmeter_seconds:.3f}",
+        f"{1000 * difference:+.1f}",
+        f"{100 * difference / truth.account_seconds:+.2f}",
+    ]
+
+
+CPU_HEADING = ("workload", "source, interval", "account", "its seconds", "jobmeter's", "difference, ms", "%")
+
+
+def record_row(truth: Truth) -> list[str]:
+    """What the exit records of one run lack."""
+    assert truth.exit_record_seconds is not None
+    assert truth.processes is not None
+    missing = truth.account_seconds - truth.exit_record_seconds
+    return [
+        truth.workload.replace("_", " "),
+        f"{truth.processes:,}",
+        f"{truth.account_seconds:.3f}",
+        f"{truth.exit_record_seconds:.3f}",
+        f"{1e6 * missing / truth.processes:.0f}",
+        f"{100 * missing / truth.account_seconds:.1f}",
+    ]
+
+
+RECORD_HEADING = (
+    "workload", "processes", "seconds by wait4", "by exit records", "missing per process, µs", "%",
+)  # fmt: skip
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _measured() -> str:
+    today = datetime.now(UTC).date()
+    return f"Measured on {today}: {os.cpu_count()} cores, Linux {platform.release()}."
