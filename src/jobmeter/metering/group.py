@@ -117,7 +117,7 @@ class Group:
             io_write_bytes=io[1],
             network_rx_bytes=self.network[0] if self.network else None,
             network_tx_bytes=self.network[1] if self.network else None,
-            pids=_first(account.pids, use.tasks if scanned else None),
+            pids=_first(account.pids, use.tasks if scanned else None) or None,  # As memory: nothing runs.
             pids_peak=account.pids_peak,
         )
 
