@@ -33,20 +33,21 @@ class Sidecar:
 
     def __init__(self, python: Path, journal: Path, *options: str) -> None:
         self.journal = journal
-        self.begun = time.monotonic()
+        self.begun = time.perf_counter()
         self._process = subprocess.Popen(
             [python, "-m", "jobmeter", "collector", f"--journal={journal}", "--log-level=error", *options],
             stdout=subprocess.DEVNULL, env=plain_environ(),
         )  # fmt: skip
         self.pid = self._process.pid
 
-    def wait_for_samples(self, count: int) -> None:
-        """Return when that many samples are in the journal."""
+    def wait_for_samples(self, count: int) -> float:
+        """Return when that many samples are in the journal, with the seconds since the start."""
         pause = 0.001 if count == 1 else 0.05
         while self.sample_count() < count:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the collector ended with {self._process.returncode}")
             time.sleep(pause)
+        return time.perf_counter() - self.begun
 
     def ticks(self) -> list[wire.Tick]:
         """All samples of the journal."""

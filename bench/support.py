@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 
@@ -87,6 +88,9 @@ def installation() -> Iterator[Path]:
         shutil.copytree(Path(msgspec.__file__).parent, packages / "msgspec", ignore=ignore)
         python = Path(directory) / "bin/python"
         subprocess.run([python, "-m", "compileall", "-q", packages], check=True)
+        script = Path(directory) / "bin/jobmeter"
+        script.write_text(f"#!{python}\nimport sys\nfrom jobmeter.__main__ import entry\nsys.exit(entry())\n")
+        script.chmod(0o755)
         yield python
 
 
@@ -96,14 +100,15 @@ def plain_environ(**more: str) -> dict[str, str]:
     return {name: value for name, value in kept.items() if not name.startswith("GITHUB_")} | more
 
 
-def cpu_of_children() -> float:
-    """CPU seconds of all children that were waited for."""
-    times = os.times()
-    return times.children_user + times.children_system
+class Cost(NamedTuple):
+    """What a command and all it waited for took, in seconds."""
+
+    wall: float
+    cpu: float
 
 
-def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a command and of what it waits for; its output is thrown away."""
+def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> Cost:
+    """Run a command to its end; its output is thrown away."""
     begun = time.perf_counter()
     pid = os.posix_spawn(
         argv[0], argv, environ,
@@ -113,7 +118,7 @@ def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float
     wall = time.perf_counter() - begun
     if status != 0:
         raise RuntimeError(f"{argv} ended with status {status}")
-    return wall, usage.ru_utime + usage.ru_stime
+    return Cost(wall, usage.ru_utime + usage.ru_stime)
 
 
 def median(values: Sequence[float]) -> float:
@@ -124,6 +129,16 @@ def median(values: Sequence[float]) -> float:
 def milliseconds(seconds: Sequence[float]) -> str:
     """Median and lowest, in milliseconds."""
     return f"{median(seconds) * 1e3:.2f} (lowest {min(seconds) * 1e3:.2f})"
+
+
+def beyond(costs: Sequence[float], floor: Sequence[float]) -> str:
+    """The median of what each costs beyond its floor of the same round, in milliseconds."""
+    return f"{median([one - other for one, other in zip(costs, floor, strict=True)]) * 1e3:.1f}"
+
+
+def ratio(costs: Sequence[float], floor: Sequence[float]) -> str:
+    """The median of the ratios to the floor of the same round."""
+    return f"{median([one / other for one, other in zip(costs, floor, strict=True)]):.2f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

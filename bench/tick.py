@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.support import Floor, idle_processes, median, milliseconds, table
+from bench.support import Floor, idle_processes, milliseconds, ratio, table
 from jobmeter.linux.process_table import ProcessTable
 from jobmeter.metering.group import Group
 from jobmeter.metering.host import HostReader
@@ -97,11 +97,8 @@ def main() -> None:
     }
     table(
         ("per tick", "CPU ms", "to C"),
-        [
-            (names[key], milliseconds(cost), f"{median([one / c for one, c in zip(cost, costs['C'], strict=True)]):.2f}")
-            for key, cost in costs.items()
-        ],
-    )  # fmt: skip
+        [(names[key], milliseconds(cost), ratio(cost, costs["C"])) for key, cost in costs.items()],
+    )
 
 
 if __name__ == "__main__":
