@@ -1,0 +1,90 @@
+"""`jobmeter report` in every form."""
+
+import json
+
+import pytest
+
+from jobmeter.cli import main
+from jobmeter.config.settings import FORMATS
+from jobmeter.model import summary as summaries
+from tests.support.runs import UID, fold, records, write_journal
+
+SIGNS = {
+    "terminal": "jobmeter: succeeded",
+    "markdown": "### ",
+    "html": "<!DOCTYPE html>",
+    "json": '"schema": "jobmeter.summary/1"',
+    "csv": "run_uid,",
+    "jsonl": '"elapsed_seconds":1.0',
+    "openmetrics": "# EOF",
+}
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """The path of a journal."""
+    return str(write_journal(tmp_path / "journal.jsonl", *records()))
+
+
+@pytest.fixture
+def summary(tmp_path):
+    """The path of a summary."""
+    path = tmp_path / "summary.json"
+    path.write_bytes(summaries.encode(fold(*records()).summary()))
+    return str(path)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_journal_in_every_form(journal, capsys, form):
+    """Each form of the option's list is there."""
+    assert main(["report", journal, "--format", form]) == 0
+    assert SIGNS[form] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"jsonl"}))
+def test_summary_in_every_form_but_samples(summary, capsys, form):
+    """A summary alone is enough for all but JSON lines."""
+    assert main(["report", summary, "--format", form]) == 0
+    assert SIGNS[form] in capsys.readouterr().out
+
+
+def test_samples_of_a_summary_are_refused(summary, capsys):
+    """The sentence says what has samples."""
+    assert main(["report", summary, "--format=jsonl"]) == 2
+    assert "which only a journal has" in capsys.readouterr().err
+
+
+def test_json_lines_carry_run_and_time(journal, capsys):
+    """Each line can be read on its own."""
+    main(["report", journal, "--format=jsonl"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["run_uid"], line["time"]) for line in lines] == [
+        (UID, f"2026-11-21T12:00:0{second}.000Z") for second in range(3)
+    ]
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown"])
+def test_two_runs_are_compared(journal, summary, capsys, form):
+    """A journal and a summary of the same run show no difference."""
+    assert main(["report", journal, summary, "--format", form]) == 0
+    assert "same" in capsys.readouterr().out
+
+
+def test_comparison_in_another_form_is_refused(journal, capsys):
+    """The sentence says in which forms two are compared."""
+    assert main(["report", journal, journal, "--format=csv"]) == 2
+    assert "terminal or markdown" in capsys.readouterr().err
+
+
+def test_output_goes_to_the_named_file(journal, tmp_path, capsys):
+    """--output keeps stdout free."""
+    assert main(["report", journal, "--format=json", f"--output={tmp_path / 'out.json'}"]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "out.json").read_text())["run_uid"] == UID
+
+
+@pytest.mark.parametrize("files", [[], ["a", "b", "c"]])
+def test_takes_one_file_or_two(files, capsys):
+    """Anything else is a usage error."""
+    assert main(["report", *files]) == 2
+    assert "one journal or summary, or two" in capsys.readouterr().err
