@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from tests.e2e.support.browser import chromium
 from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment
@@ -15,7 +15,7 @@ from tests.e2e.support.workloads import HELLO
 
 IMAGES = ROOT / "docs" / "images"
 STEPS = "{jobmeter} mark configure && ./configure -q && {jobmeter} mark make && make -j2 -s"
-SCREEN = {"width": 1000, "height": 980}
+SCREEN: ViewportSize = {"width": 1000, "height": 980}
 
 
 def main() -> None:

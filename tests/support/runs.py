@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from jobmeter.model import wire
 from jobmeter.model.exits import Exit
@@ -18,7 +19,7 @@ def records(
     run_uid: str = UID, *, ticks: int = 3, ended: bool = True, job: Job | None = None
 ) -> Iterator[wire.AnyRecord]:
     """A run of one container that uses half a core, one tick a second."""
-    key = {"v": wire.VERSION, "run_uid": run_uid}
+    key: dict[str, Any] = {"v": wire.VERSION, "run_uid": run_uid}
     yield wire.Start(
         **key, sequence=0, start_time="2026-11-21T12:00:00.000Z", monotonic_seconds=100.0, boot_id=BOOT,
         interval_seconds=1.0, version="0.1.0", job=job or Job(repository="org/name"),
