@@ -21,7 +21,7 @@ class LivingRun:
     The wrapper itself reaps in the same thread that scans, so it reaps nothing during a scan.
     """
 
-    def __init__(self, steps: Iterator[Step]) -> None:
+    def __init__(self, steps: Iterator[Step], *, use_exit_records: bool = False) -> None:
         self.kernel = Kernel()
         self.wrapper = self.kernel.fork(INIT, "job")
         self.kernel.tasks[self.wrapper].subreaper = True
@@ -35,6 +35,7 @@ class LivingRun:
             started_after=0.005,
             reaper=lambda: wrapper_reading(self.kernel, self.wrapper),
             reaper_group="job",
+            use_exit_records=use_exit_records,
         )
         self.watch.scan(0, None)
         self.kernel.fork(self.wrapper)
@@ -46,7 +47,7 @@ class LivingRun:
     def scan(self, elapsed: float, pace: int) -> None:
         """``pace`` steps happen before each read."""
         self._pace = pace
-        self.watch.scan(elapsed, None)
+        self.watch.scan(elapsed, None, self.kernel.take_records())
         self._pace = 0
 
     def _meanwhile(self) -> None:
@@ -90,3 +91,31 @@ def test_nothing_is_lost_by_races(steps: list[Step], pace: int) -> None:
     truth = run.kernel.used["job"] / 1e6
     assert truth - 4 * TICK_SECONDS * len(run.kernel.tasks) <= total <= truth + EXACT
     assert abs(user + system - total) < EXACT
+
+
+@settings(derandomize=True, max_examples=300)
+@given(schedules("subreaper", "thread", "ignore"), st.integers(0, 2))
+def test_exit_records_are_exact_also_where_children_are_auto_reaped(steps: list[Step], pace: int) -> None:
+    """By exit records nothing is counted twice or lost, whoever reaps and whatever a scan misses."""
+    stream = iter(steps)
+    run = LivingRun(stream, use_exit_records=True)
+    before = 0.0
+    for number, step in enumerate(stream):
+        if step.what != "scan":
+            run.play(step)
+            continue
+        run.scan(number, pace)
+        total = recorded(run)
+        assert before - EXACT <= total <= run.kernel.used["job"] / 1e6 + EXACT
+        before = total
+    for number in range(1000, 1003):
+        run.scan(number, pace=0)
+    truth = run.kernel.used["job"] / 1e6
+    assert truth - 2 * TICK_SECONDS * len(run.kernel.running()) - EXACT <= recorded(run) <= truth + EXACT
+    assert run.watch.unattributed_seconds == 0
+
+
+def recorded(run: LivingRun) -> float:
+    found = run.watch.recorded_cpu_seconds("job")
+    assert found is not None
+    return found[0]

@@ -20,7 +20,7 @@ OUTSIDE = 0
 
 @dataclasses.dataclass
 class Task:
-    """One process, with a single thread."""
+    """One process; ``user`` and ``system`` are of all its threads, ``threads_*`` of those that ended."""
 
     pid: int
     parent: int
@@ -33,6 +33,8 @@ class Task:
     zombie: bool = False
     ignores_sigchld: bool = False
     subreaper: bool = False
+    threads_user: int = 0
+    threads_system: int = 0
 
 
 class Kernel:
@@ -63,11 +65,19 @@ class Kernel:
         task.system += system
         self.used[task.group] += user + system
 
+    def end_thread(self, pid: int, user: int, system: int = 0) -> None:
+        """A thread used so much and ended; its process goes on."""
+        task = self.tasks[pid]
+        self.burn(pid, user, system)
+        task.threads_user += user
+        task.threads_system += system
+        self._record(task, user, system, last=False)
+
     def exit(self, pid: int) -> None:
         """The process becomes a zombie and its children go to the nearest subreaper above it."""
         task = self.tasks[pid]
         task.zombie = True
-        self._record(task)
+        self._record(task, task.user - task.threads_user, task.system - task.threads_system, last=True)
         heir = self._reaper_above(task)
         for child in [one for one in self.tasks.values() if one.parent == pid]:
             child.parent = heir
@@ -111,20 +121,25 @@ class Kernel:
         """/proc/PID/stat as it is read."""
         return parse_stat(self.stat(pid))
 
-    def _record(self, task: Task) -> None:
+    def take_records(self) -> list[ExitRecord]:
+        """The exit records since the last call."""
+        taken, self.records = self.records, []
+        return taken
+
+    def _record(self, task: Task, user: int, system: int, *, last: bool) -> None:
         self.records.append(
             ExitRecord(
                 pid=task.pid,
                 tgid=task.pid,
                 parent_pid=task.parent,
                 name="work",
-                user_seconds=task.user / 1e6,
-                system_seconds=task.system / 1e6,
+                user_seconds=user / 1e6,
+                system_seconds=system / 1e6,
                 lifetime_seconds=(self.now_tick - task.start_tick) * TICK / 1e6,
                 high_water_bytes=4096,
-                read_bytes=0,
-                write_bytes=0,
-                last_of_group=True,
+                read_bytes=1,
+                write_bytes=2,
+                last_of_group=last,
             )
         )
 

@@ -30,14 +30,16 @@ class _Growth:
         self.total: float | None = None
         self.recent: float | None = None
         self._last = last
+        self._missed = False
 
     def add(self, value: float | None) -> None:
-        if value is None:
-            self.recent = None
-            return
-        self.recent = delta(self._last, value)
-        self.total = (self.total or 0) + (self.recent or 0)
-        self._last = value
+        growth = None if value is None else delta(self._last, value)
+        # Growth over a reading that failed fell into more than one interval.
+        self.recent = None if self._missed else growth
+        self._missed = value is None
+        if value is not None:
+            self.total = (self.total or 0) + (growth or 0)
+            self._last = value
 
     def restart(self, at: float | None) -> None:
         self._last = at
@@ -207,7 +209,9 @@ class ContainerFold:
 
 
 def _largest(one: int | None, other: int | None) -> int | None:
-    return max((value for value in (one, other) if value is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
 
 
 def _ratio(growth: float | None, span: float) -> float | None:

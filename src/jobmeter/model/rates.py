@@ -39,6 +39,6 @@ class RateWindow:
         while len(readings) > 2 and readings[1][0] <= newest_start:
             readings.popleft()
         since, base = readings[0]
-        if since > newest_start:
+        if since > newest_start or since == at_seconds:
             return None
         return (value - base) / (at_seconds - since)

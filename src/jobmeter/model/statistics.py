@@ -12,15 +12,15 @@ class Statistic(Struct, frozen=True):
     """Peak, percentiles and average of one series; each null when it cannot be told.
 
     Percentiles use linear interpolation between closest ranks (R type 7, numpy's default) and are
-    null for fewer than two values.
+    null for fewer than two values. Bytes are whole numbers, also when read back.
     """
 
-    peak: float | None = None
-    p99: float | None = None
-    p95: float | None = None
-    p75: float | None = None
-    p50: float | None = None
-    avg: float | None = None
+    peak: int | float | None = None
+    p99: int | float | None = None
+    p95: int | float | None = None
+    p75: int | float | None = None
+    p50: int | float | None = None
+    avg: int | float | None = None
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:

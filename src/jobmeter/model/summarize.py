@@ -66,6 +66,12 @@ class RunFold:
         if record.sequence < self._next_sequence:
             return
         self._next_sequence = record.sequence + 1
+        try:
+            self._take(record)
+        except OverflowError:
+            raise JournalError(f"record {record.sequence} holds a number that is too large") from None
+
+    def _take(self, record: wire.AnyRecord) -> None:
         match record:
             case wire.Start():
                 self._start = record
@@ -97,16 +103,16 @@ class RunFold:
         """The summary of what was added; a run without an end record is lost."""
         if self._start is None:
             raise JournalError("the run has no start record, so nothing can be said of it")
-        begun = datetime.fromisoformat(self._start.start_time)
-        duration = self._last_elapsed
+        moment = _Clock(self._start.start_time)
+        duration = round(self._last_elapsed, 3)
         ended = self._end
         cpu_seconds = self.cpu_seconds()
         return Summary(
             run_uid=self._start.run_uid,
             job=self._start.job,
-            start_time=rfc3339(begun),
-            end_time=rfc3339(begun + timedelta(seconds=duration)),
-            duration_seconds=round(duration, 3),
+            start_time=moment(0.0),
+            end_time=moment(duration),
+            duration_seconds=duration,
             sample_count=self._sample_count,
             cpu_total_percent=self._host.cpu_percent(),
             mem_used_bytes=self._host.used_bytes.statistic(digits=None),
@@ -118,7 +124,7 @@ class RunFold:
             top_cpu_processes=self._processes.by_cpu(self._names()),
             top_mem_processes=self._processes.by_memory(self._names()),
             programs=self._processes.programs(),
-            sections=self._sections(begun, duration),
+            sections=self._sections(moment, duration),
             survivors=list(ended.survivors) if ended else [],
             warnings=list(self._warnings),
             exit=ended.exit if ended else _LOST,
@@ -182,7 +188,7 @@ class RunFold:
             f"is missing for the gap."
         )
 
-    def _sections(self, begun: datetime, duration: float) -> list[Section]:
+    def _sections(self, moment: "_Clock", duration: float) -> list[Section]:
         points = self._marks
         sections = []
         for place, point in enumerate(points):
@@ -192,8 +198,8 @@ class RunFold:
             sections.append(
                 Section(
                     name=point.name,
-                    start_time=rfc3339(begun + timedelta(seconds=point.elapsed_seconds)),
-                    end_time=rfc3339(begun + timedelta(seconds=end)),
+                    start_time=moment(point.elapsed_seconds),
+                    end_time=moment(end),
                     cpu_seconds=_rounded(delta(point.cpu_seconds, cpu_end)),
                     memory_working_set_peak_bytes=self._memory_peak_of_section
                     if last
@@ -237,6 +243,21 @@ def rfc3339_of(unix_seconds: float) -> str:
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Clock:
+    """Elapsed seconds of a run as a time of day; only the run's start was read from the wall clock."""
+
+    def __init__(self, start_time: str) -> None:
+        self._start_time = start_time
+
+    def __call__(self, elapsed_seconds: float) -> str:
+        try:
+            return rfc3339(datetime.fromisoformat(self._start_time) + timedelta(seconds=elapsed_seconds))
+        except (ValueError, OverflowError):
+            raise JournalError(
+                f"{elapsed_seconds:g} s after the start {self._start_time[:40]!r} is no time that can be told"
+            ) from None
 
 
 class _MarkPoint:
