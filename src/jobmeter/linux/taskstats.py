@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 
 from jobmeter.model.errors import KernelFormatError, SourceUnavailable
@@ -30,6 +31,7 @@ _AGROUP = 0x20
 # Offsets in struct taskstats, the same since the version that added each field.
 _COMM = slice(80, 112)
 _FLAG_OFFSET = 8
+_RUN_OFFSET = 72
 _PIDS = struct.Struct("=II")
 _PIDS_OFFSET = 128
 _TIMES = struct.Struct("=QQ")
@@ -39,41 +41,57 @@ _IO_OFFSET = 248
 _TGID_OFFSET = 368
 _MIN_BYTES = 384
 _RECEIVE_BYTES = 65536
+_CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; it advances with the scheduler's tick
+TICK_SECONDS = time.clock_getres(_CLOCK_MONOTONIC_COARSE)
 _BUFFER_BYTES = 4 * 1024 * 1024
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h; needs CAP_NET_ADMIN, as the records do
 
 
-def parse_exit_records(message: bytes) -> Iterator[ExitRecord]:
+def parse_exit_records(message: bytes, tick_seconds: float = TICK_SECONDS) -> Iterator[ExitRecord]:
     """The records of one netlink datagram; raises KernelFormatError for a struct that is too old or cut."""
     for kind, payload in _attributes(message[_HEADERS_BYTES:]):
         if kind != _TYPE_AGGR_PID:
             continue
         for inner, stats in _attributes(payload):
             if inner == _TYPE_STATS:
-                yield _record(stats)
+                yield _record(stats, tick_seconds)
 
 
-def _record(stats: bytes) -> ExitRecord:
+def _record(stats: bytes, tick_seconds: float) -> ExitRecord:
     version = int.from_bytes(stats[:2], sys.byteorder)
     if len(stats) < _MIN_BYTES or version < _MIN_VERSION:
         raise KernelFormatError(
             f"exit records need Linux 5.17: version {version} of {len(stats)} bytes is too old"
         )
     pid, parent_pid = _PIDS.unpack_from(stats, _PIDS_OFFSET)
-    user, system = _TIMES.unpack_from(stats, _TIMES_OFFSET)
+    user, system = _times(stats, tick_seconds)
     read_bytes, write_bytes = _TIMES.unpack_from(stats, _IO_OFFSET)
     return ExitRecord(
         pid=pid,
         tgid=struct.unpack_from("=I", stats, _TGID_OFFSET)[0],
         parent_pid=parent_pid,
         name=stats[_COMM].split(b"\0", 1)[0].decode("utf-8", "replace"),
-        user_seconds=user / 1e6,
-        system_seconds=system / 1e6,
+        user_seconds=user,
+        system_seconds=system,
         high_water_bytes=struct.unpack_from("=Q", stats, _HIGH_WATER_OFFSET)[0] * 1024,
         read_bytes=read_bytes,
         write_bytes=write_bytes,
         lifetime_seconds=struct.unpack_from("=Q", stats, _TGID_OFFSET + 8)[0] / 1e6,
         last_of_group=bool(stats[_FLAG_OFFSET] & _AGROUP),
     )
+
+
+def _times(stats: bytes, tick_seconds: float) -> tuple[float, float]:
+    """User and system time, adjusted to what the scheduler says, as the kernel does for /proc.
+
+    Both are sampled at ticks: right on average, by chance for one task. The scheduler's own clock is exact but
+    stands at the last tick or switch, so that the truth lies at most one tick above it.
+    """
+    user, system = (usec / 1e6 for usec in _TIMES.unpack_from(stats, _TIMES_OFFSET))
+    ran = struct.unpack_from("=Q", stats, _RUN_OFFSET)[0] / 1e9
+    sampled = user + system
+    total = min(max(sampled, ran), ran + tick_seconds) if ran else sampled
+    return (total, 0.0) if not sampled else (total * user / sampled, total * system / sampled)
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -96,7 +114,8 @@ class ExitRecords:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC
         )
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+            # Beyond net.core.rmem_max, which holds the records of some 300 tasks only.
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
             self._socket.bind((0, 0))
             family = self._ask_family()
             register = _attribute(_CMD_ATTR_REGISTER_CPUMASK, cpus.encode() + b"\0")

@@ -23,6 +23,8 @@ _SHORT_ID = 12
 _MAX_CONTAINERS = 1000
 # A cgroup that could not be read is looked for again after so many refreshes.
 _RETRY_EVERY = 5
+# What an engine's shim starts beside the processes of its container.
+_RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "conmon", "containerd-shim"})
 
 
 class _Container:
@@ -77,6 +79,7 @@ class ContainerGroups:
         self._network = NetworkWatch(root)
         self._containers: dict[str, _Container] = {}
         self._key_of_pid: dict[int, str] = {}
+        self._keys_of_shim: dict[int, set[str]] = {}
         self._first_scan = True
 
     def admit(self, reading: ProcessReading) -> bool:
@@ -118,6 +121,11 @@ class ContainerGroups:
             found.append(container.parent)
             container = self._containers.get(container.parent)
         return found
+
+    def adopt(self, pid: int, child: str) -> str | None:
+        """The container of a step that was shorter than a tick: its parent is the shim of one container."""
+        keys = self._keys_of_shim.get(pid, set())
+        return next(iter(keys)) if len(keys) == 1 and child[:15] not in _RUNTIMES else None
 
     @property
     def orphan_reaper(self) -> int | None:
@@ -198,6 +206,8 @@ class ContainerGroups:
         self._key_of_pid[reading.pid] = key
         container.pids.add(reading.pid)
         container.names.setdefault(reading.name)
+        if not self._sidecar and reading.parent_pid > 1 and not self._key_of_pid.get(reading.parent_pid):
+            self._keys_of_shim.setdefault(reading.parent_pid, set()).add(key)
         if reading.start_seconds < self._started_after and container.declared is None:
             container.began = False  # It was there before us, although we see it only now.
 
@@ -205,6 +215,8 @@ class ContainerGroups:
         """Make the group; one whose cgroup was removed and made again begins anew."""
         again = container.group is not None
         if again and not container.pids:
+            for keys in self._keys_of_shim.values():
+                keys.discard(container.key)  # The pid of its shim may be given to a stranger.
             return
         place = self._find(container)
         container.group = Group(self._describe(container), self._open(container, place))

@@ -44,3 +44,7 @@ class Descent:
     def ancestry(self, group: str) -> Iterable[str]:
         """A group lies in itself only."""
         return (group,)
+
+    def adopt(self, pid: int, child: str) -> str | None:
+        """Only members have members for children."""
+        return None

@@ -39,6 +39,9 @@ class Membership(Protocol):
     def ancestry(self, group: str) -> Iterable[str]:
         """The groups a group lies in, itself first."""
 
+    def adopt(self, pid: int, child: str) -> str | None:
+        """The group of a child that nobody saw, by its name, where its parent ``pid`` is no member itself."""
+
 
 class GroupUse(Struct):
     """What the live processes of one group hold now; nested groups included."""
@@ -254,13 +257,15 @@ class ProcessWatch:
             if ended.group is not None:
                 self._count_ended(ended, ended.group, elapsed)
 
-    def _known_group(self, pid: int) -> tuple[bool, str | None]:
+    def _known_group(self, record: ExitRecord) -> tuple[bool, str | None]:
+        pid = record.parent_pid
         one = self._members.get(pid)
         if one is not None:
             return True, one.group
         if self._reaper_reading is not None and pid == self._reaper_reading.pid:
             return True, self._reaper_group  # The command itself, or an orphan that came to us.
-        return self._table.knows(pid), None
+        adopted = self._membership.adopt(pid, record.name)
+        return adopted is not None or self._table.knows(pid), adopted
 
     def _count_ended(self, ended: Ended, group: str, elapsed: float) -> None:
         known = self._left.get(ended.pid) or self._members.get(ended.pid)

@@ -121,8 +121,8 @@ class ExitLedger:
         if record.last_of_group:
             self._waiting.append(_Waiting(self._scans, record, self._threads.pop(record.tgid)))
 
-    def settle(self, group_of: Callable[[int], tuple[bool, str | None]]) -> list[Ended]:
-        """Attribute what ended; ``group_of`` gives (known, group) of a live process by its pid.
+    def settle(self, group_of: Callable[[ExitRecord], tuple[bool, str | None]]) -> list[Ended]:
+        """Attribute what ended; ``group_of`` gives (known, group) of a process that no scan saw, by its parent.
 
         Call it once per scan, after the scan was taken over.
         """
@@ -146,14 +146,14 @@ class ExitLedger:
         return ended
 
     def _group(
-        self, record: ExitRecord, group_of: Callable[[int], tuple[bool, str | None]]
+        self, record: ExitRecord, group_of: Callable[[ExitRecord], tuple[bool, str | None]]
     ) -> tuple[bool, str | None]:
         if record.tgid in self._live:
             return True, self._live[record.tgid].group
         for pid in (record.tgid, record.parent_pid):
             if pid in self._groups_of_ended:
                 return True, self._groups_of_ended[pid][1]
-        return group_of(record.parent_pid)
+        return group_of(record)
 
     def _book(self, one: _Waiting, group: str | None) -> Ended:
         record, threads = one.record, one.threads
