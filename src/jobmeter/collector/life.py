@@ -82,6 +82,7 @@ class Life:
         if not events.clear():
             self._loop.unwatch(fd)
             del self._events[fd]
+            events.close()
             return
         now = self._loop.elapsed
         if now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS:

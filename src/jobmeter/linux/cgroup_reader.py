@@ -91,6 +91,8 @@ class CgroupReader:
 
     def __init__(self, directories: Mapping[str, str], throttled_in: Mapping[str, str] | None = None) -> None:
         self._files: list[tuple[int, _Source]] = []
+        self.gives: frozenset[str] = frozenset()
+        """The names of the fields this cgroup has a source for."""
         self.read_errors = 0
         self._shares = (0.0, 0.0)
         self._open(_SOURCES, directories)
@@ -98,11 +100,6 @@ class CgroupReader:
         self._throttled_before = 0.0
         if throttled_in and throttled_in != directories:
             self._throttled_before = self.read().throttled_seconds or 0.0
-
-    @property
-    def gives(self) -> frozenset[str]:
-        """The names of the fields this cgroup has a source for."""
-        return frozenset(name for _, source in self._files for name in source.gives)
 
     def read(self) -> CgroupReading:
         """Everything the cgroup says now. Raises CgroupGone once it was removed."""
@@ -130,7 +127,7 @@ class CgroupReader:
         """Give the descriptors back."""
         for fd, _ in self._files:
             os.close(fd)
-        self._files = []
+        self._files, self.gives = [], frozenset()
 
     def _adjust_shares(self, values: _Values) -> None:
         """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.
@@ -163,6 +160,7 @@ class CgroupReader:
                 continue
             if self._answers(fd, source):
                 self._files.append((fd, source))
+                self.gives = self.gives.union(source.gives)
             else:
                 os.close(fd)
 

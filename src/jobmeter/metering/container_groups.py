@@ -43,6 +43,7 @@ class _Container:
         self.group: Group | None = None
         self.events: OomEvents | None = None
         self.declared: ContainerInfo | None = None
+        self.changed = True  # Since it was last described.
         self.retry_in = 0
 
 
@@ -105,6 +106,7 @@ class ContainerGroups:
             self._containers[old].pids.discard(reading.pid)
             self._enter(key, reading)
         self._containers[key].names.setdefault(reading.name)
+        self._containers[key].changed = True
         return key
 
     def forget(self, pid: int) -> None:
@@ -146,12 +148,14 @@ class ContainerGroups:
                 self._attach(container)
             elif container.group.reader is None and container.pids:
                 self._retry(container)
-            info = self._describe(container)
-            if info != container.declared:
-                container.declared = container.group.info = info  # type: ignore[union-attr]
-                found.append(info)
-                container.began = False
-            container.names.clear()
+            if container.changed:
+                container.changed = False
+                info = self._describe(container)
+                if info != container.declared:
+                    container.declared = container.group.info = info  # type: ignore[union-attr]
+                    found.append(info)
+                    container.began = False
+                container.names.clear()
         self._network.refresh({one.key: one.pids for one in self._containers.values()}, self._own_pid)
         for container in self._containers.values():
             if container.group is not None:
@@ -161,8 +165,11 @@ class ContainerGroups:
 
     def live(self) -> list[Group]:
         """The groups of all containers that still have a process or an account, enclosing ones first."""
-        ordered = sorted(self._containers.values(), key=lambda one: len(list(self.ancestry(one.key))))
-        return [one.group for one in ordered if one.group is not None and (one.pids or not one.group.gone)]
+        return [
+            one.group
+            for one in self._containers.values()
+            if one.group is not None and (one.pids or not one.group.gone)
+        ]
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -194,11 +201,13 @@ class ContainerGroups:
         if len(self._containers) >= _MAX_CONTAINERS:
             self._warn(f"More than {_MAX_CONTAINERS} containers were seen; the later ones are left out.")
             return None
-        container = self._containers[key] = _Container(key, ref, ref.path if ref else path)
+        container = _Container(key, ref, ref.path if ref else path)
         container.began = not self._first_scan
         if ref is not None and ref.parent_path:
+            # Before its child enters the table, so that enclosing containers always come first.
             parent = self._ensure(locate(ref.parent_path), ref.parent_path)
             container.parent = parent.key if parent else None
+        self._containers[key] = container
         return container
 
     def _enter(self, key: str, reading: ProcessReading) -> None:
@@ -206,6 +215,7 @@ class ContainerGroups:
         self._key_of_pid[reading.pid] = key
         container.pids.add(reading.pid)
         container.names.setdefault(reading.name)
+        container.changed = True
         if not self._sidecar and reading.parent_pid > 1 and not self._key_of_pid.get(reading.parent_pid):
             self._keys_of_shim.setdefault(reading.parent_pid, set()).add(key)
         if reading.start_seconds < self._started_after and container.declared is None:
@@ -220,6 +230,7 @@ class ContainerGroups:
             return
         place = self._find(container)
         container.group = Group(self._describe(container), self._open(container, place))
+        container.changed = True
         if again:
             container.began, container.declared = True, None
 
@@ -229,6 +240,7 @@ class ContainerGroups:
             return
         container.retry_in = _RETRY_EVERY
         container.group.reader = self._open(container, self._find(container))
+        container.changed = True
 
     def _find(self, container: _Container) -> CgroupPlace | None:
         for pid in sorted(container.pids)[:3]:

@@ -177,4 +177,6 @@ def _first(one: Number | None, other: Number | None) -> Number | None:
 
 
 def _largest(one: int | None, other: int | None) -> int | None:
-    return max((value for value in (one, other) if value is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
