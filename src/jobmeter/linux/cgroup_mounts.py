@@ -66,7 +66,8 @@ def hierarchies_below(root: str) -> list[Hierarchy]:
     if "cgroup.procs" in names:
         return [Hierarchy((UNIFIED,), root, "/")]
     found: dict[str, Hierarchy] = {}
-    for name in sorted(names):
+    # Distributions link cpu and cpuacct to cpu,cpuacct: the directory itself names all its controllers.
+    for name in sorted(names, key=lambda name: (os.path.islink(f"{root}/{name}"), name)):
         directory = f"{root}/{name}"
         if not os.path.exists(f"{directory}/cgroup.procs"):
             continue
@@ -107,7 +108,7 @@ def _below(path: str, root: str) -> str | None:
 def ancestors(directory: str, mount_point: str) -> list[str]:
     """The directory and those above it up to the mount point, nearest first."""
     found = [directory]
-    while directory != mount_point and directory.startswith(mount_point):
+    while directory.startswith(mount_point.rstrip("/") + "/") and directory != mount_point:
         directory = os.path.dirname(directory)
         found.append(directory)
     return found

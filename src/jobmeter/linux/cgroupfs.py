@@ -5,14 +5,23 @@ from jobmeter.model.sample import ByteLimit, Limit, Stall
 
 # v1 shows "no limit" as the largest page-aligned long; anything near it is no limit.
 _V1_UNLIMITED_BYTES = 1 << 62
+_MAX = 1 << 64
 
 
 def parse_number(text: bytes) -> int:
     """A file of one number, as memory.current or cpuacct.usage."""
     try:
-        return int(text)
+        return _whole(text)
     except ValueError:
         raise KernelFormatError(f"not a number: {text[:40]!r}") from None
+
+
+def _whole(text: bytes) -> int:
+    """A whole number as the kernel keeps them, in 64 bits; anything else is a ValueError."""
+    value = int(text)
+    if abs(value) >= _MAX:
+        raise ValueError
+    return value
 
 
 def parse_flat_keyed(text: bytes, *names: bytes) -> list[int | None]:
@@ -27,7 +36,7 @@ def _value_of(text: bytes, name: bytes) -> int | None:
         return None
     end = text.find(b"\n", start)
     try:
-        return int(text[start + len(needle) : end if end >= 0 else None])
+        return _whole(text[start + len(needle) : end if end >= 0 else None])
     except ValueError:
         raise KernelFormatError(f"{name.decode()} is not a number: {text[start : start + 60]!r}") from None
 
@@ -39,7 +48,7 @@ def parse_pressure(text: bytes) -> Stall:
         kind, _, rest = line.partition(b" ")
         _, _, total = rest.partition(b"total=")
         try:
-            totals[kind] = int(total) / 1e6
+            totals[kind] = _whole(total) / 1e6
         except ValueError:
             raise KernelFormatError(f"not a line of a pressure file: {line[:80]!r}") from None
     return Stall(some_seconds=totals.get(b"some"), full_seconds=totals.get(b"full"))
@@ -52,7 +61,7 @@ def parse_io_stat(text: bytes) -> tuple[int, int]:
         key, _, value = word.partition(b"=")
         if key in (b"rbytes", b"wbytes"):
             try:
-                count = int(value)
+                count = _whole(value)
             except ValueError:
                 raise KernelFormatError(f"not a field of io.stat: {word[:40]!r}") from None
             read, written = (read + count, written) if key == b"rbytes" else (read, written + count)
@@ -72,7 +81,7 @@ def parse_blkio_bytes(text: bytes) -> tuple[int, int] | None:
             continue
         devices = True
         try:
-            count = int(fields[2])
+            count = _whole(fields[2])
         except ValueError:
             raise KernelFormatError(f"not a line of blkio.throttle.io_service_bytes: {line[:60]!r}") from None
         if fields[1] == b"Read":
@@ -88,7 +97,7 @@ def parse_cpu_max(text: bytes) -> Limit:
     if quota == b"max":
         return "unlimited"
     try:
-        return int(quota) / int(period or b"100000")
+        return _whole(quota) / _whole(period or b"100000")
     except (ValueError, ZeroDivisionError):
         raise KernelFormatError(f"not a cpu.max: {text[:40]!r}") from None
 

@@ -32,7 +32,7 @@ def parse_stat(line: bytes) -> ProcessReading:
             start_seconds=int(fields[19]) / TICKS_PER_SECOND,
             rss_bytes=max(0, int(fields[21])) * PAGE_BYTES,
         )
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, OverflowError):
         raise KernelFormatError(f"not a line of /proc/PID/stat: {line[:80]!r}") from None
 
 
@@ -97,14 +97,14 @@ def parse_host_stat(text: bytes) -> tuple[HostSample, int]:
         if fields[0] != b"cpu":
             raise ValueError
         user, nice, system, idle, iowait, irq, softirq, steal = (int(field) for field in fields[1:9])
-    except (ValueError, IndexError):
+        sample = HostSample(
+            busy_seconds=(user + nice + system + irq + softirq) / TICKS_PER_SECOND,
+            idle_seconds=(idle + iowait) / TICKS_PER_SECOND,
+            steal_seconds=steal / TICKS_PER_SECOND,
+        )
+    except (ValueError, IndexError, OverflowError):
         raise KernelFormatError(f"not the first line of /proc/stat: {lines[0][:80]!r}") from None
-    cpus = sum(1 for line in lines if line.startswith(b"cpu")) - 1
-    return HostSample(
-        busy_seconds=(user + nice + system + irq + softirq) / TICKS_PER_SECOND,
-        idle_seconds=(idle + iowait) / TICKS_PER_SECOND,
-        steal_seconds=steal / TICKS_PER_SECOND,
-    ), cpus
+    return sample, sum(1 for line in lines if line.startswith(b"cpu")) - 1
 
 
 def parse_meminfo(text: bytes) -> Mapping[str, int]:
