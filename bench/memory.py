@@ -8,13 +8,18 @@ A real collector at 50 ms, once with the accounts of cgroups and once with /proc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.sidecar import CONTAINERS, containers, sidecar
+from bench.sidecar import CONTAINERS, containers, in_own_pid_namespace, sidecar
 from bench.support import IDLE_PROCESSES, installation, table
 
 AFTER = (200, 1000, 2000)
 
 
 def main() -> None:
+    """Start the benchmark where nothing else is seen."""
+    in_own_pid_namespace("bench.memory", benchmark)
+
+
+def benchmark() -> None:
     """Print PSS, descriptors, threads."""
     rows = []
     with (

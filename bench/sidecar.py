@@ -1,31 +1,55 @@
-"""A real `jobmeter collector` process beside containers that are real cgroups, for the benchmarks of it."""
+"""A real `jobmeter collector` process beside containers that are real cgroups, for the benchmarks of it.
 
+Containers and collector share a pid namespace of their own, as a job and its sidecar do: what else runs on the machine
+is not seen.
+"""
+
+import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench.support import idle_processes, plain_environ
 from jobmeter.model import wire
 from jobmeter.spool.journal import JournalReader
-from tests.e2e.support.cgroup import Cgroup
+from tests.e2e.support.cgroup import Cgroup, own_cgroups
 
 CONTAINERS = 5
 
 
+def in_own_pid_namespace(module: str, benchmark: Callable[[], None]) -> None:
+    """Start the module again as the first process of a pid namespace, and there call the benchmark."""
+    if os.getpid() == 1:
+        benchmark()
+    else:
+        command = [sys.executable, "-m", module, *sys.argv[1:]]
+        subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *command], check=True)
+
+
 @contextmanager
-def containers(processes_each: int) -> Iterator[list[Cgroup]]:
-    """Cgroups named as Docker names them, with idle processes in each."""
+def containers(processes_each: int) -> Iterator[None]:
+    """Cgroups named as Docker names them, with idle processes in each; this process is in the first."""
+    home = own_cgroups()
     with ExitStack() as stack:
         made = [
             stack.enter_context(Cgroup.create(f"docker-{secrets.token_hex(32)}")) for _ in range(CONTAINERS)
         ]
+        for directory in made[0].paths.values():
+            enter(directory)
+        stack.callback(lambda: [enter(home[hierarchy]) for hierarchy in made[0].paths])
         for cgroup in made:
             stack.enter_context(idle_processes(processes_each - 1, cgroup.command))
-        yield made
+        yield
+
+
+def enter(directory: Path) -> None:
+    """Move this process into a cgroup."""
+    (directory / "cgroup.procs").write_text("0")
 
 
 class Sidecar:
@@ -52,6 +76,11 @@ class Sidecar:
     def ticks(self) -> list[wire.Tick]:
         """All samples of the journal."""
         return [record for record in JournalReader(self.journal) if isinstance(record, wire.Tick)]
+
+    def containers(self) -> int:
+        """How many containers it found on this machine."""
+        found = (record for record in JournalReader(self.journal) if isinstance(record, wire.Declare))
+        return len({record.container.key for record in found})
 
     def cgroup_files(self) -> list[str]:
         """The files of cgroups that it keeps open."""

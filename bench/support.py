@@ -136,9 +136,9 @@ def beyond(costs: Sequence[float], floor: Sequence[float]) -> str:
     return f"{median([one - other for one, other in zip(costs, floor, strict=True)]) * 1e3:.1f}"
 
 
-def ratio(costs: Sequence[float], floor: Sequence[float]) -> str:
+def ratio(costs: Sequence[float], floor: Sequence[float], digits: int = 2) -> str:
     """The median of the ratios to the floor of the same round."""
-    return f"{median([one / other for one, other in zip(costs, floor, strict=True)]):.2f}"
+    return f"{median([one / other for one, other in zip(costs, floor, strict=True)]):.{digits}f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

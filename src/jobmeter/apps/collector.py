@@ -182,7 +182,6 @@ class _Sidecar:
             exit_records=records,
             declare=self._recorder.declare,
             warn=self._warn,
-            root=self._settings.proc_path,
         )
 
     def _exit_records(self) -> ExitRecords | None:

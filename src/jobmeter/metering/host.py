@@ -14,12 +14,16 @@ _READ_BYTES = 65536
 
 
 class HostReader:
-    """Reads /proc/stat and /proc/meminfo below ``root``; a file that cannot be opened is said once and left out."""
+    """Reads /proc/stat, /proc/meminfo and our own status below ``root``.
+
+    A file that cannot be opened is said once and left out.
+    """
 
     def __init__(self, root: str = "/proc", warn: Callable[[str], None] = lambda text: None) -> None:
         self.read_errors = 0
         self._stat = _open(f"{root}/stat", warn)
         self._meminfo = _open(f"{root}/meminfo", warn)
+        self._own_status = _open(f"{root}/self/status", lambda text: None)
         self.cpus: int | None = None
 
     def read(self) -> HostSample:
@@ -40,6 +44,21 @@ class HostReader:
             memory_available_bytes=memory.get("MemAvailable"),
         )
 
+    def meter(self, read_errors: int, late_ticks: int) -> MeterSample:
+        """What this process has cost so far. ru_maxrss would start at the parent's, so VmHWM is read."""
+        peak = None
+        try:
+            if self._own_status is not None:
+                peak = procfs.parse_status_high_water(os.pread(self._own_status, 4096, 0))
+        except (OSError, KernelFormatError):
+            self.read_errors += 1
+        return MeterSample(
+            cpu_seconds=round(time.process_time(), 6),
+            peak_memory_bytes=peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            read_errors=read_errors,
+            late_ticks=late_ticks,
+        )
+
     def describe(self) -> Host:
         """The machine's name, size and kernel."""
         sample = self.read()
@@ -53,10 +72,10 @@ class HostReader:
 
     def close(self) -> None:
         """Give the descriptors back."""
-        for fd in (self._stat, self._meminfo):
+        for fd in (self._stat, self._meminfo, self._own_status):
             if fd is not None:
                 os.close(fd)
-        self._stat = self._meminfo = None
+        self._stat = self._meminfo = self._own_status = None
 
 
 def read_boot_id(root: str = "/proc") -> str | None:
@@ -66,22 +85,6 @@ def read_boot_id(root: str = "/proc") -> str | None:
             return file.read().strip() or None
     except OSError:
         return None
-
-
-def meter_sample(root: str, read_errors: int, late_ticks: int) -> MeterSample:
-    """What this process has cost so far. ru_maxrss would start at the parent's, so VmHWM is read."""
-    peak = None
-    try:
-        with open(f"{root}/self/status", "rb", buffering=0) as file:
-            peak = procfs.parse_status_high_water(file.read(4096))
-    except (OSError, KernelFormatError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return MeterSample(
-        cpu_seconds=round(time.process_time(), 6),
-        peak_memory_bytes=peak,
-        read_errors=read_errors,
-        late_ticks=late_ticks,
-    )
 
 
 def _open(path: str, warn: Callable[[str], None]) -> int | None:

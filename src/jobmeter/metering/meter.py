@@ -7,13 +7,16 @@ from typing import Protocol
 
 from jobmeter.linux.taskstats import ExitRecords
 from jobmeter.metering.group import Group, Source
-from jobmeter.metering.host import HostReader, meter_sample
+from jobmeter.metering.host import HostReader
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.rates import MIN_SPAN_SECONDS
 from jobmeter.model.sample import ContainerInfo, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
+# The CPU use of a process spans at least this time, so the lists say nothing new before; less the jitter of ticks.
+_SCAN_SECONDS_APART = MIN_SPAN_SECONDS - 0.02
 
 
 class Groups(Protocol):
@@ -43,7 +46,6 @@ class Meter:
         exit_records: ExitRecords | None = None,
         declare: Callable[[float, ContainerInfo], None],
         warn: Callable[[str], None],
-        root: str = "/proc",
         cpu_clock: Callable[[], float] = time.process_time,
     ) -> None:
         self._watch = watch
@@ -53,23 +55,25 @@ class Meter:
         self._exit_records = exit_records
         self._declare = declare
         self._warn = warn
-        self._root = root
         self._cpu_clock = cpu_clock
         self._next_scan = 0.0
         self._records_lost = 0
         self._complete = True
         self._said: set[str] = set()
 
-    def tick(self, elapsed: float, due: float, late_ticks: int = 0, *, final: bool = False) -> Sample:
+    def tick(
+        self, elapsed: float, due: float, late_ticks: int = 0, *, scan: bool = False, final: bool = False
+    ) -> Sample:
         """Read everything now; ``elapsed`` and ``due`` are seconds since the start.
 
-        The ``final`` tick scans in any case and counts the processes still there among the programs.
+        With ``scan`` the processes are read in any case. The ``final`` tick reads them too, and counts those still
+        there among the programs.
         """
         # The accounts first, at the moment that the sample is stamped with: the scan takes a while.
         for group in self._groups.live():
             group.read()
         host = self._host.read()
-        scanned = final or self._scan_is_due(elapsed)
+        scanned = scan or final or self._scan_is_due(elapsed)
         if scanned:
             self._scan(elapsed)
         for info in self._groups.refresh(elapsed):
@@ -89,7 +93,7 @@ class Meter:
             programs=self._watch.take_programs() if scanned else (),
             unattributed_cpu_seconds=round(self._watch.unattributed_seconds, 6),
             cpu_complete=self._complete,
-            meter=meter_sample(self._root, self._read_errors(), late_ticks),
+            meter=self._host.meter(self._read_errors(), late_ticks),
         )
 
     def mark_incomplete(self, sentence: str) -> None:
@@ -112,7 +116,7 @@ class Meter:
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
         cost = self._cpu_clock() - begun
-        self._next_scan = elapsed + cost / _SCAN_SHARE
+        self._next_scan = elapsed + max(_SCAN_SECONDS_APART, cost / _SCAN_SHARE)
         self._check_records()
 
     def _check_records(self) -> None:
