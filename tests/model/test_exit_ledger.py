@@ -18,7 +18,9 @@ def reading(pid: int, seconds: float, *, start: float = 1.0) -> ProcessReading:
     return ProcessReading(pid, "work", "R", 1, 0, seconds, 0.0, 0.0, 0.0, 1, start, 0)
 
 
-def record(pid: int, seconds: float, *, parent: int = 1, tgid: int | None = None, last: bool = True) -> ExitRecord:
+def record(
+    pid: int, seconds: float, *, parent: int = 1, tgid: int | None = None, last: bool = True
+) -> ExitRecord:
     return ExitRecord(
         pid=pid, tgid=tgid or pid, parent_pid=parent, name="work", user_seconds=seconds, system_seconds=0.0,
         lifetime_seconds=seconds, high_water_bytes=4096, read_bytes=10, write_bytes=20, last_of_group=last,
@@ -45,7 +47,12 @@ def test_a_process_that_no_scan_saw_belongs_to_its_parents_group() -> None:
     """The parent is live, or ended with a record of its own, in whatever order they come."""
     found = ledger()
     found.join("in", reading(5, 0.0))
-    for each in (record(8, 1.0, parent=7), record(7, 2.0, parent=6), record(6, 4.0, parent=5), record(5, 8.0)):
+    for each in (
+        record(8, 1.0, parent=7),
+        record(7, 2.0, parent=6),
+        record(6, 4.0, parent=5),
+        record(5, 8.0),
+    ):
         found.record(each)
     assert {ended.group for ended in found.settle(nobody)} == {"in"}
     assert (found.user_seconds("in"), found.user_seconds("out")) == (15, 15)

@@ -18,24 +18,52 @@ CORE_DUMPED = 0x80 | 11
         (0, {}, Exit(reason="success", code=0, certainty="certain")),
         (1 << 8, {}, Exit(reason="failure", code=1, certainty="certain")),
         (255 << 8, {}, Exit(reason="failure", code=255, certainty="certain")),
-        (KILLED, {}, Exit(reason="signal", code=137, signal="SIGKILL", detail="Killed by SIGKILL.", certainty="certain")),
-        (CORE_DUMPED, {}, Exit(reason="signal", code=139, signal="SIGSEGV", detail="Killed by SIGSEGV.", certainty="certain")),
-        (40, {}, Exit(reason="signal", code=168, signal="SIG40", detail="Killed by SIG40.", certainty="certain")),
+        (
+            KILLED,
+            {},
+            Exit(
+                reason="signal", code=137, signal="SIGKILL", detail="Killed by SIGKILL.", certainty="certain"
+            ),
+        ),
+        (
+            CORE_DUMPED,
+            {},
+            Exit(
+                reason="signal", code=139, signal="SIGSEGV", detail="Killed by SIGSEGV.", certainty="certain"
+            ),
+        ),
+        (
+            40,
+            {},
+            Exit(reason="signal", code=168, signal="SIG40", detail="Killed by SIG40.", certainty="certain"),
+        ),
         (0, {"out_of_memory": CERTAIN_OOM}, Exit(reason="success", code=0, certainty="certain")),
         (
             KILLED,
             {"out_of_memory": CERTAIN_OOM},
-            Exit(reason="oom", code=137, signal="SIGKILL", detail=CERTAIN_OOM.sentence(), certainty="certain"),
+            Exit(
+                reason="oom", code=137, signal="SIGKILL", detail=CERTAIN_OOM.sentence(), certainty="certain"
+            ),
         ),
-        (2 << 8, {"out_of_memory": PROBABLE_OOM}, Exit(reason="oom", code=2, detail=PROBABLE_OOM.sentence(), certainty="probable")),
+        (
+            2 << 8,
+            {"out_of_memory": PROBABLE_OOM},
+            Exit(reason="oom", code=2, detail=PROBABLE_OOM.sentence(), certainty="probable"),
+        ),
         (
             15,
             {"cancelled_by": "SIGTERM"},
-            Exit(reason="cancelled", code=143, signal="SIGTERM", detail="The job was asked to stop by SIGTERM.", certainty="certain"),
+            Exit(
+                reason="cancelled",
+                code=143,
+                signal="SIGTERM",
+                detail="The job was asked to stop by SIGTERM.",
+                certainty="certain",
+            ),
         ),
         (0, {"cancelled_by": "SIGTERM"}, Exit(reason="success", code=0, certainty="certain")),
     ],
-)  # fmt: skip
+)
 def test_a_wait_status_becomes_a_reason(status, known, expected) -> None:
     """The code is the shell's; success stays success, and an OOM kill explains any failure."""
     assert from_wait_status(status, **known) == expected
@@ -55,7 +83,10 @@ def test_exit_codes_are_the_shells(status, code) -> None:
             "The kernel killed a process of the job for want of memory: the memory limit is 64 MiB, "
             "the biggest process was cc1 with 60 MiB.",
         ),
-        (PROBABLE_OOM, "The kernel killed 2 processes of the job for want of memory: no memory limit was readable."),
+        (
+            PROBABLE_OOM,
+            "The kernel killed 2 processes of the job for want of memory: no memory limit was readable.",
+        ),
     ],
 )
 def test_an_oom_kill_is_told_in_one_sentence(known, sentence) -> None:

@@ -38,12 +38,19 @@ def test_the_innermost_container_with_a_kill_is_named() -> None:
         certain=False,
     )
     assert found is not None
-    assert (found.kills, found.certain, found.limit, found.biggest) == (2, False, "64 MiB", "psql with 30 MiB")
+    assert (found.kills, found.certain, found.limit, found.biggest) == (
+        2,
+        False,
+        "64 MiB",
+        "psql with 30 MiB",
+    )
 
 
 def test_an_oom_kill_is_the_reason() -> None:
     """The kernel's counter proves it."""
-    found = collector_exit(summary(ContainerSummary(name="build", oom_kills=1, memory_limit_bytes="unlimited")))
+    found = collector_exit(
+        summary(ContainerSummary(name="build", oom_kills=1, memory_limit_bytes="unlimited"))
+    )
     assert (found.reason, found.certainty) == ("oom", "certain")
     assert found.detail == (
         "The kernel killed a process of the job for want of memory: no memory limit was readable, "
@@ -53,7 +60,12 @@ def test_an_oom_kill_is_the_reason() -> None:
 
 @pytest.mark.parametrize(
     "working_set, charged, certainty",
-    [(63 * MIB, 64 * MIB, "probable"), (50 * MIB, 64 * MIB, None), (None, 64 * MIB, None), (63 * MIB, None, None)],
+    [
+        (63 * MIB, 64 * MIB, "probable"),
+        (50 * MIB, 64 * MIB, None),
+        (None, 64 * MIB, None),
+        (63 * MIB, None, None),
+    ],
 )
 def test_a_container_at_its_limit_is_suspected(working_set, charged, certainty) -> None:
     """Page cache alone fills any limit, so the working set must be there too; it stays unproven."""

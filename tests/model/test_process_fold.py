@@ -11,7 +11,9 @@ from jobmeter.model.summary import ProcessSummary, ProgramSummary
 NAMES = {"k": "build"}
 
 
-def busy(pid: int, share: float, *, start: float = 1.0, memory: int | None = None, name: str = "cc1") -> ProcessSample:
+def busy(
+    pid: int, share: float, *, start: float = 1.0, memory: int | None = None, name: str = "cc1"
+) -> ProcessSample:
     return ProcessSample(
         pid=pid, start_seconds=start, name=name, container="k", cpu_seconds=share * 2, recent_cpu_seconds=share,
         recent_seconds=1.0, rss_bytes=memory,
@@ -50,7 +52,9 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
 def test_what_used_nothing_is_not_listed() -> None:
     """An idle process without memory is no top process; without a span there is no share of CPU."""
     fold = ProcessFold(top=5)
-    fold.add((ProcessSample(pid=1, start_seconds=1.0, name="idle", cpu_seconds=5.0, recent_cpu_seconds=1.0),), ())
+    fold.add(
+        (ProcessSample(pid=1, start_seconds=1.0, name="idle", cpu_seconds=5.0, recent_cpu_seconds=1.0),), ()
+    )
     assert (fold.by_cpu(NAMES), fold.by_memory(NAMES)) == ([], [])
 
 
@@ -70,14 +74,22 @@ def test_memory_is_bounded_and_the_top_is_right(top) -> None:
         rank = tick * 7919 % 1000
         fold.add((busy(tick + 1, rank / 1000, memory=2000 - rank),), ())
     assert len(fold._processes) <= 50 * (top + 1) + 1
-    assert [one.peak_cpu_percent for one in fold.by_cpu(NAMES)] == [pytest.approx(99.9 - n / 10) for n in range(top)]
+    assert [one.peak_cpu_percent for one in fold.by_cpu(NAMES)] == [
+        pytest.approx(99.9 - n / 10) for n in range(top)
+    ]
     assert [one.peak_memory_bytes for one in fold.by_memory(NAMES)] == [2000 - n for n in range(top)]
 
 
 def test_programs_are_summed_by_name() -> None:
     """Count and CPU time add up, memory is the largest of one process."""
     fold = ProcessFold(top=1)
-    fold.add((), (ProgramSample(name="cc1", count=2, cpu_seconds=1.0, peak_memory_bytes=7), ProgramSample(name="sh", count=9)))
+    fold.add(
+        (),
+        (
+            ProgramSample(name="cc1", count=2, cpu_seconds=1.0, peak_memory_bytes=7),
+            ProgramSample(name="sh", count=9),
+        ),
+    )
     fold.add((), (ProgramSample(name="cc1", count=1, cpu_seconds=0.5, peak_memory_bytes=5),))
     assert fold.programs() == [
         ProgramSummary(name="cc1", count=3, cpu_seconds=1.5, peak_memory_bytes=7),
@@ -100,5 +112,7 @@ def test_a_process_of_an_undeclared_container_has_none() -> None:
     fold = ProcessFold(top=1)
     fold.add((busy(1, 0.5, memory=1),), ())
     assert fold.by_cpu({}) == [
-        ProcessSummary(pid=1, name="cc1", container=None, peak_cpu_percent=50.0, cpu_seconds=1.0, peak_memory_bytes=1)
+        ProcessSummary(
+            pid=1, name="cc1", container=None, peak_cpu_percent=50.0, cpu_seconds=1.0, peak_memory_bytes=1
+        )
     ]

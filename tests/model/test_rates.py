@@ -34,7 +34,10 @@ def test_a_counter_that_falls_or_is_missing_gives_no_growth(before, after, growt
         pytest.param(0.2, [(0, 0), (1, 2), (2, 3)], [None, 2, 1], id="each reading is old enough"),
         pytest.param(0.2, [(0, 0), (0.1, 0.1), (0.2, 0.3)], [None, None, 1.5], id="waits for the span"),
         pytest.param(
-            0.2, [(0, 0), (0.1, 0), (0.2, 0), (0.3, 0.2)], [None, None, 0, 1], id="the newest old enough is taken"
+            0.2,
+            [(0, 0), (0.1, 0), (0.2, 0), (0.3, 0.2)],
+            [None, None, 0, 1],
+            id="the newest old enough is taken",
         ),
         pytest.param(0.2, [(0, 5), (1, 6), (2, 1), (3, 4)], [None, 1, None, 3], id="a fall starts anew"),
         pytest.param(0.2, [(0, 0), (0, 1)], [None, None], id="no time went by"),

@@ -69,7 +69,10 @@ def test_bytes_are_whole() -> None:
     """Bytes have no fractions."""
     found = series(1, 2, 4).statistic(digits=None)
     assert (found.peak, found.p95, found.avg) == (4, 4, 2)
-    assert all(isinstance(value, int) for value in (found.peak, found.p99, found.p95, found.p75, found.p50, found.avg))
+    assert all(
+        isinstance(value, int)
+        for value in (found.peak, found.p99, found.p95, found.p75, found.p50, found.avg)
+    )
 
 
 def test_a_series_knows_its_length_and_peak() -> None:

@@ -11,6 +11,7 @@ import pytest
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
+from jobmeter.model.job import Host, Job
 from jobmeter.model.sample import (
     ContainerInfo,
     ContainerSample,
@@ -41,7 +42,7 @@ class Run:
         self.recorder.add_sink(self.records.append)
         self.recorder.start(
             start_time="2026-11-21T23:59:59.500Z", monotonic_seconds=5.0, boot_id=None, interval_seconds=1.0,
-            version="1", job=wire.Job(), host=wire.Host(),
+            version="1", job=Job(), host=Host(),
         )  # fmt: skip
         for container in containers or (ContainerInfo(key="job", name="job"),):
             self.recorder.declare(0.0, container)
@@ -92,8 +93,16 @@ def test_a_stored_summary_is_read_and_written_back_to_the_byte(name) -> None:
 def test_the_golden_summary_has_every_field() -> None:
     """Each field of the contract is filled in the whole run; `devices` is reserved."""
     summary = decode((GOLDEN / "summary_v1.json").read_bytes())
-    for one in (summary, summary.containers[0], summary.top_cpu_processes[0], summary.programs[0], summary.collector):
-        unknown = {name for name, value in msgspec.structs.asdict(one).items() if value in (None, [], Statistic())}
+    for one in (
+        summary,
+        summary.containers[0],
+        summary.top_cpu_processes[0],
+        summary.programs[0],
+        summary.collector,
+    ):
+        unknown = {
+            name for name, value in msgspec.structs.asdict(one).items() if value in (None, [], Statistic())
+        }
         assert unknown <= {"parent", "devices"}
 
 
@@ -308,7 +317,13 @@ def test_marks_cut_the_run_into_sections() -> None:
         run.cpu(second, cpu, memory_bytes=memory)
     run.recorder.end(5, Exit())
     sections = [
-        (one.name, one.start_time[17:23], one.end_time[17:23], one.cpu_seconds, one.memory_working_set_peak_bytes)
+        (
+            one.name,
+            one.start_time[17:23],
+            one.end_time[17:23],
+            one.cpu_seconds,
+            one.memory_working_set_peak_bytes,
+        )
         for one in run.summary().sections
     ]
     assert sections == [
@@ -354,7 +369,9 @@ def test_the_same_warning_is_kept_once() -> None:
         pytest.param([(5, 5, 0), (0, 1, 0)], Statistic(), id="counters that fall"),
         pytest.param([(None, 5, 0), (1, None, 0)], Statistic(), id="nothing readable"),
         pytest.param([(1, 1, 0), (1, 1, 0)], Statistic(), id="a stopped clock"),
-        pytest.param([(0, 0, 0), (5, 0, 0), (5, 5, 0)], Statistic(100, 99, 95, 75, 50, 50), id="average by time"),
+        pytest.param(
+            [(0, 0, 0), (5, 0, 0), (5, 5, 0)], Statistic(100, 99, 95, 75, 50, 50), id="average by time"
+        ),
     ],
 )
 def test_cpu_use_of_the_machine(readings, percent) -> None:
@@ -367,7 +384,12 @@ def test_cpu_use_of_the_machine(readings, percent) -> None:
 
 @pytest.mark.parametrize(
     "total, available, used, percent",
-    [(8 * GIB, 6 * GIB, 2 * GIB, 25), (8 * GIB, None, None, None), (None, 6 * GIB, None, None), (0, 0, 0, None)],
+    [
+        (8 * GIB, 6 * GIB, 2 * GIB, 25),
+        (8 * GIB, None, None, None),
+        (None, 6 * GIB, None, None),
+        (0, 0, 0, None),
+    ],
 )
 def test_memory_of_the_machine(total, available, used, percent) -> None:
     """MemTotal - MemAvailable, null when either is missing."""
@@ -423,7 +445,11 @@ def test_memory_keeps_to_one_source() -> None:
     run.cpu(1, 0.0, memory_source="rss", memory_bytes=900, rss_bytes=900)
     run.cpu(2, 0.0, memory_source="working_set", memory_bytes=200)
     job = run.job()
-    assert (job.memory_source, job.memory_bytes.peak, job.memory_working_set_peak_bytes) == ("working_set", 200, 200)
+    assert (job.memory_source, job.memory_bytes.peak, job.memory_working_set_peak_bytes) == (
+        "working_set",
+        200,
+        200,
+    )
     assert job.rss_bytes.peak == 900
 
 

@@ -56,7 +56,9 @@ def test_points_are_bounded_and_keep_peak_and_mean(limit, values) -> None:
     assert points > (limit + limit % 2) // 2 or points == len(values)
     assert found.elapsed_seconds == sorted(set(found.elapsed_seconds))
     assert found.elapsed_seconds[-1] == len(values) - 1
-    assert max(v for v in found.containers[0].cpu_cores_peak if v is not None) == pytest.approx(max(values), abs=1e-4)
+    assert max(v for v in found.containers[0].cpu_cores_peak if v is not None) == pytest.approx(
+        max(values), abs=1e-4
+    )
     for column in (found.machine_cpu_percent, found.machine_memory_bytes, found.containers[0].cpu_cores):
         assert len(column) == points
 

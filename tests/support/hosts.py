@@ -22,9 +22,7 @@ def proc(host: str) -> str:
 def hierarchies(host: str) -> list[Hierarchy]:
     """The machine's cgroup mounts, with mount points inside its folder."""
     found = parse_mountinfo((HOSTS / host / "proc/self/mountinfo").read_text())
-    return [
-        msgspec.structs.replace(each, mount_point=f"{HOSTS / host}{each.mount_point}") for each in found
-    ]
+    return [msgspec.structs.replace(each, mount_point=f"{HOSTS / host}{each.mount_point}") for each in found]
 
 
 def cgroup_paths(host: str, pid: int | str = JOB_PID) -> dict[str, str]:

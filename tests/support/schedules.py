@@ -21,7 +21,10 @@ _KINDS = ("fork", "fork", "burn", "burn", "exit", "reap", "reap", "scan")
 
 
 def schedules(*extra: str) -> st.SearchStrategy[list[Step]]:
-    """Lists of steps that end with a scan; ``extra`` adds kinds: "ignore", "subreaper", "thread", "enter", "outside"."""
+    """Lists of steps that end with a scan.
+
+    ``extra`` adds kinds: "ignore", "subreaper", "thread", "enter", "outside".
+    """
     amounts = st.integers(0, 3_000_000) | st.integers(0, 60_000)
     step = st.builds(Step, st.sampled_from(_KINDS + extra), st.integers(0, 9), amounts)
     return st.lists(step, min_size=15, max_size=60).map(lambda steps: [*steps, Step("scan")])

@@ -38,10 +38,10 @@ def _number(text: bytes) -> tuple[int]:
     return (cgroupfs.parse_number(text),)
 
 
-def _keyed(*names: bytes, scale: float | None = None) -> Callable[[bytes], tuple[Any, ...]]:
+def _keyed(*names: bytes, per_second: int | None = None) -> Callable[[bytes], tuple[Any, ...]]:
     def parse(text: bytes) -> tuple[Any, ...]:
         values = cgroupfs.parse_flat_keyed(text, *names)
-        return tuple(value if value is None or scale is None else value * scale for value in values)
+        return tuple(value / per_second if value is not None and per_second else value for value in values)
 
     return parse
 
@@ -56,7 +56,7 @@ _SOURCES = (
     _Source("cpuacct", "cpuacct.usage", ("cpu_seconds",), _nanoseconds),
     _Source("cpuacct", "cpuacct.usage_user", ("cpu_user_seconds",), _nanoseconds),
     _Source("cpuacct", "cpuacct.usage_sys", ("cpu_system_seconds",), _nanoseconds),
-    _Source(UNIFIED, "cpu.stat", _CPU, _keyed(b"usage_usec", b"user_usec", b"system_usec", scale=1e-6)),
+    _Source(UNIFIED, "cpu.stat", _CPU, _keyed(b"usage_usec", b"user_usec", b"system_usec", per_second=10**6)),
     _Source("memory", "memory.usage_in_bytes", ("memory_current_bytes",), _number),
     _Source("memory", "memory.stat", ("memory_inactive_file_bytes",), _keyed(b"total_inactive_file")),
     _Source("memory", "memory.max_usage_in_bytes", ("memory_peak_bytes",), _number),
@@ -76,8 +76,8 @@ _SOURCES = (
     _Source(UNIFIED, "io.pressure", ("io",), lambda text: (cgroupfs.parse_pressure(text),)),
 )  # fmt: skip
 _THROTTLE = (
-    _Source("cpu", "cpu.stat", ("throttled_seconds",), _keyed(b"throttled_time", scale=1e-9)),
-    _Source(UNIFIED, "cpu.stat", ("throttled_seconds",), _keyed(b"throttled_usec", scale=1e-6)),
+    _Source("cpu", "cpu.stat", ("throttled_seconds",), _keyed(b"throttled_time", per_second=10**9)),
+    _Source(UNIFIED, "cpu.stat", ("throttled_seconds",), _keyed(b"throttled_usec", per_second=10**6)),
 )
 _RESOURCES = ("cpu", "memory", "io")
 
