@@ -24,7 +24,6 @@ from jobmeter.metering.meter import Meter, boot_seconds
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model import summary as summaries
 from jobmeter.model.errors import JournalError, SourceUnavailable
-from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.oom import collector_exit
 from jobmeter.model.summarize import RunFold, rfc3339_of
@@ -75,7 +74,7 @@ class _Sidecar:
         self._hear_marks(life)
         self._log.info("metering", run_uid=self._recorder.run_uid, journal=self._journal.path)
         try:
-            life.run(meter, self._exit)
+            life.run(meter, lambda: collector_exit(self._fold.summary(), groups.suspects))
         finally:
             meter.close()
             groups.close()
@@ -204,9 +203,6 @@ class _Sidecar:
             self._warn(f"Marks cannot be heard at {address}: {error.strerror}.")
             return
         life.hear_marks(self._marks)
-
-    def _exit(self) -> Exit:
-        return collector_exit(self._fold.summary())
 
     def _warn(self, text: str) -> None:
         self._log.warn(text)

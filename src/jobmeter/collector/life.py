@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from jobmeter.linux.oom_events import OomEvents
+from jobmeter.linux.oom_events import OomCounts, OomEvents
 from jobmeter.metering.loop import EVENT, READABLE, Loop
 from jobmeter.metering.meter import Meter
 from jobmeter.metering.timetable import Timetable
@@ -15,7 +15,10 @@ from jobmeter.spool.recorder import Recorder
 from jobmeter.supervise.marks import MarkListener
 
 # A cgroup that kills in a storm must not make us sample in one.
-_EVENT_TICKS_AT_LEAST_APART_SECONDS = 0.05
+_EVENT_TICKS_AT_LEAST_APART_SECONDS = 0.01
+# The event of v1 comes before the kill: for so long its count is looked at, since the cgroup may go with it.
+_LOOK_FOR_SECONDS = 0.2
+_LOOK_EVERY_SECONDS = 0.002
 
 
 class GraceOver(Exception):
@@ -35,6 +38,8 @@ class Life:
         self._loop = Loop(self._timetable, self._tick, started=started)
         self._marks: MarkListener | None = None
         self._events: dict[int, OomEvents] = {}
+        self._counts: dict[int, OomCounts] = {}
+        self._look_until: dict[int, float] = {}
         self._last_event_tick = 0.0
         self._meter: Meter | None = None
 
@@ -47,6 +52,7 @@ class Life:
         """Sample at once when a container's OOM event comes."""
         fd = events.fileno()
         self._events[fd] = events
+        self._counts[fd] = events.before
         self._loop.watch(fd, lambda: self._on_event(fd), EVENT if events.priority else READABLE)
 
     def hear_marks(self, marks: MarkListener) -> None:
@@ -73,21 +79,46 @@ class Life:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _tick(self, elapsed: float, due: float) -> None:
+    def _tick(self, elapsed: float, due: float, *, scan: bool = False) -> None:
         if self._meter is not None:
-            self._recorder.sample(self._meter.tick(elapsed, due, self._timetable.late_ticks))
+            self._recorder.sample(self._meter.tick(elapsed, due, self._timetable.late_ticks, scan=scan))
 
     def _on_event(self, fd: int) -> None:
-        events = self._events[fd]
-        if not events.clear():
-            self._loop.unwatch(fd)
-            del self._events[fd]
-            events.close()
-            return
+        """Memory ran out in a container, or v2 only says that a limit was reached."""
+        counts = self._events[fd].take()
+        if counts is None:
+            self._unhear(fd)
+        elif counts != self._counts[fd]:
+            self._look_until[fd] = self._loop.elapsed + _LOOK_FOR_SECONDS
+            self._look()
+
+    def _look(self) -> None:
+        """Sample for each new event and for each kill; come back until the kills have been counted."""
         now = self._loop.elapsed
-        if now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS:
+        news = False
+        for fd in list(self._look_until):
+            counts = self._events[fd].take() if fd in self._events else None
+            if counts is None:
+                self._unhear(fd)
+                continue
+            if counts != self._counts[fd] and now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS:
+                news, self._counts[fd] = True, counts
+            if now >= self._look_until[fd]:
+                del self._look_until[fd]
+        if news:
             self._last_event_tick = now
-            self._tick(now, now)
+            self._tick(now, now, scan=True)  # Who ate the memory is still there, if we are quick.
+        if self._look_until:
+            self._loop.call_at(self._loop.elapsed + _LOOK_EVERY_SECONDS, self._look)
+
+    def _unhear(self, fd: int) -> None:
+        """The cgroup is gone."""
+        self._loop.unwatch(fd)
+        self._look_until.pop(fd, None)
+        self._counts.pop(fd, None)
+        events = self._events.pop(fd, None)
+        if events is not None:
+            events.close()
 
     def _on_marks(self) -> None:
         if self._marks is None:

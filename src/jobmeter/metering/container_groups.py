@@ -10,7 +10,7 @@ from jobmeter.linux import procfs
 from jobmeter.linux.cgroup_finder import CgroupFinder, CgroupPlace
 from jobmeter.linux.cgroup_limits import read_limits
 from jobmeter.linux.cgroup_reader import CgroupReader
-from jobmeter.linux.oom_events import OomEvents
+from jobmeter.linux.oom_events import MachineOomKills, OomEvents
 from jobmeter.metering.group import Group
 from jobmeter.metering.network import NetworkWatch
 from jobmeter.model.errors import KernelFormatError, SourceUnavailable
@@ -41,6 +41,7 @@ class _Container:
         self.paths: dict[str, str] = {}
         self.limits = CgroupLimits()
         self.group: Group | None = None
+        self.ended = False
         self.events: OomEvents | None = None
         self.declared: ContainerInfo | None = None
         self.changed = True  # Since it was last described.
@@ -78,6 +79,11 @@ class ContainerGroups:
         self._warn = warn
         self._on_events = on_events
         self._network = NetworkWatch(root)
+        self._machine = MachineOomKills(root)
+        self._killed = (0, 0)
+        self._accounted_kills = 0
+        self.suspects: list[str] = []
+        """Containers that ended while the kernel killed a process that no account shows: probably theirs."""
         self._containers: dict[str, _Container] = {}
         self._key_of_pid: dict[int, str] = {}
         self._keys_of_shim: dict[int, set[str]] = {}
@@ -161,6 +167,7 @@ class ContainerGroups:
             if container.group is not None:
                 container.group.network = self._network.read(container.key)
         self._first_scan = False
+        self._suspect()
         return found
 
     def live(self) -> list[Group]:
@@ -174,10 +181,28 @@ class ContainerGroups:
     def close(self) -> None:
         """Give the descriptors back."""
         self._network.close()
+        self._machine.close()
         for container in self._containers.values():
             if container.events is not None:
                 container.events.close()
                 container.events = None
+
+    def _suspect(self) -> None:
+        """Who ended with this tick or the one before, while more were killed than the containers' accounts show."""
+        accounted = sum((one.group.oom_kills or 0) if one.group else 0 for one in self._containers.values())
+        unexplained = max(0, self._machine.take() - max(0, accounted - self._accounted_kills))
+        self._accounted_kills = accounted
+        self._killed = (self._killed[1], unexplained)
+        for container in self._containers.values():
+            over = not container.pids and container.declared is not None
+            if over and not container.ended and any(self._killed):
+                name = container.declared.name if container.declared else container.key
+                self.suspects.append(name)
+                self._warn(
+                    f"{name} ended when the kernel killed a process for want of memory somewhere on this machine: "
+                    f"probably its own."
+                )
+            container.ended = over
 
     def _look_up(self, reading: ProcessReading) -> str | None:
         try:

@@ -46,6 +46,7 @@ class Group:
         self.bounds = bounds
         self._account: CgroupReading | None = None
         self.gone = False
+        self.oom_kills: int | None = None
         self._bounds_first = _read(bounds)
         self._child_peak: int | None = None
         self.network: tuple[int, int] | None = None
@@ -77,6 +78,7 @@ class Group:
         """Read the group's cgroup now; the next sample is made of it."""
         account = self._read_cgroup()
         self._account = None if self.gone else account
+        self.oom_kills = _largest(self.oom_kills, account.oom_kills)
 
     def sample(self, watch: ProcessWatch, source: Source, scanned: bool) -> ContainerSample | None:
         """What the group used up to the last ``read``; memory by process only when processes were scanned.

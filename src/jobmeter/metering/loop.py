@@ -32,6 +32,7 @@ class Loop:
         self._callbacks: dict[int, Callable[[], None]] = {}
         self._stopped = False
         self._end: float | None = None
+        self._later: tuple[float, Callable[[], None]] | None = None
 
     @property
     def elapsed(self) -> float:
@@ -56,15 +57,26 @@ class Loop:
         """Stop by itself at that time; None: never."""
         self._end = elapsed
 
+    def call_at(self, elapsed: float, callback: Callable[[], None]) -> None:
+        """Call back once at that time, instead of what was asked for before."""
+        self._later = (elapsed, callback)
+
     def run(self) -> None:
         """Loop until stopped."""
         while not self._stopped:
-            due = self._timetable.next_due
-            wait = (due if self._end is None else min(due, self._end)) - self.elapsed
+            due = [self._timetable.next_due]
+            if self._end is not None:
+                due.append(self._end)
+            if self._later is not None:
+                due.append(self._later[0])
+            wait = min(due) - self.elapsed
             for fd, _ in self._poll.poll(max(0.0, wait * 1000)):
                 callback = self._callbacks.get(fd)
                 if callback is not None:
                     callback()
+            if self._later is not None and self.elapsed >= self._later[0]:
+                (_, callback), self._later = self._later, None
+                callback()
             if self._end is not None and self.elapsed >= self._end:
                 self.stop()
             if not self._stopped and self.elapsed >= self._timetable.next_due:

@@ -1,11 +1,15 @@
 """What a sidecar can say of how a job ended: it sees no exit code, but OOM kills."""
 
+from collections.abc import Sequence
+
 from jobmeter.model.exits import Exit, OutOfMemory
 from jobmeter.model.quantities import format_bytes
 from jobmeter.model.summary import ContainerSummary, Summary
 
 # A container that vanished with its charge this near its limit was probably killed for it.
 _NEAR_LIMIT = 0.98
+# Who held less than this share of the limit is not what ate the memory: that lived between two samples.
+_NOTABLE = 0.1
 
 
 def out_of_memory(summary: Summary, *, certain: bool = True) -> OutOfMemory | None:
@@ -16,14 +20,28 @@ def out_of_memory(summary: Summary, *, certain: bool = True) -> OutOfMemory | No
     # A parent's counter includes those of the containers in it (v2), so the innermost one is named.
     worst = hit[-1]
     kills = sum(one.oom_kills or 0 for one in hit if one.parent is None) or (worst.oom_kills or 0)
-    return OutOfMemory(kills, certain, limit=_limit(worst), biggest=biggest_process(summary, worst.name))
+    limit = worst.memory_limit_bytes if isinstance(worst.memory_limit_bytes, int) else 0
+    biggest = biggest_process(summary, worst.name, at_least_bytes=int(_NOTABLE * limit))
+    return OutOfMemory(kills, certain, limit=_limit(worst), biggest=biggest)
 
 
-def collector_exit(summary: Summary) -> Exit:
-    """The exit of a job that was metered from beside: "oom" if the kernel says so or it is likely, else unknown."""
+def collector_exit(summary: Summary, suspects: Sequence[str] = ()) -> Exit:
+    """The exit of a job that was metered from beside: "oom" if the kernel says so or it is likely, else unknown.
+
+    ``suspects`` are containers that ended when a process of the machine was killed for want of memory.
+    """
     proven = out_of_memory(summary)
     if proven is not None:
         return Exit(reason="oom", detail=proven.sentence(), certainty="certain")
+    for container in summary.containers:
+        if container.name in suspects:
+            limit_text = _limit(container)
+            limit_said = f"; its memory limit is {limit_text}" if limit_text else ""
+            detail = (
+                f"{container.name} ended when the kernel killed a process for want of memory somewhere on this "
+                f"machine: probably its own{limit_said}."
+            )
+            return Exit(reason="oom", detail=detail, certainty="probable")
     for container in summary.containers:
         limit, peak = container.memory_limit_bytes, container.memory_charged_peak_bytes
         working_set = container.memory_working_set_peak_bytes
@@ -34,10 +52,11 @@ def collector_exit(summary: Summary) -> Exit:
     return Exit()
 
 
-def biggest_process(summary: Summary, container: str | None = None) -> str | None:
+def biggest_process(summary: Summary, container: str | None = None, at_least_bytes: int = 0) -> str | None:
     """The process of a container that held the most memory, with how much."""
     for process in summary.top_mem_processes:
-        if container is None or process.container == container:
+        held = process.peak_memory_bytes or 0
+        if (container is None or process.container == container) and held >= at_least_bytes:
             return f"{process.name} with {format_bytes(process.peak_memory_bytes or 0)}"
     return None
 
