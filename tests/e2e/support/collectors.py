@@ -36,7 +36,7 @@ def wait_until(look: Callable[[], Found], what: str, seconds: float = PATIENCE_S
     while not (found := look()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(0.01)
+        time.sleep(0.02)
     return found
 
 
@@ -52,6 +52,9 @@ class Running(Protocol):
 
     def stop(self) -> int:
         """Stop it by SIGTERM and return its exit code."""
+
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
 
     def log(self) -> str:
         """Its messages up to now."""
@@ -76,9 +79,11 @@ class Collector:
     def wait_for(self, what: Callable[[list[Record]], object], say: str) -> None:
         """Wait until the journal's records satisfy `what`."""
         try:
-            wait_until(lambda: what(self.records()), say)
+            wait_until(lambda: what(self.records()) or self.running.ended(), say)
         except TimeoutError as error:
             raise TimeoutError(f"{error}; the collector says:\n{self.log()}") from None
+        if not what(self.records()):
+            raise RuntimeError(f"the collector ended before {say}:\n{self.log()}")
 
     def wait_for_samples(self, count: int = 2) -> None:
         """Wait for so many more samples: the last of two was begun after the call."""
@@ -131,11 +136,15 @@ def container_of(summary: Record, name_or_id: str) -> Record:
 @dataclass(frozen=True)
 class _Beside:
     container: Container
+    pid: int
 
     def stop(self) -> int:
         if self.container.inspect()["State"]["Running"]:
             return self.container.stop()
         return int(self.container.inspect()["State"]["ExitCode"])
+
+    def ended(self) -> bool:
+        return not Path(f"/proc/{self.pid}").exists()
 
     def log(self) -> str:
         return self.container.logs()
@@ -160,7 +169,7 @@ def start_beside(
         env=env,
         flags=[f"--pid=container:{job.id}", f"--volume={directory}:{BESIDE}", *flags],
     )
-    collector = Collector(directory, _Beside(container))
+    collector = Collector(directory, _Beside(container, container.pid))
     collector.wait_for_samples(1)
     return collector
 
@@ -177,6 +186,9 @@ class _OnHost:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
+
+    def ended(self) -> bool:
+        return self.process.poll() is not None
 
     def log(self) -> str:
         return self.messages.read_text()
