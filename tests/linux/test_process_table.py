@@ -155,6 +155,25 @@ def test_more_processes_than_descriptors(host: FakeHost, kept: int) -> None:
     assert open_descriptors() == before
 
 
+def test_unwanted_processes_take_no_descriptors(host: FakeHost) -> None:
+    """Thousands of strangers do not exhaust the descriptors, and the few that are wanted get them."""
+    for pid in range(10, 110):
+        host.put(pid, start_tick=pid, name="job" if pid >= 105 else "other")
+    before = open_descriptors()
+    most = 0
+
+    def wanted(reading: ProcessReading) -> bool:
+        nonlocal most
+        most = max(most, open_descriptors() - before)
+        return reading.name == "job"
+
+    table = ProcessTable(host.root, max_descriptors=8, wanted=wanted)
+    assert len(table.scan().started) == 5
+    table.scan()
+    assert (most, open_descriptors() - before, table.read_errors) == (8, 5, 0)
+    table.close()
+
+
 def test_only_wanted_processes_are_followed(host: FakeHost) -> None:
     """An unwanted pid is asked for once and left alone until it has gone; then a new one is asked again."""
     asked: list[int] = []

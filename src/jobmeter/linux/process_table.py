@@ -43,7 +43,7 @@ class _Entry:
 
 
 class ProcessTable:
-    """Reads every process below ``root``; at most ``max_descriptors`` are kept, the rest is opened each time.
+    """Reads every process below ``root``; at most ``max_descriptors`` are open, the rest is opened each time.
 
     ``wanted`` decides whether a new process is followed; it is asked ``looks`` times, since a container's
     process starts outside of its cgroup. After that an unwanted pid is left alone until it has gone.
@@ -134,13 +134,22 @@ class ProcessTable:
         try:
             if entry.fd is not None:
                 return os.pread(entry.fd, _STAT_BYTES, 0) or None
-            fd = os.open(f"{self._root}/{entry.reading.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                return os.read(fd, _STAT_BYTES) or None
-            finally:
-                os.close(fd)
+            return self._read_anew(entry)
         except OSError as error:
             return entry.line if self._is_failure(error) else None
+
+    def _read_anew(self, entry: _Entry) -> bytes | None:
+        fd = os.open(f"{self._root}/{entry.reading.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        line = b""
+        try:
+            line = os.read(fd, _STAT_BYTES)
+        finally:
+            if line and self._kept < self._max_descriptors:
+                entry.fd = fd
+                self._kept += 1
+            else:
+                os.close(fd)
+        return line or None
 
     def _update(self, entry: _Entry, line: bytes, changed: list[Change]) -> bool:
         """Take the new line over; False when it is of another process that was given the same pid."""
@@ -160,43 +169,47 @@ class ProcessTable:
         opened = [entry for entry in map(self._open, sorted(new)) if entry]
         started: list[ProcessReading] = []
         for entry in _parents_first(opened):
+            pid = entry.reading.pid
             if self._wanted is None or self._wanted(entry.reading):
-                self._keep(entry)
+                self._ignored.pop(pid, None)
+                self._entries[pid] = entry
                 started.append(entry.reading)
             else:
-                pid = entry.reading.pid
                 self._ignored[pid] = self._ignored.get(pid, 0) + 1
-                _close(entry)
+                self._close(entry)
         self._undecided = any(looks < self._looks for looks in self._ignored.values())
         return started
 
     def _open(self, pid: int) -> _Entry | None:
-        fd = None
         try:
             fd = os.open(f"{self._root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            self._is_failure(error)
+            return None
+        entry = None
+        try:
             line = os.read(fd, _STAT_BYTES)
-            return _Entry(fd, line, procfs.parse_stat(line))
+            entry = _Entry(None, line, procfs.parse_stat(line))
         except OSError as error:
             self._is_failure(error)
         except KernelFormatError:
-            self.read_errors += 1
-        if fd is not None:
-            os.close(fd)
-        return None
-
-    def _keep(self, entry: _Entry) -> None:
-        if self._kept < self._max_descriptors:
+            self.read_errors += bool(line)  # It ended before it was read when there is none.
+        if entry is not None and self._kept < self._max_descriptors:
+            entry.fd = fd
             self._kept += 1
         else:
-            _close(entry)
-        self._ignored.pop(entry.reading.pid, None)
-        self._entries[entry.reading.pid] = entry
+            os.close(fd)
+        return entry
 
     def _forget(self, entry: _Entry) -> None:
-        if entry.fd is not None:
-            self._kept -= 1
-        _close(entry)
+        self._close(entry)
         del self._entries[entry.reading.pid]
+
+    def _close(self, entry: _Entry) -> None:
+        if entry.fd is not None:
+            os.close(entry.fd)
+            entry.fd = None
+            self._kept -= 1
 
     def _is_failure(self, error: OSError) -> bool:
         """A process that ended is no failure; one that cannot be read is, and is counted."""
@@ -218,9 +231,3 @@ def _parents_first(opened: list[_Entry]) -> Iterable[_Entry]:
             above = by_pid.get(above.reading.parent_pid)
         ordered.update((one.reading.pid, one) for one in reversed(line))
     return ordered.values()
-
-
-def _close(entry: _Entry) -> None:
-    if entry.fd is not None:
-        os.close(entry.fd)
-        entry.fd = None
