@@ -15,6 +15,8 @@ from jobmeter.model.sample import ContainerInfo, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
+# But a new container is found by a scan only, and the first scan, which opens everything, costs many times the next.
+_SCAN_AT_LEAST_EVERY_SECONDS = 10.0
 # The CPU use of a process spans at least this time, so the lists say nothing new before; less the jitter of ticks.
 _SCAN_SECONDS_APART = MIN_SPAN_SECONDS - 0.02
 
@@ -116,7 +118,9 @@ class Meter:
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
         cost = self._cpu_clock() - begun
-        self._next_scan = elapsed + max(_SCAN_SECONDS_APART, cost / _SCAN_SHARE)
+        self._next_scan = elapsed + max(
+            _SCAN_SECONDS_APART, min(cost / _SCAN_SHARE, _SCAN_AT_LEAST_EVERY_SECONDS)
+        )
         self._check_records()
 
     def _check_records(self) -> None:
