@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.sidecar import CONTAINERS, Sidecar, containers, in_own_pid_namespace, sidecar
-from bench.support import Floor, installation, milliseconds, ratio, table
+from bench.sidecar import CONTAINERS, Sidecar, containers, sidecar
+from bench.support import Floor, in_own_pid_namespace, installation, milliseconds, ratio, table
 from jobmeter.supervise.marks import send_mark
 
 ROUNDS = 20

@@ -8,8 +8,8 @@ A real collector at 50 ms, once with the accounts of cgroups and once with /proc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.sidecar import CONTAINERS, containers, in_own_pid_namespace, sidecar
-from bench.support import IDLE_PROCESSES, installation, table
+from bench.sidecar import CONTAINERS, containers, sidecar
+from bench.support import IDLE_PROCESSES, in_own_pid_namespace, installation, table
 
 AFTER = (200, 1000, 2000)
 

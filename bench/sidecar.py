@@ -4,13 +4,11 @@ Containers and collector share a pid namespace of their own, as a job and its si
 is not seen.
 """
 
-import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,15 +20,6 @@ from tests.e2e.support.cgroup import Cgroup, own_cgroups
 CONTAINERS = 5
 
 
-def in_own_pid_namespace(module: str, benchmark: Callable[[], None]) -> None:
-    """Start the module again as the first process of a pid namespace, and there call the benchmark."""
-    if os.getpid() == 1:
-        benchmark()
-    else:
-        command = [sys.executable, "-m", module, *sys.argv[1:]]
-        subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *command], check=True)
-
-
 @contextmanager
 def containers(processes_each: int) -> Iterator[None]:
     """Cgroups named as Docker names them, with idle processes in each; this process is in the first."""
@@ -39,9 +28,9 @@ def containers(processes_each: int) -> Iterator[None]:
         made = [
             stack.enter_context(Cgroup.create(f"docker-{secrets.token_hex(32)}")) for _ in range(CONTAINERS)
         ]
-        for directory in made[0].paths.values():
+        for hierarchy, directory in made[0].paths.items():
             enter(directory)
-        stack.callback(lambda: [enter(home[hierarchy]) for hierarchy in made[0].paths])
+            stack.callback(enter, home[hierarchy])
         for cgroup in made:
             stack.enter_context(idle_processes(processes_each - 1, cgroup.command))
         yield

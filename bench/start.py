@@ -5,6 +5,7 @@
 All in turns in one run; the floor is `python -c pass`. CPU time of the collector is what its first sample says.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from bench.support import (
     IDLE_PROCESSES,
     Cost,
     beyond,
+    in_own_pid_namespace,
     installation,
     milliseconds,
     plain_environ,
@@ -50,33 +52,41 @@ def rows(costs: Mapping[str, list[Cost]]) -> list[tuple[str, ...]]:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables; the collector's where nothing else is seen."""
+    if os.getpid() != 1:
+        measure_run()
+    in_own_pid_namespace("bench.start", measure_collector)
+
+
+def measure_run() -> None:
+    """What the wrapper adds to a command that does nothing."""
     with TemporaryDirectory() as directory, installation() as python:
         environ = plain_environ(XDG_STATE_HOME=directory)
         jobmeter = python.parent / "jobmeter"
         commands: dict[str, list[str | Path]] = {
             PYTHON: [python, "-c", "pass"],
             "`jobmeter run /bin/true`": [jobmeter, "run", "/bin/true"],
-            "the same, `--source=proc`": [jobmeter, "run", "--source=proc", "/bin/true"],
-            "the same, `--quiet`": [jobmeter, "run", "--source=proc", "--quiet", "/bin/true"],
+            "`jobmeter run --source=proc /bin/true`": [jobmeter, "run", "--source=proc", "/bin/true"],
+            "`jobmeter run --quiet /bin/true`": [jobmeter, "run", "--quiet", "/bin/true"],
         }
         costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for _ in range(ROUNDS):
             for name, command in commands.items():
                 costs[name].append(timed(command, environ))
-        print(f"{ROUNDS} rounds\n")
-        table(HEAD, rows(costs))
+    print(f"{ROUNDS} rounds\n")
+    table(HEAD, rows(costs))
 
+
+def measure_collector() -> None:
+    """From the start of the collector to its first sample."""
+    with TemporaryDirectory() as directory, installation() as python:
         for processes in (2 * CONTAINERS, IDLE_PROCESSES):
-            costs = {PYTHON: [], f"collector, {CONTAINERS} containers, {processes} processes": []}
+            name = f"collector, {CONTAINERS} containers, {processes} processes"
+            costs: dict[str, list[Cost]] = {PYTHON: [], name: []}
             with containers(processes // CONTAINERS):
                 for number in range(ROUNDS):
-                    for name in costs:
-                        costs[name].append(
-                            timed(commands[PYTHON], environ)
-                            if name == PYTHON
-                            else first_sample(python, Path(directory), processes + number)
-                        )
+                    costs[PYTHON].append(timed([python, "-c", "pass"], plain_environ()))
+                    costs[name].append(first_sample(python, Path(directory), processes + number))
             print()
             table(HEAD, rows(costs))
 

@@ -2,7 +2,8 @@
 
     python -m bench.tick
 
-Both read in turns in one run: a listing of /proc, the kept /proc/PID/stat of each process, the files of the host.
+In a pid namespace of their own both read in turns: a listing of /proc, the kept /proc/PID/stat of each process, the
+files of the host.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.support import Floor, idle_processes, milliseconds, ratio, table
+from bench.support import Floor, idle_processes, in_own_pid_namespace, milliseconds, ratio, table
 from jobmeter.linux.process_table import ProcessTable
 from jobmeter.metering.group import Group
 from jobmeter.metering.host import HostReader
@@ -76,6 +77,11 @@ def cpu_seconds(call: Callable[[], None], times: int) -> float:
 
 
 def main() -> None:
+    """Start the benchmark where nothing else is seen."""
+    in_own_pid_namespace("bench.tick", benchmark)
+
+
+def benchmark() -> None:
     """Print CPU time per tick and its ratio to the floor."""
     with TemporaryDirectory() as directory, idle_processes() as pids:
         run = Run(Path(directory) / "journal")
