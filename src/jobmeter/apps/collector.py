@@ -145,7 +145,8 @@ class _Sidecar:
             limits=limits,
             own_pid=os.getpid(),
             sidecar=not in_initial_pid_namespace(root),
-            started_after=boot_seconds(),
+            started_after=boot_seconds() - (time.monotonic() - self._started),
+            known=frozenset(self._names) if self._resumed else None,
             warn=self._warn,
             on_events=life.hear_events,
         )

@@ -1,7 +1,7 @@
 """The containers of a job: found by the cgroups of processes, named, read, and told when they are gone."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
 from jobmeter.containers.mapping import DeclaredLimits
@@ -53,7 +53,8 @@ class ContainerGroups:
 
     ``own_pid`` and its descendants are left out. ``sidecar`` says that we share the job's pid
     namespace, so that every process seen is the job's; on a host only those in containers are.
-    ``on_events`` is told of each container whose OOM events can be heard.
+    ``on_events`` is told of each container whose OOM events can be heard. ``known`` are the keys of the containers
+    of a run that goes on: who is new to it began within it, if its processes are younger than ``started_after``.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ContainerGroups:
         started_after: float,
         warn: Callable[[str], None],
         on_events: Callable[[OomEvents], None] = lambda events: None,
+        known: Collection[str] | None = None,
     ) -> None:
         self._root = root
         self._finder = finder
@@ -78,6 +80,7 @@ class ContainerGroups:
         self._started_after = started_after
         self._warn = warn
         self._on_events = on_events
+        self._known = known
         self._network = NetworkWatch(root)
         self._machine = MachineOomKills(root)
         self._killed = (0, 0)
@@ -227,7 +230,7 @@ class ContainerGroups:
             self._warn(f"More than {_MAX_CONTAINERS} containers were seen; the later ones are left out.")
             return None
         container = _Container(key, ref, ref.path if ref else path)
-        container.began = not self._first_scan
+        container.began = not self._first_scan or (self._known is not None and key not in self._known)
         if ref is not None and ref.parent_path:
             # Before its child enters the table, so that enclosing containers always come first.
             parent = self._ensure(locate(ref.parent_path), ref.parent_path)
