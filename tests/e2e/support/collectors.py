@@ -53,6 +53,9 @@ class Running(Protocol):
     def stop(self) -> int:
         """Stop it by SIGTERM and return its exit code."""
 
+    def kill(self) -> None:
+        """SIGKILL."""
+
     def ended(self) -> bool:
         """Whether it has ended by itself."""
 
@@ -143,6 +146,10 @@ class _Beside:
             return self.container.stop()
         return int(self.container.inspect()["State"]["ExitCode"])
 
+    def kill(self) -> None:
+        self.container.kill()
+        self.container.wait()
+
     def ended(self) -> bool:
         return not Path(f"/proc/{self.pid}").exists()
 
@@ -187,6 +194,10 @@ class _OnHost:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+
     def ended(self) -> bool:
         return self.process.poll() is not None
 
@@ -199,11 +210,6 @@ class HostCollector(Collector):
     """A collector that is a process of the host."""
 
     process: subprocess.Popen[bytes]
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self.process.kill()
-        self.process.wait(PATIENCE_SECONDS)
 
 
 def start_on_host(
