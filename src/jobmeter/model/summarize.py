@@ -92,7 +92,7 @@ class RunFold:
     def warn(self, text: str) -> None:
         """Keep one sentence for the summary, once."""
         if len(self._warnings) < MAX_WARNINGS:
-            self._warnings.setdefault(text)
+            self._warnings.setdefault(wire.encodable(text))
 
     def cpu_seconds(self) -> float | None:
         """CPU time of the containers at the top so far."""

@@ -131,6 +131,11 @@ def decode(line: bytes) -> AnyRecord | None:
         raise JournalError(f"not a record of a jobmeter journal: {error}") from None
 
 
+def encodable(text: str) -> str:
+    """The text with what is no Unicode, as the bytes of a path that is not UTF-8, replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a record, generated from these types."""
     return msgspec.json.schema(AnyRecord)

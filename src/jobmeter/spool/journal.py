@@ -1,10 +1,14 @@
 """The journal: an append-only file of records, one line of JSON each, which survives a kill at any moment."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
+
+# Somebody else's link is not followed, and a pipe that nobody reads must not stop the meter.
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Journal:
@@ -20,9 +24,7 @@ class Journal:
         self._fd: int | None = None
         try:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-            self._fd = os.open(
-                path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
+            self._fd = os.open(path, _FLAGS, 0o600)
             self._end_torn_line(self._fd)
         except OSError as error:
             self._stop(error)
@@ -63,8 +65,9 @@ class Journal:
             try:
                 os.fsync(self._fd)
             except OSError as error:
-                self._stop(error)
-                return
+                if error.errno != errno.EINVAL:  # A pipe or a device has no disk below it.
+                    self._stop(error)
+                    return
             os.close(self._fd)
             self._fd = None
 

@@ -7,7 +7,7 @@ from jobmeter.model.exits import Exit, Survivor
 from jobmeter.model.job import Host, Job
 from jobmeter.model.sample import ContainerInfo, Sample
 from jobmeter.model.summarize import RunFold
-from jobmeter.model.wire import VERSION
+from jobmeter.model.wire import VERSION, encodable
 
 Sink = Callable[[wire.Record], None]
 
@@ -72,6 +72,7 @@ class Recorder:
 
     def warn(self, text: str) -> None:
         """One sentence about what is missing; the same one is kept once."""
+        text = encodable(text)
         if text not in self._said and len(self._said) < 100:
             self._said.add(text)
             self._record(wire.Warn(v=VERSION, run_uid=self.run_uid, sequence=self._next, text=text))
