@@ -76,8 +76,14 @@ class JobCgroup:
         )
 
     def _enable_controllers(self) -> None:
-        """Turn accounts on for children where the kernel allows it: only a root cgroup may hold processes too."""
+        """Turn accounts on for children where that is possible: in the root, which may hold processes too.
+
+        Elsewhere the kernel refuses, except for controllers of threads (pids): with one of those a cgroup with
+        processes turns into the root of a threaded tree, and no process can enter its children.
+        """
         parent = self._parents[UNIFIED]
+        if os.path.exists(f"{parent}/cgroup.type"):
+            return  # Only the root has none.
         available = _read(f"{parent}/cgroup.controllers").split()
         enabled = _read(f"{parent}/cgroup.subtree_control").split()
         for controller in _V2_ACCOUNTS:
