@@ -91,6 +91,7 @@ def _samples(run: Loaded) -> str:
 
 def _terminal(settings: ReportSettings, environ: Mapping[str, str]) -> tuple[int, bool]:
     terminal = settings.output is None and sys.stdout.isatty()
-    width = settings.width or (os.get_terminal_size(sys.stdout.fileno()).columns if terminal else 80)
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns if terminal else 0
+    width = settings.width or columns or 80  # A serial console does not know how wide it is.
     colour = terminal and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
     return max(40, min(width, 160)), colour

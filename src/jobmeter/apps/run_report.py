@@ -62,7 +62,8 @@ def _print(environ: Mapping[str, str], summary: Summary, timeline: Timeline) -> 
 
     terminal = sys.stderr.isatty()
     colour = terminal and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
-    width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else 80
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else 0
+    width = columns or 80  # A serial console does not know how wide it is.
     text = render_terminal(summary, timeline, width=max(40, min(width, 120)), colour=colour)
     try:
         sys.stderr.write(text if text.endswith("\n") else text + "\n")
