@@ -41,6 +41,7 @@ def _whole(recorder: Recorder) -> None:
         boot_id="7b4c8d1e-55f3-4f0c-9a53-0c6f1a6f2d11",
         interval_seconds=1.0,
         version="1.0.0",
+        meter="collector",
         job=_job(),
         host=Host(name="runner-7", cpus=4, memory_bytes=8192 * MIB, kernel="6.1.0-56-cloud-amd64"),
     )
@@ -68,6 +69,7 @@ def _least(recorder: Recorder) -> None:
         boot_id=None,
         interval_seconds=1.0,
         version="1",
+        meter="run",
         job=Job(),
         host=Host(),
     )
@@ -76,6 +78,8 @@ def _least(recorder: Recorder) -> None:
         Sample(
             elapsed_seconds=0.0,
             due_seconds=0.0,
+            unattributed_cpu_seconds=None,
+            cpu_complete=True,
             containers=(ContainerSample(key="a"),),
             processes=(ProcessSample(pid=1, start_seconds=0.0, name=""),),
             programs=(ProgramSample(name="", count=1),),

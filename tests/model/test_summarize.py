@@ -42,14 +42,15 @@ class Run:
         self.recorder.add_sink(self.records.append)
         self.recorder.start(
             start_time="2026-11-21T23:59:59.500Z", monotonic_seconds=5.0, boot_id=None, interval_seconds=1.0,
-            version="1", job=Job(), host=Host(),
+            version="1", meter="run", job=Job(), host=Host(),
         )  # fmt: skip
         for container in containers or (ContainerInfo(key="job", name="job"),):
             self.recorder.declare(0.0, container)
 
     def sample(self, elapsed: float, *containers: ContainerSample, **fields: Any) -> None:
+        always = {"unattributed_cpu_seconds": None, "cpu_complete": True}
         self.recorder.sample(
-            Sample(elapsed_seconds=elapsed, due_seconds=elapsed, containers=containers, **fields)
+            Sample(elapsed_seconds=elapsed, due_seconds=elapsed, containers=containers, **(always | fields))
         )
 
     def cpu(self, elapsed: float, seconds: float | None, source: Any = "cgroup", **fields: Any) -> None:
@@ -196,6 +197,14 @@ def test_cpu_time_of_the_run(source, began, readings, total) -> None:
         run.cpu(second, reading, source)
     assert run.job().cpu_seconds == total
     assert run.summary().cpu_seconds == total
+
+
+def test_a_change_of_source_before_anything_was_used_loses_nothing() -> None:
+    """The first sample is of a cgroup that the command then cannot enter: the ledger counts from its start."""
+    run = Run()
+    run.cpu(0, 0.0, "cgroup")
+    run.cpu(1, 2.5, "proc")
+    assert (run.job().cpu_seconds, run.job().cpu_source) == (2.5, "proc")
 
 
 def test_a_change_of_source_takes_no_difference_between_the_two() -> None:

@@ -1,0 +1,77 @@
+"""Records are numbered in one place and given to the fold and to every sink."""
+
+from __future__ import annotations
+
+from jobmeter.model import wire
+from jobmeter.model.exits import Exit, Survivor
+from jobmeter.model.job import Host, Job
+from jobmeter.model.sample import ContainerInfo, Sample
+from jobmeter.model.summarize import RunFold
+from jobmeter.spool.recorder import Recorder
+
+
+def recorder() -> tuple[Recorder, list[wire.Record]]:
+    found: list[wire.Record] = []
+    made = Recorder("run", RunFold())
+    made.add_sink(found.append)
+    made.start(
+        start_time="2026-11-21T12:00:00.000Z", monotonic_seconds=5.0, boot_id="b", interval_seconds=1.0, version="1",
+        meter="run", job=Job(job="build"), host=Host(cpus=2),
+    )  # fmt: skip
+    return made, found
+
+
+def test_records_are_numbered_without_a_gap() -> None:
+    """From 0, each kind of record, all of the same run and version."""
+    made, found = recorder()
+    made.declare(0.0, ContainerInfo(key="a", name="a"))
+    made.sample(
+        Sample(elapsed_seconds=0.0, due_seconds=0.0, unattributed_cpu_seconds=None, cpu_complete=True)
+    )
+    made.mark(0.5, "tests")
+    made.warn("something")
+    made.resume(1.0, "2")
+    made.end(2.0, Exit(reason="success"), (Survivor(5, "sccache"),))
+    assert [record.sequence for record in found] == list(range(7))
+    assert {(record.v, record.run_uid) for record in found} == {(wire.VERSION, "run")}
+    assert [type(record) for record in found] == [
+        wire.Start, wire.Declare, wire.Tick, wire.Mark, wire.Warn, wire.Resume, wire.End,
+    ]  # fmt: skip
+    assert (made.fold.next_sequence, made.fold.ended) == (7, True)
+    assert made.fold.summary().survivors == [Survivor(5, "sccache")]
+
+
+def test_it_goes_on_where_a_fold_ended() -> None:
+    """A restarted collector folds its journal and goes on with the next number."""
+    made, found = recorder()
+    again = Recorder("run", made.fold)
+    again.add_sink(found.append)
+    again.resume(5.0, "2")
+    assert [record.sequence for record in found] == [0, 1]
+
+
+def test_every_sink_is_given_what_comes_after_it() -> None:
+    """A sink that is added late has the records from then on."""
+    made, found = recorder()
+    late: list[wire.Record] = []
+    made.add_sink(late.append)
+    made.mark(1.0, "tests")
+    assert (len(found), len(late)) == (2, 1)
+
+
+def test_the_same_warning_is_one_record_and_all_are_bounded() -> None:
+    """What recurs at each tick is said once; a thousand different sentences do not fill the journal."""
+    made, found = recorder()
+    for number in range(1000):
+        made.warn("again")
+        made.warn(f"warning {number}")
+    assert len(found) == 1 + 100
+
+
+def test_a_warning_may_name_what_is_no_text() -> None:
+    """The bytes of a path that is not UTF-8 can be stored and reported."""
+    made, found = recorder()
+    made.warn("The journal /tmp/\udcff/x cannot be written.")
+    made.fold.warn("\ud800")
+    assert b"/tmp/?/x" in wire.encode(found[-1])
+    assert made.fold.summary().warnings == ["The journal /tmp/?/x cannot be written.", "?"]
