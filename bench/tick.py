@@ -20,7 +20,6 @@ from jobmeter.metering.membership import JOB, Descent
 from jobmeter.metering.meter import Meter, boot_seconds
 from jobmeter.metering.one_group import OneGroup
 from jobmeter.metering.processes import ProcessWatch
-from jobmeter.model.job import Host, Job
 from jobmeter.model.sample import ContainerInfo
 from jobmeter.model.summarize import RunFold
 from jobmeter.spool.journal import Journal
@@ -43,10 +42,6 @@ class Run:
         )
         self.recorder = Recorder("bench", RunFold())
         self.recorder.add_sink(Journal(str(journal), print).write)
-        self.recorder.start(
-            start_time="2026-11-21T00:00:00.000Z", monotonic_seconds=0.0, boot_id=None, interval_seconds=1.0,
-            version="0", job=Job(), host=Host(),
-        )  # fmt: skip
         self.meter = Meter(
             self.watch,
             OneGroup(Group(ContainerInfo(key=JOB, name=JOB))),

@@ -15,7 +15,6 @@ from jobmeter.metering.membership import JOB, Descent
 from jobmeter.metering.meter import Meter, boot_seconds
 from jobmeter.metering.one_group import OneGroup
 from jobmeter.metering.processes import ProcessWatch
-from jobmeter.model.job import Host, Job
 from jobmeter.model.sample import ContainerInfo
 from jobmeter.model.summarize import RunFold
 from jobmeter.spool.journal import Journal
@@ -31,10 +30,6 @@ class MeteredRun:
         self.journal = Journal(str(journal), pytest.fail)
         self.recorder = Recorder("leaks", RunFold())
         self.recorder.add_sink(self.journal.write)
-        self.recorder.start(
-            start_time="2026-11-21T00:00:00.000Z", monotonic_seconds=0.0, boot_id=None, interval_seconds=1.0,
-            version="0", job=Job(), host=Host(),
-        )  # fmt: skip
         membership = Descent(os.getpid())
         self.watch = ProcessWatch(
             ProcessTable(wanted=membership.admit), membership, started_after=boot_seconds()
