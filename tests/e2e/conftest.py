@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.support.cgroup import Cgroup
-from tests.e2e.support.components import require_root, unavailable
+from tests.e2e.support.components import JOBMETER, require_root, unavailable
 from tests.e2e.support.docker import DockerEngine
-from tests.e2e.support.runs import Jobmeter
+from tests.e2e.support.runs import AS_NOBODY, NOBODY, Jobmeter
 from tests.e2e.support.vm import VirtualMachine
 from tests.e2e.support.workloads import build_program
 
@@ -49,6 +53,26 @@ def cgroup() -> Iterator[Cgroup]:
 def jobmeter(tmp_path: Path) -> Jobmeter:
     """`jobmeter run`, with its results below the test's own directory."""
     return Jobmeter(tmp_path)
+
+
+@pytest.fixture
+def nobody() -> Iterator[Jobmeter]:
+    """`jobmeter run` for a user without any privilege, in a directory of that user's."""
+    require_root("becoming another user")
+    directory = Path(tempfile.mkdtemp(prefix="jobmeter-nobody-"))
+    os.chown(directory, NOBODY, NOBODY)
+    runner = Jobmeter(directory)
+    probe = subprocess.run(
+        [*AS_NOBODY, *JOBMETER, "--version"],
+        env=runner.environment(),
+        cwd="/",
+        capture_output=True,
+        check=False,
+    )
+    if probe.returncode:
+        unavailable("another user cannot read this checkout or its Python")
+    yield runner
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

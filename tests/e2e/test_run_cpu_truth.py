@@ -73,7 +73,9 @@ def lay(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lay]:
 
 @pytest.mark.parametrize("interval", ["2s", "200ms"])
 @pytest.mark.parametrize("workload", METERED, ids=str)
-def test_proc_agrees_with_a_cgroup_of_the_test(lay: Lay, keep: Keep, workload: Workload, interval: str) -> None:
+def test_proc_agrees_with_a_cgroup_of_the_test(
+    lay: Lay, keep: Keep, workload: Workload, interval: str
+) -> None:
     """`--source proc` is within 1 % or 50 ms of the kernel's account of a cgroup with the command alone."""
     truth = keep("run", proc_against_cgroup(workload.name, lay(workload), interval))
 
@@ -115,11 +117,17 @@ def test_guest_with_cgroup_v2_alone_agrees_too(
     given = []
     for workload in IN_VM:
         workload.prepare(tmp_path / workload.name)
-        given.append(json.dumps([workload.name, workload.argv(tmp_path / workload.name), workload is not AUTOREAP]))
+        given.append(
+            json.dumps([workload.name, workload.argv(tmp_path / workload.name), workload is not AUTOREAP])
+        )
 
     result = vm.run(
         shlex.join(["python3", "-m", "tests.e2e.support.truth", str(reporter), *given]),
-        files={str(tmp_path): tmp_path, str(reporter): reporter, "/etc/passwd": b"root:x:0:0::/root:/bin/sh\n"},
+        files={
+            str(tmp_path): tmp_path,
+            str(reporter): reporter,
+            "/etc/passwd": b"root:x:0:0::/root:/bin/sh\n",
+        },
         timeout=300,
     )
 

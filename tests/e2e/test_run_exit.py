@@ -70,7 +70,7 @@ def test_command_without_dashes_keeps_its_own_flags(jobmeter: Jobmeter) -> None:
         (["--json=-", "true"], 125, "stdout is the command's"),
         (["--json", "-", "true"], 125, "stdout is the command's"),
         (["--json=fd:77", "true"], 125, "descriptor 77 is not open"),
-        (["--json=/no/such/directory/x", "true"], 125, "does not exist"),
+        (["--json=/proc/no/x", "true"], 125, "does not exist"),
         (["--markdown=-", "true"], 125, "'-' is not accepted"),
         (["--html=/", "true"], 125, "is a directory"),
         (["--duration=1s", "true"], 125, "--duration goes with --pid"),
@@ -201,4 +201,6 @@ def test_oom_kill_in_cgroup_v2(vm: VirtualMachine) -> None:
         assert end["kills"] == 1
         assert f"the memory limit is {LIMIT_MIB} MiB" in end["detail"]
         assert "the biggest process was tail" in end["detail"]
-        assert end["certainty"] == "probable", "processes in the enclosing cgroup leave no memory controller below it"
+        assert end["certainty"] == "probable", (
+            "processes in the enclosing cgroup leave no memory controller below it"
+        )

@@ -48,7 +48,9 @@ def between_two_ticks(program: Path, mark: str) -> list[str]:
     return ["--interval=1h", "--", "sh", "-c", script]
 
 
-def test_burst_between_ticks_is_in_the_charged_peak(jobmeter: Jobmeter, program: Build, cgroup: Cgroup) -> None:
+def test_burst_between_ticks_is_in_the_charged_peak(
+    jobmeter: Jobmeter, program: Build, cgroup: Cgroup
+) -> None:
     """300 MiB for 100 ms: the kernel's peak has them exactly, the high water within 5 %."""
     done = jobmeter.run("--source=cgroup", *between_two_ticks(program("burst"), MARK))
 
@@ -84,7 +86,9 @@ def test_high_water_of_small_processes_is_not_the_wrappers(jobmeter: Jobmeter) -
 
 def test_reading_a_file_is_in_the_charged_peak_only(jobmeter: Jobmeter, uncached_file: Path) -> None:
     """`cat` of 400 MiB: page cache is charged, but neither the working set nor any process needs it."""
-    done = jobmeter.run("--source=cgroup", "--interval=50ms", "--", "sh", "-c", f"cat {uncached_file} > /dev/null")
+    done = jobmeter.run(
+        "--source=cgroup", "--interval=50ms", "--", "sh", "-c", f"cat {uncached_file} > /dev/null"
+    )
 
     (job,) = done.result.containers
     assert job.memory_charged_peak_bytes is not None
@@ -97,7 +101,9 @@ def test_reading_a_file_is_in_the_charged_peak_only(jobmeter: Jobmeter, uncached
 def test_burst_is_in_memory_peak_of_cgroup_v2(vm: VirtualMachine, program: Build) -> None:
     """In a machine with cgroup v2 alone the charged peak is `memory.peak`."""
     burst = program("burst")
-    command = shlex.join(["jobmeter", "run", "--quiet", "--json=fd:1", *between_two_ticks(burst, "jobmeter mark")])
+    command = shlex.join(
+        ["jobmeter", "run", "--quiet", "--json=fd:1", *between_two_ticks(burst, "jobmeter mark")]
+    )
 
     result = vm.run(f"{command} | tr -d '\\n'", files={str(burst): burst})
 

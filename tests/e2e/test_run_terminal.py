@@ -29,7 +29,7 @@ seen = []
 signal.signal(signal.SIGINT, lambda *_: (seen.append(1), print("interrupts:", len(seen), flush=True)))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
 print("ready", flush=True)
-signal.sigwait({signal.SIGUSR1})
+signal.sigwaitinfo({signal.SIGUSR1})
 print("in all:", len(seen), flush=True)
 sys.exit(4)
 """
@@ -88,7 +88,8 @@ def test_ctrl_c_ends_a_command_that_does_not_handle_it(jobmeter: Jobmeter) -> No
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_report_fits_into_the_terminal(jobmeter: Jobmeter, variables: dict[str, str]) -> None:
     """No line is wider than the 80 columns there are; colours only where they are wanted."""
-    script = f"{sys.executable} -m jobmeter mark 'a section with quite a long name that goes on and on'; sleep 0.5; sleep 0.5; : | cat"
+    mark = f"{sys.executable} -m jobmeter mark 'a section with quite a long name that goes on and on'"
+    script = f"{mark}; sleep 0.5; sleep 0.5; : | cat"
     words = ["--interval=50ms", "sh", "-c", script]
     forge = {"GITHUB_REPOSITORY": f"organization/{'long-' * 20}name", "GITHUB_JOB": "build" * 10}
     environment = jobmeter.environment({"TERM": "xterm"} | forge | variables)

@@ -17,6 +17,13 @@ from tests.e2e.support.components import JOBMETER, jobmeter_environment
 FORGES = ("JOBMETER_", "GITHUB_", "GITEA_", "FORGEJO_", "GITLAB_", "CI_", "XDG_")
 """Variables of the machine that runs the tests, which must not change what a test sees."""
 
+NOBODY = 65534
+AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
+"""Precedes a command that runs without any privilege."""
+
+PATIENCE_SECONDS = 120.0
+"""After so long a run is stuck, and the test fails instead of hanging."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -68,6 +75,7 @@ class Jobmeter:
             env=self.environment(env),
             text=True,
             check=False,
+            timeout=PATIENCE_SECONDS,
             **(streams | options),
         )
         return Done(done.returncode, done.stdout or "", done.stderr or "", self.summary())
@@ -78,12 +86,16 @@ class Jobmeter:
 
     @contextmanager
     def start(
-        self, *words: str | Path, env: Mapping[str, str | None] | None = None, **options: Any
+        self,
+        *words: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        prefix: Sequence[str] = (),
+        **options: Any,
     ) -> Iterator[subprocess.Popen[str]]:
         """A run that goes on; it is killed at the end if it still does. Its standard output is a pipe."""
         self._summary.unlink(missing_ok=True)
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        argv, environment = self.argv(*words), self.environment(env)
+        argv, environment = [*prefix, *self.argv(*words)], self.environment(env)
         with subprocess.Popen(argv, env=environment, text=True, **(streams | options)) as process:
             try:
                 yield process
@@ -93,7 +105,7 @@ class Jobmeter:
 
     def finish(self, process: subprocess.Popen[str]) -> Done:
         """Wait for a run that was started."""
-        stdout, stderr = process.communicate()
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         return Done(process.returncode, stdout or "", stderr or "", self.summary())
 
 

@@ -7,6 +7,7 @@ import os
 import select
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -14,6 +15,13 @@ from typing import Self
 COLUMNS, ROWS = 80, 24
 PATIENCE_SECONDS = 60.0
 """How long to wait for what must come; a test that fails does not hang."""
+
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes stdin the session's controlling terminal, then becomes the command."""
 
 
 class Terminal:
@@ -23,9 +31,8 @@ class Terminal:
         self._ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._seen = b""
-        take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
         self.process = subprocess.Popen(
-            ["/usr/bin/env", "python3", "-c", take, *argv],
+            [sys.executable, "-c", TAKE_TERMINAL, *argv],
             stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)

@@ -64,7 +64,8 @@ def proc_against_cgroup(workload: str, argv: Sequence[str], interval: str) -> Tr
 def cgroup_against_wait4(workload: str, argv: Sequence[str], reporter: Path, *, waits: bool = True) -> Truth:
     """`--source cgroup` against what wait4(2) says of the command, or where nobody `waits`, its exit records.
 
-    `reporter` is the program of that name, built. It becomes the command's subreaper, so that daemons are in its account.
+    `reporter` is the program of that name, built. As the command's subreaper it has
+    daemons in its account.
     """
     user_id = unused_user_id()
     with tempfile.TemporaryDirectory() as directory, ExitRecords(user_id) as records:
