@@ -1,0 +1,237 @@
+"""Options as data: flags before environment, and one clear sentence for what is not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobmeter.config import settings
+from jobmeter.config.help import USAGE, command_help, overview
+from jobmeter.config.options import Option, parse
+from jobmeter.model.errors import UsageError
+
+Reader = Callable[[Sequence[str], Mapping[str, str]], Any]
+
+READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
+    "run": (settings.run_settings, ["true"], settings.RunSettings),
+    "collector": (settings.collector_settings, [], settings.CollectorSettings),
+    "report": (settings.report_settings, ["a.jsonl"], settings.ReportSettings),
+    "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
+}
+NOT_YET = {"push-endpoint", "receiver"}
+WITHOUT_A_COMMAND = {"pid", "duration"}
+
+# A value for each kind of option, as it is written and as it is understood.
+EXAMPLES: dict[str, tuple[str, Any]] = {
+    "interval": ("250ms", 0.25),
+    "source": ("proc", "proc"),
+    "top": ("7", 7),
+    "json": ("out.json", "out.json"),
+    "markdown": ("out.md", "out.md"),
+    "html": ("out.html", "out.html"),
+    "journal": ("j.jsonl", "j.jsonl"),
+    "quiet": ("true", True),
+    "proc-path": ("/host/proc", "/host/proc"),
+    "cgroup-path": ("/host/cgroup", "/host/cgroup"),
+    "log-level": ("debug", "debug"),
+    "log-format": ("text", "text"),
+    "mark-socket": ("@name", "@name"),
+    "grace": ("3s", 3.0),
+    "format": ("csv", "csv"),
+    "output": ("out.csv", "out.csv"),
+    "run": ("019aa6a4", "019aa6a4"),
+    "width": ("100", 100),
+}
+FLAGS = sorted({option.flag for _, options in USAGE.values() for option in options})
+
+CASES = [
+    pytest.param(command, option, id=f"{command}-{option.name}")
+    for command, (_, options) in USAGE.items()
+    for option in options
+    if option.name not in NOT_YET | WITHOUT_A_COMMAND
+]
+
+
+def read(command: str, argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Any:
+    reader, rest, _ = READERS[command]
+    return reader([*argv, *rest], environ or {})
+
+
+@pytest.mark.parametrize("command, option", CASES)
+def test_every_option_in_each_form(command: str, option: Option) -> None:
+    """--name=value, --name value, one dash, and the variable; a flag beats the variable."""
+    text, value = EXAMPLES[option.name]
+    forms = [[f"{option.flag}={text}"], [f"-{option.name}={text}"]]
+    forms += [[option.flag]] if option.parse is None else [[option.flag, text], [f"-{option.name}", text]]
+    for argv in forms:
+        assert getattr(read(command, argv), option.field) == value
+    if option.env:
+        found = read(command, environ={option.env: text})
+        assert (getattr(found, option.field), found.problems) == (value, ())
+        assert getattr(read(command, forms[0], {option.env: "nonsense"}), option.field) == value
+        assert getattr(read(command, environ={option.env: ""}), option.field) == getattr(
+            read(command), option.field
+        )
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_tables_and_settings_agree(command: str) -> None:
+    """Each option has its field and its default there; no flag or variable is there twice."""
+    _, _, struct = READERS[command]
+    options = [option for option in USAGE[command][1] if option.name not in NOT_YET]
+    fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
+    assert {option.field for option in options} == set(fields) - {"problems", "command", "files"}
+    for option in options:
+        default = fields[option.field]
+        if option.parse is not None and default is not None:
+            assert option.default is not None
+            assert option.parse(option.default) == default
+    variables = [option.env for option in options if option.env]
+    assert len(set(variables)) == len(variables)
+    assert all(name.startswith("JOBMETER_") or name == "COLUMNS" for name in variables)
+
+
+def test_defaults() -> None:
+    """What holds when nothing is said: seed 000's interval and top list for the collector."""
+    assert read("run") == settings.RunSettings(command=("true",))
+    found = read("collector")
+    assert (found.interval, found.proc_path, found.top, found.log_level, found.grace) == (
+        5,
+        "/proc",
+        5,
+        "info",
+        8,
+    )
+
+
+@pytest.mark.parametrize(
+    "argv, command",
+    [
+        (["make", "-j2", "--top"], ("make", "-j2", "--top")),
+        (["--quiet", "make", "--quiet"], ("make", "--quiet")),
+        (["--", "--top"], ("--top",)),
+        (["--top", "3", "--", "make", "--", "x"], ("make", "--", "x")),
+        (["-", "x"], ("-", "x")),
+    ],
+)
+def test_the_command_begins_at_the_first_other_word(argv, command) -> None:
+    """Its own flags are its own."""
+    assert settings.run_settings(argv, {}).command == command
+
+
+def test_a_process_that_runs_already() -> None:
+    """--pid takes no command, and --duration goes with it."""
+    found = settings.run_settings(["--pid", "42", "--duration", "1m"], {})
+    assert (found.pid, found.duration, found.command) == (42, 60, ())
+
+
+@pytest.mark.parametrize(
+    "command, argv, words",
+    [
+        ("run", ["--interval=fast", "x"], ["--interval", "'fast'", "500ms"]),
+        ("run", ["--interval", "10ms", "x"], ["--interval", "'10ms'", "50ms to 1h"]),
+        ("run", ["--interval", "2h", "x"], ["--interval", "'2h'", "50ms to 1h"]),
+        ("run", ["--source=guess", "x"], ["--source", "'guess'", "auto, cgroup, exit_records, proc"]),
+        ("run", ["--top", "-1", "x"], ["--top", "'-1'", "whole number"]),
+        ("run", ["--top=", "x"], ["--top", "''", "whole number"]),
+        ("run", ["--top", "9999999999", "x"], ["--top", "999999999"]),
+        ("run", ["--quiet=maybe", "x"], ["--quiet", "'maybe'", "true and false"]),
+        ("run", ["--pid", "1", "--duration=0s"], ["--duration", "'0s'", "above zero"]),
+        ("run", ["--top"], ["--top", "needs a value"]),
+        ("run", ["--nonsense=secret", "x"], ["--nonsense", "--interval", "--json"]),
+        ("run", ["-x"], ["-x", "--interval"]),
+        ("run", [], ["no command", "jobmeter run"]),
+        ("run", ["--json=-", "x"], ["'-'", "stdout is the command's", "fd:N"]),
+        ("run", ["--html", "-", "x"], ["'-'", "stdout"]),
+        ("run", ["--pid=5", "make"], ["--pid", "'make'"]),
+        ("run", ["--duration=5s", "make"], ["--duration", "--pid"]),
+        ("collector", ["now"], ["'now'", "only flags"]),
+        ("collector", ["--push-endpoint=http://x/y"], ["--push-endpoint", "not available in this release"]),
+        ("collector", ["--receiver", "http://x"], ["--receiver", "not available in this release"]),
+        ("collector", ["--log-format=xml"], ["--log-format", "'xml'", "json, text"]),
+        ("collector", ["--grace=soon"], ["--grace", "'soon'"]),
+        ("report", [], ["one journal or summary", "jobmeter report"]),
+        ("report", ["a", "b", "c"], ["two to compare"]),
+        ("report", ["--format=pdf", "a"], ["--format", "'pdf'", "openmetrics"]),
+        ("doctor", ["now"], ["'now'", "only flags"]),
+    ],
+)
+def test_what_is_refused_is_one_sentence(command, argv, words) -> None:
+    """It names the value, the place and what is accepted, and never a value of an unknown flag."""
+    with pytest.raises(UsageError) as caught:
+        READERS[command][0](argv, {})
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert "secret" not in sentence
+    for word in words:
+        assert word in sentence
+
+
+@pytest.mark.parametrize(
+    "environ, words",
+    [
+        ({"JOBMETER_INTERVAL": "fast"}, ["JOBMETER_INTERVAL", "'fast'", "left out"]),
+        ({"JOBMETER_SOURCE": "guess"}, ["JOBMETER_SOURCE", "auto", "left out"]),
+        ({"JOBMETER_QUIET": "perhaps"}, ["JOBMETER_QUIET", "true and false", "left out"]),
+    ],
+)
+def test_a_variable_set_for_a_whole_fleet_stops_no_job(environ, words) -> None:
+    """What is not accepted in the environment is said in one sentence, and the default holds."""
+    found = settings.run_settings(["true"], environ)
+    assert msgspec.structs.replace(found, problems=()) == settings.RunSettings(command=("true",))
+    (problem,) = found.problems
+    for word in words:
+        assert word in problem
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from(FLAGS), max_size=6))
+def test_any_words_are_settings_or_a_usage_error(argv) -> None:
+    """Nothing that a user writes is a traceback."""
+    for reader, _, _ in READERS.values():
+        try:
+            reader(argv, {})
+        except UsageError as error:
+            said = str(error)
+        else:
+            continue
+        assert said
+
+
+def test_the_rest_may_stand_between_flags() -> None:
+    """Where there is no command, words that are no flags may stand anywhere."""
+    found = settings.report_settings(["a.jsonl", "--top=3", "b.jsonl"], {})
+    assert (found.files, found.top) == (("a.jsonl", "b.jsonl"), 3)
+
+
+def test_the_last_of_two_flags_counts() -> None:
+    """So that a wrapper's defaults can be overruled."""
+    assert parse(settings.RUN_OPTIONS, ["--top=1", "--top=2"], {}, stop_at_first=True).values == {"top": 2}
+
+
+@pytest.mark.parametrize("command", USAGE)
+def test_help_tells_every_option(command: str) -> None:
+    """Flag, choices, default and variable, in lines that fit a terminal."""
+    text = command_help(command, "Says what it does.")
+    assert text.startswith("usage: jobmeter ")
+    assert max(len(line) for line in text.splitlines()) <= 80
+    words = " ".join(text.split())
+    for option in USAGE[command][1]:
+        assert f"{option.flag} {option.metavar}".strip() in words
+        for fact in (
+            f"${option.env}" if option.env else "",
+            f"default {option.default}" if option.default else "",
+        ):
+            assert fact in words
+        assert all(choice in words for choice in option.choices)
+
+
+def test_the_overview_names_every_command() -> None:
+    """One line each, and where to go on."""
+    text = overview({"run": "meter a command", "report": "show a run"})
+    assert "  run         meter a command" in text
+    assert "jobmeter COMMAND --help" in text
