@@ -166,10 +166,12 @@ class ContainerFold:
 
     def _change_source(self, source: CpuSource | None) -> None:
         # A ledger of ours starts at zero within the run; a cgroup that was there before does not.
-        # Between two sources there is no difference to take: the new one counts from its second reading.
+        # Between two sources there is no difference to take: the new one counts from its second reading, unless
+        # nothing was used so far, as when the command turns out not to be in its cgroup.
+        used = bool(self.cpu_seconds)
         origin = self._origin if source == "cgroup" else 0
         for growth in self._cpu.values():
-            growth.restart(origin if self._cpu_source is None else None)
+            growth.restart(None if used else origin)
         self._cpu_source = source
         self._cpu_rate = RateWindow(_CGROUP_SPAN_SECONDS) if source == "cgroup" else RateWindow()
 
