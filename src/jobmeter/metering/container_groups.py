@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from jobmeter.containers.cgroup_path import ContainerRef, locate
 from jobmeter.containers.mapping import DeclaredLimits
 from jobmeter.containers.naming import ContainerNamer
@@ -23,6 +25,8 @@ _SHORT_ID = 12
 _MAX_CONTAINERS = 1000
 # A cgroup that could not be read is looked for again after so many refreshes.
 _RETRY_EVERY = 5
+# The first process of a container that is still being made: its own view cannot be read yet.
+_BEING_MADE = "runc:["
 # What an engine's shim starts beside the processes of its container.
 _RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "conmon", "containerd-shim"})
 
@@ -161,9 +165,9 @@ class ContainerGroups:
                 container.changed = False
                 info = self._describe(container)
                 if info != container.declared:
-                    container.declared = container.group.info = info  # type: ignore[union-attr]
                     found.append(info)
                     container.began = False
+                    container.declared = replace(info, began=False)
                 container.names.clear()
         self._network.refresh({one.key: one.pids for one in self._containers.values()}, self._own_pid)
         for container in self._containers.values():
@@ -258,13 +262,19 @@ class ContainerGroups:
             return
         place = self._find(container)
         container.group = Group(self._describe(container), self._open(container, place))
+        container.group.being_made = place is None and _is_being_made(container.names)
         container.changed = True
         if again:
             container.began, container.declared = True, None
 
     def _retry(self, container: _Container) -> None:
+        if container.group is None:
+            return
+        if container.group.being_made and container.names:
+            container.retry_in = 0
+            container.group.being_made = _is_being_made(container.names)
         container.retry_in -= 1
-        if container.retry_in > 0 or container.group is None:
+        if container.retry_in > 0:
             return
         container.retry_in = _RETRY_EVERY
         container.group.reader = self._open(container, self._find(container))
@@ -312,6 +322,10 @@ class ContainerGroups:
             cpu_request_cores=told.cpu_request_cores,
             memory_request_bytes=told.memory_request_bytes,
         )
+
+
+def _is_being_made(names: Iterable[str]) -> bool:
+    return all(name.startswith(_BEING_MADE) for name in names)
 
 
 def _telling_path(paths: Mapping[str, str]) -> tuple[ContainerRef | None, str]:

@@ -47,6 +47,7 @@ class Group:
         self._account: CgroupReading | None = None
         self.gone = False
         self.oom_kills: int | None = None
+        self.being_made = False
         self._bounds_first = _read(bounds)
         self._child_peak: int | None = None
         self.network: tuple[int, int] | None = None
@@ -88,7 +89,7 @@ class Group:
         if self._account is None and not self.gone:
             self.read()
         account, self._account = self._account, None
-        if account is None:
+        if account is None or self.being_made:
             return None
         cpu_source, cpu = self._cpu(account, watch, source)
         use = watch.use(self.key)

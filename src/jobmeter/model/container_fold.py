@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from jobmeter.model.rates import RateWindow, delta
 from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource, MemorySource, Pressure, Stall
 from jobmeter.model.statistics import Series
@@ -87,9 +89,12 @@ class ContainerFold:
 
     def declare(self, info: ContainerInfo) -> None:
         """Take over what is newly known; declared again as begun, its counters started anew."""
-        self.info = info
+        self.info = replace(info, began=info.began or self.info.began)
         if info.began:
-            for growth in (*self._cpu.values(), *self._counters.values(), *self._stalls.values()):
+            kept_by_the_kernel = [*self._counters.values(), *self._stalls.values()]
+            if self._cpu_source in (None, "cgroup"):
+                kept_by_the_kernel += self._cpu.values()
+            for growth in kept_by_the_kernel:
                 growth.restart(0)
 
     def resume(self) -> None:
