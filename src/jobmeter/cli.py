@@ -14,6 +14,7 @@ def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.config.settings import run_settings
 
     settings = run_settings(argv, environ)
+    _tell(settings.problems)
     if settings.pid is not None:
         from jobmeter.apps.attach import attach
 
@@ -27,14 +28,18 @@ def _collector(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.apps.collector import collect
     from jobmeter.config.settings import collector_settings
 
-    return collect(collector_settings(argv, environ), environ)
+    settings = collector_settings(argv, environ)
+    _tell(settings.problems)
+    return collect(settings, environ)
 
 
 def _report(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.apps.report import report
     from jobmeter.config.settings import report_settings
 
-    return report(report_settings(argv, environ), environ)
+    settings = report_settings(argv, environ)
+    _tell(settings.problems)
+    return report(settings, environ)
 
 
 def _mark(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -47,7 +52,14 @@ def _doctor(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.apps.doctor import doctor
     from jobmeter.config.settings import doctor_settings
 
-    return doctor(doctor_settings(argv, environ))
+    settings = doctor_settings(argv, environ)
+    _tell(settings.problems)
+    return doctor(settings)
+
+
+def _tell(problems: Sequence[str]) -> None:
+    for problem in problems:
+        print(f"jobmeter: {problem}", file=sys.stderr)
 
 
 COMMANDS: dict[str, tuple[str, Handler]] = {

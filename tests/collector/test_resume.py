@@ -14,9 +14,9 @@ JOB = Job(repository="org/name")
 def journal(tmp_path):
     """A function from records to what is unfinished in a journal of them."""
 
-    def unfinished(*found, job=JOB, boot_id=BOOT):
+    def unfinished(*found, job=JOB, boot_id=BOOT, now=110.0):
         path = write_journal(tmp_path / "journal.jsonl", *found)
-        return unfinished_run(JournalReader(path), job, boot_id, top=5)
+        return unfinished_run(JournalReader(path), job, boot_id, 5, now)
 
     return unfinished
 
@@ -45,9 +45,20 @@ def test_looks_at_the_last_run_only(journal):
         (tuple(records(ended=False)), {"job": Job(repository="org/other")}),
         (tuple(records(ended=False)), {"boot_id": "another"}),
         (tuple(records(ended=False)), {"boot_id": None}),
+        (tuple(records(ended=False)), {"now": 2000.0}),
+        (tuple(records(ended=False, meter="run")), {}),
         (tuple(records(ended=False))[1:], {}),
     ],
-    ids=["nothing", "ended", "another job", "another boot", "unknown boot", "no start record"],
+    ids=[
+        "nothing",
+        "ended",
+        "another job",
+        "another boot",
+        "unknown boot",
+        "long ago",
+        "of a wrapper",
+        "no start record",
+    ],
 )
 def test_begins_anew_otherwise(journal, found, options):
     """Only what is surely the same run is gone on with."""

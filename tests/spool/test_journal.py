@@ -279,16 +279,19 @@ def test_a_warning_may_be_recorded_in_the_run_itself(tmp_path: Path, small_files
     assert len(said) == 1
 
 
-def test_two_writers_do_not_tear_each_others_records(tmp_path: Path) -> None:
-    """Each record is one append, so lines of a second start stay whole."""
+def test_second_writer_writes_beside_the_first(tmp_path: Path) -> None:
+    """One writer has a file, so that no key is given twice; the second says where its run goes."""
     path = tmp_path / "journal.jsonl"
-    one, other = Journal(str(path), Warnings()), Journal(str(path), Warnings())
+    said = Warnings()
+    one, other = Journal(str(path), Warnings()), Journal(str(path), said)
     for record in RECORDS:
         one.write(record)
         other.write(record)
     one.close()
     other.close()
-    assert read(path) == [record for record in RECORDS for _ in range(2)]
+    assert read(path) == RECORDS
+    assert read(Path(other.path)) == RECORDS
+    assert other.path in said[0]
 
 
 def test_a_journal_that_keeps_nothing() -> None:

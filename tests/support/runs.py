@@ -16,20 +16,28 @@ BOOT = "0b1c9c8e-0000-4000-8000-000000000001"
 
 
 def records(
-    run_uid: str = UID, *, ticks: int = 3, ended: bool = True, job: Job | None = None
+    run_uid: str = UID,
+    *,
+    ticks: int = 3,
+    ended: bool = True,
+    job: Job | None = None,
+    meter: str = "collector",
 ) -> Iterator[wire.AnyRecord]:
     """A run of one container that uses half a core, one tick a second."""
     key: dict[str, Any] = {"v": wire.VERSION, "run_uid": run_uid}
     yield wire.Start(
         **key, sequence=0, start_time="2026-11-21T12:00:00.000Z", monotonic_seconds=100.0, boot_id=BOOT,
-        interval_seconds=1.0, version="0.1.0", job=job or Job(repository="org/name"),
+        interval_seconds=1.0, version="0.1.0", meter=meter, job=job or Job(repository="org/name"),
     )  # fmt: skip
     yield wire.Declare(**key, sequence=1, elapsed_seconds=0.0, container=ContainerInfo(key="a", name="build"))
     for tick in range(ticks):
         used = ContainerSample(
             key="a", cpu_source="cgroup", cpu_seconds=10 + tick * 0.5, memory_bytes=1000 * tick
         )
-        sample = Sample(elapsed_seconds=float(tick), due_seconds=float(tick), containers=(used,))
+        sample = Sample(
+            elapsed_seconds=float(tick), due_seconds=float(tick), containers=(used,),
+            unattributed_cpu_seconds=0.0, cpu_complete=True,
+        )  # fmt: skip
         yield wire.Tick(**key, sequence=2 + tick, sample=sample)
     if ended:
         last = max(0.0, ticks - 1.0)

@@ -34,7 +34,7 @@ def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
     except OSError as error:
         raise UsageError(f"--pid: process {pid} cannot be metered: {error.strerror}") from None
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    record = RunRecord(settings.journal, settings.interval, settings.top, environ)
+    record = RunRecord(settings.journal, settings.interval, settings.top, environ, "attach")
     timetable = Timetable(settings.interval)
     meter = _meter(pid, settings, record)
     loop = Loop(
@@ -59,7 +59,7 @@ def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
     with contextlib.closing(meter):
         record.close()
     os.close(pidfd)
-    run_report.write(settings, environ, record)
+    run_report.write(settings, environ, record, quiet=settings.quiet)
     return 0
 
 

@@ -10,7 +10,7 @@ from jobmeter import __version__
 from jobmeter.apps import outputs
 from jobmeter.collector.life import Life
 from jobmeter.collector.log import Log
-from jobmeter.collector.resume import Unfinished, unfinished_run
+from jobmeter.collector.resume import METER, Unfinished, unfinished_run
 from jobmeter.config.settings import CollectorSettings
 from jobmeter.containers.mapping import parse_limits, parse_process_map
 from jobmeter.containers.naming import ContainerNamer
@@ -37,6 +37,7 @@ _LOOKS = 3
 
 def collect(settings: CollectorSettings, environ: Mapping[str, str]) -> int:
     """Meter until SIGTERM; then write the summary. Returns 0."""
+    outputs.check_file("--json", settings.json)
     sidecar = _Sidecar(settings, environ)
     try:
         sidecar.run()
@@ -54,9 +55,10 @@ class _Sidecar:
         self._environ = environ
         self._log = Log(settings.log_level, settings.log_format)
         self._early: list[str] = []
+        self._said: set[str] = set()
         self._host = HostReader(settings.proc_path, warn=self._early.append)
+        self._look_at_proc()
         self._boot_id = read_boot_id(settings.proc_path)
-        outputs.check_file("--json", settings.json)
         self._raise_descriptor_limit()
         self._begin()
 
@@ -83,12 +85,10 @@ class _Sidecar:
         """The summary as JSON: in the file that was named, else on stdout."""
         text = summaries.encode(self._fold.summary())
         self._log.info("finished", run_uid=self._recorder.run_uid, samples=self._fold.summary().sample_count)
-        if self._settings.json:
-            target = self._settings.json
-            outputs.attempt(target, lambda: outputs.write_file(target, text))
-        else:
-            sys.stdout.buffer.write(text)
-            sys.stdout.flush()
+        target = self._settings.json or f"fd:{sys.stdout.fileno()}"
+        outputs.attempt(
+            self._settings.json or "The summary on stdout", lambda: outputs.write_file(target, text)
+        )
 
     def close(self) -> None:
         """Close what stays open to the end."""
@@ -96,11 +96,27 @@ class _Sidecar:
         if self._marks is not None:
             self._marks.close()
 
+    def _look_at_proc(self) -> None:
+        """Say in one sentence when it shows nothing, or only our own processes."""
+        root = self._settings.proc_path
+        if not os.path.isdir(root):
+            self._early.clear()  # The first scan will say it for all of it.
+            return
+        try:
+            os.stat(f"{root}/1/stat")
+        except OSError as error:
+            self._early.append(
+                f"The first process of {root} cannot be seen ({error.strerror}): processes of other users are hidden "
+                f"(hidepid) and missing from the result."
+            )
+
     def _begin(self) -> None:
         """Begin a run, or go on with the one in the journal."""
         self._marks: MarkListener | None = None
         job, problems = identify_job(self._environ)
-        before = self._unfinished(job)
+        named = self._settings.journal
+        journal = outputs.open_journal(named, self._early.append) if named else None
+        before = self._unfinished(job) if journal is not None and journal.path == named else None
         self._resumed = before is not None
         now = time.time()
         self._started = before.monotonic_seconds if before else time.monotonic()
@@ -108,15 +124,16 @@ class _Sidecar:
         self._names = before.names if before else {}
         run_uid = before.run_uid if before else uuid7(int(now * 1000), os.urandom(10))
         self._recorder = Recorder(run_uid, self._fold)
-        path = self._settings.journal or outputs.default_journal(self._environ, run_uid)
-        self._journal = outputs.open_journal(path, self._early.append)
+        path = outputs.default_journal(self._environ, run_uid)
+        self._journal = journal or outputs.open_journal(path, self._early.append)
         self._recorder.add_sink(self._journal.write)
         if before:
             self._recorder.resume(time.monotonic() - self._started, __version__)
         else:
             self._recorder.start(
                 start_time=rfc3339_of(now), monotonic_seconds=self._started, boot_id=self._boot_id,
-                interval_seconds=self._settings.interval, version=__version__, job=job, host=self._host.describe(),
+                interval_seconds=self._settings.interval, version=__version__, meter=METER, job=job,
+                host=self._host.describe(),
             )  # fmt: skip
         self._journal.on_warning(self._warn)
         for problem in [*problems, *self._early]:
@@ -127,7 +144,9 @@ class _Sidecar:
         if path is None or not os.path.exists(path):
             return None
         try:
-            return unfinished_run(JournalReader(path), job, self._boot_id, self._settings.top)
+            return unfinished_run(
+                JournalReader(path), job, self._boot_id, self._settings.top, time.monotonic()
+            )
         except JournalError as error:
             self._early.append(f"{error}; a new run begins.")
             return None
@@ -138,7 +157,7 @@ class _Sidecar:
         for problem in [*problems, *more]:
             self._warn(problem)
         root = self._settings.proc_path
-        return ContainerGroups(
+        groups = ContainerGroups(
             root=root,
             finder=self._finder(),
             namer=ContainerNamer(process_map, self._names),
@@ -149,7 +168,9 @@ class _Sidecar:
             known=frozenset(self._names) if self._resumed else None,
             warn=self._warn,
             on_events=life.hear_events,
+            on_first_process=lambda fd: life.hear_end(fd, groups.first_process_ended),
         )
+        return groups
 
     def _finder(self) -> CgroupFinder:
         root = self._settings.proc_path
@@ -188,7 +209,7 @@ class _Sidecar:
         if self._settings.source == "proc":
             return None
         try:
-            return ExitRecords(f"0-{(os.cpu_count() or 1) - 1}")
+            return ExitRecords()
         except SourceUnavailable as error:
             if self._settings.source == "exit_records":
                 self._warn(f"{error}; CPU time is taken from another source instead.")
@@ -206,8 +227,10 @@ class _Sidecar:
         life.hear_marks(self._marks)
 
     def _warn(self, text: str) -> None:
-        self._log.warn(text)
-        self._recorder.warn(text)
+        if text not in self._said:
+            self._said.add(text)
+            self._log.warn(text)
+            self._recorder.warn(text)
 
     @staticmethod
     def _raise_descriptor_limit() -> None:

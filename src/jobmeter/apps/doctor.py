@@ -64,7 +64,7 @@ def _own_cgroup(settings: DoctorSettings) -> Finding:
 def _exit_records(settings: DoctorSettings) -> Finding:
     cost = "programs and top processes list only what lives at a tick; beside containers, CPU time needs their cgroups."
     try:
-        ExitRecords(f"0-{(os.cpu_count() or 1) - 1}").close()
+        ExitRecords().close()
     except SourceUnavailable as error:
         return Finding("exit records", False, f"{error}.", cost)
     return Finding("exit records", True, "the kernel reports every process that ends, however short.", cost)

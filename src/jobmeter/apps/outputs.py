@@ -78,7 +78,7 @@ def write_file(target: str, text: str | bytes) -> None:
         with open(target, "wb") as file:
             file.write(data)
         return
-    temporary = f"{target}.{os.getpid()}.tmp"
+    temporary = f"{target}.{os.urandom(4).hex()}.tmp"
     descriptor = os.open(
         temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
     )
@@ -106,7 +106,7 @@ def attempt(what: str, write: Callable[[], None]) -> None:
     """Do one output; a failure is one sentence on stderr and nothing else."""
     try:
         write()
-    except (OSError, JobmeterError) as error:
+    except Exception as error:  # A chart library's as well: a report must not change what the job has done.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         say(f"{what} could not be written: {reason}")
 

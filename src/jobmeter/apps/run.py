@@ -5,9 +5,9 @@ import resource
 import signal
 from collections.abc import Mapping
 
-from jobmeter.apps import run_report
+from jobmeter.apps import outputs, run_report
 from jobmeter.apps.run_record import RunRecord
-from jobmeter.config.settings import RunSettings
+from jobmeter.config.settings import RUN_ONLY_VARIABLES, RunSettings
 from jobmeter.linux.process_table import ProcessTable
 from jobmeter.linux.taskstats import ExitRecords
 from jobmeter.metering.group import Group
@@ -18,7 +18,7 @@ from jobmeter.metering.one_group import OneGroup
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.metering.timetable import Timetable
 from jobmeter.model import exits
-from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.errors import CommandError, SourceUnavailable
 from jobmeter.model.exits import Exit, Survivor
 from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import ContainerInfo
@@ -26,20 +26,43 @@ from jobmeter.supervise.command import Command, Inherited, become_subreaper, inh
 from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener
 from jobmeter.supervise.placement import Placement, try_cgroup
 from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
+from jobmeter.supervise.unmetered import run_unmetered
 
 
 def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
     """Run the command, meter it, report; returns the command's exit code."""
     run_report.check_outputs(settings)
     inherited = inherit(HANDLED)
-    session = _Session(settings, environ)
+    session = _begin(settings, environ, inherited)
+    if session is None:
+        return run_unmetered(settings.command, environ, inherited)
     try:
-        session.start(inherited)
         session.wait()
     finally:
         session.clean_up()
-    run_report.write(settings, environ, session.record)
+    run_report.write(settings, environ, session.record, quiet=settings.quiet)
     return exits.exit_code(session.status)
+
+
+def _begin(settings: RunSettings, environ: Mapping[str, str], inherited: Inherited) -> "_Session | None":
+    """The running command; None where nothing can be metered. Raises CommandError when it cannot be started."""
+    session: _Session | None = None
+    try:
+        session = _Session(settings, environ)
+        session.prepare()
+        session.start(inherited)
+    except CommandError as error:
+        assert session is not None
+        session.record.recorder.end(0.0, exits.not_started(error.exit_code, str(error)))
+        session.clean_up()
+        run_report.write(settings, environ, session.record, quiet=True)
+        raise
+    except Exception as error:  # Whatever fails here must not fail the job.
+        if session is not None:
+            session.clean_up()
+        outputs.say(f"the command cannot be metered here: {error}; it runs without")
+        return None
+    return session
 
 
 class _Session:
@@ -55,10 +78,12 @@ class _Session:
         self._marks: MarkListener | None = None
         self._cancelled_by: str | None = None
         self._ended_at = 0.0
+        self._failed = False
+        self._meter: Meter | None = None
         self.status = 0
 
-    def start(self, inherited: Inherited) -> None:
-        """Take the first sample, then start the command."""
+    def prepare(self) -> None:
+        """Make all that the metering needs and take the first sample."""
         warn = self.record.recorder.warn
         if not become_subreaper():
             warn("The kernel refuses a child subreaper: CPU time of orphans may be missing.")
@@ -68,21 +93,24 @@ class _Session:
         self._watch, self._meter = self._make_meter(self._group)
         self._listen_for_marks()
         self._tick(0.0, self._timetable.take(0.0).due_seconds)
+
+    def start(self, inherited: Inherited) -> None:
+        """Start the command."""
         self._command = Command.start(
             self._settings.command, self._child_environ(), inherited, self._placement.enter
         )
         if not self._command.entered:
             self._group.abandon_cgroup()
-            warn("The command could not be moved into its cgroup; CPU time is taken from /proc instead.")
-        self._signals = SignalQueue()
+            self.record.recorder.warn(
+                "The command could not be moved into its cgroup; CPU time is taken from /proc instead."
+            )
+        self._signals = SignalQueue()  # Its thread must not be there yet when the process forks.
         self._loop.watch(self._signals.fileno(), self._on_signals)
 
     def wait(self) -> None:
         """Sample until the command has ended, then once more, and record the end."""
         self._loop.run()
-        self.record.sample(
-            self._meter.tick(self._ended_at, self._ended_at, self._timetable.late_ticks, final=True)
-        )
+        self._tick(self._ended_at, self._ended_at, final=True)
         survivors = tuple(Survivor(one.pid, one.name) for one in self._watch.members())
         for left in self._placement.remove():
             self.record.recorder.warn(
@@ -92,6 +120,8 @@ class _Session:
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever happened."""
+        if self._meter is not None:
+            self._meter.close()
         self._placement.remove()
         if self._marks is not None:
             self._marks.close()
@@ -134,7 +164,7 @@ class _Session:
         if self._settings.source == "proc":
             return None
         try:
-            return ExitRecords(f"0-{(os.cpu_count() or 1) - 1}")
+            return ExitRecords()
         except SourceUnavailable as error:
             if self._settings.source == "exit_records":
                 self.record.recorder.warn(f"{error}; CPU time is taken from another source instead.")
@@ -149,19 +179,29 @@ class _Session:
         self._loop.watch(self._marks.fileno(), self._on_marks)
 
     def _child_environ(self) -> dict[str, str]:
-        environ = dict(self._environ)
+        # What this run writes is not for a jobmeter in the job to write as well.
+        environ = {name: text for name, text in self._environ.items() if name not in RUN_ONLY_VARIABLES}
         if self._marks is not None:
             environ[SOCKET_VARIABLE] = self._marks.address
         return environ
 
-    def _tick(self, elapsed: float, due: float) -> None:
-        self.record.sample(self._meter.tick(elapsed, due, self._timetable.late_ticks))
+    def _tick(self, elapsed: float, due: float, *, final: bool = False) -> None:
+        if self._failed or self._meter is None:
+            return
+        try:
+            sample = self._meter.tick(elapsed, due, self._timetable.late_ticks, final=final)
+            self.record.sample(sample)
+        except Exception as error:  # The job goes on, whatever fails in metering it.
+            self._failed = True
+            self.record.recorder.warn(
+                f"Metering stopped {elapsed:.1f} s after the start by a fault of ours: {error!r}."
+            )
 
     def _on_signals(self) -> None:
-        for signum, from_terminal in self._signals.read():
+        for signum, to_group in self._signals.read():
             if signum == signal.SIGCHLD:
                 self._reap()
-            elif signum in RELAYED and not from_terminal:
+            elif signum in RELAYED and not to_group:
                 self._cancelled_by = signum.name
                 self._command.send(signum)
 

@@ -19,7 +19,9 @@ from jobmeter.spool.recorder import Recorder
 class RunRecord:
     """Begins a run: identity, host, journal; ``started`` is its start on the monotonic clock."""
 
-    def __init__(self, journal: str | None, interval: float, top: int, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, journal: str | None, interval: float, top: int, environ: Mapping[str, str], meter: str = "run"
+    ) -> None:
         begun = time.time()
         self.started = time.monotonic()
         self.fold = RunFold(top)
@@ -33,7 +35,7 @@ class RunRecord:
         self.recorder.add_sink(self.journal.write)
         self.recorder.start(
             start_time=rfc3339_of(begun), monotonic_seconds=self.started, boot_id=read_boot_id(),
-            interval_seconds=interval, version=__version__, job=job, host=self.host.describe(),
+            interval_seconds=interval, version=__version__, meter=meter, job=job, host=self.host.describe(),
         )  # fmt: skip
         for problem in problems:
             self.recorder.warn(problem)

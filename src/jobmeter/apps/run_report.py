@@ -23,8 +23,10 @@ def check_outputs(settings: RunSettings) -> None:
         require_html()
 
 
-def write(settings: RunSettings, environ: Mapping[str, str], record: RunRecord) -> None:
-    """Write every report that was asked for; one that fails is one sentence on stderr."""
+def write(
+    settings: RunSettings, environ: Mapping[str, str], record: RunRecord, *, quiet: bool = False
+) -> None:
+    """Write every report that was asked for, and print one unless ``quiet``; one that fails is a sentence on stderr."""
     summary, timeline = record.fold.summary(), record.fold.timeline()
     if settings.json:
         target = settings.json
@@ -32,8 +34,8 @@ def write(settings: RunSettings, environ: Mapping[str, str], record: RunRecord) 
     _write_markdown(settings, environ, summary, timeline)
     if settings.html:
         _write_html(settings.html, summary, timeline)
-    if not settings.quiet:
-        _print(environ, summary, timeline)
+    if not quiet:
+        outputs.attempt("The report", lambda: _print(environ, summary, timeline))
 
 
 def _write_markdown(

@@ -55,6 +55,15 @@ class Life:
         self._counts[fd] = events.before
         self._loop.watch(fd, lambda: self._on_event(fd), EVENT if events.priority else READABLE)
 
+    def hear_end(self, fd: int, ended: Callable[[int], None]) -> None:
+        """Call ``ended`` with a pidfd when its process has ended."""
+
+        def forget_and_tell() -> None:
+            self._loop.unwatch(fd)
+            ended(fd)
+
+        self._loop.watch(fd, forget_and_tell)
+
     def hear_marks(self, marks: MarkListener) -> None:
         """Record marks."""
         self._marks = marks
@@ -101,7 +110,10 @@ class Life:
             if counts is None:
                 self._unhear(fd)
                 continue
-            if counts != self._counts[fd] and now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS:
+            if (
+                counts != self._counts[fd]
+                and now - self._last_event_tick >= _EVENT_TICKS_AT_LEAST_APART_SECONDS
+            ):
                 news, self._counts[fd] = True, counts
             if now >= self._look_until[fd]:
                 del self._look_until[fd]
@@ -130,9 +142,15 @@ class Life:
             self._marks.answer(sender)
 
 
+def ignore_signals() -> None:
+    """SIGTERM and SIGINT are of no more use: the collector is about to end."""
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def _signals(loop: Loop) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the loop, as often as they come; SIGALRM ends the grace period."""
+    """SIGTERM and SIGINT stop the loop and are ignored after it; SIGALRM ends the grace period."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         loop.stop()
@@ -141,16 +159,17 @@ def _signals(loop: Loop) -> Iterator[None]:
         raise GraceOver
 
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    before = {one: signal.signal(one, stop) for one in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, over)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, stop)
+    before = signal.signal(signal.SIGALRM, over)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     loop.watch(reading, lambda: _drain(reading))
     try:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        ignore_signals()
+        signal.signal(signal.SIGALRM, before)
         loop.unwatch(reading)
         os.close(reading)
         os.close(writing)

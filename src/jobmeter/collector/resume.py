@@ -6,6 +6,10 @@ from jobmeter.model.job import Job
 from jobmeter.model.summarize import RunFold
 from jobmeter.spool.journal import JournalReader
 
+METER = "collector"
+# An orchestrator waits at most some minutes before it starts a killed sidecar again.
+MAX_GAP_SECONDS = 900.0
+
 
 class Unfinished(Struct, frozen=True):
     """The last run of a journal, which has no end: its key, its start on the monotonic clock, what was read."""
@@ -16,8 +20,13 @@ class Unfinished(Struct, frozen=True):
     names: dict[str, str]
 
 
-def unfinished_run(journal: JournalReader, job: Job, boot_id: str | None, top: int) -> Unfinished | None:
-    """The journal's last run if it is of this job and this boot and was not ended; None to begin a new one.
+def unfinished_run(
+    journal: JournalReader, job: Job, boot_id: str | None, top: int, monotonic_seconds: float
+) -> Unfinished | None:
+    """The journal's last run if it may be gone on with; None to begin a new one.
+
+    It must be a collector's, of this job and this boot, not ended, and its last record must be from the last
+    ``MAX_GAP_SECONDS``.
 
     Raises JournalError when the journal cannot be read.
     """
@@ -32,6 +41,8 @@ def unfinished_run(journal: JournalReader, job: Job, boot_id: str | None, top: i
             names[container.key] = container.name
     if fold is None or fold.start is None or fold.ended or boot_id is None:
         return None
-    if fold.start.job != job or fold.start.boot_id != boot_id:
+    if fold.start.meter != METER or fold.start.job != job or fold.start.boot_id != boot_id:
+        return None
+    if monotonic_seconds - fold.start.monotonic_seconds - fold.last_elapsed_seconds > MAX_GAP_SECONDS:
         return None
     return Unfinished(fold.start.run_uid, fold.start.monotonic_seconds, fold, names)

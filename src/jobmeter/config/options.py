@@ -38,6 +38,7 @@ class Invocation(NamedTuple):
 
     values: dict[str, Any]
     rest: list[str]
+    problems: list[str]
 
 
 def duration(text: str) -> float:
@@ -56,6 +57,14 @@ def interval(text: str) -> float:
     return seconds
 
 
+def list_length(text: str) -> int:
+    """The length of a list: 0 to 1,000."""
+    number = whole_number(text)
+    if number > 1000:
+        raise UsageError(f"{text!r} is too many; accepted are 0 to 1000")
+    return number
+
+
 def whole_number(text: str) -> int:
     """A whole number from 0 to 1,000,000,000."""
     if not text.isdecimal() or len(text) > 9:
@@ -69,11 +78,13 @@ def parse(
     """Read options from ``argv``, then from the environment what argv does not say.
 
     ``--name=value`` and ``--name value`` are accepted, with one dash too. ``--`` ends the options, and so
-    does the first other word where ``stop_at_first``. Raises UsageError.
+    does the first other word where ``stop_at_first``. Raises UsageError for a flag. A variable is often set for a
+    whole fleet, so one that is not accepted is a problem, one sentence, and the default holds.
     """
     by_flag = {option.flag: option for option in options}
     values: dict[str, Any] = {}
     rest: list[str] = []
+    problems: list[str] = []
     words = list(argv)
     while words:
         word = words.pop(0)
@@ -91,8 +102,11 @@ def parse(
     for option in options:
         text = environ.get(option.env, "") if option.env else ""
         if option.field not in values and text:
-            values[option.field] = _value(option, text, option.env)
-    return Invocation(values, rest)
+            try:
+                values[option.field] = _value(option, text, option.env)
+            except UsageError as error:
+                problems.append(f"{error}; it is left out")
+    return Invocation(values, rest, problems)
 
 
 def _match(word: str, by_flag: Mapping[str, Option]) -> tuple[Option | None, str | None]:

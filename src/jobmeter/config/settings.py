@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jobmeter.config.options import Option, duration, interval, parse, whole_number
+from jobmeter.config.options import Option, duration, interval, list_length, parse, whole_number
 from jobmeter.model.errors import UsageError
 
 Source = Literal["auto", "cgroup", "exit_records", "proc"]
@@ -26,7 +26,7 @@ _SOURCE = Option(
     choices=_SOURCES,
     default="auto",
 )
-_TOP = Option("top", "JOBMETER_TOP", "entries of the top process lists", whole_number, "N", default="10")
+_TOP = Option("top", "JOBMETER_TOP", "entries of the top process lists", list_length, "N", default="10")
 _JOURNAL = Option(
     "journal",
     "JOBMETER_JOURNAL",
@@ -60,6 +60,13 @@ RUN_OPTIONS = (
     Option("quiet", "JOBMETER_QUIET", "print no report", None),
 )
 
+# Options that name what one run writes or meters: a jobmeter started by the job must not take them over.
+RUN_ONLY_VARIABLES = frozenset(
+    option.env
+    for option in RUN_OPTIONS
+    if option.name in ("json", "markdown", "html", "journal", "pid", "duration")
+)
+
 COLLECTOR_OPTIONS = (
     _INTERVAL._replace(default="5s"),
     Option("proc-path", "JOBMETER_PROC_PATH", "root of the proc file system", metavar="DIR", default="/proc"),
@@ -89,7 +96,7 @@ COLLECTOR_OPTIONS = (
     _SOURCE,
     _JOURNAL,
     Option("json", "JOBMETER_JSON", "write the summary as JSON at the end", metavar="FILE"),
-    Option("mark-socket", "JOBMETER_SOCKET", "socket on which jobmeter mark is heard", metavar="NAME"),
+    Option("mark-socket", "JOBMETER_MARK_SOCKET", "socket on which jobmeter mark is heard", metavar="NAME"),
     Option("grace", "JOBMETER_GRACE", "time to finish in after SIGTERM", duration, "DURATION", default="8s"),
     Option("push-endpoint", "JOBMETER_PUSH_ENDPOINT", "not available in this release", metavar="URL"),
     Option("receiver", "JOBMETER_RECEIVER", "not available in this release", metavar="URL"),
@@ -119,7 +126,7 @@ REPORT_OPTIONS = (
         "N",
         default="the terminal's, else 80",
     ),
-    Option("top", "JOBMETER_TOP", "entries of the top process lists", whole_number, "N", default="10"),
+    Option("top", "JOBMETER_TOP", "entries of the top process lists", list_length, "N", default="10"),
 )
 
 DOCTOR_OPTIONS = (
@@ -131,6 +138,7 @@ DOCTOR_OPTIONS = (
 class RunSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter run`; durations in seconds."""
 
+    problems: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     interval: float = 1.0
     source: Source = "auto"
@@ -147,6 +155,7 @@ class RunSettings(Struct, frozen=True, kw_only=True):
 class CollectorSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter collector`; durations in seconds."""
 
+    problems: tuple[str, ...] = ()
     interval: float = 5.0
     proc_path: str = "/proc"
     cgroup_path: str | None = None
@@ -163,6 +172,7 @@ class CollectorSettings(Struct, frozen=True, kw_only=True):
 class ReportSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter report`."""
 
+    problems: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     format: Format = "terminal"
     output: str | None = None
@@ -174,13 +184,14 @@ class ReportSettings(Struct, frozen=True, kw_only=True):
 class DoctorSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter doctor`."""
 
+    problems: tuple[str, ...] = ()
     proc_path: str = "/proc"
     cgroup_path: str | None = None
 
 
 def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings:
     """Settings of `run`; a step summary file of the forge is used when none was named."""
-    values, rest = parse(RUN_OPTIONS, argv, environ, stop_at_first=True)
+    values, rest, problems = parse(RUN_OPTIONS, argv, environ, stop_at_first=True)
     if values.get("json") == "-" or values.get("markdown") == "-" or values.get("html") == "-":
         raise UsageError(
             "'-' is not accepted as a file: stdout is the command's; name a file, or fd:N for --json"
@@ -194,34 +205,36 @@ def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings
         raise UsageError("--duration goes with --pid; a command is metered until it ends")
     elif not rest:
         raise UsageError("there is no command to run; usage: jobmeter run [options] [--] COMMAND...")
-    return RunSettings(command=tuple(rest), **values)
+    return RunSettings(command=tuple(rest), problems=tuple(problems), **values)
 
 
 def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> CollectorSettings:
     """Settings of `collector`."""
-    values, rest = parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems = parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False)
     for field in ("push_endpoint", "receiver"):
         if field in values:
             flag = "--" + field.replace("_", "-")
-            raise UsageError(f"{flag} is not available in this release: the run is kept in the journal only")
+            raise UsageError(
+                f"{flag} is not available in this release; leave it out, and the run is kept in the journal"
+            )
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: the collector takes only flags")
-    return CollectorSettings(**values)
+    return CollectorSettings(problems=tuple(problems), **values)
 
 
 def report_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReportSettings:
     """Settings of `report`."""
-    values, rest = parse(REPORT_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems = parse(REPORT_OPTIONS, argv, environ, stop_at_first=False)
     if not 1 <= len(rest) <= 2:
         raise UsageError(
             "report takes one journal or summary, or two to compare: jobmeter report [options] FILE [FILE]"
         )
-    return ReportSettings(files=tuple(rest), **values)
+    return ReportSettings(files=tuple(rest), problems=tuple(problems), **values)
 
 
 def doctor_settings(argv: Sequence[str], environ: Mapping[str, str]) -> DoctorSettings:
     """Settings of `doctor`."""
-    values, rest = parse(DOCTOR_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems = parse(DOCTOR_OPTIONS, argv, environ, stop_at_first=False)
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: doctor takes only flags")
-    return DoctorSettings(**values)
+    return DoctorSettings(problems=tuple(problems), **values)

@@ -15,7 +15,7 @@ from jobmeter.model.errors import KernelFormatError, SourceUnavailable
 from jobmeter.model.readings import CgroupReading
 from jobmeter.model.sample import Pressure
 
-_READ_BYTES = 16384
+_READ_BYTES = 65536
 _Values = dict[str, Any]
 
 

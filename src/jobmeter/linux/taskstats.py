@@ -43,7 +43,8 @@ _MIN_BYTES = 384
 _RECEIVE_BYTES = 65536
 _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; it advances with the scheduler's tick
 TICK_SECONDS = time.clock_getres(_CLOCK_MONOTONIC_COARSE)
-_BUFFER_BYTES = 4 * 1024 * 1024
+# Some 20,000 records may wait for a tick; memory is used only for those that do.
+_BUFFER_BYTES = 32 * 1024 * 1024
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; needs CAP_NET_ADMIN, as the records do
 
 
@@ -107,12 +108,20 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 class ExitRecords:
     """Listens for the exit records of the whole machine. Raises SourceUnavailable where it may not."""
 
-    def __init__(self, cpus: str) -> None:
-        """``cpus`` is the list of CPUs to listen on, as in /sys/devices/system/cpu/possible."""
+    def __init__(self, possible_cpus: str = "/sys/devices/system/cpu/possible") -> None:
+        """``possible_cpus`` is the file that lists the CPUs to listen on."""
         self.lost = 0
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC
-        )
+        try:
+            with open(possible_cpus) as file:
+                cpus = file.read().strip()
+        except OSError as error:
+            raise SourceUnavailable(f"exit records need {possible_cpus}: {error.strerror}") from None
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC
+            )
+        except OSError as error:
+            raise SourceUnavailable(_reason(error)) from None
         try:
             # Beyond net.core.rmem_max, which holds the records of some 300 tasks only.
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)

@@ -46,6 +46,7 @@ class _Container:
         self.limits = CgroupLimits()
         self.group: Group | None = None
         self.ended = False
+        self.first_process: int | None = None  # A pidfd.
         self.events: OomEvents | None = None
         self.declared: ContainerInfo | None = None
         self.changed = True  # Since it was last described.
@@ -57,7 +58,8 @@ class ContainerGroups:
 
     ``own_pid`` and its descendants are left out. ``sidecar`` says that we share the job's pid
     namespace, so that every process seen is the job's; on a host only those in containers are.
-    ``on_events`` is told of each container whose OOM events can be heard. ``known`` are the keys of the containers
+    ``on_events`` is told of each container whose OOM events can be heard, ``on_first_process`` of a pidfd of the
+    process that each ends with. ``known`` are the keys of the containers
     of a run that goes on: who is new to it began within it, if its processes are younger than ``started_after``.
     """
 
@@ -73,6 +75,7 @@ class ContainerGroups:
         started_after: float,
         warn: Callable[[str], None],
         on_events: Callable[[OomEvents], None] = lambda events: None,
+        on_first_process: Callable[[int], None] = lambda fd: None,
         known: Collection[str] | None = None,
     ) -> None:
         self._root = root
@@ -84,6 +87,8 @@ class ContainerGroups:
         self._started_after = started_after
         self._warn = warn
         self._on_events = on_events
+        self._on_first_process = on_first_process
+        self._starts: dict[int, float] = {}
         self._known = known
         self._network = NetworkWatch(root)
         self._machine = MachineOomKills(root)
@@ -125,6 +130,7 @@ class ContainerGroups:
     def forget(self, pid: int) -> None:
         """A member is gone."""
         key = self._key_of_pid.pop(pid, None)
+        self._starts.pop(pid, None)
         if key:
             self._containers[key].pids.discard(pid)
 
@@ -173,9 +179,19 @@ class ContainerGroups:
         for container in self._containers.values():
             if container.group is not None:
                 container.group.network = self._network.read(container.key)
+            self._watch_first_process(container)
         self._first_scan = False
         self._suspect()
         return found
+
+    def first_process_ended(self, fd: int) -> None:
+        """The process of a descriptor given to ``on_first_process`` has ended: read its container while it is there."""
+        for container in self._containers.values():
+            if container.first_process == fd:
+                container.first_process = None
+                os.close(fd)
+                if container.group is not None:
+                    container.group.settle()
 
     def live(self) -> list[Group]:
         """The groups of all containers that still have a process or an account, enclosing ones first."""
@@ -193,6 +209,19 @@ class ContainerGroups:
             if container.events is not None:
                 container.events.close()
                 container.events = None
+            if container.first_process is not None:
+                os.close(container.first_process)
+                container.first_process = None
+
+    def _watch_first_process(self, container: _Container) -> None:
+        """Its oldest process is the one the container ends with; when others outlive it, the next one is."""
+        if container.first_process is None and container.pids:
+            oldest = min(container.pids, key=lambda pid: self._starts.get(pid, 0.0))
+            try:
+                container.first_process = os.pidfd_open(oldest)
+            except OSError:
+                return  # It ended meanwhile; the next scan finds out.
+            self._on_first_process(container.first_process)
 
     def _suspect(self) -> None:
         """Who ended with this tick or the one before, while more were killed than the containers' accounts show."""
@@ -246,6 +275,7 @@ class ContainerGroups:
         container = self._containers[key]
         self._key_of_pid[reading.pid] = key
         container.pids.add(reading.pid)
+        self._starts[reading.pid] = reading.start_seconds
         container.names.setdefault(reading.name)
         container.changed = True
         if not self._sidecar and reading.parent_pid > 1 and not self._key_of_pid.get(reading.parent_pid):

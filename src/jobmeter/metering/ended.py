@@ -3,8 +3,12 @@
 import heapq
 
 from jobmeter.model.exit_ledger import Ended
+from jobmeter.model.process_fold import OTHER_PROGRAMS
 from jobmeter.model.rates import MIN_SPAN_SECONDS
 from jobmeter.model.sample import ProcessSample, ProgramSample
+
+# Names of one sample; a job that starts thousands of programs of different names must not make a record too large.
+_MAX_PROGRAMS = 500
 
 
 class EndedProcesses:
@@ -17,6 +21,8 @@ class EndedProcesses:
 
     def count(self, name: str, cpu_seconds: float, memory_bytes: int | None) -> None:
         """One process of a program ended."""
+        if name not in self._programs and len(self._programs) >= _MAX_PROGRAMS:
+            name = OTHER_PROGRAMS
         before = self._programs.get(name)
         peak = max(memory_bytes or 0, (before.peak_memory_bytes or 0) if before else 0)
         self._programs[name] = ProgramSample(

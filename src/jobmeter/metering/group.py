@@ -45,7 +45,9 @@ class Group:
         self.reader = reader
         self.bounds = bounds
         self._account: CgroupReading | None = None
+        self._settled: CgroupReading | None = None
         self.gone = False
+        self.lost_tail = False
         self.oom_kills: int | None = None
         self.being_made = False
         self._bounds_first = _read(bounds)
@@ -77,14 +79,23 @@ class Group:
 
     def read(self) -> None:
         """Read the group's cgroup now; the next sample is made of it."""
+        before = self.gone
         account = self._read_cgroup()
-        self._account = None if self.gone else account
+        self._account = account if not self.gone else None if before else self._settled
+        self.lost_tail = self.lost_tail or (self.gone and not before and self._settled is None)
+        self.oom_kills = _largest(self.oom_kills, account.oom_kills)
+
+    def settle(self) -> None:
+        """Read it once more at once: its first process has ended, so that the cgroup will be gone in some 30 ms."""
+        account = self._read_cgroup()
+        self._settled = None if self.gone else account
+        self.lost_tail = self.lost_tail or self.gone
         self.oom_kills = _largest(self.oom_kills, account.oom_kills)
 
     def sample(self, watch: ProcessWatch, source: Source, scanned: bool) -> ContainerSample | None:
         """What the group used up to the last ``read``; memory by process only when processes were scanned.
 
-        None once its cgroup was removed: what it had used by then is in the samples before.
+        None once its cgroup was removed and its last account was given; ``lost_tail`` says that there was none.
         """
         if self._account is None and not self.gone:
             self.read()
@@ -156,6 +167,8 @@ class Group:
             if candidate == "cgroup" and account.cpu_seconds is not None:
                 return candidate, (account.cpu_seconds, account.cpu_user_seconds, account.cpu_system_seconds)
             if candidate == "exit_records" and (recorded := watch.recorded_cpu_seconds(self.key)):
+                if watch.has_reaper and recorded[0] < (ledger := watch.cpu_seconds(self.key))[0]:
+                    return "proc", ledger  # Records were dropped, or lack more than the reaper's account.
                 return candidate, recorded
             if candidate == "proc":
                 return candidate, watch.cpu_seconds(self.key)

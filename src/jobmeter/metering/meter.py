@@ -11,7 +11,7 @@ from jobmeter.metering.host import HostReader
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model.errors import SourceUnavailable
 from jobmeter.model.rates import MIN_SPAN_SECONDS
-from jobmeter.model.sample import ContainerInfo, Sample
+from jobmeter.model.sample import ContainerInfo, CpuSource, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
@@ -59,7 +59,8 @@ class Meter:
         self._warn = warn
         self._cpu_clock = cpu_clock
         self._next_scan = 0.0
-        self._records_lost = 0
+        self._unattributed_seconds = 0.0
+        self._unattributed_last = 0.0
         self._complete = True
         self._said: set[str] = set()
 
@@ -72,18 +73,23 @@ class Meter:
         there among the programs.
         """
         # The accounts first, at the moment that the sample is stamped with: the scan takes a while.
-        for group in self._groups.live():
+        groups = list(self._groups.live())
+        for group in groups:
             group.read()
+            if group.lost_tail:
+                self.mark_incomplete(
+                    f"{group.info.name} ended between two ticks: what it used after the last of them is missing."
+                )
         host = self._host.read()
         scanned = scan or final or self._scan_is_due(elapsed)
         if scanned:
             self._scan(elapsed)
         for info in self._groups.refresh(elapsed):
             self._declare(elapsed, info)
-        containers = [group.sample(self._watch, self._source, scanned) for group in self._groups.live()]
+        groups += [group for group in self._groups.live() if group not in groups]
+        containers = [group.sample(self._watch, self._source, scanned) for group in groups]
         samples = tuple(one for one in containers if one is not None)
-        if any(one.cpu_source == "proc" for one in samples):
-            self._note_limits_of_proc()
+        self._note_limits({one.cpu_source for one in samples})
         if final:
             self._watch.end_all()
         return Sample(
@@ -93,7 +99,7 @@ class Meter:
             containers=samples,
             processes=self._watch.take_processes() if scanned else (),
             programs=self._watch.take_programs() if scanned else (),
-            unattributed_cpu_seconds=round(self._watch.unattributed_seconds, 6),
+            unattributed_cpu_seconds=self._unattributed({one.cpu_source for one in samples}),
             cpu_complete=self._complete,
             meter=self._host.meter(self._read_errors(), late_ticks),
         )
@@ -121,15 +127,26 @@ class Meter:
         self._next_scan = elapsed + max(
             _SCAN_SECONDS_APART, min(cost / _SCAN_SHARE, _SCAN_AT_LEAST_EVERY_SECONDS)
         )
-        self._check_records()
 
-    def _check_records(self) -> None:
-        lost = self._exit_records.lost if self._exit_records else 0
-        if lost > self._records_lost:
-            self._records_lost = lost
+    def _unattributed(self, sources: set[CpuSource | None]) -> float:
+        """A counter of what belongs to no container; where cgroups account for all of them, theirs is whole."""
+        now = self._watch.unattributed_seconds
+        if sources - {"cgroup"}:
+            self._unattributed_seconds += max(0.0, now - self._unattributed_last)
+        self._unattributed_last = now
+        return round(self._unattributed_seconds, 6)
+
+    def _note_limits(self, sources: set[CpuSource | None]) -> None:
+        if "proc" in sources:
+            self._note_limits_of_proc()
+        if "exit_records" in sources:
             self.mark_incomplete(
-                "The kernel dropped exit records: CPU time by exit records is a lower bound."
+                "CPU time by exit records is a lower bound: the kernel writes a record shortly before "
+                "the process is gone."
             )
+        lost = self._exit_records.lost if self._exit_records else 0
+        if lost:
+            self._warn("The kernel dropped exit records: the list of programs is not complete.")
 
     def _note_limits_of_proc(self) -> None:
         if not self._watch.has_reaper:

@@ -291,7 +291,7 @@ class ProcessWatch:
             try:
                 fd = os.open(f"{self._root}/{reading.pid}/status", os.O_RDONLY | os.O_CLOEXEC)
                 try:
-                    text = os.read(fd, 4096)
+                    text = os.read(fd, 16384)
                 finally:
                     os.close(fd)
                 high_water = procfs.parse_status_high_water(text)

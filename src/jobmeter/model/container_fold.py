@@ -31,6 +31,7 @@ class _Growth:
     def __init__(self, last: float | None) -> None:
         self.total: float | None = None
         self.recent: float | None = None
+        self.fell = False
         self._last = last
         self._missed = False
 
@@ -40,6 +41,7 @@ class _Growth:
         self.recent = None if self._missed else growth
         self._missed = value is None
         if value is not None:
+            self.fell = self.fell or (self._last is not None and value < self._last)
             self.total = (self.total or 0) + (growth or 0)
             self._last = value
 
@@ -60,6 +62,7 @@ class ContainerFold:
     def __init__(self, info: ContainerInfo) -> None:
         self.info = info
         self._cpu_source: CpuSource | None = None
+        self._switched = False
         self._cpu_rate = RateWindow()
         self._memory_source: MemorySource | None = None
         self._cpu = {name: _Growth(None) for name in _CPU_COUNTERS}
@@ -70,6 +73,7 @@ class ContainerFold:
         self._cores, self._memory, self._rss = Series(), Series(), Series()
         self._working_set_peak: int | None = None
         self._high_water: int | None = None
+        self._charged_first: int | None = None
         self._charged_peak: int | None = None
         self._pids_first: int | None = None
         self._pids_last: int | None = None
@@ -81,6 +85,15 @@ class ContainerFold:
     def cpu_seconds(self) -> float | None:
         """CPU time within the run so far."""
         return self._cpu["cpu_seconds"].total
+
+    @property
+    def gap(self) -> str | None:
+        """Why CPU time of it was missed between two samples, in one sentence; None when none was."""
+        if self._switched:
+            return f"The source of the CPU time of {self.info.name} changed, and what it used meanwhile is missing."
+        if self._cpu["cpu_seconds"].fell:
+            return f"The CPU counter of {self.info.name} fell, and what it used meanwhile is missing."
+        return None
 
     @property
     def _origin(self) -> float | None:
@@ -142,7 +155,7 @@ class ContainerFold:
             rss_bytes=self._rss.statistic(digits=None),
             memory_working_set_peak_bytes=self._working_set_peak,
             memory_high_water_bytes=self._high_water,
-            memory_charged_peak_bytes=self._charged_peak,
+            memory_charged_peak_bytes=self._reached(self._charged_first, self._charged_peak),
             cpu_limit_cores=info.cpu_limit_cores,
             memory_limit_bytes=info.memory_limit_bytes,
             cpu_request_cores=info.cpu_request_cores,
@@ -170,14 +183,16 @@ class ContainerFold:
         return cores
 
     def _change_source(self, source: CpuSource | None) -> None:
-        # A ledger of ours starts at zero within the run; a cgroup that was there before does not.
-        # Between two sources there is no difference to take: the new one counts from its second reading, unless
-        # nothing was used so far, as when the command turns out not to be in its cgroup.
+        # Ledgers of ours start at zero within the run, so one goes on where the other was. A cgroup that was
+        # there before does not: between it and a ledger there is no difference to take, unless nothing was used
+        # so far, as when the command turns out not to be in its cgroup.
+        before, self._cpu_source = self._cpu_source, source
+        kept = before not in (None, "cgroup") and source != "cgroup"
         used = bool(self.cpu_seconds)
-        origin = self._origin if source == "cgroup" else 0
+        self._switched = self._switched or (used and not kept)
+        first = None if used else self._origin if source == "cgroup" else 0
         for growth in self._cpu.values():
-            growth.restart(None if used else origin)
-        self._cpu_source = source
+            growth.restart(growth.total if kept else first)
         self._cpu_rate = RateWindow(_CGROUP_SPAN_SECONDS) if source == "cgroup" else RateWindow()
 
     def _add_memory(self, reading: ContainerSample) -> None:
@@ -189,6 +204,8 @@ class ContainerFold:
                 self._working_set_peak = _largest(self._working_set_peak, reading.memory_bytes)
         self._rss.add(reading.rss_bytes)
         self._high_water = _largest(self._high_water, reading.high_water_bytes)
+        if self._charged_first is None:
+            self._charged_first = reading.charged_peak_bytes
         self._charged_peak = _largest(self._charged_peak, reading.charged_peak_bytes)
 
     def _add_stalls(self, pressure: Pressure | None) -> None:
@@ -209,10 +226,12 @@ class ContainerFold:
 
     def _pids_peak(self) -> int | None:
         """The kernel's peak where it was reached within the run, else the most that were seen."""
-        first, last = self._pids_first, self._pids_last
-        if last is not None and (self.info.began or first is None or last > first):
-            return last
-        return self._pids_sampled
+        reached = self._reached(self._pids_first, self._pids_last)
+        return self._pids_sampled if reached is None else reached
+
+    def _reached(self, first: int | None, last: int | None) -> int | None:
+        """A peak that the kernel keeps since the cgroup was made; None where it may be from before the run."""
+        return last if self.info.began or first is None or last is None or last > first else None
 
 
 def _largest(one: int | None, other: int | None) -> int | None:

@@ -1,12 +1,15 @@
 """How a run ended and why, and what was still running then."""
 
 import signal
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
-ExitReason = Literal["success", "failure", "signal", "oom", "timeout", "cancelled", "lost", "unknown"]
-Certainty = Literal["certain", "probable"]
+# Words, not enumerations: a reader of version 1 must be able to read one that a later release adds.
+ExitReason = str  # "success", "failure", "signal", "oom", "timeout", "cancelled", "lost", "unknown"
+Certainty = str  # "certain", "probable"
+
+_KILLED = 128 + 9
 
 
 class Exit(Struct, frozen=True, kw_only=True):
@@ -51,8 +54,9 @@ def from_wait_status(
 ) -> Exit:
     """The exit of a command by its wait(2) status.
 
-    A command that succeeded in spite of an OOM kill has succeeded. ``cancelled_by`` names the signal
-    that another process sent the wrapper.
+    A command that succeeded in spite of an OOM kill has succeeded; one that was itself killed, or says
+    137 as a shell does of a killed child, died of it; of any other failure it is the probable cause.
+    ``cancelled_by`` names the signal that another process sent the wrapper.
     """
     killed_by = status & 0x7F
     code = 128 + killed_by if killed_by else status >> 8
@@ -60,7 +64,7 @@ def from_wait_status(
     if code == 0:
         return Exit(reason="success", code=0, certainty="certain")
     if out_of_memory is not None:
-        certainty: Certainty = "certain" if out_of_memory.certain else "probable"
+        certainty: Certainty = "certain" if out_of_memory.certain and code == _KILLED else "probable"
         return Exit(
             reason="oom", code=code, signal=name, detail=out_of_memory.sentence(), certainty=certainty
         )
@@ -70,6 +74,11 @@ def from_wait_status(
     if name is not None:
         return Exit(reason="signal", code=code, signal=name, detail=f"Killed by {name}.", certainty="certain")
     return Exit(reason="failure", code=code, certainty="certain")
+
+
+def not_started(code: int, reason: str) -> Exit:
+    """The exit of a command that could not be started; codes as in timeout(1)."""
+    return Exit(reason="failure", code=code, detail=reason, certainty="certain")
 
 
 def exit_code(status: int) -> int:

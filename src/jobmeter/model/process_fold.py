@@ -6,7 +6,7 @@ from jobmeter.model.sample import ProcessSample, ProgramSample
 from jobmeter.model.summary import ProcessSummary, ProgramSummary
 
 MAX_PROGRAMS = 500
-_OTHER_PROGRAMS = "(other programs)"
+OTHER_PROGRAMS = "(other programs)"
 
 
 class _Process:
@@ -70,7 +70,7 @@ class ProcessFold:
     def _add_program(self, sample: ProgramSample) -> None:
         name = sample.name
         if name not in self._programs and len(self._programs) >= MAX_PROGRAMS:
-            name = _OTHER_PROGRAMS
+            name = OTHER_PROGRAMS
         program = self._programs.get(name)
         if program is None:
             program = self._programs[name] = ProgramSummary(name=name, count=0, cpu_seconds=0.0)

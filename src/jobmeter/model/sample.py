@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-CpuSource = Literal["cgroup", "exit_records", "proc"]
-MemorySource = Literal["working_set", "rss"]
+# Words, not enumerations: a reader of version 1 must be able to read one that a later release adds.
+CpuSource = str  # "cgroup", "exit_records", "proc"
+MemorySource = str  # "working_set", "rss"
 Limit = float | Literal["unlimited"] | None
 ByteLimit = int | Literal["unlimited"] | None
 
@@ -131,7 +132,8 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything read at one tick. Times are seconds of the monotonic clock since the run's start.
 
     ``unattributed_cpu_seconds`` is a counter of CPU time that belongs to the job but to no container
-    that can be named; ``cpu_complete`` is False once CPU time may have been missed for good.
+    that can be named; ``cpu_complete`` is False once CPU time may have been missed for good. Both are
+    always written: that one is absent must not mean that nothing is missing.
     ``devices`` is reserved for GPUs.
     """
 
@@ -141,7 +143,7 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     containers: tuple[ContainerSample, ...] = ()
     processes: tuple[ProcessSample, ...] = ()
     programs: tuple[ProgramSample, ...] = ()
-    unattributed_cpu_seconds: float = 0.0
-    cpu_complete: bool = True
+    unattributed_cpu_seconds: float | None
+    cpu_complete: bool
     devices: tuple[dict[str, Any], ...] = ()
     meter: MeterSample = MeterSample()

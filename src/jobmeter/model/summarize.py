@@ -22,9 +22,10 @@ _LOST = Exit(
 
 
 class RunFold:
-    """Takes the records of one run in order; ``summary()`` and ``timeline()`` may be asked for at any time.
+    """Takes the records of one run in the order of their sequence, which the caller sees to.
 
-    Rates need a summary of the past, so every value is kept once (8 bytes each); all else is bounded.
+    ``summary()`` and ``timeline()`` may be asked for at any time. Percentiles need the past, so every value is
+    kept once (8 bytes each); all else is bounded.
     """
 
     def __init__(self, top: int = 10, timeline_points: int = 480) -> None:
@@ -57,6 +58,11 @@ class RunFold:
         return self._next_sequence
 
     @property
+    def last_elapsed_seconds(self) -> float:
+        """The time of the newest sample or end, in seconds since the start."""
+        return self._last_elapsed
+
+    @property
     def ended(self) -> bool:
         """True once the end record was added."""
         return self._end is not None
@@ -65,6 +71,9 @@ class RunFold:
         """Take one record over; one whose number was already seen is left out."""
         if record.sequence < self._next_sequence:
             return
+        if record.sequence > self._next_sequence:
+            self._cpu_complete = False
+            self.warn(f"Records {self._next_sequence} to {record.sequence - 1} of the run are missing.")
         self._next_sequence = record.sequence + 1
         try:
             self._take(record)
@@ -147,8 +156,13 @@ class RunFold:
         readings = {}
         for reading in sample.containers:
             fold = self._containers.get(reading.key)
-            if fold:
-                readings[reading.key] = fold.add(elapsed, reading)
+            if fold is None:
+                self.warn(f"Samples of the undeclared container {reading.key} are left out.")
+                continue
+            readings[reading.key] = fold.add(elapsed, reading)
+            if fold.gap is not None:
+                self._cpu_complete = False
+                self.warn(fold.gap)
         self._memory_peak_of_section = _largest(
             self._memory_peak_of_section, self._memory_now(sample.containers)
         )
@@ -280,12 +294,13 @@ class _Counter:
     """The growth of a counter that starts at zero, across restarts of its keeper."""
 
     def __init__(self) -> None:
-        self.total = 0.0
+        self.total: float | None = None
         self._last = 0.0
 
-    def add(self, value: float) -> None:
-        self.total += delta(self._last, value) or 0.0
-        self._last = value
+    def add(self, value: float | None) -> None:
+        if value is not None:
+            self.total = (self.total or 0.0) + (delta(self._last, value) or 0.0)
+            self._last = value
 
     def restart(self) -> None:
         self._last = 0.0

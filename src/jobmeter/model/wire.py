@@ -36,7 +36,8 @@ class Start(Record, frozen=True, kw_only=True, omit_defaults=True, tag="start"):
     """The first record of a run.
 
     ``start_time`` is RFC 3339 UTC; every later time is ``elapsed_seconds`` since then on the
-    monotonic clock, whose reading was ``monotonic_seconds`` in the boot ``boot_id``.
+    monotonic clock, whose reading was ``monotonic_seconds`` in the boot ``boot_id``. ``meter`` is the
+    command that meters: "run", "attach" or "collector".
     """
 
     start_time: str
@@ -44,6 +45,7 @@ class Start(Record, frozen=True, kw_only=True, omit_defaults=True, tag="start"):
     boot_id: str | None
     interval_seconds: float
     version: str
+    meter: str
     job: Job = Job()
     host: Host = Host()
 

@@ -1,6 +1,7 @@
 """The journal: an append-only file of records, one line of JSON each, which survives a kill at any moment."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 
@@ -9,10 +10,12 @@ from jobmeter.model.errors import JournalError
 
 # Somebody else's link is not followed, and a pipe that nobody reads must not stop the meter.
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+# A run that ticks every 50 ms for half a day; a disk must not fill up.
+MAX_JOURNAL_BYTES = 1024**3
 
 
 class Journal:
-    """Appends records to a file, each in one write.
+    """Appends records to a file, each in one write. One writer at a time: a second one writes beside it.
 
     It never raises once it is open: when the disk is full or the file cannot be written it says so
     once through ``warn`` and stops; the line that was cut is taken back.
@@ -22,10 +25,18 @@ class Journal:
         self.path = path
         self._warn = warn
         self._fd: int | None = None
+        self._size = 0
         try:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
             self._fd = os.open(path, _FLAGS, 0o600)
+            if not _lock(self._fd):
+                os.close(self._fd)
+                self._fd = None
+                self.path = f"{path}.{os.urandom(4).hex()}"
+                self._fd = os.open(self.path, _FLAGS | os.O_EXCL, 0o600)
+                warn(f"The journal {path} is written by another jobmeter; this run goes to {self.path}.")
             self._end_torn_line(self._fd)
+            self._size = os.fstat(self._fd).st_size
         except OSError as error:
             self._stop(error)
 
@@ -50,6 +61,10 @@ class Journal:
         if self._fd is None:
             return
         line = wire.encode(record) + b"\n"
+        self._size += len(line)
+        if self._size > MAX_JOURNAL_BYTES:
+            self._stop(OSError(errno.EFBIG, f"it has reached {MAX_JOURNAL_BYTES} bytes"))
+            return
         try:
             written = os.write(self._fd, line)
             if written != len(line):
@@ -95,6 +110,17 @@ class Journal:
         self._warn(
             f"The journal {self.path} cannot be written ({error.strerror}); metering goes on without it."
         )
+
+
+def _lock(fd: int) -> bool:
+    """False when another process has locked the file; where there are no locks it counts as ours."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class JournalReader:

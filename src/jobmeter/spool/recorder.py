@@ -27,14 +27,14 @@ class Recorder:
 
     def start(
         self, *, start_time: str, monotonic_seconds: float, boot_id: str | None, interval_seconds: float,
-        version: str, job: Job, host: Host,
+        version: str, meter: str, job: Job, host: Host,
     ) -> None:  # fmt: skip
         """The run begins."""
         self._record(
             wire.Start(
                 v=VERSION, run_uid=self.run_uid, sequence=self._next,
                 start_time=start_time, monotonic_seconds=monotonic_seconds, boot_id=boot_id,
-                interval_seconds=interval_seconds, version=version, job=job, host=host,
+                interval_seconds=interval_seconds, version=version, meter=meter, job=job, host=host,
             )
         )  # fmt: skip
 

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
-from jobmeter.model.errors import CommandError, CommandNotExecutable, CommandNotFound
+from jobmeter.linux import procfs
+from jobmeter.model.errors import CommandError, CommandNotExecutable, CommandNotFound, KernelFormatError
 
 _PR_SET_CHILD_SUBREAPER = 36
 _RESTORED_SIGNALS = (
@@ -80,7 +81,7 @@ class Command:
         the command cannot be started.
         """
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        rss_at_fork = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        rss_at_fork = _own_high_water_bytes()
         pid = os.fork()
         if pid == 0:
             _exec(argv, environ, inherited, enter, writing)
@@ -130,13 +131,40 @@ def _exec(
         if inherited.sigchld_ignored:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, inherited.signal_mask)
-        os.execvpe(argv[0], list(argv), dict(environ))
+        _execute(argv, environ)
     except OSError as error:
         os.write(report, str(error.errno or errno.EIO).encode())
     except BaseException:
         os.write(report, str(errno.EINVAL).encode())
     finally:
         os._exit(125)
+
+
+def _execute(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    try:
+        os.execvpe(argv[0], list(argv), dict(environ))
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without #! is the shell's, as execvp(3) has it.
+    found = next((path for path in _candidates(argv[0], environ) if os.access(path, os.X_OK)), argv[0])
+    os.execve("/bin/sh", ["/bin/sh", found, *argv[1:]], dict(environ))
+
+
+def _candidates(name: str, environ: Mapping[str, str]) -> list[str]:
+    if "/" in name:
+        return [name]
+    return [os.path.join(directory, name) for directory in os.get_exec_path(dict(environ))]
+
+
+def _own_high_water_bytes() -> int:
+    """What this process has held; ru_maxrss would say what the process held that became it by exec."""
+    try:
+        with open("/proc/self/status", "rb", buffering=0) as file:
+            found = procfs.parse_status_high_water(file.read(16384))
+    except (OSError, KernelFormatError):
+        found = None
+    return found or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _start_error(name: str, code: int) -> CommandError:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from jobmeter.linux.cgroup_mounts import UNIFIED, Hierarchy, directories
 from jobmeter.model.errors import SourceUnavailable
@@ -58,7 +58,9 @@ class JobCgroup:
 
     def processes(self) -> set[int]:
         """The pids in it and in cgroups below it."""
-        return {pid for top in self.directories.values() for _, pid in _members(top)}
+        return {
+            pid for top in self.directories.values() for inner, _, _ in os.walk(top) for pid in _pids(inner)
+        }
 
     def remove(self) -> list[str]:
         """Move what is left back to the parents and remove every directory; returns those that could not be."""
@@ -115,7 +117,13 @@ def remove_stale(hierarchies: Iterable[Hierarchy], own_paths: Mapping[str, str],
             continue
         for name in names:
             match = _NAME.fullmatch(name)
-            if match and int(match[1]) == pid_namespace and not _alive(int(match[2]), int(match[3])):
+            if match is None:
+                continue
+            if int(match[1]) != pid_namespace:
+                # Of another pid namespace: only an empty one of a namespace that is gone is surely left over.
+                if not _namespace_lives(int(match[1])):
+                    _remove_tree(f"{parent}/{name}")
+            elif not _alive(int(match[2]), int(match[3])):
                 _empty_and_remove(f"{parent}/{name}", parent)
 
 
@@ -129,15 +137,33 @@ def own_start_ticks(pid: int, root: str = "/proc") -> int | None:
         return None
 
 
+def _namespace_lives(inode: int, root: str = "/proc") -> bool:
+    """True unless every process seen is in another pid namespace; one that cannot be told counts as in it."""
+    for name in os.listdir(root):
+        if name.isdecimal():
+            try:
+                if os.stat(f"{root}/{name}/ns/pid").st_ino == inode:
+                    return True
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return True
+    return False
+
+
 def _alive(pid: int, start_ticks: int) -> bool:
     return own_start_ticks(pid) == start_ticks
 
 
 def _empty_and_remove(directory: str, parent: str) -> bool:
-    """Move all processes to ``parent`` and remove the tree; what was forked meanwhile is moved in the next round."""
+    """Move its processes to ``parent`` and remove it; what was forked meanwhile is moved in the next round.
+
+    Cgroups that others made below it are removed when they are empty; one with processes keeps them
+    there, under the limits that were set on it, and False is returned.
+    """
     for _ in range(_MOVE_ROUNDS):
-        found = list(_members(directory))
-        for _, pid in found:
+        found = _pids(directory)
+        for pid in found:
             with contextlib.suppress(OSError):
                 _write(f"{parent}/cgroup.procs", str(pid))
         if not found and _remove_tree(directory):
@@ -145,12 +171,11 @@ def _empty_and_remove(directory: str, parent: str) -> bool:
     return not os.path.isdir(directory)
 
 
-def _members(directory: str) -> Iterator[tuple[str, int]]:
-    for inner, _, _ in os.walk(directory):
-        with contextlib.suppress(OSError):
-            for pid in _read(f"{inner}/cgroup.procs").split():
-                if pid != "0":
-                    yield inner, int(pid)
+def _pids(directory: str) -> list[int]:
+    try:
+        return [int(pid) for pid in _read(f"{directory}/cgroup.procs").split() if pid != "0"]
+    except OSError:
+        return []
 
 
 def _remove_tree(directory: str) -> bool:

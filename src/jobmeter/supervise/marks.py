@@ -6,9 +6,13 @@ Datagrams on a Unix socket, named in the abstract namespace (unix(7)) as ``@name
 import contextlib
 import os
 import socket
+import stat
 
-SOCKET_VARIABLE = "JOBMETER_SOCKET"
+SOCKET_VARIABLE = "JOBMETER_MARK_SOCKET"
 MAX_NAME_CHARACTERS = 100
+# Each mark takes a sample: more of them than this are not heard.
+MAX_MARKS = 1000
+_MAX_AT_ONCE = 20
 _MAX_DATAGRAM = 4 * MAX_NAME_CHARACTERS
 _ANSWER_SECONDS = 0.5
 
@@ -25,13 +29,13 @@ class MarkListener:
     def __init__(self, address: str) -> None:
         """Raises OSError when the address cannot be taken."""
         self.address = address
+        self._taken = 0
         self._socket = socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         try:
             if not address.startswith("@"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(address)
+                _remove_socket(address)
             self._socket.bind(_kernel_address(address))
         except OSError:
             self._socket.close()
@@ -44,14 +48,16 @@ class MarkListener:
     def read(self) -> list[tuple[str, str | bytes | None]]:
         """The marks that have arrived: cleaned name and whom to answer."""
         marks: list[tuple[str, str | bytes | None]] = []
-        while True:
+        for _ in range(_MAX_AT_ONCE):
             try:
                 data, sender = self._socket.recvfrom(_MAX_DATAGRAM)
             except OSError:
                 return marks
             name = clean_name(data.decode("utf-8", "replace"))
-            if name:
+            self._taken += 1
+            if name and self._taken <= MAX_MARKS:
                 marks.append((name, sender))
+        return marks
 
     def answer(self, sender: str | bytes | None) -> None:
         """Tell the sender that its mark was taken."""
@@ -63,8 +69,14 @@ class MarkListener:
         """Close and take the path away."""
         self._socket.close()
         if not self.address.startswith("@"):
-            with contextlib.suppress(OSError):
-                os.unlink(self.address)
+            _remove_socket(self.address)
+
+
+def _remove_socket(path: str) -> None:
+    """Only a socket is ours to remove."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            os.unlink(path)
 
 
 def send_mark(address: str, name: str) -> bool:

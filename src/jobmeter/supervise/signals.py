@@ -8,16 +8,19 @@ from typing import NamedTuple
 # A terminal sends its signals to the whole foreground process group, the command included.
 _SI_KERNEL = 0x80
 RELAYED = frozenset(
-    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+    {
+        *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+        *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+    }
 )
 HANDLED = RELAYED | {signal.SIGCHLD}
 
 
 class Received(NamedTuple):
-    """A signal and whether the terminal sent it."""
+    """A signal and whether the command has it already, since it went to the whole process group."""
 
     signum: signal.Signals
-    from_terminal: bool
+    to_group: bool
 
 
 class SignalQueue:
@@ -47,8 +50,19 @@ class SignalQueue:
     def _wait(self) -> None:
         while True:
             info = signal.sigwaitinfo(self._signals)
-            from_terminal = info.si_code == _SI_KERNEL and info.si_signo != signal.SIGCHLD
+            to_group = info.si_code == _SI_KERNEL or _signals_its_group(info.si_pid)
             try:
-                os.write(self._writing, bytes((info.si_signo, from_terminal)))
+                os.write(self._writing, bytes((info.si_signo, to_group)))
             except BlockingIOError:
                 continue  # Thousands are waiting to be read; a child that ended is found by the next one.
+
+
+def _signals_its_group(pid: int) -> bool:
+    """True for a timeout(1) that leads our process group: it signals its child and then the whole group."""
+    try:
+        if not pid == os.getpgid(pid) == os.getpgrp():
+            return False
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read() == "timeout\n"
+    except OSError:
+        return False

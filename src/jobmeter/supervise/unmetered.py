@@ -1,0 +1,25 @@
+"""Runs a command where nothing can be metered: its exit code, its streams and its signals are its own all the same."""
+
+import select
+import signal
+from collections.abc import Mapping, Sequence
+
+from jobmeter.model.exits import exit_code
+from jobmeter.supervise.command import Command, Inherited
+from jobmeter.supervise.signals import SignalQueue
+
+
+def run_unmetered(argv: Sequence[str], environ: Mapping[str, str], inherited: Inherited) -> int:
+    """Run a command to its end, passing signals on; returns its exit code."""
+    command = Command.start(argv, environ, inherited, lambda: None)
+    signals = SignalQueue()
+    while True:
+        select.select([signals], [], [])
+        for signum, to_group in signals.read():
+            if signum != signal.SIGCHLD:
+                if not to_group:
+                    command.send(signum)
+                continue
+            for ended in command.reap():
+                if ended.pid == command.pid:
+                    return exit_code(ended.status)
