@@ -308,7 +308,9 @@ class ContainerGroups:
             return
         container.retry_in = _RETRY_EVERY
         container.group.reader = self._open(container, self._find(container))
-        container.changed = True
+        if container.group.reader is not None:
+            container.group.read()
+            container.changed = True
 
     def _find(self, container: _Container) -> CgroupPlace | None:
         for pid in sorted(container.pids)[:3]:
