@@ -163,9 +163,9 @@ class ContainerGroups:
         """Open what is new, forget what is gone; returns the containers to declare anew."""
         found: list[ContainerInfo] = []
         for container in list(self._containers.values()):
-            if container.group is None or container.group.gone:
+            if container.group is None or (container.group.gone and not container.group.has_account):
                 self._attach(container)
-            elif container.group.reader is None and container.pids:
+            elif not container.group.gone and container.group.reader is None and container.pids:
                 self._retry(container)
             if container.changed:
                 container.changed = False

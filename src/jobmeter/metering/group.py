@@ -63,6 +63,11 @@ class Group:
         """True while the group's cgroup gives its CPU time."""
         return self.reader is not None and "cpu_seconds" in self.reader.gives
 
+    @property
+    def has_account(self) -> bool:
+        """True between ``read`` and ``sample`` where there was something to read, be it the last account."""
+        return self._account is not None
+
     def owns_oom_account(self) -> bool:
         """True when OOM kills are counted by the group's own cgroup, which nobody else is in."""
         return self.reader is not None and "oom_kills" in self.reader.gives
