@@ -143,8 +143,9 @@ def milliseconds(seconds: Sequence[float]) -> str:
 
 
 def beyond(costs: Sequence[float], floor: Sequence[float]) -> str:
-    """The median of what each costs beyond its floor of the same round, in milliseconds."""
-    return f"{median([one - other for one, other in zip(costs, floor, strict=True)]) * 1e3:.1f}"
+    """What each costs beyond its floor of the same round: the median, and between the lowest, in milliseconds."""
+    middle = median([one - other for one, other in zip(costs, floor, strict=True)])
+    return f"{middle * 1e3:.1f} (lowest {(min(costs) - min(floor)) * 1e3:.1f})"
 
 
 def ratio(costs: Sequence[float], floor: Sequence[float], digits: int = 2) -> str:
