@@ -57,7 +57,7 @@ class LivingRun:
                 self.play(step, scanning=True)
 
 
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 @given(schedules("subreaper"), st.integers(0, 2))
 def test_races_between_reads_count_nothing_twice(steps: list[Step], pace: int) -> None:
     """Whatever happens during a scan, the total never falls and is never above the truth."""
@@ -74,7 +74,7 @@ def test_races_between_reads_count_nothing_twice(steps: list[Step], pace: int) -
         before = total
 
 
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 @given(schedules("subreaper"), st.integers(0, 2))
 def test_nothing_is_lost_by_races(steps: list[Step], pace: int) -> None:
     """Once nothing happens any more, a scan or two find all that was missed."""
@@ -93,7 +93,7 @@ def test_nothing_is_lost_by_races(steps: list[Step], pace: int) -> None:
     assert abs(user + system - total) < EXACT
 
 
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 @given(schedules("subreaper", "thread", "ignore"), st.integers(0, 2))
 def test_exit_records_are_exact_also_where_children_are_auto_reaped(steps: list[Step], pace: int) -> None:
     """By exit records nothing is counted twice or lost, whoever reaps and whatever a scan misses."""
