@@ -18,9 +18,9 @@ from jobmeter.model import exits, job, sample, statistics, summary, wire
 
 EXIT_CODES = (
     ("0", "fine; `run`: the command succeeded; `mark`: always"),
-    ("1", "failed"),
-    ("2", "a flag, a variable or a file is not accepted"),
-    ("125", "`run` itself failed before the command started"),
+    ("1", "failed: a file that cannot be read, or written"),
+    ("2", "a flag or its value is not accepted"),
+    ("125", "`run`: a flag is not accepted, or the command could not be started"),
     ("126", "`run`: the command was found but cannot be executed"),
     ("127", "`run`: the command was not found"),
     ("128 + N", "`run`: the command was killed by signal N"),

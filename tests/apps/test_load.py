@@ -58,7 +58,7 @@ def test_damaged_lines_are_left_out_and_said(file):
     [
         (b"", "neither a journal nor a summary"),
         (b"hello\n", "neither a journal nor a summary"),
-        (b'{"schema": "jobmeter.summary/2"}', "neither a journal nor a summary"),
+        (b'{"schema": "jobmeter.summary/2"}', "has the schema jobmeter.summary/2"),
         (b'{"v":2,"kind":"start","run_uid":"x","sequence":0}\n', "version 2"),
         (b"[" * 100_000, "neither a journal nor a summary"),
     ],

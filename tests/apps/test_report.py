@@ -87,4 +87,4 @@ def test_output_goes_to_the_named_file(journal, tmp_path, capsys):
 def test_takes_one_file_or_two(files, capsys):
     """Anything else is a usage error."""
     assert main(["report", *files]) == 2
-    assert "one journal or summary, or two" in capsys.readouterr().err
+    assert "takes one journal or summary" in capsys.readouterr().err

@@ -55,5 +55,5 @@ def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     """Who asks for the page without the library is told how to get it."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
 
-    with pytest.raises(UsageError, match=r"^the HTML page needs vl-convert: pip install 'jobmeter\[html\]'$"):
+    with pytest.raises(UsageError, match=r"^the HTML page needs vl-convert: pip install vl-convert-python$"):
         svg.require_html()

@@ -102,8 +102,11 @@ def _peers(settings: DoctorSettings) -> Finding:
 
 
 def _readable_roots(root: str) -> bool:
-    own = os.stat(f"{root}/self/root/.")
-    for name in os.listdir(root):
+    try:
+        own, names = os.stat(f"{root}/self/root/."), os.listdir(root)
+    except OSError:
+        return False
+    for name in names:
         if name.isdecimal():
             try:
                 other = os.stat(f"{root}/{name}/root/.")
@@ -123,7 +126,7 @@ def _pressure(settings: DoctorSettings) -> Finding:
 def _html(settings: DoctorSettings) -> Finding:
     available = importlib.util.find_spec("vl_convert") is not None
     detail = (
-        "vl-convert is installed." if available else "vl-convert is missing: pip install 'jobmeter[html]'."
+        "vl-convert is installed." if available else "vl-convert is missing: pip install vl-convert-python."
     )
     return Finding("HTML page", available, detail, "--html and --format html are refused.")
 

@@ -1,5 +1,8 @@
 """Opens what `jobmeter report` is given: a journal or a summary."""
 
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -26,6 +29,8 @@ class Loaded(Struct, frozen=True):
 
 def load(path: str, run_uid: str | None, top: int, *, keep_samples: bool = False) -> Loaded:
     """The run in a file; of a journal with several the named or the last one. Raises JournalError."""
+    if path in ("-", "/dev/stdin"):
+        return _load_stdin(run_uid, top, keep_samples)
     if _is_journal(path):
         return _load_journal(path, run_uid, top, keep_samples)
     try:
@@ -33,12 +38,28 @@ def load(path: str, run_uid: str | None, top: int, *, keep_samples: bool = False
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror}") from None
     try:
+        schema = msgspec.json.decode(data, type=_Named).schema
+        if schema.startswith("jobmeter.summary/") and schema != summaries.SCHEMA:
+            raise JournalError(
+                f"{path} has the schema {schema}; this jobmeter reads {summaries.SCHEMA}: use a newer one"
+            )
         return Loaded(summaries.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise JournalError(
             f"{path} is neither a journal nor a summary of jobmeter ({error}); accepted are files of "
             f"`jobmeter run --journal` and `--json`"
         ) from None
+
+
+class _Named(Struct):
+    schema: str
+
+
+def _load_stdin(run_uid: str | None, top: int, keep_samples: bool) -> Loaded:
+    with tempfile.NamedTemporaryFile() as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        return load(file.name, run_uid, top, keep_samples=keep_samples)
 
 
 def _is_journal(path: str) -> bool:

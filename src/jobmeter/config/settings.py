@@ -227,7 +227,7 @@ def report_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReportSe
     values, rest, problems = parse(REPORT_OPTIONS, argv, environ, stop_at_first=False)
     if not 1 <= len(rest) <= 2:
         raise UsageError(
-            "report takes one journal or summary, or two to compare: jobmeter report [options] FILE [FILE]"
+            "report takes one journal or summary (- is stdin), or two to compare: jobmeter report [options] FILE [FILE]"
         )
     return ReportSettings(files=tuple(rest), problems=tuple(problems), **values)
 

@@ -63,6 +63,7 @@ class ContainerFold:
         self.info = info
         self._cpu_source: CpuSource | None = None
         self._switched = False
+        self._began_after: float | None = None
         self._cpu_rate = RateWindow()
         self._memory_source: MemorySource | None = None
         self._cpu = {name: _Growth(None) for name in _CPU_COUNTERS}
@@ -117,8 +118,10 @@ class ContainerFold:
                 growth.restart(0)
         self._cpu_rate.reset()
 
-    def add(self, elapsed: float, reading: ContainerSample) -> ContainerRates:
-        """Take one sample over; returns its rates."""
+    def add(self, elapsed: float, reading: ContainerSample, since: float) -> ContainerRates:
+        """Take one sample over; ``since`` is the time of the run's sample before. Returns its rates."""
+        if self._cpu_source is None and self.info.began:
+            self._began_after = since
         span = elapsed - self._elapsed
         self._elapsed = elapsed
         cores = self._add_cpu(elapsed, reading)
@@ -194,6 +197,8 @@ class ContainerFold:
         for growth in self._cpu.values():
             growth.restart(growth.total if kept else first)
         self._cpu_rate = RateWindow(_CGROUP_SPAN_SECONDS) if source == "cgroup" else RateWindow()
+        if before is None and self._began_after is not None:
+            self._cpu_rate.add(self._began_after, 0.0)
 
     def _add_memory(self, reading: ContainerSample) -> None:
         if reading.memory_bytes is not None:

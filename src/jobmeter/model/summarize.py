@@ -17,7 +17,9 @@ from jobmeter.model.timeline_fold import TimelineFold
 MAX_WARNINGS = 100
 MAX_MARKS = 1000
 _LOST = Exit(
-    reason="lost", detail="The journal ends without an end record: the meter was killed.", certainty="certain"
+    reason="lost",
+    detail="The journal ends without an end record: the meter was killed, or it still writes.",
+    certainty="probable",
 )
 
 
@@ -151,7 +153,7 @@ class RunFold:
         if self._sample_count and elapsed <= self._last_elapsed:
             return
         self._sample_count += 1
-        self._last_elapsed = elapsed
+        before, self._last_elapsed = self._last_elapsed, elapsed
         self._host.add(elapsed, sample.host)
         readings = {}
         for reading in sample.containers:
@@ -159,7 +161,7 @@ class RunFold:
             if fold is None:
                 self.warn(f"Samples of the undeclared container {reading.key} are left out.")
                 continue
-            readings[reading.key] = fold.add(elapsed, reading)
+            readings[reading.key] = fold.add(elapsed, reading, before)
             if fold.gap is not None:
                 self._cpu_complete = False
                 self.warn(fold.gap)

@@ -52,10 +52,6 @@ def memory_columns(containers: Containers) -> list[Column]:
     def peak(container: ContainerSummary, source: str | None) -> str:
         return size(container.memory_bytes.peak) if container.memory_source == source else ""
 
-    def charged(container: ContainerSummary) -> str:
-        text = size(container.memory_charged_peak_bytes)
-        return f"≤ {text}" if text else ""
-
     return [
         Column("working set", rows(lambda each: peak(each, "working_set")), style="memory"),
         Column("RSS sum", rows(lambda each: peak(each, "rss")), style="memory"),
@@ -63,7 +59,7 @@ def memory_columns(containers: Containers) -> list[Column]:
         Column("limit", rows(lambda each: byte_limit(each.memory_limit_bytes))),
         Column("of limit", rows(_limit_share), rank=3),
         Column("one process", rows(lambda each: size(each.memory_high_water_bytes)), rank=1),
-        Column("with page cache", rows(charged), rank=2),
+        Column("with page cache", rows(lambda each: size(each.memory_charged_peak_bytes)), rank=2),
         Column("OOM kills", rows(lambda each: f"{each.oom_kills:,}" if each.oom_kills else ""), style="warn"),
     ]
 

@@ -87,6 +87,23 @@ def area_panel(
     return _panel(frame, title, rows, hints, layers)
 
 
+def _with_starts(rows: list[Row]) -> list[Row]:
+    """A row more where a curve begins: a value stands for the time up to its row, so it starts at the one before."""
+    found: list[Row] = []
+    before: Row = {"t": 0.0}
+    for row in rows:
+        begun: Row = {
+            key: value
+            for key, value in row.items()
+            if value is not None and before.get(key) is None and key != "t"
+        }
+        if begun and (row["t"] or 0.0) > (before["t"] or 0.0):
+            found.append(before | begun)
+        found.append(row)
+        before = row
+    return found
+
+
 def is_in_view(rows: list[Row], limit: float | None) -> bool:
     """Whether a limit is near enough to the curve to be drawn beside it."""
     return limit is not None and limit <= _top(rows) * _LIMIT_IN_VIEW
@@ -127,8 +144,7 @@ def join(panels: list[Spec], frame: Frame) -> Spec:
 
 
 def _panel(frame: Frame, title: str, rows: list[Row], hints: list[str], layers: list[Spec]) -> Spec:
-    # A row stands for the time up to its own: the first one begins at zero.
-    values = [_rounded(row) for row in ({**rows[0], "t": 0.0}, *rows)]
+    values = [_rounded(row) for row in _with_starts(rows)]
     if frame.marks:
         layers.append(_mark_rules(frame))
     return {

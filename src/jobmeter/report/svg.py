@@ -25,7 +25,7 @@ def require_html() -> None:
     try:
         import vl_convert  # noqa: F401
     except ImportError:
-        raise UsageError("the HTML page needs vl-convert: pip install 'jobmeter[html]'") from None
+        raise UsageError("the HTML page needs vl-convert: pip install vl-convert-python") from None
 
 
 def draw(chart: Chart) -> str:

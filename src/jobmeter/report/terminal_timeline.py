@@ -89,14 +89,14 @@ def _chart_line(label: str, label_width: int, blocks: str, peak: str, style: str
 
 
 def _ruler(marks: Sequence[TimelineMark], span: float, room: int) -> str:
-    """The marks at their places; one without room for its name is a stroke, one on another is left out."""
+    """The marks at their places; one without room for its name is a stroke, of those in one place the last."""
     if span <= 0:
         return " " * room
     ordered = sorted(marks, key=lambda mark: mark.elapsed_seconds)
     places = [max(0, min(room - 1, int(mark.elapsed_seconds / span * room))) for mark in ordered]
     line = ""
     for i, (mark, place) in enumerate(zip(ordered, places, strict=True)):
-        if place < cells(line):
+        if place < cells(line) or place in places[i + 1 :]:
             continue
         following = next((other for other in places[i + 1 :] if other > place), room + 1)
         label = fit("│" + clean(mark.name), following - place - 1)
