@@ -50,6 +50,10 @@ def read_records(journal: Path) -> list[Record]:
 class Running(Protocol):
     """A collector that can be told to stop."""
 
+    @property
+    def pid(self) -> int:
+        """Its process, as the host sees it."""
+
     def stop(self) -> int:
         """Stop it by SIGTERM and return its exit code."""
 
@@ -69,6 +73,11 @@ class Collector:
 
     directory: Path
     running: Running
+
+    @property
+    def pid(self) -> int:
+        """Its process, as the host sees it."""
+        return self.running.pid
 
     @property
     def journal(self) -> Path:
@@ -164,6 +173,7 @@ def start_beside(
     *arguments: str,
     env: Mapping[str, str] | None = None,
     flags: Sequence[str] = (),
+    wait: bool = True,
 ) -> Collector:
     """Start a collector in a container that shares the pid namespace of `job`, and wait for its first sample."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -177,7 +187,8 @@ def start_beside(
         flags=[f"--pid=container:{job.id}", f"--volume={directory}:{BESIDE}", *flags],
     )
     collector = Collector(directory, _Beside(container, container.pid))
-    collector.wait_for_samples(1)
+    if wait:
+        collector.wait_for_samples(1)
     return collector
 
 
@@ -188,6 +199,10 @@ def start_beside(
 class _OnHost:
     process: subprocess.Popen[bytes]
     messages: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -217,14 +232,19 @@ def start_on_host(
     *arguments: str,
     env: Mapping[str, str] | None = None,
     within: Sequence[str] = (),
+    to_stdout: bool = False,
     wait: bool = True,
 ) -> HostCollector:
-    """Start a collector on the host, by the command `within` if there is one, and wait for its first sample."""
+    """Start a collector on the host, by the command `within` if there is one, and wait for its first sample.
+
+    With `to_stdout` it is told of no file for the summary.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     messages = directory / "messages"
     command = [
         *within, *JOBMETER, "collector",
-        f"--journal={directory / JOURNAL}", f"--json={directory / SUMMARY}", "--log-format=text", *arguments,
+        f"--journal={directory / JOURNAL}", *([] if to_stdout else [f"--json={directory / SUMMARY}"]),
+        "--log-format=text", *arguments,
     ]  # fmt: skip
     with messages.open("ab") as log:
         process = subprocess.Popen(
