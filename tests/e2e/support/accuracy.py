@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -15,14 +14,14 @@ WRITE = os.environ.get("JOBMETER_ACCURACY") == "write"
 """The page changes only when it is asked to."""
 
 
-def write_table(name: str, heading: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_table(name: str, heading: Sequence[str], rows: Iterable[Sequence[str]], machine: str) -> None:
     """Replace what stands between the marks of the table `name`, with the day and the machine below it."""
     begin, end = f"<!-- {name}: written by the tests -->\n", f"<!-- end of {name} -->"
     before, found, rest = PAGE.read_text().partition(begin)
     _, closed, after = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"{PAGE} has no place for the table {name!r}")
-    lines = [_line(heading), _line(["---"] * len(heading)), *map(_line, rows), "", f"{_measured()}", ""]
+    lines = [_line(heading), _line(["---"] * len(heading)), *map(_line, rows), "", _measured(machine), ""]
     PAGE.write_text(before + found + "\n".join(lines) + closed + after)
 
 
@@ -67,6 +66,5 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _measured() -> str:
-    today = datetime.now(UTC).date()
-    return f"Measured on {today}: {os.cpu_count()} cores, Linux {platform.release()}."
+def _measured(machine: str) -> str:
+    return f"Measured on {datetime.now(UTC).date()}: {machine.replace('1 cores', '1 core')}."

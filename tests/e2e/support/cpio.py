@@ -52,7 +52,11 @@ class CpioWriter:
         self.directory(path)
         for found in sorted(source.rglob("*")):
             relative = found.relative_to(source)
-            if found.is_file() and not skip(relative):
+            if skip(relative):
+                continue
+            if found.is_dir():
+                self.directory(PurePosixPath(path) / relative)
+            elif found.is_file():
                 self.copy(found, PurePosixPath(path) / relative)
 
     def __enter__(self) -> Self:

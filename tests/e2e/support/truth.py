@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ class Truth:
     cpu_source: str
     cpu_complete: bool
     warnings: tuple[str, ...]
+    machine: str
     processes: int | None = None
     exit_record_seconds: float | None = None
 
@@ -112,6 +114,7 @@ def _truth(
         cpu_source=summary["containers"][0]["cpu_source"],
         cpu_complete=summary["cpu_complete"],
         warnings=tuple(summary["warnings"]),
+        machine=f"{os.cpu_count()} cores, Linux {platform.release()}",
         **more,
     )
 

@@ -97,7 +97,7 @@ def _prepare_program(name: str) -> Callable[[Path], None]:
 
 
 def _shell(script: str) -> Callable[[Path], list[str]]:
-    return lambda workdir: ["/bin/sh", "-c", f"cd {workdir} && {script}"]
+    return lambda workdir: ["/bin/sh", "-c", f"cd {workdir} || exit; {script}"]
 
 
 def _program(name: str) -> Workload:
