@@ -11,6 +11,7 @@ help:
 	@echo "make test-fast  the tests that need no real components"
 	@echo "make check      ruff, mypy --strict, import-linter"
 	@echo "make bench      run the benchmarks"
+	@echo "make accuracy   compare with the kernel's accounts again, rewrite the tables of docs/accuracy.md"
 	@echo "make golden     rewrite the golden files from what the code says now"
 	@echo "make picture    draw the pictures of the documentation from a real build"
 	@echo "make lock       pin the newest versions of all packages, with hashes"
@@ -39,6 +40,10 @@ bench: .venv/test
 picture: .venv/test
 	scripts/prepare-e2e
 	PYTHONPATH=.:src $(BIN)/python scripts/picture.py
+
+accuracy: .venv/test
+	scripts/prepare-e2e
+	JOBMETER_ACCURACY=write $(BIN)/pytest tests/e2e/test_run_cpu_truth.py $(ARGS)
 
 golden: .venv/test
 	JOBMETER_GOLDEN=write $(BIN)/pytest -m "not e2e" $(ARGS)
