@@ -114,8 +114,12 @@ def test_a_call_at_a_time() -> None:
         Timetable(1000.0, first_seconds=1000.0), lambda elapsed, due: None, started=100.0, clock=clock
     )
     loop.call_at(0.5, lambda: called.append(-1))
-    loop.call_at(0.7, lambda: called.append(clock.now))
-    loop.stop_at(9.0)
+
+    def call() -> None:
+        called.append(clock.now)
+        loop.stop_at(loop.elapsed)
+
+    loop.call_at(0.7, call)
     clock.now += 0.8
     loop.run()
     assert called == [pytest.approx(103.8, abs=1.5)]
