@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from jobmeter.linux.taskstats import ExitRecords
@@ -15,6 +15,9 @@ from jobmeter.model.sample import ContainerInfo, CpuSource, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
+# Accounts are read again when the CPU was taken from us for so long meanwhile.
+_DISTURBED_SECONDS = 0.003
+_READINGS = 4
 # But a new container is found by a scan only, and the first scan, which opens everything, costs many times the next.
 _SCAN_AT_LEAST_EVERY_SECONDS = 10.0
 # The CPU use of a process spans at least this time, so the lists say nothing new before; less the jitter of ticks.
@@ -49,6 +52,7 @@ class Meter:
         declare: Callable[[float, ContainerInfo], None],
         warn: Callable[[str], None],
         cpu_clock: Callable[[], float] = time.process_time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._watch = watch
         self._groups = groups
@@ -58,6 +62,7 @@ class Meter:
         self._declare = declare
         self._warn = warn
         self._cpu_clock = cpu_clock
+        self._clock = clock
         self._next_scan = 0.0
         self._unattributed_seconds = 0.0
         self._unattributed_last = 0.0
@@ -74,8 +79,8 @@ class Meter:
         """
         # The accounts first, at the moment that the sample is stamped with: the scan takes a while.
         groups = list(self._groups.live())
+        elapsed += self._read_accounts(groups)
         for group in groups:
-            group.read()
             if group.lost_tail:
                 self.mark_incomplete(
                     f"{group.info.name} ended between two ticks: what it used after the last of them is missing."
@@ -103,6 +108,23 @@ class Meter:
             cpu_complete=self._complete,
             meter=self._host.meter(self._read_errors(), late_ticks),
         )
+
+    def _read_accounts(self, groups: Sequence[Group]) -> float:
+        """Read them at one moment; returns how much later than now that was.
+
+        A busy machine may take the CPU away from us in between, for longer than an interval: then what was read
+        does not belong to the moment that it is stamped with, and is read again.
+        """
+        begun = before = self._clock()
+        for _ in range(_READINGS):
+            before, used = self._clock(), self._cpu_clock()
+            for group in groups:
+                group.read()
+            waited = self._clock() - before - (self._cpu_clock() - used)
+            if waited < _DISTURBED_SECONDS or any(group.gone for group in groups):
+                break
+        late = before - begun
+        return late if late >= _DISTURBED_SECONDS else 0.0
 
     def mark_incomplete(self, sentence: str) -> None:
         """CPU time may be missing from now on, for the given reason."""
