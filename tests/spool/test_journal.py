@@ -324,3 +324,17 @@ def test_old_journals_are_pruned(tmp_path: Path) -> None:
     prune(str(tmp_path), keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["3.jsonl", "4.jsonl", "notes.txt"]
     prune(str(tmp_path / "nowhere"), keep=2)
+
+
+def test_nothing_is_pruned_through_a_link_or_for_another_user(tmp_path: Path) -> None:
+    """Whoever lays a link where our directory would be does not make us remove files elsewhere."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "old.jsonl").touch()
+    (tmp_path / "link").symlink_to(victim)
+    prune(str(tmp_path / "link"), keep=0)
+    assert (victim / "old.jsonl").exists()
+    if os.geteuid() == 0:
+        os.chown(victim, 12345, -1)
+        prune(str(victim), keep=0)
+        assert (victim / "old.jsonl").exists()

@@ -155,12 +155,30 @@ class JournalReader:
 
 
 def prune(directory: str, keep: int) -> None:
-    """Remove the oldest journals of a directory beyond ``keep``; what cannot be removed stays."""
+    """Remove the oldest journals of our own directory beyond ``keep``; what cannot be removed stays.
+
+    A link, or a directory of another user, as one may lie in a shared $TMPDIR, is left alone.
+    """
     try:
-        with os.scandir(directory) as entries:
-            journals = [entry for entry in entries if entry.name.endswith(".jsonl") and entry.is_file()]
-        journals.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
-        for entry in journals[keep:]:
-            os.unlink(entry.path)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            _prune(fd, keep)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
+def _prune(fd: int, keep: int) -> None:
+    with os.scandir(fd) as entries:
+        journals = [
+            entry
+            for entry in entries
+            if entry.name.endswith(".jsonl") and entry.is_file(follow_symlinks=False)
+        ]
+    journals.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime, reverse=True)
+    for entry in journals[keep:]:
+        os.unlink(entry.name, dir_fd=fd)
