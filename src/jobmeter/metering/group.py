@@ -105,8 +105,10 @@ class Group:
         if self._account is None and not self.gone:
             self.read()
         account, self._account = self._account, None
-        if account is None or self.being_made:
+        if account is None:
             return None
+        if self.being_made:
+            return ContainerSample(key=self.key)  # It is there, and will be told in full once it can be read.
         cpu_source, cpu = self._cpu(account, watch, source)
         use = watch.use(self.key)
         inactive, current = account.memory_inactive_file_bytes, account.memory_current_bytes

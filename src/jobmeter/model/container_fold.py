@@ -120,7 +120,7 @@ class ContainerFold:
 
     def add(self, elapsed: float, reading: ContainerSample, since: float) -> ContainerRates:
         """Take one sample over; ``since`` is the time of the run's sample before. Returns its rates."""
-        if self._cpu_source is None and self.info.began:
+        if self._cpu_source is None and self.info.began and self._began_after is None:
             self._began_after = since
         span = elapsed - self._elapsed
         self._elapsed = elapsed
