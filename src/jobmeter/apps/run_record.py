@@ -31,7 +31,8 @@ class RunRecord:
         self.host = HostReader(warn=problems.append)
         path = journal or outputs.default_journal(environ, self.recorder.run_uid)
         self.journal = outputs.open_journal(path, problems.append)
-        outputs.bound_default_journals(path, environ, self.recorder.run_uid)
+        if self.journal.writable:
+            outputs.bound_default_journals(path, environ, self.recorder.run_uid)
         self.recorder.add_sink(self.journal.write)
         self.recorder.start(
             start_time=rfc3339_of(begun), monotonic_seconds=self.started, boot_id=read_boot_id(),

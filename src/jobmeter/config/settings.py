@@ -212,8 +212,13 @@ def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Colle
     """Settings of `collector`."""
     values, rest, problems = parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False)
     for field in ("push_endpoint", "receiver"):
-        if field in values:
+        if values.pop(field, None) is not None:
             flag = "--" + field.replace("_", "-")
+            if not any(word.lstrip("-").startswith(flag[2:]) for word in argv):
+                problems.append(
+                    f"{flag} was set by a variable and is not available in this release; it is left out"
+                )
+                continue
             raise UsageError(
                 f"{flag} is not available in this release; leave it out, and the run is kept in the journal"
             )

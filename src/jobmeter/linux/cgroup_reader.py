@@ -145,7 +145,7 @@ class CgroupReader:
         last_user, last_system = self._shares
         user = min(max(last_user, used * user / (user + system)), used - last_system)
         self._shares = (user, used - user)
-        values["cpu_user_seconds"], values["cpu_system_seconds"] = self._shares
+        values["cpu_user_seconds"], values["cpu_system_seconds"] = (round(one, 9) for one in self._shares)
 
     def _open(self, sources: tuple[_Source, ...], directories: Mapping[str, str]) -> None:
         for source in sources:

@@ -174,8 +174,8 @@ class Group:
             if candidate == "cgroup" and account.cpu_seconds is not None:
                 return candidate, (account.cpu_seconds, account.cpu_user_seconds, account.cpu_system_seconds)
             if candidate == "exit_records" and (recorded := watch.recorded_cpu_seconds(self.key)):
-                if watch.has_reaper and recorded[0] < (ledger := watch.cpu_seconds(self.key))[0]:
-                    return "proc", ledger  # Records were dropped, or lack more than the reaper's account.
+                if watch.has_reaper and watch.records_lost:
+                    continue  # The ledger of who reaps everything is whole.
                 return candidate, recorded
             if candidate == "proc":
                 return candidate, watch.cpu_seconds(self.key)

@@ -32,6 +32,9 @@ class HostReader:
         try:
             if self._stat is not None:
                 cpu, self.cpus = procfs.parse_host_stat(os.pread(self._stat, _READ_BYTES, 0))
+        except (OSError, KernelFormatError):
+            self.read_errors += 1
+        try:
             if self._meminfo is not None:
                 memory = dict(procfs.parse_meminfo(os.pread(self._meminfo, 4096, 0)))
         except (OSError, KernelFormatError):

@@ -141,6 +141,7 @@ class Meter:
     def _scan(self, elapsed: float) -> None:
         begun = self._cpu_clock()
         records = self._exit_records.read() if self._exit_records else ()
+        self._watch.records_lost = bool(self._exit_records and self._exit_records.lost)
         try:
             self._watch.scan(elapsed, self._groups.orphan_reaper, records)
         except SourceUnavailable as error:

@@ -105,6 +105,7 @@ class ProcessWatch:
         self._ended = EndedProcesses(top)
         self._left: dict[int, _Process] = {}
         self._busy: list[_Process] = []
+        self.records_lost = False
         self.ignoring_sigchld: dict[str, None] = {}
         self._read_errors = 0
 
@@ -193,6 +194,8 @@ class ProcessWatch:
     def end_all(self) -> None:
         """Count every process that is still live among the programs: the run is over."""
         for one in list(self._members.values()):
+            if self._exits is not None and one.reading.state in ("Z", "X"):
+                continue  # Its exit record has been counted.
             self._ended.count(one.reading.name, one.used, _memory(one) or None)
 
     def _read_reaper(self) -> tuple[list[tuple[str, ProcessReading]], list[Change]]:
