@@ -2,18 +2,22 @@
 
     python -m bench.build [ROUNDS]
 
-With and without in turns, the order changing. The noise of a shared machine is far above 1 % of the wall time, so the
-CPU time of the wrapper itself, which its summary tells, is given beside it as a share of the build's wall time.
+Both at the same time, each on a processor of its own, the wrapper on that of its build; then they change places. So
+what else happens on the machine hits both. The share of one processor that the wrapper takes is what its summary says.
 """
 
+import os
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from bench.support import ROOT, Cost, installation, median, plain_environ, ratio, table, timed
 from jobmeter.model import summary as summaries
 
-ROUNDS = 3
+ROUNDS = 4
 BUILD_SECONDS = 60.0
 PROBE_FILES = 12
 
@@ -23,47 +27,53 @@ def generate(directory: Path, files: int) -> None:
     timed([sys.executable, ROOT / "scripts/generate_c.py", directory, str(files)], plain_environ())
 
 
-def build(directory: Path, *before: str | Path) -> Cost:
-    """Build everything anew; ``before`` is what runs make."""
-    return timed([*before, "/usr/bin/make", "--always-make", "-s", "-j2", "-C", directory], plain_environ())
+def build(directory: Path, processor: int, before: Sequence[str | Path] = ()) -> Cost:
+    """Build everything anew on one processor; ``before`` is what runs make."""
+    make = ("/usr/bin/make", "--always-make", "-s", "-j2", "-C", directory)
+    return timed(["/usr/bin/taskset", "--cpu-list", str(processor), *before, *make], plain_environ())
+
+
+def at_once(*calls: Callable[[], Cost]) -> list[Cost]:
+    """The results of calls made at the same time."""
+    results: dict[int, Cost] = {}
+    threads = [
+        Thread(target=lambda at=at, call=call: results.update({at: call()})) for at, call in enumerate(calls)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[at] for at in range(len(calls))]
 
 
 def main() -> None:
     """Print wall times and the wrapper's CPU time."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    first, second = sorted(os.sched_getaffinity(0))[:2]
     with TemporaryDirectory() as name, installation() as python:
-        directory = Path(name)
-        generate(directory / "probe", PROBE_FILES)
-        probe = min(build(directory / "probe").wall for _ in range(3))
-        files = round(PROBE_FILES * BUILD_SECONDS / probe)
-        generate(directory / "src", files)
-        summary = directory / "summary.json"
-        wrapper = (
-            python.parent / "jobmeter", "run", f"--json={summary}", f"--journal={directory}/journal", "--",
-        )  # fmt: skip
-        without: list[Cost] = []
-        metered: list[Cost] = []
-        own: list[float] = []
+        plain, metered, summary = Path(name) / "plain", Path(name) / "metered", Path(name) / "summary.json"
+        for directory in (plain, metered):
+            generate(directory, PROBE_FILES)
+        probe = at_once(partial(build, plain, first), partial(build, metered, second))
+        files = round(PROBE_FILES * BUILD_SECONDS / median([one.wall for one in probe]))
+        for directory in (plain, metered):
+            generate(directory, files)
+        wrapper = (python.parent / "jobmeter", "run", f"--json={summary}", f"--journal={name}/journal", "--")
+        costs: list[list[Cost]] = []
+        shares = []
         for number in range(rounds):
-            for with_wrapper in (False, True) if number % 2 else (True, False):
-                cost = build(directory / "src", *(wrapper if with_wrapper else ()))
-                (metered if with_wrapper else without).append(cost)
-                if with_wrapper:
-                    own.append(
-                        (summaries.decode(summary.read_bytes()).collector.cpu_seconds or 0.0) / cost.wall
-                    )
-    walls = [[one.wall for one in found] for found in (without, metered)]
-    cpus = [[one.cpu for one in found] for found in (without, metered)]
+            one, other = (first, second) if number % 2 else (second, first)
+            costs.append(at_once(partial(build, plain, one), partial(build, metered, other, wrapper)))
+            used = summaries.decode(summary.read_bytes()).collector.cpu_seconds or 0.0
+            shares.append(used / costs[-1][1].wall)
+    without, with_it = ([pair[at].wall for pair in costs] for at in (0, 1))
     print(f"{files} files, {rounds} rounds\n")
     table(
-        ("", "wall s, median", "CPU s, median"),
-        [
-            ("without", f"{median(walls[0]):.2f}", f"{median(cpus[0]):.2f}"),
-            ("with `jobmeter run`", f"{median(walls[1]):.2f}", f"{median(cpus[1]):.2f}"),
-            ("ratio, median of rounds", ratio(walls[1], walls[0], 4), ratio(cpus[1], cpus[0], 4)),
-        ],
+        ("wall time of a build", "s, median"),
+        [("without", f"{median(without):.2f}"), ("with `jobmeter run`", f"{median(with_it):.2f}")],
     )
-    print(f"\nCPU time of the wrapper itself: {100 * median(own):.2f} % of the wall time")
+    print(f"\nRatio, median of rounds: {ratio(with_it, without, 4)}")
+    print(f"CPU time of the wrapper: {100 * median(shares):.2f} % of one processor")
 
 
 if __name__ == "__main__":
