@@ -136,14 +136,15 @@ def test_cgroup_gives_the_whole_cpu_time(metered: Metered, view: str) -> None:
 
 
 def test_exit_records_give_the_whole_cpu_time(metered: Metered) -> None:
-    """By exit records: within 1 % of the cgroup's account, every process counted by its name."""
+    """By exit records: within 1 % of the cgroup's account, a lower bound that says so, every process by its name."""
     job = metered.job_of(EXIT_RECORDS)
     programs = {one["name"]: one["count"] for one in metered.summaries[EXIT_RECORDS]["programs"]}
 
     assert job["cpu_source"] == "exit_records"
     assert job["cpu_seconds"] == pytest.approx(metered.cpuacct, rel=0.01)
     assert (programs["cc1"], programs["true"] >= 300) == (2, True)
-    assert metered.summaries[EXIT_RECORDS]["cpu_complete"] is True
+    assert metered.summaries[EXIT_RECORDS]["cpu_complete"] is False
+    assert any("shortly before" in sentence for sentence in metered.summaries[EXIT_RECORDS]["warnings"])
 
 
 def test_proc_gives_a_lower_bound_that_says_so(metered: Metered) -> None:
@@ -169,4 +170,4 @@ def test_total_is_the_sum_of_the_containers_at_the_top(metered: Metered, view: s
     summary = metered.summaries[view]
     top = [one["cpu_seconds"] for one in summary["containers"] if one["parent"] is None]
 
-    assert summary["cpu_seconds"] == pytest.approx(sum(top), abs=1e-5)
+    assert summary["cpu_seconds"] == pytest.approx(sum(one or 0 for one in top), abs=1e-5)

@@ -130,7 +130,8 @@ class RunFold:
             mem_used_percent=self._host.used_percent.statistic(),
             cpu_seconds=_rounded(cpu_seconds),
             unattributed_cpu_seconds=_rounded(self._unattributed.total),
-            cpu_complete=self._cpu_complete,
+            cpu_complete=self._cpu_complete
+            and all(one.cpu_seconds is not None for one in self._containers.values()),
             containers=[fold.summary(duration, self._labels()) for fold in self._containers.values()],
             top_cpu_processes=self._processes.by_cpu(self._names()),
             top_mem_processes=self._processes.by_memory(self._names()),

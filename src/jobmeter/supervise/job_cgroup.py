@@ -156,13 +156,9 @@ def _alive(pid: int, start_ticks: int) -> bool:
 
 
 def _empty_and_remove(directory: str, parent: str) -> bool:
-    """Move its processes to ``parent`` and remove it; what was forked meanwhile is moved in the next round.
-
-    Cgroups that others made below it are removed when they are empty; one with processes keeps them
-    there, under the limits that were set on it, and False is returned.
-    """
+    """Move all processes to ``parent`` and remove the tree; what was forked meanwhile is moved in the next round."""
     for _ in range(_MOVE_ROUNDS):
-        found = _pids(directory)
+        found = [pid for inner, _, _ in os.walk(directory) for pid in _pids(inner)]
         for pid in found:
             with contextlib.suppress(OSError):
                 _write(f"{parent}/cgroup.procs", str(pid))
