@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping
 from jobmeter.linux import procfs
 from jobmeter.model.errors import KernelFormatError
 
-# Inodes of namespaces made at boot lie just below or above this (PROC_DYNAMIC_FIRST); the initial network
-# namespace is one of them, and what uses it shares the host's traffic.
+# What is in the initial network namespace shares the host's traffic. Its inode lies below this (since Linux 6.18,
+# linux/nsfs.h) or is one of the first above (PROC_DYNAMIC_FIRST); where the kernel has a connector, its file in
+# /proc/PID/net is there only.
 _FIRST_DYNAMIC_INODE = 0xF0000000
-_MADE_AT_BOOT = 512
+_MADE_AT_BOOT = 256
+_ONLY_IN_INITIAL = "connector"
 _REFRESH_EVERY = 10
+# A container's first process is still in the host's namespace when the container is made.
+_LOOKS = 3
 
 
 class NetworkWatch:
@@ -19,30 +23,33 @@ class NetworkWatch:
     def __init__(self, root: str = "/proc") -> None:
         self._root = root
         self._files: dict[str, int] = {}
-        self._seen: set[str] = set()
+        self._looks: dict[str, int] = {}
         self._round = 0
 
     def refresh(self, pids: Mapping[str, Iterable[int]], own_pid: int) -> None:
         """Look again who shares what, every few calls; ``pids`` are the processes by container."""
         self._round += 1
-        if self._seen.issuperset(pids) and self._round % _REFRESH_EVERY:
+        unknown = [key for key in pids if key not in self._files and self._looks.get(key, 0) < _LOOKS]
+        if not unknown and self._round % _REFRESH_EVERY:
             return
-        self._seen = set(pids)
+        for key in unknown:
+            self._looks[key] = self._looks.get(key, 0) + 1
         users: dict[int, set[str]] = {}
-        members: dict[str, int] = {}
+        members: dict[int, int] = {}
         for key, found in pids.items():
-            for pid in list(found)[:3]:
+            for pid in sorted(found)[:3]:
                 inode = self._inode(pid)
                 if inode is not None:
                     users.setdefault(inode, set()).add(key)
-                    members[key] = pid
+                    members.setdefault(inode, pid)
         own = self._inode(own_pid)
-        private = {
-            next(iter(keys))
-            for inode, keys in users.items()
-            if len(keys) == 1 and inode != own and inode >= _FIRST_DYNAMIC_INODE + _MADE_AT_BOOT
-        }
-        self._update({key: members[key] for key in private})
+        self._update(
+            {
+                next(iter(keys)): members[inode]
+                for inode, keys in users.items()
+                if len(keys) == 1 and inode != own and not self._is_initial(inode, members[inode])
+            }
+        )
 
     def read(self, key: str) -> tuple[int, int] | None:
         """Bytes received and sent by a container; None where the namespace is shared or cannot be told."""
@@ -52,6 +59,9 @@ class NetworkWatch:
         try:
             return procfs.parse_net_dev(os.pread(fd, 16384, 0))
         except (OSError, KernelFormatError):
+            # The process is gone whose file it was; another one will be asked.
+            os.close(self._files.pop(key))
+            self._looks.pop(key, None)
             return None
 
     def close(self) -> None:
@@ -69,6 +79,11 @@ class NetworkWatch:
                     self._files[key] = os.open(f"{self._root}/{pid}/net/dev", os.O_RDONLY | os.O_CLOEXEC)
                 except OSError:
                     continue
+
+    def _is_initial(self, inode: int, pid: int) -> bool:
+        return inode < _FIRST_DYNAMIC_INODE + _MADE_AT_BOOT or os.path.exists(
+            f"{self._root}/{pid}/net/{_ONLY_IN_INITIAL}"
+        )
 
     def _inode(self, pid: int) -> int | None:
         try:
