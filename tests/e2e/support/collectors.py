@@ -112,6 +112,13 @@ class Collector:
             f"a container called {name}",
         )
 
+    def wait_for_container_of(self, id_: str) -> None:
+        """Wait until the container with this id has been declared."""
+        self.wait_for(
+            lambda records: any(one.get("container", {}).get("id") == id_ for one in records),
+            f"the container {id_[:12]}",
+        )
+
     def stop(self) -> Record:
         """Stop it and return the summary that it wrote."""
         code = self.running.stop()
