@@ -309,7 +309,6 @@ def collect(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Co
     [
         (["--push-endpoint=http://receiver:8080/api/v1/metrics"], {}, "--push-endpoint is not available"),
         (["--receiver", "http://receiver:8080"], {}, "--receiver is not available"),
-        ([], {"JOBMETER_RECEIVER": "http://receiver:8080"}, "--receiver is not available"),
         (["--interval=2"], {}, "--interval: '2' is not a duration"),
         (["--interval=1ms"], {}, "'1ms' is not accepted; an interval is from 50ms to 1h"),
         (["--source=magic"], {}, "--source: 'magic' is not accepted; accepted are auto, cgroup"),

@@ -142,8 +142,9 @@ def test_burning_container_shows_its_limit(grouped: Grouped) -> None:
 
     assert said["throttled_seconds"] > 0
     assert least - 0.02 <= said["cpu_seconds"] <= most + 0.02
-    # Quota is given for a tenth of a second: one more of these may fall into an interval.
-    assert said["cpu_cores"]["avg"] <= said["cpu_cores"]["peak"] <= 0.5 * 1.2
+    # Quota is given for a tenth of a second: one more of these may fall into an interval, which is never to the
+    # millisecond as long as it should be.
+    assert said["cpu_cores"]["avg"] <= said["cpu_cores"]["peak"] <= 0.5 * 1.2 * 1.02
 
 
 @pytest.mark.parametrize("container", ["service", "cache", "helper"])
