@@ -118,8 +118,8 @@ def rich(
         io = [f"--device={device}", f"--device-write-bps={device}:1gb", f"--device-read-bps={device}:1gb"]
         (named := out / "bin").mkdir()
         (named / "fields-server").symlink_to("/usr/bin/python3")
-        job = spawn("/named/fields-server", "-c", SERVE, network="bridge",
-                    flags=["--cpus=0.5", "--memory=96m", "--memory-swap=96m", f"--volume={named}:/named:ro", *io])  # fmt: skip
+        io += ["--cpus=0.5", "--memory=96m", "--memory-swap=96m", f"--volume={named}:/named:ro"]
+        job = spawn("/named/fields-server", "-c", SERVE, network="bridge", flags=io)
         client = spawn("sleep", "infinity", network="bridge")
         parts = {
             "job": job,
