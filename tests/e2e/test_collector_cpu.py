@@ -132,7 +132,9 @@ def test_cgroup_gives_the_whole_cpu_time(metered: Metered, view: str) -> None:
     assert job["cpu_source"] == "cgroup"
     assert job["cpu_seconds"] == pytest.approx(metered.unified, rel=0.001, abs=0.02)
     assert job["cpu_user_seconds"] + job["cpu_system_seconds"] == pytest.approx(job["cpu_seconds"], abs=1e-5)
-    assert metered.summaries[view]["cpu_complete"] is (sources == {"cgroup"})
+    # The other collectors end meanwhile, and on a busy machine the last use of one may be missed: it is named then.
+    missed = [one for one in metered.summaries[view]["warnings"] if "ended between two ticks" in one]
+    assert metered.summaries[view]["cpu_complete"] is (sources == {"cgroup"} and not missed)
 
 
 def test_exit_records_give_the_whole_cpu_time(metered: Metered) -> None:
