@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.support.cgroup import Cgroup
+from tests.e2e.support.cgroup import V2, Cgroup
 from tests.e2e.support.exit_records import ExitRecords, unused_user_id
 
 CGROUP = "cgroup of the test"
@@ -40,7 +40,8 @@ class Truth:
     warnings: tuple[str, ...]
     machine: str
     processes: int | None = None
-    exit_record_seconds: float | None = None
+    recorded_seconds: tuple[float, float] | None = None
+    """The sum of exit records by the scheduler's clock, and by sampled ticks."""
 
     @property
     def difference_seconds(self) -> float:
@@ -52,32 +53,37 @@ class Truth:
         return abs(self.difference_seconds) <= max(share * self.account_seconds, seconds)
 
 
-def proc_against_cgroup(workload: str, argv: Sequence[str], interval: str) -> Truth:
+def proc_against_cgroup(workload: str, argv: Sequence[str], interval: str, programs: Path) -> Truth:
     """`--source proc` against a cgroup that holds the command and nothing else.
 
-    The command moves itself there as its first act; for `--source proc` jobmeter makes no cgroup.
+    The process moves itself there as its first act and says what it had used by then, which belongs to the
+    account. For `--source proc` jobmeter makes no cgroup of its own. `programs` has `enter`, built.
     """
-    with Cgroup.create() as group:
-        summary, exit_code = _meter("proc", interval, group.command(argv))
-        account = group.cpu_seconds()
+    with tempfile.TemporaryDirectory() as directory, Cgroup.create() as group:
+        said = Path(directory) / "before"
+        accounted = "cpuacct" if "cpuacct" in group.paths else V2
+        places = [str(path) for key, path in group.paths.items() if key != accounted]
+        enter = [str(programs / "enter"), str(said), *places, str(group.paths[accounted]), "--"]
+        summary, exit_code = _meter("proc", interval, [*enter, *argv])
+        account = group.cpu_seconds() + int(said.read_text()) / 1e6
     return _truth(workload, interval, summary, exit_code, "proc", CGROUP, account)
 
 
-def cgroup_against_wait4(workload: str, argv: Sequence[str], reporter: Path, *, waits: bool = True) -> Truth:
+def cgroup_against_wait4(workload: str, argv: Sequence[str], programs: Path, *, waits: bool = True) -> Truth:
     """`--source cgroup` against what wait4(2) says of the command, or where nobody `waits`, its exit records.
 
-    `reporter` is the program of that name, built. As the command's subreaper it has
-    daemons in its account.
+    `programs` has `reporter`, built: the command's subreaper, so that daemons are in its account too.
     """
     user_id = unused_user_id()
     with tempfile.TemporaryDirectory() as directory, ExitRecords(user_id) as records:
         said = Path(directory) / "account.json"
-        summary, exit_code = _meter("cgroup", "1s", [str(reporter), str(said), str(user_id), *argv])
+        reporter = [str(programs / "reporter"), str(said), str(user_id)]
+        summary, exit_code = _meter("cgroup", "1s", [*reporter, *argv])
         waited = json.loads(said.read_text())["microseconds"] / 1e6
-    account = waited if waits else records.run_seconds
     return _truth(
-        workload, "1s", summary, exit_code, "cgroup", WAIT4 if waits else EXIT_RECORDS, account,
-        processes=records.processes, exit_record_seconds=records.tick_seconds,
+        workload, "1s", summary, exit_code, "cgroup",
+        WAIT4 if waits else EXIT_RECORDS, waited if waits else records.run_seconds,
+        processes=records.processes, recorded_seconds=(records.run_seconds, records.tick_seconds),
     )  # fmt: skip
 
 
@@ -119,13 +125,13 @@ def _truth(
     )
 
 
-def main(reporter: str, *workloads: str) -> None:
-    """In the guest: meter each workload, given as JSON of [name, argv, waits], and print a line for each run."""
+def main(programs: str, *workloads: str) -> None:
+    """In the guest: meter each workload, as JSON of [name, argv, intervals, waits], and print a line for each run."""
     os.environ.setdefault("HOME", "/root")
     for text in workloads:
-        name, argv, waits = json.loads(text)
-        runs = [proc_against_cgroup(name, argv, interval) for interval in ("2s", "200ms")]
-        runs.append(cgroup_against_wait4(name, argv, Path(reporter), waits=waits))
+        name, argv, intervals, waits = json.loads(text)
+        runs = [proc_against_cgroup(name, argv, interval, Path(programs)) for interval in intervals]
+        runs.append(cgroup_against_wait4(name, argv, Path(programs), waits=waits))
         for run in runs:
             print(json.dumps(asdict(run)), flush=True)
 
