@@ -148,7 +148,7 @@ def main() -> None:
     job, busy, eater, collector = (letter * 64 for letter in "abcd")
     journal, summary = Path("/tmp/journal.jsonl"), Path("/tmp/summary.json")
     pod = Pod()
-    pod.start(job, ["sleep", "1000000"], memory=24 << 20)
+    pod.start(job, ["sleep", "1000000"], memory=32 << 20)
     pod.start(busy, ["sh", "-c", "while ! [ -e /tmp/go ]; do sleep 0.1; done; while :; do :; done"], cpu=200)
     pod.start(
         collector,
@@ -175,7 +175,7 @@ def main() -> None:
         pod.start(
             eater,
             ["sh", "-c", "while ! [ -e /tmp/eat ]; do sleep 0.1; done; exec tail /dev/zero"],
-            memory=16 << 20,
+            memory=24 << 20,
         )
         wait_until(lambda: eater[:12] in journal.read_text(), "the container of the eater")
         wait_for_samples(journal)

@@ -197,7 +197,8 @@ def _write_busybox(archive: CpioWriter, busybox: Path) -> None:
 
 def _write_python(archive: CpioWriter) -> None:
     archive.copy(PYTHON, PYTHON)
-    archive.link("/bin/python3", PYTHON)
+    for name in {"/bin/python3", "/usr/bin/python3"} - {str(PYTHON)}:
+        archive.link(name, PYTHON)
     archive.copy_tree(STDLIB, STDLIB, skip=_not_in_guest)
     archive.copy_tree(_msgspec(), SITE_PACKAGES / "msgspec")
 

@@ -18,8 +18,9 @@ from tests.e2e.support.components import ROOT, require_cached, require_command
 GCC_FILES = 40
 LOOP_PROCESSES = 2000
 PROGRAMS = Path(__file__).parent / "programs"
-PYTHON = Path(sys.executable).resolve()
-"""The interpreter outside any virtual environment, which the guest has too."""
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+PYTHON = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable).resolve()
+"""An interpreter that every user may run, which the tests' own need not be; the guest has it at the same path."""
 
 TEST_MODULES = 4
 TEST_MODULE = """
