@@ -37,7 +37,7 @@ STEPS = {
     "nothing": ["true"],
     "threads": ["python3", "-c", THREADS],
     "orphan": ["sh", "-c", f"({COUNT.format(count=60_000)} &); true"],
-    "many": ["sh", "-c", "i=0; while [ $i -lt 300 ]; do /bin/true; i=$((i + 1)); done"],
+    "many": ["sh", "-c", "i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i + 1)); done"],
     "shell": ["sh", "-c", COUNT.format(count=200_000)],
 }
 """As a runner starts them by `docker exec`, one after another."""
@@ -144,7 +144,8 @@ def test_exit_records_give_the_whole_cpu_time(metered: Metered) -> None:
 
     assert job["cpu_source"] == "exit_records"
     assert job["cpu_seconds"] == pytest.approx(metered.cpuacct, rel=0.01)
-    assert (programs["cc1"], programs["true"] >= 300) == (2, True)
+    assert programs["cc1"] >= 2  # the host may have other containers
+    assert programs["true"] >= 50
     assert metered.summaries[EXIT_RECORDS]["cpu_complete"] is False
     assert any("shortly before" in sentence for sentence in metered.summaries[EXIT_RECORDS]["warnings"])
 
