@@ -23,7 +23,9 @@ def test_reference_is_what_the_code_says():
     assert reference() == REFERENCE.read_text(), "run `make golden` and read the change"
 
 
-@pytest.mark.parametrize("struct", [summary.Summary, summary.ContainerSummary, summary.ProcessSummary, exits.Exit])
+@pytest.mark.parametrize(
+    "struct", [summary.Summary, summary.ContainerSummary, summary.ProcessSummary, exits.Exit]
+)
 def test_every_field_of_the_summary_is_in_the_reference(struct):
     """A field that was added stands in the page with its name."""
     page = REFERENCE.read_text()
