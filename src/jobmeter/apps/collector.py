@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from jobmeter import __version__
 from jobmeter.apps import outputs
-from jobmeter.collector.life import Life
+from jobmeter.collector.life import Life, hold_signals
 from jobmeter.collector.log import Log
 from jobmeter.collector.resume import METER, Unfinished, unfinished_run
 from jobmeter.config.settings import CollectorSettings
@@ -38,6 +38,7 @@ _LOOKS = 3
 def collect(settings: CollectorSettings, environ: Mapping[str, str]) -> int:
     """Meter until SIGTERM; then write the summary. Returns 0."""
     outputs.check_file("--json", settings.json)
+    hold_signals()
     sidecar = _Sidecar(settings, environ)
     try:
         sidecar.run()

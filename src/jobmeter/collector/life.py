@@ -142,6 +142,11 @@ class Life:
             self._marks.answer(sender)
 
 
+def hold_signals() -> None:
+    """SIGTERM and SIGINT wait from now on until ``Life.run`` can act on them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+
 def ignore_signals() -> None:
     """SIGTERM and SIGINT are of no more use: the collector is about to end."""
     for one in (signal.SIGTERM, signal.SIGINT):
@@ -164,6 +169,7 @@ def _signals(loop: Loop) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, over)
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     loop.watch(reading, lambda: _drain(reading))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         yield
     finally:
