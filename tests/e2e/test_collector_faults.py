@@ -85,6 +85,18 @@ def test_signals_stop_it_once(signals: list[signal.Signals], tmp_path: Path) -> 
     assert "Traceback" not in collector.log()
 
 
+@pytest.mark.parametrize("attempt", range(5))
+def test_signal_while_it_starts_is_not_lost(attempt: int, tmp_path: Path) -> None:
+    """SIGTERM before the first sample makes a run of one sample, with its end and its summary."""
+    collector = start_on_host(tmp_path, "--interval=1h", wait=False)
+    wait_until(collector.journal.exists, "the journal")
+    collector.process.terminate()
+
+    assert collector.process.wait(60) == 0, collector.log()
+    assert collector.records()[-1]["kind"] == "end"
+    assert collector.summary()["sample_count"] >= 1
+
+
 @pytest.mark.parametrize(
     "redirection, said",
     [(">&-", []), (">/dev/full", ["The summary on stdout could not be written: No space left on device"])],
