@@ -81,14 +81,20 @@ def test_command_without_dashes_keeps_its_own_flags(jobmeter: Jobmeter) -> None:
 def test_what_cannot_run_is_one_sentence(
     jobmeter: Jobmeter, words: list[str], code: int, sentence: str
 ) -> None:
-    """125 is ours, 126 not executable, 127 not found, as in timeout(1); one sentence, no traceback, no report."""
+    """125 is ours, 126 not executable, 127 not found, as in timeout(1); one sentence, no traceback, no report.
+
+    A command that could not be started is a run that failed; what is refused before is none.
+    """
     done = jobmeter.run(*words)
 
     assert done.exit_code == code
     assert sentence in done.stderr
     assert done.stderr.startswith("jobmeter run: ")
     assert done.stderr.count("\n") == 1
-    assert done.summary is None
+    if code == 125:
+        assert done.summary is None
+    else:
+        assert (done.result.exit.reason, done.result.exit.code) == ("failure", code)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
@@ -129,14 +135,21 @@ def test_command_killed_by_the_signal_passed_on(jobmeter: Jobmeter) -> None:
 
 
 @pytest.mark.parametrize(
-    "script, code, signal_name",
-    [(f"{HOG}; exit 3", 3, None), (f"exec {HOG}", 137, "SIGKILL")],
-    ids=["child", "command"],
+    "script, code, signal_name, certainty",
+    [
+        (f"exec {HOG}", 137, "SIGKILL", "certain"),
+        (f"{HOG}; exit $?", 137, None, "certain"),
+        (f"{HOG}; exit 3", 3, None, "probable"),
+    ],
+    ids=["command", "child", "child of a command that goes on"],
 )
 def test_oom_kill_is_the_cause_of_death(
-    jobmeter: Jobmeter, cgroup: Cgroup, script: str, code: int, signal_name: str | None
+    jobmeter: Jobmeter, cgroup: Cgroup, script: str, code: int, signal_name: str | None, certainty: str
 ) -> None:
-    """A kill below the limit of an enclosing cgroup: named with the limit, the biggest process, and certainly."""
+    """A kill below the limit of an enclosing cgroup: named with the limit and the biggest process.
+
+    That it is the cause is certain where the exit code tells of a kill; a command may also fail otherwise.
+    """
     cgroup.limit_memory(LIMIT_MIB * MIB)
 
     done = jobmeter.run("--interval=50ms", "sh", "-c", script, prefix=cgroup.command([]))
@@ -144,12 +157,12 @@ def test_oom_kill_is_the_cause_of_death(
     end = done.result.exit
     (job,) = done.result.containers
     assert (done.exit_code, end.reason, end.code, end.signal) == (code, "oom", code, signal_name)
-    assert end.certainty == "certain"
+    assert end.certainty == certainty
     assert f"the memory limit is {LIMIT_MIB} MiB" in (end.detail or "")
     assert "the biggest process was tail" in (end.detail or "")
     assert (job.oom_kills, job.memory_limit_bytes) == (1, LIMIT_MIB * MIB)
     said = " ".join(done.stderr.split())
-    assert "jobmeter: killed for lack of memory after" in said
+    assert "killed for lack of memory after" in said
     assert f"limit {LIMIT_MIB} MiB, largest process tail" in said
     assert cgroup.oom_kills() == 0, "the kill is counted where it was: in the cgroup of the command"
 

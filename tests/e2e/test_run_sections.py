@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from jobmeter.supervise.marks import SOCKET_VARIABLE
 from tests.e2e.support.components import JOBMETER
 from tests.e2e.support.runs import Jobmeter
 
@@ -86,7 +87,7 @@ def test_mark_of_the_shell(jobmeter: Jobmeter) -> None:
     "variables, sentence",
     [
         ({}, "nobody meters here"),
-        ({"JOBMETER_SOCKET": "@jobmeter-gone"}, "nobody hears marks at @jobmeter-gone"),
+        ({SOCKET_VARIABLE: "@jobmeter-gone"}, "nobody hears marks at @jobmeter-gone"),
     ],
     ids=["unmetered", "gone"],
 )

@@ -16,6 +16,7 @@ import pytest
 
 from jobmeter.model import wire
 from jobmeter.spool.journal import JournalReader
+from jobmeter.supervise.marks import SOCKET_VARIABLE
 from tests.e2e.support.cgroup import Cgroup
 from tests.e2e.support.components import JOBMETER
 from tests.e2e.support.runs import AS_NOBODY, Jobmeter
@@ -24,7 +25,7 @@ CROWD = 20_000
 FEW_DESCRIPTORS = 256
 
 LOOK_AROUND = """
-import json, os
+import json, os, sys
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 print(json.dumps({
     "signals": {name: status[name].strip() for name in ("SigBlk", "SigIgn")},
@@ -33,10 +34,10 @@ print(json.dumps({
     "limits": open("/proc/self/limits").read(),
     "umask": os.umask(0), "directory": os.getcwd(), "niceness": os.nice(0), "groups": os.getgroups(),
     "process group": os.getpgrp(), "session": os.getsid(0),
-    "environment": {name: value for name, value in os.environ.items() if name != "JOBMETER_SOCKET"},
+    "environment": {name: value for name, value in os.environ.items() if name not in sys.argv[1:]},
 }))
 """
-"""What a process finds at its start, as one line of JSON."""
+"""What a process finds at its start, as one line of JSON; without the variables that it is given."""
 
 
 def through_a_shell(argv: Sequence[str], redirections: str) -> list[str]:
@@ -46,7 +47,7 @@ def through_a_shell(argv: Sequence[str], redirections: str) -> list[str]:
 
 def test_command_finds_what_it_would_find_without_us(jobmeter: Jobmeter, tmp_path: Path) -> None:
     """Signals, descriptors, limits, groups, directory, variables: all as they were before the wrapper."""
-    look = [sys.executable, "-c", LOOK_AROUND]
+    look = [sys.executable, "-c", LOOK_AROUND, SOCKET_VARIABLE]
     before = [
         "prlimit",
         "--nofile=300:1000",
