@@ -1,5 +1,6 @@
 """One tick: everything that is read at one moment, as a sample."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +64,7 @@ class Meter:
         self._warn = warn
         self._cpu_clock = cpu_clock
         self._clock = clock
+        self._fastest_reading = math.inf
         self._next_scan = 0.0
         self._unattributed_seconds = 0.0
         self._unattributed_last = 0.0
@@ -117,11 +119,13 @@ class Meter:
         """
         begun = before = self._clock()
         for _ in range(_READINGS):
-            before, used = self._clock(), self._cpu_clock()
+            before = self._clock()
             for group in groups:
                 group.read()
-            waited = self._clock() - before - (self._cpu_clock() - used)
-            if waited < _DISTURBED_SECONDS or any(group.gone for group in groups):
+            took = (self._clock() - before) / (len(groups) or 1)
+            self._fastest_reading = min(self._fastest_reading, took)
+            disturbed = (took - 2 * self._fastest_reading) * len(groups) > _DISTURBED_SECONDS
+            if not disturbed or any(group.gone for group in groups):
                 break
         late = before - begun
         return late if late >= _DISTURBED_SECONDS else 0.0
