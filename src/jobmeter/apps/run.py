@@ -92,6 +92,7 @@ class _Session:
         self._group = self._make_group()
         self._watch, self._meter = self._make_meter(self._group)
         self._listen_for_marks()
+        self._signals = SignalQueue()  # Before the start: what fails after it could start the command twice.
         self._tick(0.0, self._timetable.take(0.0).due_seconds)
 
     def start(self, inherited: Inherited) -> None:
@@ -104,7 +105,6 @@ class _Session:
             self.record.recorder.warn(
                 "The command could not be moved into its cgroup; CPU time is taken from /proc instead."
             )
-        self._signals = SignalQueue()  # Its thread must not be there yet when the process forks.
         self._loop.watch(self._signals.fileno(), self._on_signals)
 
     def wait(self) -> None:

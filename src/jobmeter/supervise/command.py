@@ -82,7 +82,10 @@ class Command:
         """
         reading, writing = os.pipe2(os.O_CLOEXEC)
         rss_at_fork = _own_high_water_bytes()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise CommandError(f"Cannot fork for the command {argv[0]!r}: {error.strerror}") from None
         if pid == 0:
             _exec(argv, environ, inherited, enter, writing)
         os.close(writing)

@@ -1,5 +1,6 @@
 """Runs a command where nothing can be metered: its exit code, its streams and its signals are its own all the same."""
 
+import os
 import select
 import signal
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,12 @@ from jobmeter.supervise.signals import SignalQueue
 
 def run_unmetered(argv: Sequence[str], environ: Mapping[str, str], inherited: Inherited) -> int:
     """Run a command to its end, passing signals on; returns its exit code."""
+    try:
+        signals = SignalQueue()
+    except RuntimeError:  # Not even one thread more: the command is waited for, signals are not passed on.
+        command = Command.start(argv, environ, inherited, lambda: None)
+        return exit_code(os.waitpid(command.pid, 0)[1])
     command = Command.start(argv, environ, inherited, lambda: None)
-    signals = SignalQueue()
     while True:
         select.select([signals], [], [])
         for signum, to_group in signals.read():
