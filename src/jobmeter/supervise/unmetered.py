@@ -12,12 +12,11 @@ from jobmeter.supervise.signals import SignalQueue
 
 def run_unmetered(argv: Sequence[str], environ: Mapping[str, str], inherited: Inherited) -> int:
     """Run a command to its end, passing signals on; returns its exit code."""
+    command = Command.start(argv, environ, inherited, lambda: None)
     try:
         signals = SignalQueue()
-    except RuntimeError:  # Not even one thread more: the command is waited for, signals are not passed on.
-        command = Command.start(argv, environ, inherited, lambda: None)
+    except (RuntimeError, OSError):  # Not even one thread or pipe more: signals are not passed on.
         return exit_code(os.waitpid(command.pid, 0)[1])
-    command = Command.start(argv, environ, inherited, lambda: None)
     while True:
         select.select([signals], [], [])
         for signum, to_group in signals.read():
