@@ -60,6 +60,18 @@ def test_json_to_a_descriptor(jobmeter: Jobmeter, tmp_path: Path) -> None:
     assert summary.exit.reason == "success"
 
 
+def test_markdown_to_a_descriptor(jobmeter: Jobmeter) -> None:
+    """`--markdown=fd:N` writes there too, and makes no file of that name."""
+    reading, writing = os.pipe()
+    jobmeter.run("--quiet", f"--markdown=fd:{writing}", "true", pass_fds=[writing], cwd=jobmeter.directory)
+    os.close(writing)
+    with open(reading) as file:
+        page = file.read()
+
+    assert "succeeded in" in page
+    assert not (jobmeter.directory / f"fd:{writing}").exists()
+
+
 def test_quiet_says_nothing(jobmeter: Jobmeter) -> None:
     """With `--quiet` stderr is the command's alone; the files are written."""
     done = jobmeter.run("--quiet", "sh", "-c", "echo to stderr >&2")
