@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -190,31 +191,37 @@ def test_a_folder_that_is_a_file_is_said_once(tmp_path: Path) -> None:
     assert len(said) == 1
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file may grow beyond so many bytes, as on a full disk."""
+@contextlib.contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes, as on a full disk.
+
+    Only around the writing itself: the test runner's own output may go to a file, too.
+    """
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    size = 3000
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
-    yield size
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_stops_the_journal_and_nothing_else(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_stops_the_journal_and_nothing_else(tmp_path: Path) -> None:
     """It is said once, the cut record is taken back, and all before it is readable."""
     path = tmp_path / "journal.jsonl"
     said = Warnings()
-    journal = Journal(str(path), said)
-    for _ in range(5):
-        for record in RECORDS:
-            journal.write(record)
-    assert not journal.writable
-    journal.close()
+    size = 3000
+    with small_files(size):
+        journal = Journal(str(path), said)
+        for _ in range(5):
+            for record in RECORDS:
+                journal.write(record)
+        assert not journal.writable
+        journal.close()
     assert said == [f"The journal {path} cannot be written (File too large); metering goes on without it."]
     text = path.read_bytes()
-    assert 0 < len(text) <= small_files
+    assert 0 < len(text) <= size
     assert text.endswith(b"\n")
     reader = JournalReader(path)
     assert list(reader) == (RECORDS * 5)[: whole_lines(text)]
@@ -263,7 +270,7 @@ def test_a_pipe_that_nobody_reads_does_not_stop_the_meter(tmp_path: Path) -> Non
     assert "Resource temporarily unavailable" in said[0]
 
 
-def test_a_warning_may_be_recorded_in_the_run_itself(tmp_path: Path, small_files: int) -> None:
+def test_a_warning_may_be_recorded_in_the_run_itself(tmp_path: Path) -> None:
     """Who hears the warning may write it to this very journal, which is no endless circle."""
     path = tmp_path / "journal.jsonl"
     said: list[str] = []
@@ -274,8 +281,9 @@ def test_a_warning_may_be_recorded_in_the_run_itself(tmp_path: Path, small_files
         journal.write(wire.Warn(v=1, run_uid="r", sequence=0, text=text))
 
     journal.on_warning(warn)
-    for record in RECORDS * 5:
-        journal.write(record)
+    with small_files(3000):
+        for record in RECORDS * 5:
+            journal.write(record)
     assert len(said) == 1
 
 

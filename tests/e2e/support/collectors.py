@@ -97,9 +97,9 @@ class Collector:
         if not what(self.records()):
             raise RuntimeError(f"the collector ended before {say}:\n{self.log()}")
 
-    def wait_for_samples(self, count: int = 2) -> None:
-        """Wait for so many more samples: the last of two was begun after the call."""
-        before = len(self.records("sample"))
+    def wait_for_samples(self, count: int = 2, since: int | None = None) -> None:
+        """Wait for so many more samples than `since`, or than there are now: the last of two was begun after the call."""
+        before = len(self.records("sample")) if since is None else since
         self.wait_for(
             lambda records: sum(one["kind"] == "sample" for one in records) >= before + count,
             f"{count} more samples",
@@ -185,6 +185,7 @@ def start_beside(
     """Start a collector in a container that shares the pid namespace of `job`, and wait for its first sample."""
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o777)  # a collector may run as another user
+    before = sum(one["kind"] == "sample" for one in read_records(directory / JOURNAL))
     container = engine.run_collector(
         f"--journal={BESIDE}/{JOURNAL}",
         f"--json={BESIDE}/{SUMMARY}",
@@ -195,7 +196,7 @@ def start_beside(
     )
     collector = Collector(directory, _Beside(container, container.pid))
     if wait:
-        collector.wait_for_samples(1)
+        collector.wait_for_samples(1, since=before)
     return collector
 
 
@@ -247,6 +248,7 @@ def start_on_host(
     With `to_stdout` it is told of no file for the summary.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    before = sum(one["kind"] == "sample" for one in read_records(directory / JOURNAL))
     messages = directory / "messages"
     command = [
         *within, *JOBMETER, "collector",
@@ -263,7 +265,7 @@ def start_on_host(
         )
     collector = HostCollector(directory, _OnHost(process, messages), process)
     if wait:
-        collector.wait_for_samples(1)
+        collector.wait_for_samples(1, since=before)
     return collector
 
 
