@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.model.rates import MIN_SPAN_SECONDS, RateWindow, delta
+from jobmeter.model.rates import MIN_SPAN_SECONDS, RateWindow, delta, usual_span
 
 READINGS = st.lists(st.tuples(st.floats(0.001, 3), st.floats(0, 8)), min_size=1, max_size=50)
 
@@ -64,6 +64,24 @@ def test_rates_of_a_growing_counter_lie_between_its_slowest_and_fastest(steps) -
         found = window.add(at, value)
         if found is not None:
             assert min(each for _, each in steps) - 1e-6 <= found <= max(each for _, each in steps) + 1e-6
+
+
+@pytest.mark.parametrize(
+    "readings, rates",
+    [
+        pytest.param(
+            [(0, 0), (1, 1), (1.1, 1.2), (2, 2)], [None, 1, 1.2 / 1.1, 0.8 / 0.9], id="soon after another"
+        ),
+        pytest.param([(0, 0), (1, 1), (1.6, 1.9)], [None, 1, 1.5], id="half an interval is enough"),
+        pytest.param([(0, 0), (0.3, 0.6)], [None, 2], id="the only rate there is"),
+        pytest.param([(0, 0), (0.1, 0.6)], [None, None], id="never below the least span"),
+    ],
+)
+def test_a_rate_spans_what_is_usual_where_it_can(readings, rates) -> None:
+    """A short last interval takes in the one before, so that its burst is no peak."""
+    window = RateWindow(0.2, usual_span(1.0))
+    found = [window.add(at, value) for at, value in readings]
+    assert found == [rate if rate is None else pytest.approx(rate) for rate in rates]
 
 
 def test_a_reset_window_forgets() -> None:

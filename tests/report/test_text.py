@@ -55,6 +55,7 @@ def test_wrap_keeps_a_number_with_its_unit() -> None:
         "  1 m 05 s by",
         "  the kernel",
     ]
+    assert wrap("memory up to 2.4 %", 17) == ["memory up to", "  2.4 %"]
 
 
 def test_wrap_begins_and_indents_as_told() -> None:

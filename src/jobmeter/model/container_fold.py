@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from jobmeter.model.rates import RateWindow, delta
+from jobmeter.model.rates import MIN_SPAN_SECONDS, RateWindow, delta, usual_span
 from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource, MemorySource, Pressure, Stall
 from jobmeter.model.statistics import Series
 from jobmeter.model.summary import ContainerSummary
@@ -57,14 +57,15 @@ _RESOURCES = ("cpu", "memory", "io")
 
 
 class ContainerFold:
-    """Takes the samples of one container in order."""
+    """Takes the samples of one container in order, which are ``interval_seconds`` apart as a rule."""
 
-    def __init__(self, info: ContainerInfo) -> None:
+    def __init__(self, info: ContainerInfo, interval_seconds: float) -> None:
         self.info = info
+        self._usual_span_seconds = usual_span(interval_seconds)
         self._cpu_source: CpuSource | None = None
         self._switched = False
         self._began_after: float | None = None
-        self._cpu_rate = RateWindow()
+        self._cpu_rate = self._window(None)
         self._memory_source: MemorySource | None = None
         self._cpu = {name: _Growth(None) for name in _CPU_COUNTERS}
         self._counters = {name: _Growth(self._origin) for name in _COUNTERS}
@@ -196,9 +197,13 @@ class ContainerFold:
         first = None if used else self._origin if source == "cgroup" else 0
         for growth in self._cpu.values():
             growth.restart(growth.total if kept else first)
-        self._cpu_rate = RateWindow(_CGROUP_SPAN_SECONDS) if source == "cgroup" else RateWindow()
+        self._cpu_rate = self._window(source)
         if before is None and self._began_after is not None:
             self._cpu_rate.add(self._began_after, 0.0)
+
+    def _window(self, source: CpuSource | None) -> RateWindow:
+        least = _CGROUP_SPAN_SECONDS if source == "cgroup" else MIN_SPAN_SECONDS
+        return RateWindow(least, self._usual_span_seconds)
 
     def _add_memory(self, reading: ContainerSample) -> None:
         if reading.memory_bytes is not None:

@@ -17,11 +17,23 @@ def delta(before: float | None, after: float | None) -> float | None:
     return after - before
 
 
-class RateWindow:
-    """Turns successive readings of one counter into rates that span at least ``min_span_seconds``."""
+def usual_span(interval_seconds: float) -> float:
+    """What a rate should span where samples are so far apart: half of it, so that one that is late is one still."""
+    return interval_seconds / 2
 
-    def __init__(self, min_span_seconds: float = MIN_SPAN_SECONDS) -> None:
+
+class RateWindow:
+    """Turns successive readings of one counter into rates that span at least ``min_span_seconds``.
+
+    Where there are readings for it they span ``usual_span_seconds``: a reading taken soon after another, as the
+    last of a run is, gives a burst no higher peak than a reading on time gives it.
+    """
+
+    def __init__(
+        self, min_span_seconds: float = MIN_SPAN_SECONDS, usual_span_seconds: float | None = None
+    ) -> None:
         self._min_span_seconds = min_span_seconds
+        self._usual_span_seconds = max(min_span_seconds, usual_span_seconds or 0.0)
         self._readings: deque[tuple[float, float]] = deque()
 
     def reset(self) -> None:
@@ -35,10 +47,10 @@ class RateWindow:
             readings.clear()
         readings.append((at_seconds, value))
         # A microsecond of slack: ticks due every 200 ms are not exactly 200 ms apart in binary.
-        newest_start = at_seconds - self._min_span_seconds + 1e-6
-        while len(readings) > 2 and readings[1][0] <= newest_start:
+        now = at_seconds + 1e-6
+        while len(readings) > 2 and readings[1][0] + self._usual_span_seconds <= now:
             readings.popleft()
         since, base = readings[0]
-        if since > newest_start or since == at_seconds:
+        if since + self._min_span_seconds > now or since == at_seconds:
             return None
         return (value - base) / (at_seconds - since)

@@ -7,7 +7,7 @@ from jobmeter.model.container_fold import ContainerFold
 from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
 from jobmeter.model.process_fold import ProcessFold
-from jobmeter.model.rates import RateWindow, delta
+from jobmeter.model.rates import RateWindow, delta, usual_span
 from jobmeter.model.sample import ContainerSample, HostSample, MeterSample, Sample
 from jobmeter.model.statistics import Series, Statistic
 from jobmeter.model.summary import CollectorSummary, Section, Summary
@@ -37,7 +37,8 @@ class RunFold:
         self._next_sequence = 0
         self._sample_count = 0
         self._last_elapsed = 0.0
-        self._host = _HostFold()
+        self._interval_seconds = 0.0
+        self._host = _HostFold(self._interval_seconds)
         self._containers: dict[str, ContainerFold] = {}
         self._processes = ProcessFold(top)
         self._marks: list[_MarkPoint] = []
@@ -86,6 +87,8 @@ class RunFold:
         match record:
             case wire.Start():
                 self._start = record
+                self._interval_seconds = record.interval_seconds
+                self._host = _HostFold(self._interval_seconds)
             case wire.Tick():
                 self._add_sample(record.sample)
             case wire.Declare():
@@ -178,7 +181,7 @@ class RunFold:
     def _declare(self, record: wire.Declare) -> None:
         fold = self._containers.get(record.container.key)
         if fold is None:
-            self._containers[record.container.key] = ContainerFold(record.container)
+            self._containers[record.container.key] = ContainerFold(record.container, self._interval_seconds)
         else:
             fold.declare(record.container)
 
@@ -312,13 +315,14 @@ class _Counter:
 class _HostFold:
     """CPU and memory of the whole machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_seconds: float) -> None:
         self._percent = Series()
         self.used_bytes = Series()
         self.used_percent = Series()
         self.last_percent: float | None = None
         self.last_used_bytes: int | None = None
-        self._busy, self._total = RateWindow(), RateWindow()
+        span = usual_span(interval_seconds)
+        self._busy, self._total = RateWindow(usual_span_seconds=span), RateWindow(usual_span_seconds=span)
         self._first: tuple[float, float] | None = None
         self._newest: tuple[float, float] | None = None
 

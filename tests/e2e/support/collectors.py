@@ -98,7 +98,7 @@ class Collector:
             raise RuntimeError(f"the collector ended before {say}:\n{self.log()}")
 
     def wait_for_samples(self, count: int = 2, since: int | None = None) -> None:
-        """Wait for so many more samples than `since`, or than there are now: the last of two was begun after the call."""
+        """Wait for so many more samples than `since`, or than now: the last of two was begun after the call."""
         before = len(self.records("sample")) if since is None else since
         self.wait_for(
             lambda records: sum(one["kind"] == "sample" for one in records) >= before + count,
