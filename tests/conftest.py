@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,12 @@ Golden = Callable[[str, str], None]
 
 settings.register_profile("jobmeter", deadline=None)  # a busy machine is no failure
 settings.load_profile("jobmeter")
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has SIGINT and SIGQUIT ignored, and what we start would inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -270,11 +270,16 @@ with Cgroup.create() as group:
     abandoned = len(group.children())
     metered("true", prefix=group.command([]))
     tell("killed", abandoned=abandoned, children=len(group.children()), alive=pid in group.pids())
+TURN_OFF = "sleep 1; echo -memory -pids > /sys/fs/cgroup/cgroup.subtree_control; seq 3000000 >/dev/null"
+tell("turned off", **metered("--interval=100ms", "sh", "-c", TURN_OFF))
 """
 
 
 def test_cgroup_v2_alone(vm: VirtualMachine) -> None:
-    """At the root and below it: a child of the caller's own, nothing is left, daemons are moved back."""
+    """At the root and below it: a child of the caller's own, nothing is left, daemons are moved back.
+
+    The CPU account goes on where somebody turns the controllers of the other accounts off.
+    """
     result = vm.run("python3 /guest.py", files={"/guest.py": IN_THE_GUEST.encode()})
 
     assert result.exit_code == 0, result.stdout
@@ -288,3 +293,6 @@ def test_cgroup_v2_alone(vm: VirtualMachine) -> None:
     assert OURS.sub("", place) == f"0::{below['own'].removeprefix('/sys/fs/cgroup')}"
     assert (below["cpu_source"], below["children"], below["pids"]) == ("cgroup", 0, [int(pid)])
     assert (killed["abandoned"], killed["children"], killed["alive"]) == (1, 0, True)
+    turned_off = told["turned off"]
+    assert (turned_off["code"], turned_off["cpu_source"]) == (0, "cgroup")
+    assert turned_off["cpu_seconds"] > 0.1

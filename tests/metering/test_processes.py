@@ -102,6 +102,19 @@ def test_the_busiest_and_the_largest(host: FakeHost) -> None:
     watch.close()
 
 
+def test_exec_starts_a_new_high_water(host: FakeHost) -> None:
+    """What the program before held is not told of the one that a process is now."""
+    watch = watch_of(host)
+    host.put(60, parent=WRAPPER, name="large", peak_kb=9000)
+    watch.scan(0.0, None)
+    host.put(60, name="small")
+    watch.scan(1.0, None)
+    (one,) = watch.take_processes()
+    assert (one.name, one.high_water_bytes) == ("small", None)
+    assert watch.use(JOB).high_water_bytes == 9000 * 1024
+    watch.close()
+
+
 def test_short_intervals_give_no_false_rates(host: FakeHost) -> None:
     """Within 200 ms one clock tick more or less is too much of an error, so the span is longer."""
     watch = watch_of(host)

@@ -21,8 +21,10 @@ class LivingRun:
     The wrapper itself reaps in the same thread that scans, so it reaps nothing during a scan.
     """
 
-    def __init__(self, steps: Iterator[Step], *, use_exit_records: bool = False) -> None:
-        self.kernel = Kernel()
+    def __init__(
+        self, steps: Iterator[Step], *, use_exit_records: bool = False, record_lack: int = 0
+    ) -> None:
+        self.kernel = Kernel(record_lack=record_lack)
         self.wrapper = self.kernel.fork(INIT, "job")
         self.kernel.tasks[self.wrapper].subreaper = True
         self._steps = steps
@@ -47,7 +49,7 @@ class LivingRun:
     def scan(self, elapsed: float, pace: int) -> None:
         """``pace`` steps happen before each read."""
         self._pace = pace
-        self.watch.scan(elapsed, None, self.kernel.take_records())
+        self.watch.scan(elapsed, None, self.kernel.take_records)
         self._pace = 0
 
     def _meanwhile(self) -> None:
@@ -113,6 +115,25 @@ def test_exit_records_are_exact_also_where_children_are_auto_reaped(steps: list[
     truth = run.kernel.used["job"] / 1e6
     assert truth - 2 * TICK_SECONDS * len(run.kernel.running()) - EXACT <= recorded(run) <= truth + EXACT
     assert run.watch.unattributed_seconds == 0
+
+
+@settings(derandomize=True, max_examples=150)
+@given(schedules("subreaper", "thread", "ignore"), st.integers(0, 2), st.integers(0, 30_000))
+def test_records_that_lack_the_end_are_never_above_the_truth(
+    steps: list[Step], pace: int, record_lack: int
+) -> None:
+    """What parents inherited makes up for some of it, counts nothing twice, and the total never falls."""
+    stream = iter(steps)
+    run = LivingRun(stream, use_exit_records=True, record_lack=record_lack)
+    before = 0.0
+    for number, step in enumerate(stream):
+        if step.what != "scan":
+            run.play(step)
+            continue
+        run.scan(number, pace)
+        total = recorded(run)
+        assert before - EXACT <= total <= run.kernel.used["job"] / 1e6 + EXACT
+        before = total
 
 
 def recorded(run: LivingRun) -> float:

@@ -14,8 +14,10 @@ def ledger(started_after: float = 0.0) -> ExitLedger:
     return ExitLedger({"in": ("in", "out"), "out": ("out",)}.__getitem__, started_after)
 
 
-def reading(pid: int, seconds: float, *, start: float = 1.0) -> ProcessReading:
-    return ProcessReading(pid, "work", "R", 1, 0, seconds, 0.0, 0.0, 0.0, 1, start, 0)
+def reading(
+    pid: int, seconds: float, *, start: float = 1.0, parent: int = 1, reaped: float = 0.0
+) -> ProcessReading:
+    return ProcessReading(pid, "work", "R", parent, 0, seconds, 0.0, reaped, 0.0, 1, start, 0)
 
 
 def record(
@@ -30,6 +32,11 @@ def record(
 def nobody(ended: ExitRecord) -> tuple[bool, str | None]:
     """No live process is known, but strangers are."""
     return ended.parent_pid == STRANGER, None
+
+
+def relative(ended: ExitRecord) -> tuple[bool, str | None]:
+    """Every parent is live and in the group."""
+    return True, "out"
 
 
 def test_a_record_corrects_the_last_reading() -> None:
@@ -111,6 +118,60 @@ def test_time_before_the_run_is_left_out() -> None:
     assert found.user_seconds("out") == 3
 
 
+def test_what_a_living_parent_inherited_takes_the_place_of_records() -> None:
+    """Records lack the end of each process; cutime does not. What ended since it was read is known by record."""
+    found = ledger()
+    found.join("out", reading(5, 1.0))
+    found.join("out", reading(6, 1.0, parent=5))
+    for pid in (7, 8, 9):
+        found.record(record(pid, 0.75, parent=6))
+    found.settle(relative)
+    assert found.user_seconds("out") == 4.25
+    found.update(reading(6, 1.0, parent=5, reaped=3.0))
+    found.settle(relative)
+    assert found.user_seconds("out") == 5.0
+    found.record(record(10, 0.5, parent=6))
+    found.settle(relative)
+    assert found.user_seconds("out") == 5.5
+    found.leave(6)
+    found.record(record(6, 1.0, parent=5))
+    found.settle(relative)
+    assert found.user_seconds("out") == 5.5
+    found.update(reading(5, 1.0, reaped=4.75))
+    found.settle(relative)
+    assert found.user_seconds("out") == 5.75
+
+
+@pytest.mark.parametrize(
+    "reaped, seconds",
+    [pytest.param(0.0, 4.0, id="it does not wait"), pytest.param(4.5, 4.0, id="of two groups")],
+)
+def test_records_count_where_nothing_better_is_known(reaped: float, seconds: float) -> None:
+    """A parent that ignores SIGCHLD inherits nothing; one that waits for several groups says nothing of one."""
+    found = ledger()
+    found.join("out", reading(5, 1.0))
+    if reaped:
+        found.join("in", reading(6, 0.0, parent=5))
+    found.record(record(6, 3.0, parent=5))
+    found.settle(relative)
+    found.update(reading(5, 1.0, reaped=reaped))
+    found.settle(relative)
+    assert found.user_seconds("out") == seconds
+
+
+def test_what_children_used_before_the_run_is_not_inherited() -> None:
+    """Neither what was inherited before nor what a child brings along that was there before."""
+    found = ledger(started_after=100.0)
+    found.join("out", reading(5, 1.0, start=50.0, reaped=7.0))
+    found.join("out", reading(6, 2.0, start=50.0, parent=5, reaped=3.0))
+    found.leave(6)
+    found.record(record(6, 2.25, parent=5))
+    found.settle(nobody)
+    found.update(reading(5, 1.0, start=50.0, reaped=7.0 + 2.5 + 3.0))
+    found.settle(nobody)
+    assert found.user_seconds("out") == 0.5
+
+
 def test_a_process_without_a_record_keeps_its_last_reading() -> None:
     """Records that the kernel dropped are a lower bound."""
     found = ledger()
@@ -145,6 +206,6 @@ def test_what_ended_is_forgotten() -> None:
         found.record(record(pid, 0.001))
         found.leave(pid)
         found.settle(nobody)
-    assert len(found._groups_of_ended) < 10
+    assert len(found._gone) < 10
     assert (found._live, found._threads, found._waiting) == ({}, {}, [])
     assert found.user_seconds("out") == pytest.approx(2)

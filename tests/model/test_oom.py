@@ -86,3 +86,10 @@ def test_the_biggest_process_of_a_container() -> None:
     assert biggest_process(found) == "java with 300 MiB"
     assert biggest_process(found, "db") == "psql with 30 MiB"
     assert biggest_process(found, "cache") is None
+
+
+def test_what_makes_a_container_is_not_blamed() -> None:
+    """Until its exec the first process of a container is runc's own, which is larger than many a program."""
+    found = summary()
+    found.top_mem_processes[0].name = "runc:[2:INIT]"
+    assert biggest_process(found) == "psql with 30 MiB"

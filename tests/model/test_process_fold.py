@@ -42,6 +42,15 @@ def test_the_largest_come_first_by_high_water_or_resident_set() -> None:
     assert (found[0].name, found[0].container) == ("ld", None)
 
 
+def test_memory_belongs_to_the_program_that_held_it() -> None:
+    """After exec a process has another name; in the list by memory it has the one it had when it was largest."""
+    fold = ProcessFold(top=3)
+    fold.add((busy(1, 0.1, memory=900, name="java"),), ())
+    fold.add((busy(1, 0.2, memory=100, name="sh"),), ())
+    assert [(one.name, one.peak_memory_bytes) for one in fold.by_memory(NAMES)] == [("java", 900)]
+    assert [one.name for one in fold.by_cpu(NAMES)] == ["sh"]
+
+
 def test_a_pid_that_is_used_again_is_another_process() -> None:
     """Identity is pid and start time."""
     fold = ProcessFold(top=5)

@@ -30,6 +30,12 @@ class _Source(NamedTuple):
     parse: Callable[[bytes], tuple[Any, ...]]
 
 
+class _File(NamedTuple):
+    fd: int
+    source: _Source
+    directory: str
+
+
 def _nanoseconds(text: bytes) -> tuple[float]:
     return (cgroupfs.parse_number(text) / 1e9,)
 
@@ -90,7 +96,7 @@ class CgroupReader:
     """
 
     def __init__(self, directories: Mapping[str, str], throttled_in: Mapping[str, str] | None = None) -> None:
-        self._files: list[tuple[int, _Source]] = []
+        self._files: list[_File] = []
         self.gives: frozenset[str] = frozenset()
         """The names of the fields this cgroup has a source for."""
         self.read_errors = 0
@@ -104,12 +110,15 @@ class CgroupReader:
     def read(self) -> CgroupReading:
         """Everything the cgroup says now. Raises CgroupGone once it was removed."""
         values: _Values = {}
-        for fd, source in self._files:
+        removed: list[_File] = []
+        for file in self._files:
+            fd, source, _ = file
             try:
                 parsed = source.parse(os.pread(fd, _READ_BYTES, 0))
             except OSError as error:
                 if error.errno in (errno.ENODEV, errno.ENOENT):
-                    raise CgroupGone("the cgroup was removed") from None
+                    removed.append(file)
+                    continue
                 self.read_errors += 1
                 continue
             except KernelFormatError:
@@ -117,6 +126,8 @@ class CgroupReader:
                 continue
             for name, value in zip(source.gives, parsed, strict=True):
                 values[name] = value
+        if removed:
+            self._part_with(removed)
         self._adjust_shares(values)
         stalls = {name: values.pop(name) for name in _RESOURCES if name in values}
         if values.get("throttled_seconds") is not None:
@@ -125,9 +136,18 @@ class CgroupReader:
 
     def close(self) -> None:
         """Give the descriptors back."""
-        for fd, _ in self._files:
-            os.close(fd)
+        for file in self._files:
+            os.close(file.fd)
         self._files, self.gives = [], frozenset()
+
+    def _part_with(self, removed: list[_File]) -> None:
+        """Read these no more: somebody turned their controller off. Raises CgroupGone where it is all of the cgroup."""
+        if len(removed) == len(self._files) or not all(os.path.isdir(file.directory) for file in removed):
+            raise CgroupGone("the cgroup was removed")
+        for file in removed:
+            os.close(file.fd)
+            self._files.remove(file)
+        self.gives = self.gives.difference(*(file.source.gives for file in removed))
 
     def _adjust_shares(self, values: _Values) -> None:
         """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.
@@ -159,7 +179,7 @@ class CgroupReader:
                     self.read_errors += 1
                 continue
             if self._answers(fd, source):
-                self._files.append((fd, source))
+                self._files.append(_File(fd, source, directory))
                 self.gives = self.gives.union(source.gives)
             else:
                 os.close(fd)

@@ -12,6 +12,7 @@ from jobmeter.metering.host import HostReader
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model.errors import SourceUnavailable
 from jobmeter.model.rates import MIN_SPAN_SECONDS
+from jobmeter.model.readings import ExitRecord
 from jobmeter.model.sample import ContainerInfo, CpuSource, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
@@ -144,16 +145,21 @@ class Meter:
 
     def _scan(self, elapsed: float) -> None:
         begun = self._cpu_clock()
-        records = self._exit_records.read() if self._exit_records else ()
-        self._watch.records_lost = bool(self._exit_records and self._exit_records.lost)
         try:
-            self._watch.scan(elapsed, self._groups.orphan_reaper, records)
+            self._watch.scan(elapsed, self._groups.orphan_reaper, self._read_records)
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
         cost = self._cpu_clock() - begun
         self._next_scan = elapsed + max(
             _SCAN_SECONDS_APART, min(cost / _SCAN_SHARE, _SCAN_AT_LEAST_EVERY_SECONDS)
         )
+
+    def _read_records(self) -> Iterable[ExitRecord]:
+        if self._exit_records is None:
+            return ()
+        records = self._exit_records.read()
+        self._watch.records_lost = bool(self._exit_records.lost)
+        return records
 
     def _unattributed(self, sources: set[CpuSource | None]) -> float:
         """A counter of what belongs to no container; where cgroups account for all of them, theirs is whole."""
@@ -168,7 +174,7 @@ class Meter:
             self._note_limits_of_proc()
         if "exit_records" in sources:
             self.mark_incomplete(
-                "CPU time by exit records is a lower bound: the kernel writes a record shortly before "
+                "CPU time by exit records is close but not exact: the kernel writes a record shortly before "
                 "the process is gone."
             )
         lost = self._exit_records.lost if self._exit_records else 0

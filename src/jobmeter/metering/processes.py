@@ -119,8 +119,13 @@ class ProcessWatch:
         """True when all orphans of the members come to us."""
         return self._reaper is not None
 
-    def scan(self, elapsed: float, orphan_reaper: int | None, records: Iterable[ExitRecord] = ()) -> None:
-        """Read all processes once more; ``elapsed`` is seconds since the start of the run."""
+    def scan(
+        self, elapsed: float, orphan_reaper: int | None, records: Callable[[], Iterable[ExitRecord]] = tuple
+    ) -> None:
+        """Read all processes once more; ``elapsed`` is seconds since the start of the run.
+
+        ``records`` reads what has ended. It is asked last: what a parent inherited by then is among it.
+        """
         first, again = self._read_reaper()
         scan = self._table.scan()
         self._busy, self._left = [], {}
@@ -132,7 +137,7 @@ class ProcessWatch:
         for ledger in (self._ledger, self._system_ledger):
             ledger.apply(first + started, again + scan.changed, scan.vanished, orphan_reaper)
         if self._exits is not None:
-            self._settle(self._exits, records, elapsed)
+            self._settle(self._exits, records(), elapsed)
         self._read_statuses(scan.started + [one.after for one in scan.changed if _faulted(one)])
 
     def cpu_seconds(self, group: str) -> tuple[float, float, float]:
@@ -226,6 +231,7 @@ class ProcessWatch:
         self._hold(one.group, one.reading, -1)
         one.reading = change.after
         if change.before.name != change.after.name:
+            one.high_water_bytes = None  # Of the program before: exec starts a new address space.
             self._move(one)
         self._hold(one.group, change.after, 1)
         if self._exits is not None:
@@ -243,6 +249,8 @@ class ProcessWatch:
             one.group = group
             self._ledger.move(one.reading.pid, group)
             self._system_ledger.move(one.reading.pid, group)
+            if self._exits is not None:
+                self._exits.move(one.reading.pid, group)
 
     def _leave(self, reading: ProcessReading) -> None:
         one = self._left[reading.pid] = self._members.pop(reading.pid)

@@ -3,7 +3,8 @@
 A task's record arrives when it ends and names its process (tgid) and its parent; records of threads
 wait until the last of their process, since a live process's own reading includes ended threads.
 A process that no scan ever saw belongs to its parent's group; the parent may itself be known only
-when it ends, so such records wait for it.
+when it ends, so such records wait for it. Where the parent lives and reaps its children, what it
+inherited takes the place of their records, which lack the end of each.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from jobmeter.model.inherited import Inherited, Passed
 from jobmeter.model.readings import ExitRecord, ProcessReading
 
 # Records whose parent never shows up are kept for so many scans.
@@ -46,10 +48,17 @@ class _Waiting(NamedTuple):
 
 class _Live(Struct):
     group: str
+    parent_pid: int
     base_user: float
     base_system: float
     user: float
     system: float
+
+
+class _Gone(NamedTuple):
+    since: int
+    group: str | None
+    parent_pid: int
 
 
 class ExitLedger:
@@ -61,21 +70,24 @@ class ExitLedger:
         self._live: dict[int, _Live] = {}
         self._threads: dict[int, _Threads] = {}
         self._waiting: list[_Waiting] = []
-        self._groups_of_ended: dict[int, tuple[int, str | None]] = {}
+        self._gone: dict[int, _Gone] = {}
+        self._inherited = (Inherited(), Inherited())  # User time, system time.
         self._user: dict[str, float] = {}
         self._system: dict[str, float] = {}
+        self._told_user: dict[str, float] = {}
+        self._told_system: dict[str, float] = {}
         self._read: dict[str, int] = {}
         self._written: dict[str, int] = {}
         self._scans = 0
         self.unattributed_seconds = 0.0
 
     def user_seconds(self, group: str) -> float:
-        """User time of a group and those nested in it."""
-        return max(0.0, self._user.get(group, 0.0))
+        """User time of a group and those nested in it; never falls from one call to the next."""
+        return _never_falling(self._told_user, group, self._user)
 
     def system_seconds(self, group: str) -> float:
-        """System time of a group and those nested in it."""
-        return max(0.0, self._system.get(group, 0.0))
+        """System time of a group and those nested in it; never falls from one call to the next."""
+        return _never_falling(self._told_system, group, self._system)
 
     def io_bytes(self, group: str) -> tuple[int, int]:
         """Bytes that ended tasks read from and wrote to block devices."""
@@ -83,10 +95,13 @@ class ExitLedger:
 
     def join(self, group: str, reading: ProcessReading) -> None:
         """A process was seen for the first time."""
-        self._groups_of_ended.pop(reading.pid, None)  # Of another process, whose pid was given away again.
+        pid = reading.pid
+        self._gone.pop(pid, None)  # Of another process, whose pid was given away again.
         new = reading.start_seconds >= self._started_after
         base_user, base_system = (0.0, 0.0) if new else (reading.user_seconds, reading.system_seconds)
-        self._live[reading.pid] = _Live(group, base_user, base_system, base_user, base_system)
+        self._live[pid] = _Live(group, reading.parent_pid, base_user, base_system, base_user, base_system)
+        for inherited, reaped in zip(self._inherited, _reaped(reading), strict=True):
+            inherited.join(pid, reaped, 0.0 if new else reaped)
         self.update(reading)
 
     def update(self, reading: ProcessReading) -> None:
@@ -103,12 +118,27 @@ class ExitLedger:
             max(live.user, reading.user_seconds),
             max(live.system, reading.system_seconds),
         )
+        live.parent_pid = reading.parent_pid
+        for inherited, reaped in zip(self._inherited, _reaped(reading), strict=True):
+            inherited.read(reading.pid, reaped)
+
+    def move(self, pid: int, group: str) -> None:
+        """A live process was moved to another group: what it uses from now on counts there."""
+        live = self._live.get(pid)
+        if live is not None:
+            live.group = group
 
     def leave(self, pid: int) -> None:
         """A process vanished from the scan; what it used stays at its last reading unless a record corrects it."""
-        self._groups_of_ended.setdefault(
-            pid, (self._scans, self._live[pid].group if pid in self._live else None)
-        )
+        if pid in self._gone:
+            return
+        live = self._live.get(pid)
+        if live is None:
+            self._gone[pid] = _Gone(self._scans, None, 0)
+            return
+        self._gone[pid] = _Gone(self._scans, live.group, live.parent_pid)
+        used = (live.user - live.base_user, live.system - live.base_system)
+        self._pass_on(pid, used, (live.base_user, live.base_system))
 
     def record(self, record: ExitRecord) -> None:
         """A task ended."""
@@ -142,6 +172,7 @@ class ExitLedger:
                 else:
                     self._waiting.append(one)
             self._waiting.reverse()
+        self._correct()
         self._forget_old()
         return ended
 
@@ -151,57 +182,88 @@ class ExitLedger:
         if record.tgid in self._live:
             return True, self._live[record.tgid].group
         for pid in (record.tgid, record.parent_pid):
-            if pid in self._groups_of_ended:
-                return True, self._groups_of_ended[pid][1]
+            if pid in self._gone:
+                return True, self._gone[pid].group
         return group_of(record)
 
     def _book(self, one: _Waiting, group: str | None) -> Ended:
         record, threads = one.record, one.threads
         live = self._live.pop(record.tgid, None)
-        user, system = threads.user_seconds, threads.system_seconds
-        used_user, used_system = user, system
-        if live is not None:
-            # Threads that ended before the metering are in its readings but have no record.
-            used_user, used_system = (
-                max(user, live.user) - live.base_user,
-                max(system, live.system) - live.base_system,
-            )
-            if user + system >= live.user + live.system:
-                used_user, used_system = user - live.base_user, system - live.base_system
-            user, system = (
-                used_user + live.base_user - live.user,
-                used_system + live.base_system - live.system,
-            )
+        left = record.tgid in self._gone
+        self._gone.setdefault(record.tgid, _Gone(self._scans, group, record.parent_pid))
+        user, system, since_user, since_system = _used(threads, live)
         if group is not None:
-            self._add(group, user, system)
+            self._add(group, since_user, since_system)
             for ancestor in self._ancestry(group):
                 self._read[ancestor] = self._read.get(ancestor, 0) + threads.read_bytes
                 self._written[ancestor] = self._written.get(ancestor, 0) + threads.write_bytes
-        self._groups_of_ended[record.tgid] = (self._scans, group)
+        before = (live.base_user, live.base_system) if live and not left else (0.0, 0.0)
+        self._pass_on(record.tgid, (since_user, since_system) if left else (user, system), before)
         return Ended(
             pid=record.tgid,
             group=group,
             name=record.name,
-            user_seconds=max(0.0, used_user),
-            system_seconds=max(0.0, used_system),
+            user_seconds=max(0.0, user),
+            system_seconds=max(0.0, system),
             high_water_bytes=record.high_water_bytes,
             lifetime_seconds=record.lifetime_seconds,
             threads=threads.count,
         )
+
+    def _pass_on(self, pid: int, used: tuple[float, float], before: tuple[float, float]) -> None:
+        """Give the time of a process that ended, and what it inherited itself, to the one that lives above it."""
+        group, heir = self._gone[pid].group, self._heir(pid)
+        for inherited, own_used, own_before in zip(self._inherited, used, before, strict=True):
+            children = inherited.leave(pid) if pid in inherited else Passed(0.0, 0.0)
+            if heir is not None:
+                passed = Passed(own_used + children.used, own_before + children.before)
+                inherited.add(heir, passed, alike=self._live[heir].group == group)
+
+    def _heir(self, pid: int) -> int | None:
+        """The nearest process above that lives: all that ended between were waited for by it, or by each other."""
+        seen: set[int] = set()
+        while pid in self._gone and pid not in seen:
+            seen.add(pid)
+            pid = self._gone[pid].parent_pid
+        return pid if pid in self._live and pid in self._inherited[0] else None
+
+    def _correct(self) -> None:
+        for pid, user in self._inherited[0].corrections():
+            self._add(self._live[pid].group, user, 0.0)
+        for pid, system in self._inherited[1].corrections():
+            self._add(self._live[pid].group, 0.0, system)
 
     def _give_up(self, one: _Waiting) -> Ended:
         self.unattributed_seconds += one.threads.user_seconds + one.threads.system_seconds
         return self._book(one, None)
 
     def _forget_old(self) -> None:
-        old = [
-            pid for pid, (scan, _) in self._groups_of_ended.items() if self._scans - scan > _PATIENCE_SCANS
-        ]
+        old = [pid for pid, gone in self._gone.items() if self._scans - gone.since > _PATIENCE_SCANS]
         for pid in old:
-            del self._groups_of_ended[pid]
+            del self._gone[pid]
             self._live.pop(pid, None)
 
     def _add(self, group: str, user: float, system: float) -> None:
         for ancestor in self._ancestry(group):
             self._user[ancestor] = self._user.get(ancestor, 0.0) + user
             self._system[ancestor] = self._system.get(ancestor, 0.0) + system
+
+
+def _used(threads: _Threads, live: _Live | None) -> tuple[float, float, float, float]:
+    """User and system time of a process that ended, within the run, and the part of it since its last reading."""
+    user, system = threads.user_seconds, threads.system_seconds
+    if live is None:
+        return user, system, user, system
+    if user + system < live.user + live.system:
+        # Threads that ended before the metering are in its readings but have no record.
+        user, system = max(user, live.user), max(system, live.system)
+    return user - live.base_user, system - live.base_system, user - live.user, system - live.system
+
+
+def _reaped(reading: ProcessReading) -> tuple[float, float]:
+    return reading.reaped_user_seconds, reading.reaped_system_seconds
+
+
+def _never_falling(told: dict[str, float], group: str, seconds: dict[str, float]) -> float:
+    told[group] = max(told.get(group, 0.0), seconds.get(group, 0.0))
+    return told[group]

@@ -10,11 +10,14 @@ OTHER_PROGRAMS = "(other programs)"
 
 
 class _Process:
-    __slots__ = ("container", "cpu_seconds", "name", "peak_cpu_percent", "peak_memory_bytes", "pid")
+    __slots__ = (
+        "container", "cpu_seconds", "name", "name_at_peak", "peak_cpu_percent", "peak_memory_bytes", "pid",
+    )  # fmt: skip
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.name = ""
+        self.name_at_peak = ""
         self.container: str | None = None
         self.cpu_seconds = 0.0
         self.peak_cpu_percent: float | None = None
@@ -43,8 +46,8 @@ class ProcessFold:
         return self._list(lambda one: (one.peak_cpu_percent or 0.0, one.cpu_seconds), names)
 
     def by_memory(self, names: Mapping[str, str]) -> list[ProcessSummary]:
-        """The first ``top`` by peak memory."""
-        return self._list(lambda one: (one.peak_memory_bytes or 0, one.cpu_seconds), names)
+        """The first ``top`` by peak memory, under the names they had then: exec gives a process another one."""
+        return self._list(lambda one: (one.peak_memory_bytes or 0, one.cpu_seconds), names, at_peak=True)
 
     def programs(self) -> list[ProgramSummary]:
         """All programs, those with the most CPU time first."""
@@ -64,8 +67,9 @@ class ProcessFold:
             percent = 100 * sample.recent_cpu_seconds / sample.recent_seconds
             process.peak_cpu_percent = max(process.peak_cpu_percent or 0.0, percent)
         for memory in (sample.rss_bytes, sample.high_water_bytes):
-            if memory is not None:
-                process.peak_memory_bytes = max(process.peak_memory_bytes or 0, memory)
+            if memory is not None and memory > (process.peak_memory_bytes or 0):
+                process.peak_memory_bytes = memory
+                process.name_at_peak = sample.name
 
     def _add_program(self, sample: ProgramSample) -> None:
         name = sample.name
@@ -87,13 +91,16 @@ class ProcessFold:
         self._processes = dict(by_cpu) | dict(by_memory)
 
     def _list(
-        self, key: Callable[[_Process], tuple[float, float]], names: Mapping[str, str]
+        self,
+        key: Callable[[_Process], tuple[float, float]],
+        names: Mapping[str, str],
+        at_peak: bool = False,
     ) -> list[ProcessSummary]:
         ranked = sorted(self._processes.values(), key=lambda one: (*key(one), -one.pid), reverse=True)
         return [
             ProcessSummary(
                 pid=one.pid,
-                name=one.name,
+                name=one.name_at_peak if at_peak else one.name,
                 container=names.get(one.container) if one.container else None,
                 peak_cpu_percent=None if one.peak_cpu_percent is None else round(one.peak_cpu_percent, 1),
                 cpu_seconds=round(one.cpu_seconds, 6),

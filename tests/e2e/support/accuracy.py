@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from tests.e2e.support.components import ROOT
 from tests.e2e.support.truth import Truth
@@ -61,6 +62,28 @@ RECORD_HEADING = (
     *("workload", "processes", "seconds by wait4", "by the clock in the records", "missing per process, µs"),
     *("by the ticks in the records", "%"),
 )
+
+
+def collector_row(view: str, container: Mapping[str, Any], account: str, seconds: float) -> list[str]:
+    """One collector's figure of one container beside an account."""
+    found = container["cpu_seconds"]
+    return [
+        view,
+        container["cpu_source"],
+        account,
+        f"{seconds:.3f}",
+        f"{found:.3f}",
+        f"{1000 * (found - seconds):+.1f}",
+        f"{100 * (found / seconds - 1):+.2f}",
+    ]
+
+
+COLLECTOR_HEADING = ("collector", "source", "account", "its seconds", "jobmeter's", "difference, ms", "%")
+
+
+def this_machine() -> str:
+    """Cores and kernel of the machine that the tests run on."""
+    return f"{os.cpu_count()} cores, Linux {os.uname().release}"
 
 
 def _line(cells: Iterable[str]) -> str:
