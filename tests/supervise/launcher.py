@@ -12,7 +12,7 @@ import signal
 import sys
 
 from jobmeter.model.errors import CommandError
-from jobmeter.supervise.command import Command, become_subreaper, inherit
+from jobmeter.supervise.command import Anywhere, Command, become_subreaper, inherit
 from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
 
 
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> None:
     inherited = inherit(HANDLED)
     become_subreaper()
     try:
-        command = Command.start(argv[fail:], os.environ, inherited, _refuse if fail else lambda: None)
+        command = Command.start(argv[fail:], os.environ, inherited, Nowhere() if fail else Anywhere())
     except CommandError as error:
         _tell(report, {"error": type(error).__name__, "exit_code": error.exit_code, "text": str(error)})
         return
@@ -45,8 +45,12 @@ def main(argv: list[str]) -> None:
                     return
 
 
-def _refuse() -> None:
-    raise PermissionError(1, "no")
+class Nowhere(Anywhere):
+    """A place that may not be entered."""
+
+    def enter(self) -> None:
+        """Not here."""
+        raise PermissionError(1, "no")
 
 
 def _tell(descriptor: int, what: dict[str, object]) -> None:

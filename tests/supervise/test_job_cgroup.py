@@ -75,6 +75,24 @@ def test_it_is_below_our_own_in_each_hierarchy(cgroup: JobCgroup) -> None:
     assert not {"cpu", "freezer", "devices", "cpuset"} & set(cgroup.directories)
 
 
+def test_a_child_is_born_inside(cgroup: JobCgroup) -> None:
+    """It is in every hierarchy's cgroup once it has entered, whether the kernel could put it there or not."""
+    reading, writing = os.pipe()
+    pid = cgroup.fork()
+    if pid == 0:
+        cgroup.enter()
+        os.write(writing, Path("/proc/self/cgroup").read_bytes())
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    paths = parse_cgroup(os.read(reading, 65536))
+    os.close(reading)
+    os.close(writing)
+    assert status == 0
+    assert {one: os.path.basename(paths[one]) for one in cgroup.directories} == dict.fromkeys(
+        cgroup.directories, name()
+    )
+
+
 def test_its_account_is_the_commands(cgroup: JobCgroup) -> None:
     """Everything that runs inside is counted, also what has ended."""
     with run_inside(cgroup, "import os\nfor _ in range(5): os.fork() or os._exit(sum(range(1_000_000)) % 2)"):

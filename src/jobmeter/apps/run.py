@@ -98,7 +98,7 @@ class _Session:
     def start(self, inherited: Inherited) -> None:
         """Start the command."""
         self._command = Command.start(
-            self._settings.command, self._child_environ(), inherited, self._placement.enter
+            self._settings.command, self._child_environ(), inherited, self._placement
         )
         if not self._command.entered:
             self._group.abandon_cgroup()

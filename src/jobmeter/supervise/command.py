@@ -6,8 +6,8 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, NoReturn, Protocol
 
 from jobmeter.linux import procfs
 from jobmeter.model.errors import CommandError, CommandNotExecutable, CommandNotFound, KernelFormatError
@@ -18,6 +18,27 @@ _RESTORED_SIGNALS = (
     "SIGXFSZ",
 )  # Python ignores these for itself; the command must not inherit that.
 _NOT_ENTERED = b"-"
+
+
+class Place(Protocol):
+    """Where the command runs."""
+
+    def fork(self) -> int:
+        """As os.fork()."""
+
+    def enter(self) -> None:
+        """Called in the child before exec. Raises OSError where it may not."""
+
+
+class Anywhere:
+    """Where we are ourselves."""
+
+    def fork(self) -> int:
+        """As os.fork()."""
+        return os.fork()
+
+    def enter(self) -> None:
+        """There is nothing to enter."""
 
 
 class Reaped(NamedTuple):
@@ -72,22 +93,22 @@ class Command:
         argv: Sequence[str],
         environ: Mapping[str, str],
         inherited: Inherited,
-        enter: Callable[[], None],
+        place: Place,
     ) -> "Command":
         """Run ``argv`` with our stdin, stdout, stderr, terminal and process group.
 
-        ``enter`` is called in the new process before exec; when it fails the command runs all the
-        same and ``entered`` is False. Raises CommandNotFound, CommandNotExecutable or CommandError when
+        The new process enters ``place`` before exec; when that fails the command runs all the same and
+        ``entered`` is False. Raises CommandNotFound, CommandNotExecutable or CommandError when
         the command cannot be started.
         """
         reading, writing = os.pipe2(os.O_CLOEXEC)
         rss_at_fork = _own_high_water_bytes()
         try:
-            pid = os.fork()
+            pid = place.fork()
         except OSError as error:
             raise CommandError(f"Cannot fork for the command {argv[0]!r}: {error.strerror}") from None
         if pid == 0:
-            _exec(argv, environ, inherited, enter, writing)
+            _exec(argv, environ, inherited, place, writing)
         os.close(writing)
         with open(reading, "rb") as file:
             said = file.read()
@@ -120,12 +141,12 @@ def _exec(
     argv: Sequence[str],
     environ: Mapping[str, str],
     inherited: Inherited,
-    enter: Callable[[], None],
+    place: Place,
     report: int,
 ) -> NoReturn:
     try:
         try:
-            enter()
+            place.enter()
         except OSError:
             os.write(report, _NOT_ENTERED)
         resource.setrlimit(resource.RLIMIT_NOFILE, inherited.descriptor_limit)

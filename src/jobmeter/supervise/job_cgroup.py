@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from jobmeter.linux.cgroup_mounts import UNIFIED, Hierarchy, directories
 from jobmeter.model.errors import SourceUnavailable
+from jobmeter.supervise.clone import clone_into
 
 # Hierarchies of v1 that only keep accounts; a child in the cpu hierarchy would change scheduling.
 _V1_ACCOUNTS = ("cpuacct", "memory", "pids")
@@ -26,6 +27,7 @@ class JobCgroup:
         self._parents = dict(parents)
         self.directories = {controller: f"{parent}/{name}" for controller, parent in parents.items()}
         self._enabled: list[str] = []
+        self._born_inside = False
 
     @classmethod
     def create(cls, hierarchies: Iterable[Hierarchy], own_paths: Mapping[str, str], name: str) -> "JobCgroup":
@@ -51,10 +53,24 @@ class JobCgroup:
             )
         return made
 
+    def fork(self) -> int:
+        """As os.fork(), but the child begins in the unified cgroup where the kernel can do that; for ``enter``."""
+        unified = self.directories.get(UNIFIED)
+        if unified is not None:
+            with contextlib.suppress(OSError):
+                pid = clone_into(unified)
+                self._born_inside = pid == 0
+                return pid
+        return os.fork()
+
     def enter(self) -> None:
-        """Move the calling process in; called between fork and exec."""
-        for directory in self.directories.values():
-            _write(f"{directory}/cgroup.procs", "0")
+        """Move the calling process, which has one thread, in; called between fork and exec."""
+        for controller, directory in self.directories.items():
+            if controller != UNIFIED:
+                # A thread moves itself at once; a process waits until no fork is under way.
+                _write(f"{directory}/tasks", "0")
+            elif not self._born_inside:
+                _write(f"{directory}/cgroup.procs", "0")
 
     def processes(self) -> set[int]:
         """The pids in it and in cgroups below it."""

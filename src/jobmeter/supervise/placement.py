@@ -40,6 +40,10 @@ class Placement:
         name = cgroup_name(namespace, pid, own_start_ticks(pid) or 0)
         self.cgroup = JobCgroup.create(self._hierarchies, self._own_paths, name)
 
+    def fork(self) -> int:
+        """Fork, into the command's cgroup as far as the kernel can."""
+        return self.cgroup.fork() if self.cgroup is not None else os.fork()
+
     def enter(self) -> None:
         """Move the calling process into the command's cgroup, if there is one."""
         if self.cgroup is not None:

@@ -6,13 +6,13 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from jobmeter.model.exits import exit_code
-from jobmeter.supervise.command import Command, Inherited
+from jobmeter.supervise.command import Anywhere, Command, Inherited
 from jobmeter.supervise.signals import SignalQueue
 
 
 def run_unmetered(argv: Sequence[str], environ: Mapping[str, str], inherited: Inherited) -> int:
     """Run a command to its end, passing signals on; returns its exit code."""
-    command = Command.start(argv, environ, inherited, lambda: None)
+    command = Command.start(argv, environ, inherited, Anywhere())
     try:
         signals = SignalQueue()
     except (RuntimeError, OSError):  # Not even one thread or pipe more: signals are not passed on.
