@@ -3,7 +3,8 @@
     python -m bench.build [ROUNDS]
 
 Both at the same time, each on a processor of its own, the wrapper on that of its build; then they change places. So
-what else happens on the machine hits both. The share of one processor that the wrapper takes is what its summary says.
+what else happens on the machine hits both; two builds without the wrapper show how much it still matters. The share of
+one processor that the wrapper takes is what its summary says.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 
-from bench.support import ROOT, Cost, installation, median, plain_environ, ratio, table, timed
+from bench.support import ROOT, Cost, installation, median, plain_environ, table, timed
 from jobmeter.model import summary as summaries
 
 ROUNDS = 4
@@ -59,21 +60,31 @@ def main() -> None:
         for directory in (plain, metered):
             generate(directory, files)
         wrapper = (python.parent / "jobmeter", "run", f"--json={summary}", f"--journal={name}/journal", "--")
-        costs: list[list[Cost]] = []
+        metered_pairs: list[list[Cost]] = []
+        plain_pairs: list[list[Cost]] = []
         shares = []
         for number in range(rounds):
             one, other = (first, second) if number % 2 else (second, first)
-            costs.append(at_once(partial(build, plain, one), partial(build, metered, other, wrapper)))
+            metered_pairs.append(at_once(partial(build, plain, one), partial(build, metered, other, wrapper)))
+            plain_pairs.append(at_once(partial(build, plain, one), partial(build, metered, other)))
             used = summaries.decode(summary.read_bytes()).collector.cpu_seconds or 0.0
-            shares.append(used / costs[-1][1].wall)
-    without, with_it = ([pair[at].wall for pair in costs] for at in (0, 1))
+            shares.append(used / metered_pairs[-1][1].wall)
     print(f"{files} files, {rounds} rounds\n")
     table(
-        ("wall time of a build", "s, median"),
-        [("without", f"{median(without):.2f}"), ("with `jobmeter run`", f"{median(with_it):.2f}")],
+        ("the second of two builds at once", "its wall time, s", "to the first, median", "lowest", "highest"),
+        [row("with `jobmeter run`", metered_pairs), row("without, as the first", plain_pairs)],
     )
-    print(f"\nRatio, median of rounds: {ratio(with_it, without, 4)}")
-    print(f"CPU time of the wrapper: {100 * median(shares):.2f} % of one processor")
+    print(f"\nCPU time of the wrapper: {100 * median(shares):.2f} % of one processor")
+
+
+def row(name: str, pairs: Sequence[Sequence[Cost]]) -> tuple[str, ...]:
+    """The second builds, and their ratios to the first ones."""
+    ratios = [other.wall / one.wall for one, other in pairs]
+    return (
+        name,
+        f"{median([other.wall for _, other in pairs]):.2f}",
+        *(f"{each:.4f}" for each in (median(ratios), min(ratios), max(ratios))),
+    )
 
 
 if __name__ == "__main__":

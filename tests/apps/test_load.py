@@ -50,7 +50,7 @@ def test_damaged_lines_are_left_out_and_said(file):
     file.write_bytes(b'{"v":1,"ki\n' + file.read_bytes() + b'{"v":1')
     summary = load(str(file), None, 10).summary
     assert summary.sample_count == 3
-    assert summary.warnings == ["2 lines of the journal were damaged and are left out."]
+    assert summary.warnings == ["2 lines of the journal are damaged and left out."]
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ from jobmeter.containers.naming import ContainerNamer
 from jobmeter.identity.job import identify_job
 from jobmeter.linux.cgroup_finder import CgroupFinder
 from jobmeter.linux.process_table import ProcessTable
-from jobmeter.linux.taskstats import ExitRecords
 from jobmeter.metering.container_groups import ContainerGroups, in_initial_pid_namespace
 from jobmeter.metering.host import HostReader, read_boot_id
-from jobmeter.metering.meter import Meter, boot_seconds
+from jobmeter.metering.meter import Meter, boot_seconds, open_exit_records
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model import summary as summaries
 from jobmeter.model.errors import JournalError, SourceUnavailable
@@ -182,7 +181,7 @@ class _Sidecar:
             return CgroupFinder(root)
 
     def _meter(self, groups: ContainerGroups) -> Meter:
-        records = self._exit_records()
+        records = open_exit_records(self._settings.source, self._warn)
         watch = ProcessWatch(
             ProcessTable(
                 self._settings.proc_path,
@@ -205,16 +204,6 @@ class _Sidecar:
             declare=self._recorder.declare,
             warn=self._warn,
         )
-
-    def _exit_records(self) -> ExitRecords | None:
-        if self._settings.source == "proc":
-            return None
-        try:
-            return ExitRecords()
-        except SourceUnavailable as error:
-            if self._settings.source == "exit_records":
-                self._warn(f"{error}; CPU time is taken from another source instead.")
-            return None
 
     def _hear_marks(self, life: Life) -> None:
         address = self._settings.mark_socket

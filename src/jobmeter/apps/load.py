@@ -106,8 +106,12 @@ def _load_journal(path: str, run_uid: str | None, top: int, keep_samples: bool) 
     if fold is None:
         raise JournalError(_nothing(path, run_uid, list(seen)))
     if reader.damaged:
-        lines = "line" if reader.damaged == 1 else "lines"
-        fold.warn(f"{reader.damaged} {lines} of the journal were damaged and are left out.")
+        lines = (
+            "1 line of the journal is"
+            if reader.damaged == 1
+            else f"{reader.damaged} lines of the journal are"
+        )
+        fold.warn(f"{lines} damaged and left out.")
     return Loaded(fold.summary(), fold.timeline(), tuple(samples))
 
 

@@ -9,16 +9,15 @@ from jobmeter.apps import outputs, run_report
 from jobmeter.apps.run_record import RunRecord
 from jobmeter.config.settings import RUN_ONLY_VARIABLES, RunSettings
 from jobmeter.linux.process_table import ProcessTable
-from jobmeter.linux.taskstats import ExitRecords
 from jobmeter.metering.group import Group
 from jobmeter.metering.loop import Loop
 from jobmeter.metering.membership import JOB, Descent
-from jobmeter.metering.meter import Meter, boot_seconds
+from jobmeter.metering.meter import Meter, boot_seconds, open_exit_records
 from jobmeter.metering.one_group import OneGroup
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.metering.timetable import Timetable
 from jobmeter.model import exits
-from jobmeter.model.errors import CommandError, SourceUnavailable
+from jobmeter.model.errors import CommandError
 from jobmeter.model.exits import Exit, Survivor
 from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import ContainerInfo
@@ -138,7 +137,7 @@ class _Session:
         return Group(info, self._placement.reader(), bounds, _reaped_io)
 
     def _make_meter(self, group: Group) -> tuple[ProcessWatch, Meter]:
-        records = self._exit_records()
+        records = open_exit_records(self._settings.source, self.record.recorder.warn)
         membership = Descent(os.getpid())
         watch = ProcessWatch(
             ProcessTable(max_descriptors=_spare_descriptors(), wanted=membership.admit),
@@ -159,16 +158,6 @@ class _Session:
             warn=self.record.recorder.warn,
         )
         return watch, meter
-
-    def _exit_records(self) -> ExitRecords | None:
-        if self._settings.source == "proc":
-            return None
-        try:
-            return ExitRecords()
-        except SourceUnavailable as error:
-            if self._settings.source == "exit_records":
-                self.record.recorder.warn(f"{error}; CPU time is taken from another source instead.")
-            return None
 
     def _listen_for_marks(self) -> None:
         try:

@@ -26,6 +26,18 @@ _SCAN_AT_LEAST_EVERY_SECONDS = 10.0
 _SCAN_SECONDS_APART = MIN_SPAN_SECONDS - 0.02
 
 
+def open_exit_records(source: Source, warn: Callable[[str], None]) -> ExitRecords | None:
+    """Listen to the kernel's exit records where that is possible; ``warn`` says why not, where they were asked for."""
+    if source == "proc":
+        return None
+    try:
+        return ExitRecords()
+    except SourceUnavailable as error:
+        if source == "exit_records":
+            warn(f"{error}; CPU time is taken from another source instead.")
+        return None
+
+
 class Groups(Protocol):
     """The groups that are metered, which may come and go."""
 
@@ -184,8 +196,8 @@ class Meter:
     def _note_limits_of_proc(self) -> None:
         if not self._watch.has_reaper:
             self.mark_incomplete(
-                "CPU time is a lower bound: /proc does not show what a process leaves to a parent outside "
-                "of its container, as each step started by `docker exec` does."
+                "CPU time is a lower bound: /proc does not show what a process leaves to a parent that is not "
+                "metered, as each step started by `docker exec` does."
             )
         for name in self._watch.ignoring_sigchld:
             self.mark_incomplete(

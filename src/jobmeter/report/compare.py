@@ -48,7 +48,8 @@ class Change(Struct, frozen=True):
         ):
             return ""
         share = self.after / self.before
-        return f"× {share:.3g}" if share >= 2 else f"{(share - 1) * 100:+.0f} %"
+        percent = round((share - 1) * 100)
+        return f"× {share:.3g}" if share >= 2 else f"{percent:+} %" if percent else ""
 
     @property
     def style(self) -> str:

@@ -7,7 +7,7 @@ from jobmeter.model.timeline import ContainerTrack, Timeline, TimelineMark
 from jobmeter.report.figures import cores, distinct_names, duration, size, tracks
 from jobmeter.report.layout import Line
 from jobmeter.report.sparkline import resample, sparkline
-from jobmeter.report.text import cells, clean, fit, pad
+from jobmeter.report.text import cells, clean, fit, pad, plural
 
 _MIN_POINTS = 4
 _MAX_TRACKS = 4
@@ -18,7 +18,8 @@ def timeline_lines(summary: Summary, timeline: Timeline | None, width: int) -> l
     """A line of marks and two lines per container, scaled alike so that containers can be compared."""
     if timeline is None or len(timeline.elapsed_seconds) < _MIN_POINTS:
         return []
-    shown = [track for track, _ in tracks(summary, timeline) if _has_values(track)][:_MAX_TRACKS]
+    drawn = [track for track, _ in tracks(summary, timeline) if _has_values(track)]
+    shown = drawn[:_MAX_TRACKS]
     labels = _labels(shown)
     label_width = max((cells(label) for label in labels), default=0)
     room = width - label_width - 2 - len("  99.99 cores")
@@ -29,6 +30,8 @@ def timeline_lines(summary: Summary, timeline: Timeline | None, width: int) -> l
     lines: list[Line] = [[(pad("timeline", label_width + 2, left=True), "bold"), (ruler, "faint")]]
     for track, label in zip(shown, _pairs(labels), strict=True):
         lines += _track_lines(track, label, label_width, timeline.elapsed_seconds, span, room, shown)
+    if len(drawn) > len(shown):
+        lines.append([(f"  … and {plural(len(drawn) - len(shown), 'more container')}", "faint")])
     return lines
 
 
