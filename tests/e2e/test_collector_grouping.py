@@ -204,7 +204,7 @@ def nested(
 ) -> Iterator[tuple[Container, Container, dict[str, dict[str, Any]], float]]:
     """A container below another's cgroup, as Docker-in-Docker makes them; both work."""
     out = tmp_path_factory.mktemp("nested")
-    work = "i=0; while [ $i -lt 150000 ]; do i=$((i + 1)); done"
+    work = "i=0; while [ $i -lt 900000 ]; do i=$((i + 1)); done"
     with ExitStack() as stack:
         outer = stack.enter_context(docker_engine.spawn(HOST, "sleep", "infinity"))
         flags = [f"--pid=container:{outer.id}", f"--cgroup-parent=/docker/{outer.id}"]
