@@ -19,7 +19,10 @@ from tests.e2e.support.vm import VirtualMachine
 OURS = re.compile(r"/jobmeter-\d+-\d+-\d+$")
 STARTS = 200
 BUSY = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
-LEAVE_A_DAEMON = "sleep 1000 < /dev/null > /dev/null 2>&1 & echo $!"
+LEAVE_A_DAEMON = (
+    "sleep 1000 < /dev/null > /dev/null 2>&1 & "
+    "until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo $!"
+)
 
 
 def places(text: str) -> dict[str, str]:
