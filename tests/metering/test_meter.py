@@ -170,8 +170,10 @@ def test_processes_are_scanned_seldom_where_the_cgroup_gives_the_numbers(tmp_pat
     rig.host.put(60, parent=WRAPPER, start_tick=1000, rss_pages=7)
     rig.cost = 0.02
     scanned = [elapsed for elapsed in range(12) if rig.job(float(elapsed)).rss_bytes is not None]
-    assert scanned[0] == 0
-    assert 2 <= len(scanned) <= 7
+    assert scanned[:2] == [0, 1], (
+        "the first scan, which opens everything, says nothing of what the next will cost"
+    )
+    assert 3 <= len(scanned) <= 7
     assert rig.job(12.0, final=True).rss_bytes == 7 * PAGE
     rig.meter.close()
 

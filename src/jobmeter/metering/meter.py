@@ -20,7 +20,7 @@ _SCAN_SHARE = 0.01
 # Accounts are read again when the CPU was taken from us for so long meanwhile.
 _DISTURBED_SECONDS = 0.003
 _READINGS = 4
-# But a new container is found by a scan only, and the first scan, which opens everything, costs many times the next.
+# But a new container is found by a scan only.
 _SCAN_AT_LEAST_EVERY_SECONDS = 10.0
 # The CPU use of a process spans at least this time, so the lists say nothing new before; less the jitter of ticks.
 _SCAN_SECONDS_APART = MIN_SPAN_SECONDS - 0.02
@@ -79,6 +79,7 @@ class Meter:
         self._clock = clock
         self._fastest_reading = math.inf
         self._next_scan = 0.0
+        self._scanned = False
         self._unattributed_seconds = 0.0
         self._unattributed_last = 0.0
         self._complete = True
@@ -161,7 +162,9 @@ class Meter:
             self._watch.scan(elapsed, self._groups.orphan_reaper, self._read_records)
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
-        cost = self._cpu_clock() - begun
+        # The first one opens everything and says nothing of what the next will cost.
+        cost = self._cpu_clock() - begun if self._scanned else 0.0
+        self._scanned = True
         self._next_scan = elapsed + max(
             _SCAN_SECONDS_APART, min(cost / _SCAN_SHARE, _SCAN_AT_LEAST_EVERY_SECONDS)
         )
