@@ -1,0 +1,1 @@
+"""What every daemon shows of itself over HTTP: health, readiness, metrics."""

@@ -1,0 +1,1 @@
+"""The service that stores runs and answers questions about them."""

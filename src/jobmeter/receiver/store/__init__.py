@@ -1,0 +1,1 @@
+"""The only door to SQL: schema and migrations, one writer, queries."""

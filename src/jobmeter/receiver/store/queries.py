@@ -1,0 +1,107 @@
+"""Questions to the store. Each takes a connection of its own and returns plain rows."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import Connection, Row, Select, or_, select
+
+from jobmeter.model import wire
+from jobmeter.receiver.store.schema import parts, runs
+
+State = Literal["running", "finished", "lost"]
+_CHUNK_BYTES = 256 * 1024
+
+
+class Run(NamedTuple):
+    """One run as it is stored; times in milliseconds since 1970, ``job_json`` and ``summary`` are JSON."""
+
+    id: int
+    run_uid: str
+    state: State
+    start_time: int | None
+    received_at: int
+    heard_at: int
+    next_sequence: int
+    pushed: bool
+    job_json: bytes
+    summary: bytes | None
+
+
+class SeedRow(NamedTuple):
+    """One row as seed 000 answers it."""
+
+    id: int
+    organization: str | None
+    repository: str | None
+    workflow: str | None
+    job: str | None
+    run_id: str | None
+    received_at: int
+    summary: bytes
+
+
+_RUN = select(
+    runs.c.id, runs.c.run_uid, runs.c.state, runs.c.start_time, runs.c.received_at, runs.c.heard_at,
+    runs.c.next_sequence, runs.c.pushed, runs.c.job_json, runs.c.summary,
+)  # fmt: skip
+
+
+def whole_runs() -> Select[Any]:
+    """The beginning of a query for whole runs; its rows go through ``run_of``."""
+    return _RUN
+
+
+def run_of(row: Row[Any]) -> Run:
+    """A row of a query for whole runs."""
+    return Run(*row)
+
+
+def find_run(connection: Connection, run_uid: str) -> Run | None:
+    """The run of this key."""
+    row = connection.execute(_RUN.where(runs.c.run_uid == run_uid)).first()
+    return None if row is None else run_of(row)
+
+
+def runs_of_job(
+    connection: Connection, organization: str, repository: str, workflow: str, job: str, limit: int | None
+) -> Iterator[SeedRow]:
+    """The rows of one job that have a summary, newest first, one at a time.
+
+    ``repository`` is the full path, or the name alone below the organization.
+    """
+    query = (
+        select(
+            runs.c.id, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job, runs.c.run_id,
+            runs.c.received_at, runs.c.summary,
+        )
+        .where(runs.c.organization == organization)
+        .where(or_(runs.c.repository == repository, runs.c.repository == f"{organization}/{repository}"))
+        .where(runs.c.workflow == workflow, runs.c.job == job, runs.c.summary.is_not(None))
+        .order_by(runs.c.id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    for row in connection.execution_options(yield_per=100).execute(query):
+        yield SeedRow(*row)
+
+
+def part_bodies(connection: Connection, run_id: int) -> Iterator[bytes]:
+    """What was streamed of a run (``Run.id``), in order: pieces of newline-separated JSON records."""
+    query = select(parts.c.body).where(parts.c.run == run_id).order_by(parts.c.first_sequence)
+    for (body,) in connection.execution_options(yield_per=10).execute(query):
+        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        piece = inflater.decompress(body, _CHUNK_BYTES)
+        while piece:
+            yield piece
+            piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
+
+
+def records(connection: Connection, run_id: int) -> Iterator[wire.AnyRecord]:
+    """The records that were streamed of a run, in order; kinds that are not known here are left out."""
+    rest = b""
+    for piece in part_bodies(connection, run_id):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            record = wire.decode(line) if line else None
+            if record is not None:
+                yield record

@@ -1,0 +1,67 @@
+"""The tables. Migrations make them; this is what queries are written with.
+
+Times are whole milliseconds since 1970. ``runs.summary`` is JSON as it was sent, or as it was folded from the
+parts; it is null while nothing is known but what streams in.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows itself only in a column of exactly this type.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("run_uid", String(64), nullable=False, unique=True),
+    Column("state", String(8), nullable=False, doc="running, finished or lost"),
+    Column("forge", Text),
+    Column("organization", Text),
+    Column("repository", Text),
+    Column("workflow", Text),
+    Column("job", Text, doc="the job's name"),
+    Column("run_id", Text),
+    Column("ref", Text),
+    Column("start_time", BigInteger, doc="when the run began, by the clock of who metered it"),
+    Column("received_at", BigInteger, nullable=False, doc="when the run was first heard of"),
+    Column("heard_at", BigInteger, nullable=False, doc="when something of it was last stored"),
+    Column("next_sequence", BigInteger, nullable=False, server_default=text("0")),
+    Column("pushed", Boolean, nullable=False, doc="the summary was sent, not folded from the parts"),
+    Column("job_json", LargeBinary, nullable=False, doc="the whole job, design 5.1"),
+    Column("summary", LargeBinary),
+    Index("runs_by_job", "organization", "repository", "workflow", "job", "id"),
+    Index("runs_by_repository", "repository", "workflow", "job", "id"),
+    Index("runs_by_ref", "ref", "id", sqlite_where=text("ref IS NOT NULL")),
+    Index("runs_by_start", "start_time", "id"),
+    Index(
+        "runs_running",
+        "heard_at",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+parts = Table(
+    "parts",
+    metadata,
+    Column("run", _Id, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_sequence", BigInteger, primary_key=True),
+    Column("next_sequence", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False, doc="records, one JSON line each, as a zlib or gzip stream"),
+)
