@@ -28,6 +28,20 @@ class Run(NamedTuple):
     summary: bytes | None
 
 
+class RunFilter(NamedTuple):
+    """Which runs are asked for; None asks for all. ``since`` and ``until`` are about the start, in milliseconds."""
+
+    organization: str | None = None
+    repository: str | None = None
+    workflow: str | None = None
+    job: str | None = None
+    ref: str | None = None
+    forge: str | None = None
+    state: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
 class SeedRow(NamedTuple):
     """One row as seed 000 answers it."""
 
@@ -63,6 +77,30 @@ def find_run(connection: Connection, run_uid: str) -> Run | None:
     return None if row is None else run_of(row)
 
 
+def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> list[Run]:
+    """At most ``limit`` runs, newest first, of those whose ``Run.id`` is below ``before``.
+
+    ``repository`` is the full path, or the name alone below the organization that is also asked for.
+    """
+    query = _RUN.order_by(runs.c.id.desc()).limit(limit)
+    for name in ("organization", "workflow", "job", "ref", "forge", "state"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(runs.c[name] == value)
+    if wanted.repository is not None:
+        names = [wanted.repository]
+        if wanted.organization is not None:
+            names.append(f"{wanted.organization}/{wanted.repository}")
+        query = query.where(runs.c.repository.in_(names))
+    if wanted.since is not None:
+        query = query.where(runs.c.start_time >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(runs.c.start_time < wanted.until)
+    if before is not None:
+        query = query.where(runs.c.id < before)
+    return [run_of(row) for row in connection.execute(query)]
+
+
 def runs_of_job(
     connection: Connection, organization: str, repository: str, workflow: str, job: str, limit: int | None
 ) -> Iterator[SeedRow]:
@@ -85,15 +123,32 @@ def runs_of_job(
         yield SeedRow(*row)
 
 
+def next_part(connection: Connection, run_id: int, sequence: int) -> tuple[int, bytes] | None:
+    """The stored part of a run that begins with this record or later: the sequence after it, and its body."""
+    query = (
+        select(parts.c.next_sequence, parts.c.body)
+        .where(parts.c.run == run_id, parts.c.first_sequence >= sequence)
+        .order_by(parts.c.first_sequence)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row.next_sequence, row.body)
+
+
 def part_bodies(connection: Connection, run_id: int) -> Iterator[bytes]:
     """What was streamed of a run (``Run.id``), in order: pieces of newline-separated JSON records."""
     query = select(parts.c.body).where(parts.c.run == run_id).order_by(parts.c.first_sequence)
     for (body,) in connection.execution_options(yield_per=10).execute(query):
-        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-        piece = inflater.decompress(body, _CHUNK_BYTES)
-        while piece:
-            yield piece
-            piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
+        yield from inflated(body)
+
+
+def inflated(body: bytes) -> Iterator[bytes]:
+    """A stored part as pieces of bounded size."""
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    piece = inflater.decompress(body, _CHUNK_BYTES)
+    while piece:
+        yield piece
+        piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
 
 
 def records(connection: Connection, run_id: int) -> Iterator[wire.AnyRecord]:
