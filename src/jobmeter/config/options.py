@@ -34,11 +34,22 @@ class Option(NamedTuple):
 
 
 class Invocation(NamedTuple):
-    """What argv and the environment say: values by field, and what is not an option."""
+    """What argv and the environment say: values by field, and what is not an option.
+
+    ``flags`` are the fields that argv gave, the others are the environment's.
+    """
 
     values: dict[str, Any]
     rest: list[str]
     problems: list[str]
+    flags: frozenset[str] = frozenset()
+
+    def merge_file(self, field: str) -> None:
+        """Take a secret out of ``FIELD_file`` where ``FIELD`` itself was not given, or only by a variable."""
+        found = self.values.pop(f"{field}_file", None)
+        overruled = f"{field}_file" in self.flags and field not in self.flags
+        if found is not None and (overruled or field not in self.values):
+            self.values[field] = found
 
 
 def duration(text: str) -> float:
@@ -72,6 +83,42 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
+def web_address(text: str) -> str:
+    """An http or https URL with a host; a user name and password in it are never repeated in a sentence."""
+    from urllib.parse import urlsplit
+
+    accepted = "accepted is http:// or https:// with a host, as https://receiver.example:8080"
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"the address is no URL ({error}); {accepted}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise UsageError(f"{text.rpartition('@')[2][:80]!r} is no address; {accepted}")
+    if parts.query or parts.fragment or not (text.isascii() and text.isprintable()) or " " in text:
+        raise UsageError(f"the address of {host!r} has a query, a fragment or a blank; {accepted}")
+    return text
+
+
+def secret(text: str) -> str:
+    """A token: up to 4,096 visible ASCII characters; what was given is never repeated in a sentence."""
+    token = text.strip()
+    if not token or len(token) > 4096 or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError("this is no token; accepted are 1 to 4096 visible ASCII characters without blanks")
+    return token
+
+
+def secret_file(path: str) -> str:
+    """The token in a file; blanks and newlines around it are left out."""
+    try:
+        with open(path, "rb") as file:
+            return secret(file.read(8192).decode("ascii", "replace"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
 def parse(
     options: Sequence[Option], argv: Sequence[str], environ: Mapping[str, str], *, stop_at_first: bool
 ) -> Invocation:
@@ -99,6 +146,7 @@ def parse(
                 break
             continue
         values[option.field] = _flag_value(option, given, words)
+    flags = frozenset(values)
     for option in options:
         text = environ.get(option.env, "") if option.env else ""
         if option.field not in values and text:
@@ -106,7 +154,7 @@ def parse(
                 values[option.field] = _value(option, text, option.env)
             except UsageError as error:
                 problems.append(f"{error}; it is left out")
-    return Invocation(values, rest, problems)
+    return Invocation(values, rest, problems, flags)
 
 
 def _match(word: str, by_flag: Mapping[str, Option]) -> tuple[Option | None, str | None]:

@@ -1,11 +1,22 @@
 """The options of every command and the typed settings they make."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from jobmeter.config.options import Option, duration, interval, list_length, parse, whole_number
+from jobmeter.config.options import (
+    Invocation,
+    Option,
+    duration,
+    interval,
+    list_length,
+    parse,
+    secret,
+    secret_file,
+    web_address,
+    whole_number,
+)
 from jobmeter.model.errors import UsageError
 
 Source = Literal["auto", "cgroup", "exit_records", "proc"]
@@ -34,6 +45,31 @@ _JOURNAL = Option(
     metavar="FILE",
     default="$XDG_STATE_HOME/jobmeter, else $TMPDIR/jobmeter-UID",
 )
+_GRACE = Option("grace", "JOBMETER_GRACE", "time to finish in", duration, "DURATION", default="8s")
+_SENDING = (
+    Option(
+        "receiver",
+        "JOBMETER_RECEIVER",
+        "send the samples, while they are read, to the receiver at this address",
+        web_address,
+        "URL",
+    ),
+    Option(
+        "push-endpoint",
+        "JOBMETER_PUSH_ENDPOINT",
+        "send the summary, once at the end, to this address (of a receiver: URL/api/v1/metrics)",
+        web_address,
+        "URL",
+    ),
+    Option(
+        "push-token",
+        "JOBMETER_PUSH_TOKEN",
+        "what the receiver asks for; as a flag every process of the machine can see it",
+        secret,
+        "TOKEN",
+    ),
+    Option("push-token-file", "JOBMETER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+)
 
 RUN_OPTIONS = (
     _INTERVAL,
@@ -58,13 +94,16 @@ RUN_OPTIONS = (
     ),
     Option("duration", "JOBMETER_DURATION", "with --pid: stop after this time", duration, "DURATION"),
     Option("quiet", "JOBMETER_QUIET", "print no report", None),
+    *_SENDING,
+    _GRACE._replace(help="time for what is not yet sent when the command has ended"),
 )
 
-# Options that name what one run writes or meters: a jobmeter started by the job must not take them over.
+# Options that name what one run writes, meters or sends: a jobmeter started by the job must not take them over,
+# and no token is for the job to read.
 RUN_ONLY_VARIABLES = frozenset(
     option.env
     for option in RUN_OPTIONS
-    if option.name in ("json", "markdown", "html", "journal", "pid", "duration")
+    if option in _SENDING or option.name in ("json", "markdown", "html", "journal", "pid", "duration")
 )
 
 COLLECTOR_OPTIONS = (
@@ -97,9 +136,8 @@ COLLECTOR_OPTIONS = (
     _JOURNAL,
     Option("json", "JOBMETER_JSON", "write the summary as JSON at the end", metavar="FILE"),
     Option("mark-socket", "JOBMETER_MARK_SOCKET", "socket on which jobmeter mark is heard", metavar="NAME"),
-    Option("grace", "JOBMETER_GRACE", "time to finish in after SIGTERM", duration, "DURATION", default="8s"),
-    Option("push-endpoint", "JOBMETER_PUSH_ENDPOINT", "not available in this release", metavar="URL"),
-    Option("receiver", "JOBMETER_RECEIVER", "not available in this release", metavar="URL"),
+    _GRACE._replace(help="time to finish in after SIGTERM"),
+    *_SENDING,
 )
 
 REPORT_OPTIONS = (
@@ -109,13 +147,13 @@ REPORT_OPTIONS = (
         "form of the report",
         metavar="FORMAT",
         choices=FORMATS,
-        default="terminal",
+        default="terminal, or none when it is sent",
     ),
     Option("output", "JOBMETER_OUTPUT", "write to this file instead of stdout", metavar="FILE"),
     Option(
         "run",
         "JOBMETER_RUN",
-        "the run_uid of a journal that holds several; the last one is taken without it",
+        "the run_uid of a journal that holds several; without it the last one is shown and all are sent",
         metavar="UID",
     ),
     Option(
@@ -127,6 +165,9 @@ REPORT_OPTIONS = (
         default="the terminal's, else 80",
     ),
     Option("top", "JOBMETER_TOP", "entries of the top process lists", list_length, "N", default="10"),
+    # A fleet's variables say where jobs send to; that a report sends instead of showing is said by a flag alone.
+    *(one._replace(env="") if one.parse is web_address else one for one in _SENDING),
+    _GRACE._replace(help="time to go on trying to send without success"),
 )
 
 DOCTOR_OPTIONS = (
@@ -150,6 +191,10 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     pid: int | None = None
     duration: float | None = None
     quiet: bool = False
+    receiver: str | None = None
+    push_endpoint: str | None = None
+    push_token: str | None = None
+    grace: float = 8.0
 
 
 class CollectorSettings(Struct, frozen=True, kw_only=True):
@@ -167,6 +212,9 @@ class CollectorSettings(Struct, frozen=True, kw_only=True):
     json: str | None = None
     mark_socket: str | None = None
     grace: float = 8.0
+    receiver: str | None = None
+    push_endpoint: str | None = None
+    push_token: str | None = None
 
 
 class ReportSettings(Struct, frozen=True, kw_only=True):
@@ -174,11 +222,15 @@ class ReportSettings(Struct, frozen=True, kw_only=True):
 
     problems: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    format: Format = "terminal"
+    format: Format | None = None
     output: str | None = None
     run: str | None = None
     width: int | None = None
     top: int = 10
+    receiver: str | None = None
+    push_endpoint: str | None = None
+    push_token: str | None = None
+    grace: float = 8.0
 
 
 class DoctorSettings(Struct, frozen=True, kw_only=True):
@@ -191,7 +243,7 @@ class DoctorSettings(Struct, frozen=True, kw_only=True):
 
 def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings:
     """Settings of `run`; a step summary file of the forge is used when none was named."""
-    values, rest, problems = parse(RUN_OPTIONS, argv, environ, stop_at_first=True)
+    values, rest, problems = _sending(parse(RUN_OPTIONS, argv, environ, stop_at_first=True))
     if values.get("json") == "-" or values.get("markdown") == "-" or values.get("html") == "-":
         raise UsageError(
             "'-' is not accepted as a file: stdout is the command's; name a file, or fd:N for --json"
@@ -210,18 +262,7 @@ def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings
 
 def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> CollectorSettings:
     """Settings of `collector`."""
-    values, rest, problems = parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False)
-    for field in ("push_endpoint", "receiver"):
-        if values.pop(field, None) is not None:
-            flag = "--" + field.replace("_", "-")
-            if not any(word.lstrip("-").startswith(flag[2:]) for word in argv):
-                problems.append(
-                    f"{flag} was set by a variable and is not available in this release; it is left out"
-                )
-                continue
-            raise UsageError(
-                f"{flag} is not available in this release; leave it out, and the run is kept in the journal"
-            )
+    values, rest, problems = _sending(parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False))
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: the collector takes only flags")
     return CollectorSettings(problems=tuple(problems), **values)
@@ -229,17 +270,25 @@ def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Colle
 
 def report_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReportSettings:
     """Settings of `report`."""
-    values, rest, problems = parse(REPORT_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems = _sending(parse(REPORT_OPTIONS, argv, environ, stop_at_first=False))
     if not 1 <= len(rest) <= 2:
         raise UsageError(
             "report takes one journal or summary (- is stdin), or two to compare: jobmeter report [options] FILE [FILE]"
         )
+    if len(rest) == 2 and ("receiver" in values or "push_endpoint" in values):
+        raise UsageError("--receiver and --push-endpoint send what is in one file; two files were named")
     return ReportSettings(files=tuple(rest), problems=tuple(problems), **values)
 
 
 def doctor_settings(argv: Sequence[str], environ: Mapping[str, str]) -> DoctorSettings:
     """Settings of `doctor`."""
-    values, rest, problems = parse(DOCTOR_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems, _ = parse(DOCTOR_OPTIONS, argv, environ, stop_at_first=False)
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: doctor takes only flags")
     return DoctorSettings(problems=tuple(problems), **values)
+
+
+def _sending(invocation: Invocation) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Values, rest and problems, with the token taken out of its file."""
+    invocation.merge_file("push_token")
+    return invocation.values, invocation.rest, invocation.problems

@@ -5,6 +5,7 @@ JobmeterError                 exit code 1
 ├── SourceUnavailable         something the kernel or the machine does not let us read, and why
 ├── KernelFormatError         kernel text that is not what its manual page promises
 ├── JournalError              a journal that cannot be read or written
+├── SendError                 another service cannot be reached, or does not take what it was sent
 └── CommandError              the command could not be started; carries its exit code
     ├── CommandNotExecutable  126
     └── CommandNotFound       127
@@ -33,6 +34,27 @@ class KernelFormatError(JobmeterError):
 
 class JournalError(JobmeterError):
     """A journal or a summary file cannot be read or written."""
+
+
+class SendError(JobmeterError):
+    """A service cannot be reached or refuses; no secret is in the message.
+
+    ``retryable`` says whether the same may succeed later, ``retry_after_seconds`` when at the earliest;
+    ``status`` is the HTTP status, None without an answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        status: int | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
 
 
 class CommandError(JobmeterError):
