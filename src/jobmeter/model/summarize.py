@@ -1,9 +1,11 @@
 """Folds the records of a run into its summary and its timeline: the same code for a live run and a journal."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from jobmeter.model import wire
-from jobmeter.model.container_fold import ContainerFold
+from jobmeter.model.container_fold import ContainerFold, ContainerRates
 from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
 from jobmeter.model.process_fold import ProcessFold
@@ -23,15 +25,29 @@ _LOST = Exit(
 )
 
 
+class Course(Protocol):
+    """Something that is told the rates of each sample in their order, as a timeline is."""
+
+    def add(
+        self,
+        elapsed: float,
+        machine_percent: float | None,
+        machine_bytes: int | None,
+        containers: Mapping[str, ContainerRates],
+    ) -> None:
+        """Take one sample's rates over; containers by their keys."""
+
+
 class RunFold:
     """Takes the records of one run in the order of their sequence, which the caller sees to.
 
     ``summary()`` and ``timeline()`` may be asked for at any time. Percentiles need the past, so every value is
-    kept once (8 bytes each); all else is bounded.
+    kept once (8 bytes each); all else is bounded. ``course`` is told the rates of each sample.
     """
 
-    def __init__(self, top: int = 10, timeline_points: int = 480) -> None:
+    def __init__(self, top: int = 10, timeline_points: int = 480, course: Course | None = None) -> None:
         self._top = top
+        self._course = course
         self._start: wire.Start | None = None
         self._end: wire.End | None = None
         self._next_sequence = 0
@@ -113,6 +129,10 @@ class RunFold:
         used = [fold.cpu_seconds for fold in self._top_containers() if fold.cpu_seconds is not None]
         return sum(used) if used else None
 
+    def container_names(self) -> dict[str, str]:
+        """The names of all containers by their keys, in the order in which they were declared."""
+        return {key: fold.info.name for key, fold in self._containers.items()}
+
     def summary(self) -> Summary:
         """The summary of what was added; a run without an end record is lost."""
         if self._start is None:
@@ -136,8 +156,8 @@ class RunFold:
             cpu_complete=self._cpu_complete
             and all(one.cpu_seconds is not None for one in self._containers.values()),
             containers=[fold.summary(duration, self._labels()) for fold in self._containers.values()],
-            top_cpu_processes=self._processes.by_cpu(self._names()),
-            top_mem_processes=self._processes.by_memory(self._names()),
+            top_cpu_processes=self._processes.by_cpu(self.container_names()),
+            top_mem_processes=self._processes.by_memory(self.container_names()),
             programs=self._processes.programs(),
             sections=self._sections(moment, duration),
             survivors=list(ended.survivors) if ended else [],
@@ -150,7 +170,7 @@ class RunFold:
     def timeline(self) -> Timeline:
         """The course of the run, at most the asked number of points."""
         marks = [TimelineMark(mark.elapsed_seconds, mark.name) for mark in self._marks]
-        return self._timeline.timeline(self._names(), marks)
+        return self._timeline.timeline(self.container_names(), marks)
 
     def _add_sample(self, sample: Sample) -> None:
         elapsed = sample.elapsed_seconds
@@ -177,6 +197,8 @@ class RunFold:
         self._cpu_complete = self._cpu_complete and sample.cpu_complete
         self._meter = sample.meter
         self._timeline.add(elapsed, self._host.last_percent, self._host.last_used_bytes, readings)
+        if self._course is not None:
+            self._course.add(elapsed, self._host.last_percent, self._host.last_used_bytes, readings)
 
     def _declare(self, record: wire.Declare) -> None:
         fold = self._containers.get(record.container.key)
@@ -239,9 +261,6 @@ class RunFold:
             cpu_seconds=_rounded(meter.cpu_seconds),
             peak_memory_bytes=meter.peak_memory_bytes,
         )
-
-    def _names(self) -> dict[str, str]:
-        return {key: fold.info.name for key, fold in self._containers.items()}
 
     def _labels(self) -> dict[str, str]:
         return {key: fold.info.id or fold.info.name for key, fold in self._containers.items()}

@@ -1,33 +1,18 @@
 """One run as one HTML page that opens offline: no script, no font, no request; pictures are inline."""
 
-from jobmeter.model.quantities import format_percent
-from jobmeter.model.summary import ProcessSummary, Summary
+from jobmeter.model.summary import Summary
 from jobmeter.model.timeline import Timeline
 from jobmeter.report.charts import Chart, charts
-from jobmeter.report.columns import (
-    cpu_columns,
-    memory_columns,
-    process_columns,
-    program_columns,
-    section_columns,
-    wait_columns,
-)
-from jobmeter.report.figures import distinct_names, duration, moment, size, tree
-from jobmeter.report.html_fields import fields_table
-from jobmeter.report.html_parts import card, definitions, section, table, text
-from jobmeter.report.html_style import STYLE
-from jobmeter.report.html_tiles import tiles
-from jobmeter.report.notes import identity, remarks
+from jobmeter.report.html_parts import text
+from jobmeter.report.html_run import document, run_body
 from jobmeter.report.palette import CSS
 from jobmeter.report.svg import draw, require_html
-from jobmeter.report.text import fit, plural
-from jobmeter.report.verdict import cause, outcome, tone, verdict
+from jobmeter.report.text import fit
+from jobmeter.report.verdict import verdict
 
 __all__ = ["render_html", "require_html"]
 
 _WIDE, _NARROW = 846, 350
-_MAX_ROWS = 100
-_MAX_FIELD_COLUMNS = 8
 # Nothing may be fetched or run, whatever the page contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -48,50 +33,8 @@ _LEGEND = {
 def render_html(summary: Summary, timeline: Timeline | None) -> str:
     """The page; raises UsageError where the library that draws its charts is not installed."""
     require_html()
-    title = text(fit(f"jobmeter: {verdict(summary)}", 160))
-    body = (
-        _header(summary),
-        tiles(summary),
-        _notes(summary),
-        section("Over time", _charts(summary, timeline)),
-        section("Sections", card(_sections(summary))),
-        section("Containers", _containers(summary)),
-        section("Programs and processes", _programs(summary)),
-        section("Job, machine, meter", _facts(summary)),
-        _footer(summary),
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _header(summary: Summary) -> str:
-    happened = outcome(summary)
-    facts = verdict(summary).removeprefix(happened).removeprefix(" — ")
-    name = identity(summary)
-    why = cause(summary)
-    lines = [
-        f'<p class="over">{text(name) if name else "jobmeter"}</p>',
-        f'<h1 class="{tone(summary)}">{text(_sentence(happened))}</h1>',
-        f'<p class="lead">{text(_sentence(facts))}.</p>' if facts else "",
-        f'<p class="cause"><b>Cause</b>{text(why)}</p>' if why else "",
-    ]
-    return f"<header>{''.join(lines)}</header>"
-
-
-def _notes(summary: Summary) -> str:
-    items = "".join(f"<li>{text(_sentence(remark))}</li>" for remark in remarks(summary))
-    return f'<ul class="notes">{items}</ul>' if items else ""
-
-
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    title = fit(f"jobmeter: {verdict(summary)}", 160)
+    return document(title, run_body(summary, _charts(summary, timeline)), policy=_POLICY)
 
 
 def _charts(summary: Summary, timeline: Timeline | None) -> str:
@@ -111,94 +54,3 @@ def _figure(wide: Chart, narrow: Chart) -> str:
         f'<ul class="legend" aria-hidden="true">{items}</ul></figcaption>'
         f'<div class="wide">{draw(wide)}</div><div class="narrow">{draw(narrow)}</div></figure>'
     )
-
-
-def _sections(summary: Summary) -> str:
-    shown = summary.sections[:_MAX_ROWS]
-    return table("Between marks", [each.name for each in shown], section_columns(shown), first="section")
-
-
-def _containers(summary: Summary) -> str:
-    ordered = tree(summary.containers)[:_MAX_ROWS]
-    containers = [container for _, container in ordered]
-    names, depths = distinct_names(containers), [depth for depth, _ in ordered]
-    tables = [
-        table("CPU, cores", names, cpu_columns(summary, containers), first="container", nested=depths),
-        table(
-            "Memory, peaks", names, memory_columns(containers), first="container", nested=depths, sparse=True
-        ),
-        table(
-            "Waiting, disk, network",
-            names,
-            wait_columns(containers),
-            first="container",
-            nested=depths,
-            sparse=True,
-        ),
-    ]
-    hidden = len(summary.containers) - len(containers)
-    more = f"<p>… and {plural(hidden, 'container')} more.</p>" if hidden > 0 else ""
-    if not containers:
-        return ""
-    fields = f'<div class="card scroll" tabindex="0">{fields_table(containers[:_MAX_FIELD_COLUMNS])}</div>'
-    every = (
-        f"<details><summary>Every number, what it means and where it comes from</summary>{fields}</details>"
-    )
-    return card(*tables) + more + every
-
-
-def _programs(summary: Summary) -> str:
-    programs = summary.programs[:_MAX_ROWS]
-    most = max((program.cpu_seconds or 0.0 for program in programs), default=0.0)
-    bars = [(program.cpu_seconds or 0.0) / most for program in programs] if most > 0 else []
-    columns = program_columns(programs)
-    ordered = [columns[0], columns[2], columns[1]]
-    busiest, largest = summary.top_cpu_processes, summary.top_mem_processes
-    same = {each.pid for each in busiest} == {each.pid for each in largest}
-    return card(
-        table("Programs", [each.name for each in programs], ordered, first="program", bars=bars),
-        _processes("Top processes" if same else "Busiest processes", summary, busiest),
-        "" if same else _processes("Largest processes", summary, largest),
-    )
-
-
-def _processes(title: str, summary: Summary, processes: list[ProcessSummary]) -> str:
-    shown = processes[:_MAX_ROWS]
-    columns = process_columns(shown, containers=len(summary.containers) > 1)
-    return table(title, [each.name for each in shown], columns, first="process")
-
-
-def _facts(summary: Summary) -> str:
-    job, host, own = summary.job, summary.host, summary.collector
-    matrix = ", ".join(f"{key}={value}" for key, value in (job.matrix or {}).items())
-    busy, used = summary.cpu_total_percent, summary.mem_used_percent
-    boxes = [
-        definitions("Job", [
-            ("forge", job.forge), ("server", job.server_url), ("organization", job.organization),
-            ("repository", job.repository), ("workflow", job.workflow), ("job", job.job), ("matrix", matrix),
-            ("run id", job.run_id), ("attempt", job.attempt), ("ref", job.ref), ("base", job.base_ref),
-            ("commit", job.sha), ("event", job.event), ("runner", job.runner),
-            ("runner labels", ", ".join(job.runner_labels)),
-        ]),
-        definitions("Machine", [
-            ("name", host.name), ("CPUs", host.cpus), ("memory", size(host.memory_bytes)),
-            ("kernel", host.kernel),
-            ("CPU, average", "" if busy.avg is None else format_percent(busy.avg / 100)),
-            ("CPU, peak", "" if busy.peak is None else format_percent(busy.peak / 100)),
-            ("memory used, peak", "" if used.peak is None else format_percent(used.peak / 100)),
-        ]),
-        definitions("Meter", [
-            ("began", moment(summary.start_time)), ("ended", moment(summary.end_time)),
-            ("samples", f"{summary.sample_count:,}"), ("interval", duration(own.interval_seconds)),
-            ("late", own.late_ticks or ""),
-            ("failed reads", own.read_errors or ""), ("own CPU time", duration(own.cpu_seconds)),
-            ("own memory", size(own.peak_memory_bytes)),
-        ]),
-    ]  # fmt: skip
-    return f'<div class="facts">{"".join(boxes)}</div>'
-
-
-def _footer(summary: Summary) -> str:
-    version = f" {summary.collector.version}" if summary.collector.version else ""
-    parts = [f"jobmeter{version}", summary.schema, f"run {summary.run_uid}"]
-    return f"<footer>{text(' · '.join(parts))}</footer>"

@@ -47,7 +47,11 @@ def verdict(summary: Summary) -> str:
 
 def tone(summary: Summary) -> str:
     """``good``, ``bad``, ``warn`` or ``bold``: how the verdict should look."""
-    return "warn" if summary.exit.reason == "success" and oom_kills(summary) else TONES[summary.exit.reason]
+    return (
+        "warn"
+        if summary.exit.reason == "success" and oom_kills(summary)
+        else TONES.get(summary.exit.reason, "bold")
+    )
 
 
 def outcome(summary: Summary) -> str:
@@ -79,7 +83,7 @@ def cause(summary: Summary) -> str | None:
     end = summary.exit
     if not end.detail or end.reason == "success":
         return None
-    certainty = {"certain": " (certain)", "probable": " (probable)", None: ""}[end.certainty]
+    certainty = {"certain": " (certain)", "probable": " (probable)"}.get(end.certainty or "", "")
     return clean(end.detail).rstrip(".") + certainty
 
 

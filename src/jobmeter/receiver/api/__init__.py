@@ -1,0 +1,1 @@
+"""Questions about stored runs, answered as JSON; the pages for people ask the same functions."""

@@ -1,0 +1,165 @@
+"""What is said of stored runs: the functions behind the API and behind the pages.
+
+Each takes a connection, reads, and returns a value of ``types``; none knows HTTP.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from jobmeter.model import wire
+from jobmeter.model.errors import JournalError
+from jobmeter.model.job import Job
+from jobmeter.model.summarize import RunFold, rfc3339_of
+from jobmeter.model.summary import Summary
+from jobmeter.model.timeline import TimelineMark
+from jobmeter.receiver.api.buckets import BucketFold
+from jobmeter.receiver.api.parameters import MAX_POINTS, cursor_after
+from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
+from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs, records
+from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
+
+# A tick of the meter is the finest that can be told, as far as it is a sensible one.
+_INTERVAL_BOUNDS = (0.05, 3600.0)
+
+
+class Found(Struct):
+    """A run, and the summary that can be shown of it; ``raw`` is the summary as it was sent, if it is one."""
+
+    detail: RunDetail
+    raw: bytes | None = None
+
+
+def list_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> RunList:
+    """At most ``limit`` runs, newest first, and the cursor of those after them."""
+    found = newest_runs(connection, wanted, before, limit + 1)
+    more = len(found) > limit
+    shown = found[:limit]
+    return RunList(
+        runs=[_item(run) for run in shown], next_cursor=cursor_after(shown[-1].id) if more else None
+    )
+
+
+def describe_run(connection: Connection, run_uid: str) -> Found | None:
+    """One run with its summary, of a running one made from what has come; None when there is none."""
+    run = find_run(connection, run_uid)
+    if run is None:
+        return None
+    detail = RunDetail(
+        run_uid=run.run_uid, state=run.state, job=_job(run), received_at=_time(run.received_at)
+    )
+    provisional, detail.marks = _folded(connection, run)
+    if run.summary is None:
+        detail.summary, detail.provisional = provisional, provisional is not None
+        return Found(detail)
+    detail.summary, as_sent = _summary(run)
+    return Found(detail, run.summary if as_sent else None)
+
+
+def course_of(
+    connection: Connection, run_uid: str, *, points: int, resolution_seconds: float | None
+) -> RunTimeline | None:
+    """The course of a run in buckets of ``resolution_seconds``, else in at most ``points``; None without a run."""
+    run = find_run(connection, run_uid)
+    if run is None:
+        return None
+    buckets: BucketFold | None = None
+    fold = RunFold()
+    for record in _readable(connection, run):
+        if buckets is None:
+            step, most = resolution_seconds or _interval(record), MAX_POINTS if resolution_seconds else points
+            buckets = BucketFold(step, most)
+            fold = RunFold(timeline_points=2, course=buckets)
+        _add(fold, record)
+    if buckets is None:
+        step = resolution_seconds or _INTERVAL_BOUNDS[0]
+        return RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
+    course = buckets.course(fold.container_names(), fold.timeline().marks)
+    return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
+
+
+def _item(run: Run) -> RunItem:
+    item = RunItem(
+        run_uid=run.run_uid,
+        state=run.state,
+        job=_job(run),
+        received_at=_time(run.received_at),
+        start_time=None if run.start_time is None else _time(run.start_time),
+    )
+    summary, _ = _summary(run)
+    if summary is not None:
+        box = largest(summary)
+        peak = memory_peak(box) if box else None
+        item.start_time, item.end_time = summary.start_time, summary.end_time
+        item.duration_seconds = summary.duration_seconds
+        item.cpu_seconds = total_cpu_seconds(summary)
+        item.memory_peak_bytes = int(peak[1]) if peak else None
+        item.exit_reason = summary.exit.reason
+    return item
+
+
+def _time(milliseconds: int) -> str:
+    return rfc3339_of(milliseconds / 1000)
+
+
+def _job(run: Run) -> Job:
+    try:
+        return msgspec.json.decode(run.job_json, type=Job)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Job()
+
+
+def _summary(run: Run) -> tuple[Summary | None, bool]:
+    """The summary of a run and whether it is so as it was sent.
+
+    A collector of seed 000 names neither the run nor the job in it; they are filled in.
+    """
+    if run.summary is None:
+        return None, False
+    try:
+        return msgspec.json.decode(run.summary, type=Summary), True
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        sent = msgspec.json.decode(run.summary, type=dict[str, Any])
+        known = {"run_uid": run.run_uid, "job": _job(run)}
+        return msgspec.convert(known | sent, Summary), False
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, False
+
+
+def _folded(connection: Connection, run: Run) -> tuple[Summary | None, list[TimelineMark]]:
+    """The summary and the marks of what was streamed."""
+    fold = RunFold(timeline_points=2)
+    for record in _readable(connection, run):
+        _add(fold, record)
+    summary = None
+    if fold.start is not None:
+        with suppress(JournalError):
+            summary = fold.summary()
+    return summary, fold.timeline().marks
+
+
+def _readable(connection: Connection, run: Run) -> Iterator[wire.AnyRecord]:
+    """The records of a run up to one that cannot be read."""
+    try:
+        yield from records(connection, run.id)
+    except JournalError:
+        return
+
+
+def _add(fold: RunFold, record: wire.AnyRecord) -> None:
+    try:
+        fold.add(record)
+    except JournalError as error:
+        fold.warn(f"A record is left out: {error}.")
+
+
+def _interval(record: wire.AnyRecord) -> float:
+    lowest, highest = _INTERVAL_BOUNDS
+    interval = record.interval_seconds if isinstance(record, wire.Start) else 1.0
+    return min(max(interval, lowest), highest)

@@ -1,0 +1,154 @@
+"""The course of a run in buckets of equal time: the lowest, mean and highest value of each."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from jobmeter.model.container_fold import ContainerRates
+from jobmeter.model.timeline import TimelineMark
+
+
+class Range(Struct, kw_only=True):
+    """One series, one value per bucket; null where nothing was read.
+
+    ``avg`` of a rate is weighted by the time it held.
+    """
+
+    min: list[float | None] = field(default_factory=list)
+    avg: list[float | None] = field(default_factory=list)
+    max: list[float | None] = field(default_factory=list)
+
+
+class ContainerCourse(Struct, kw_only=True):
+    """One container over the run: CPU use in cores, memory in bytes."""
+
+    name: str
+    cpu_cores: Range
+    memory_bytes: Range
+
+
+class Course(Struct, kw_only=True):
+    """A run over time; bucket ``i`` ends at ``elapsed_seconds[i]``, counted from the run's start."""
+
+    resolution_seconds: float
+    elapsed_seconds: list[float] = field(default_factory=list)
+    machine_cpu_percent: Range = field(default_factory=Range)
+    machine_memory_bytes: Range = field(default_factory=Range)
+    containers: list[ContainerCourse] = field(default_factory=list)
+    marks: list[TimelineMark] = field(default_factory=list)
+
+
+class _Series:
+    """Of each bucket that has a value: its weight, weighted sum, lowest and highest value."""
+
+    def __init__(self) -> None:
+        self._cells: dict[int, tuple[float, float, float, float]] = {}
+
+    def add(self, bucket: int, weight: float, value: float) -> None:
+        cell = (weight, weight * value, value, value)
+        old = self._cells.get(bucket)
+        self._cells[bucket] = cell if old is None else _joined(old, cell)
+
+    def coarsen(self, doublings: int) -> None:
+        """Make one of ``2 ** doublings`` buckets each."""
+        cells, self._cells = self._cells, {}
+        for bucket, cell in cells.items():
+            old = self._cells.get(bucket >> doublings)
+            self._cells[bucket >> doublings] = cell if old is None else _joined(old, cell)
+
+    def range(self, count: int) -> Range:
+        found = [self._cells.get(bucket) for bucket in range(count)]
+        return Range(
+            min=[None if cell is None else round(cell[2], 4) for cell in found],
+            avg=[None if cell is None else round(cell[1] / cell[0], 4) for cell in found],
+            max=[None if cell is None else round(cell[3], 4) for cell in found],
+        )
+
+
+def _joined(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
+
+
+class BucketFold:
+    """Takes the rates of a run's samples in their order; when ``limit`` buckets do not hold the run, two become one.
+
+    A rate belongs to the time since the sample before and counts in each bucket by its part of that
+    time; what was read at one moment, as memory, belongs to the bucket of that moment.
+    """
+
+    def __init__(self, resolution_seconds: float, limit: int) -> None:
+        self._resolution = resolution_seconds
+        self._limit = limit
+        self._count = 0
+        self._before = 0.0
+        self._machine = (_Series(), _Series())
+        self._containers: dict[str, tuple[_Series, _Series]] = {}
+
+    def add(
+        self,
+        elapsed: float,
+        machine_percent: float | None,
+        machine_bytes: int | None,
+        containers: Mapping[str, ContainerRates],
+    ) -> None:
+        """Take one sample's rates over; raises OverflowError for a time that no bucket can hold."""
+        elapsed = max(0.0, elapsed)
+        self._reach(elapsed)
+        self._add(self._machine, elapsed, machine_percent, machine_bytes)
+        for key, rates in containers.items():
+            series = self._containers.get(key)
+            if series is None:
+                series = self._containers[key] = (_Series(), _Series())
+            self._add(series, elapsed, rates.cpu_cores, rates.memory_bytes)
+        self._before = elapsed
+
+    def course(self, names: Mapping[str, str], marks: Sequence[TimelineMark]) -> Course:
+        """The buckets as columns; ``names`` gives the containers in their order."""
+        count = self._count
+        machine_cpu, machine_memory = (series.range(count) for series in self._machine)
+        none = (_Series(), _Series())
+        return Course(
+            resolution_seconds=self._resolution,
+            elapsed_seconds=[round((bucket + 1) * self._resolution, 3) for bucket in range(count)],
+            machine_cpu_percent=machine_cpu,
+            machine_memory_bytes=machine_memory,
+            containers=[
+                ContainerCourse(name=name, cpu_cores=cpu.range(count), memory_bytes=memory.range(count))
+                for key, name in names.items()
+                for cpu, memory in (self._containers.get(key, none),)
+            ],
+            marks=list(marks),
+        )
+
+    def _add(
+        self, series: tuple[_Series, _Series], elapsed: float, rate: float | None, gauge: float | None
+    ) -> None:
+        cpu, memory = series
+        if gauge is not None:
+            memory.add(self._bucket(elapsed), 1.0, gauge)
+        if rate is None:
+            return
+        begin, last = self._before, self._bucket(elapsed)
+        for bucket in range(min(int(begin / self._resolution), last), last + 1):
+            end = elapsed if bucket == last else (bucket + 1) * self._resolution
+            if end > begin:
+                cpu.add(bucket, end - begin, rate)
+                begin = end
+
+    def _bucket(self, elapsed: float) -> int:
+        """The bucket of a moment; one at a border belongs to the bucket that ends there."""
+        return max(0, math.ceil(elapsed / self._resolution) - 1)
+
+    def _reach(self, elapsed: float) -> None:
+        """Have a bucket for the moment, coarser ones if there are too many."""
+        doublings = (self._bucket(elapsed) // self._limit).bit_length()
+        if doublings:
+            self._resolution *= 2.0**doublings
+            for one in (*self._machine, *(each for pair in self._containers.values() for each in pair)):
+                one.coarsen(doublings)
+        self._count = max(
+            -(-self._count >> doublings) if doublings else self._count, self._bucket(elapsed) + 1
+        )

@@ -1,0 +1,154 @@
+"""The parameters of the questions: what they accept for the document, and the checked values of a request."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+from starlette.datastructures import QueryParams
+
+from jobmeter.model.quantities import parse_duration
+from jobmeter.receiver.problems import Problem
+from jobmeter.receiver.routing import Parameter
+from jobmeter.receiver.store.queries import RunFilter
+
+MAX_RUNS, DEFAULT_RUNS = 1000, 50
+MAX_POINTS, DEFAULT_POINTS = 5000, 480
+FINEST_SECONDS = 0.01
+TEXT_FILTERS = ("organization", "repository", "workflow", "job", "ref", "forge")
+STATES = ("running", "finished", "lost")
+_MAX_TEXT = 1000
+_RESOLUTION = re.compile(r"[0-9]{1,5}(?:ms|s|m|h)")
+
+_Text = Annotated[str, Meta(max_length=_MAX_TEXT)]
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+RUN_UID = Parameter(
+    "run_uid", "path", Annotated[str, Meta(min_length=1, max_length=64)], "The run's key.", required=True
+)
+_MEANINGS = {
+    "organization": "The organization, literally.",
+    "repository": "The repository: its full path, or its name below the organization that is also asked for.",
+    "workflow": "The workflow, literally.",
+    "job": "The job's name, literally.",
+    "ref": "The ref, literally, as refs/heads/main.",
+    "forge": "The forge: forgejo, gitea, github or gitlab.",
+}
+FILTERS = (
+    *(Parameter(name, "query", _Text, _MEANINGS[name]) for name in TEXT_FILTERS),
+    Parameter("state", "query", Literal["running", "finished", "lost"], "The run's state."),
+    Parameter("since", "query", _Time, "Runs that began at this time or later, RFC 3339."),
+    Parameter("until", "query", _Time, "Runs that began before this time, RFC 3339."),
+)
+LIMIT = Parameter(
+    "limit",
+    "query",
+    Annotated[int, Meta(ge=1, le=MAX_RUNS, extra_json_schema={"default": DEFAULT_RUNS})],
+    "How many runs at most.",
+)
+CURSOR = Parameter("cursor", "query", _Text, "Where to go on: next_cursor of the answer before.")
+POINTS = Parameter(
+    "points",
+    "query",
+    Annotated[int, Meta(ge=1, le=MAX_POINTS, extra_json_schema={"default": DEFAULT_POINTS})],
+    "How many buckets at most.",
+)
+RESOLUTION = Parameter(
+    "resolution",
+    "query",
+    Annotated[str, Meta(pattern=f"^{_RESOLUTION.pattern}$")],
+    f"The length of a bucket in place of points, as 500ms or 10s; doubled until {MAX_POINTS} hold the run.",
+)
+
+
+def query_of(parameters: QueryParams, accepted: Iterable[Parameter]) -> dict[str, str]:
+    """Names and values; one that is not known or is given twice is a problem, as it would change the answer."""
+    names = [parameter.name for parameter in accepted]
+    found: dict[str, str] = {}
+    for name, value in parameters.multi_items():
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise Problem(400, f"The parameter {name[:60]!r} is not known; accepted are {listed}.")
+        if name in found:
+            raise Problem(400, f"The parameter {name} is given more than once.")
+        if len(value) > _MAX_TEXT:
+            raise Problem(
+                400, f"The parameter {name} is too long; at most {_MAX_TEXT} characters are accepted."
+            )
+        found[name] = value
+    return found
+
+
+def whole(query: Mapping[str, str], name: str, most: int, default: int) -> int:
+    """A whole number of at least 1."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+        raise Problem(400, f"{name} is {text[:60]!r}; accepted is a whole number from 1 to {most}.")
+    return int(text)
+
+
+def filter_of(query: Mapping[str, str]) -> RunFilter:
+    """What is asked for, checked."""
+    state = query.get("state")
+    if state is not None and state not in STATES:
+        raise Problem(400, f"state is {state[:60]!r}; accepted are {', '.join(STATES)}.")
+    return RunFilter(
+        **{name: query.get(name) for name in TEXT_FILTERS},
+        state=state,
+        since=_milliseconds(query, "since"),
+        until=_milliseconds(query, "until"),
+    )
+
+
+def resolution_of(query: Mapping[str, str]) -> float | None:
+    """Seconds of a bucket; None where it is not asked for."""
+    text = query.get("resolution")
+    if text is None:
+        return None
+    if "points" in query:
+        raise Problem(400, "points and resolution are both given; accepted is one of them.")
+    if not _RESOLUTION.fullmatch(text):
+        raise Problem(
+            400, f"resolution is {text[:60]!r}; accepted is a whole number of ms, s, m or h, as 500ms or 10s."
+        )
+    return max(FINEST_SECONDS, parse_duration(text))
+
+
+def cursor_after(row_id: int) -> str:
+    """The cursor of what follows a row."""
+    return urlsafe_b64encode(f"id:{row_id}".encode()).decode().rstrip("=")
+
+
+def row_before(query: Mapping[str, str]) -> int | None:
+    """The row that a cursor names; None where none is given."""
+    text = query.get("cursor")
+    if text is None:
+        return None
+    try:
+        word, _, number = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
+        row_id = int(number)
+    except ValueError:
+        word, row_id = "", 0
+    if word != "id" or not 0 < row_id < 2**63 or cursor_after(row_id) != text:
+        raise Problem(400, f"cursor is {text[:60]!r}; accepted is next_cursor of an answer before.")
+    return row_id
+
+
+def _milliseconds(query: Mapping[str, str], name: str) -> int | None:
+    """A time as milliseconds since 1970; one without a zone is UTC."""
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        # A plus that was not encoded arrives as a blank.
+        moment = datetime.fromisoformat(text.upper().replace(" ", "+"))
+    except ValueError:
+        raise Problem(
+            400, f"{name} is {text[:60]!r}; accepted is a time in RFC 3339, as 2026-11-21T12:00:00Z."
+        ) from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)

@@ -1,0 +1,138 @@
+"""The routes under /api/v1/runs."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from jobmeter.receiver.api import answers
+from jobmeter.receiver.api.parameters import (
+    CURSOR,
+    DEFAULT_POINTS,
+    DEFAULT_RUNS,
+    FILTERS,
+    LIMIT,
+    MAX_POINTS,
+    MAX_RUNS,
+    POINTS,
+    RESOLUTION,
+    RUN_UID,
+    filter_of,
+    query_of,
+    resolution_of,
+    row_before,
+    whole,
+)
+from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
+from jobmeter.receiver.problems import NotFound
+from jobmeter.receiver.routing import Content, Route, endpoint
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.queries import find_run, inflated, next_part
+
+_LIST = (*FILTERS, LIMIT, CURSOR)
+_TIMELINE = (POINTS, RESOLUTION)
+
+
+class RunsApi:
+    """Answers questions about runs from one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table of these routes."""
+        return (
+            Route(
+                "GET", "/api/v1/runs", endpoint(self.list_runs), "read", "Runs, newest first",
+                parameters=_LIST,
+                answers={200: Content(RunList, "The runs.")},
+                problems=(400,),
+            ),
+            Route(
+                "GET", "/api/v1/runs/{run_uid}", endpoint(self.one_run), "read", "One run and its summary",
+                parameters=(RUN_UID,),
+                answers={200: Content(RunDetail, "The run.")},
+                problems=(400, 404),
+            ),
+            Route(
+                "GET", "/api/v1/runs/{run_uid}/timeline", endpoint(self.timeline), "read",
+                "The course of one run: lowest, mean and highest value in buckets of time",
+                parameters=(RUN_UID, *_TIMELINE),
+                answers={200: Content(RunTimeline, "The buckets.")},
+                problems=(400, 404),
+            ),
+            Route(
+                "GET", "/api/v1/runs/{run_uid}/records", endpoint(self.run_records), "read",
+                "The records of a streamed run as they were sent: a journal that `jobmeter report` reads",
+                parameters=(RUN_UID,),
+                answers={200: Content(None, "One JSON record a line.", "application/x-ndjson")},
+                problems=(400, 404),
+            ),
+        )  # fmt: skip
+
+    async def list_runs(self, request: Request) -> Response:
+        """Runs of a filter, newest first."""
+        query = query_of(request.query_params, _LIST)
+        wanted, limit = filter_of(query), whole(query, "limit", MAX_RUNS, DEFAULT_RUNS)
+        before = row_before(query)
+        return _json(
+            await self._database.read(partial(answers.list_runs, wanted=wanted, before=before, limit=limit))
+        )
+
+    async def one_run(self, request: Request) -> Response:
+        """One run and its summary, which passes through as it was sent where that is a summary."""
+        query_of(request.query_params, ())
+        found = await self._database.read(partial(answers.describe_run, run_uid=_uid(request)))
+        if found is None:
+            raise _unknown(request)
+        if found.raw is None:
+            return _json(found.detail)
+        return _json(msgspec.structs.asdict(found.detail) | {"summary": msgspec.Raw(found.raw)})
+
+    async def timeline(self, request: Request) -> Response:
+        """The course of a run in buckets."""
+        query = query_of(request.query_params, _TIMELINE)
+        ask = partial(
+            answers.course_of,
+            run_uid=_uid(request),
+            points=whole(query, "points", MAX_POINTS, DEFAULT_POINTS),
+            resolution_seconds=resolution_of(query),
+        )
+        course = await self._database.read(ask)
+        if course is None:
+            raise _unknown(request)
+        return _json(course)
+
+    async def run_records(self, request: Request) -> Response:
+        """The parts of a run, one after the other, so that no reader stands in the way of the writer for long."""
+        query_of(request.query_params, ())
+        run = await self._database.read(partial(find_run, run_uid=_uid(request)))
+        if run is None:
+            raise _unknown(request)
+        return StreamingResponse(self._parts(run.id), media_type="application/x-ndjson")
+
+    async def _parts(self, run_id: int) -> AsyncIterator[bytes]:
+        sequence = 0
+        while True:
+            part = await self._database.read(partial(next_part, run_id=run_id, sequence=sequence))
+            if part is None:
+                return
+            sequence, body = part
+            for piece in inflated(body):
+                yield piece
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _uid(request: Request) -> str:
+    uid: str = request.path_params["run_uid"]
+    return uid
+
+
+def _unknown(request: Request) -> NotFound:
+    return NotFound(f"There is no run {_uid(request)[:64]!r}; GET /api/v1/runs lists those there are.")

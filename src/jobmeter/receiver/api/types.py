@@ -1,0 +1,73 @@
+"""What the API answers about runs; the OpenAPI document is generated from these types."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from jobmeter.model.job import Job
+from jobmeter.model.summary import Summary
+from jobmeter.model.timeline import TimelineMark
+from jobmeter.receiver.api.buckets import Course
+from jobmeter.receiver.store.queries import State
+
+_Uid = Annotated[str, Meta(description="The run's key.")]
+_State = Annotated[
+    State,
+    Meta(description="running: parts still come; lost: it fell silent without an end; finished: all others."),
+]
+_ReceivedAt = Annotated[str, Meta(description="RFC 3339, UTC: when the run was first heard of.")]
+_Job = Annotated[Job, Meta(description="Which job of which forge it was; null where not known.")]
+
+
+class RunItem(Struct, kw_only=True):
+    """One run of a list; what is not known, as the use of a run that still streams, is null."""
+
+    run_uid: _Uid
+    state: _State
+    job: _Job
+    received_at: _ReceivedAt
+    start_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
+    end_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
+    duration_seconds: float | None = None
+    cpu_seconds: Annotated[
+        float | None, Meta(description="CPU time of the job, that of no nameable container included.")
+    ] = None
+    memory_peak_bytes: Annotated[
+        int | None, Meta(description="The highest memory peak of a container at the top.")
+    ] = None
+    exit_reason: Annotated[str | None, Meta(description="How the job ended: exit.reason of its summary.")] = (
+        None
+    )
+
+
+class RunList(Struct, kw_only=True):
+    """Runs, the newest first."""
+
+    runs: list[RunItem] = field(default_factory=list)
+    next_cursor: Annotated[
+        str | None, Meta(description="`cursor` for the runs that follow; null when there are none.")
+    ] = None
+
+
+class RunDetail(Struct, kw_only=True):
+    """One run with all that is known of it."""
+
+    run_uid: _Uid
+    state: _State
+    job: _Job
+    received_at: _ReceivedAt
+    provisional: Annotated[bool, Meta(description="The summary is made of what has come so far.")] = False
+    summary: Annotated[
+        Summary | None,
+        Meta(description="Null when what was sent cannot be read as a summary of this version."),
+    ] = None
+    marks: Annotated[list[TimelineMark], Meta(description="The marks of a streamed run.")] = field(
+        default_factory=list
+    )
+
+
+class RunTimeline(Course, kw_only=True):
+    """The course of one run; a run that was pushed as a summary alone has no buckets."""
+
+    run_uid: _Uid
+    state: _State
