@@ -1,5 +1,6 @@
 """The sentences around the numbers: which job, which machine, what was missed, what metering cost."""
 
+from jobmeter.model.job import Job
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import Summary
 from jobmeter.report.columns import sources
@@ -12,7 +13,11 @@ _MAX_WARNINGS = 10
 
 def identity(summary: Summary) -> str:
     """Which job it was: ``org/repo · workflow / job · run 42, attempt 2``; empty when nothing is known."""
-    job = summary.job
+    return job_identity(summary.job)
+
+
+def job_identity(job: Job) -> str:
+    """The same of the job alone."""
     repository = job.repository or ""
     if job.organization and "/" not in repository:
         repository = f"{job.organization}/{repository}".rstrip("/")

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
+from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.summary import Summary
@@ -54,6 +55,8 @@ def describe_run(connection: Connection, run_uid: str) -> Found | None:
     )
     provisional, detail.marks = _folded(connection, run)
     if run.summary is None:
+        if provisional is not None and run.state == "running":
+            provisional.exit = Exit()
         detail.summary, detail.provisional = provisional, provisional is not None
         return Found(detail)
     detail.summary, as_sent = _summary(run)
@@ -98,7 +101,7 @@ def _item(run: Run) -> RunItem:
         item.duration_seconds = summary.duration_seconds
         item.cpu_seconds = total_cpu_seconds(summary)
         item.memory_peak_bytes = int(peak[1]) if peak else None
-        item.exit_reason = summary.exit.reason
+        item.exit_reason, item.exit_detail = summary.exit.reason, summary.exit.detail
     return item
 
 

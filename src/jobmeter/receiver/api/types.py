@@ -35,9 +35,8 @@ class RunItem(Struct, kw_only=True):
     memory_peak_bytes: Annotated[
         int | None, Meta(description="The highest memory peak of a container at the top.")
     ] = None
-    exit_reason: Annotated[str | None, Meta(description="How the job ended: exit.reason of its summary.")] = (
-        None
-    )
+    exit_reason: Annotated[str | None, Meta(description="How the job ended, as in the summary.")] = None
+    exit_detail: Annotated[str | None, Meta(description="One sentence about it, as in the summary.")] = None
 
 
 class RunList(Struct, kw_only=True):

@@ -1,0 +1,1 @@
+"""Pages for people: plain HTML made on the server, nothing loaded from elsewhere."""

@@ -1,0 +1,105 @@
+"""The page with the newest runs."""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from jobmeter.receiver.api.types import RunItem, RunList
+from jobmeter.report.figures import cores, duration, moment, size
+from jobmeter.report.html_parts import text
+from jobmeter.report.notes import job_identity
+from jobmeter.report.text import clean, fit
+from jobmeter.report.verdict import TONES
+
+_FIELDS = ("organization", "repository", "workflow", "job", "ref")
+_STATES = ("running", "finished", "lost")
+_NAME_CELLS, _DETAIL_CELLS = 120, 160
+_REASONS = {"oom": "out of memory", "unknown": "", None: ""}
+
+
+def runs_body(found: RunList, query: Mapping[str, str]) -> str:
+    """The runs as a table below the filter, which is filled in with what was asked for."""
+    rows = "".join(_row(item) for item in found.runs)
+    return (
+        f'<header><h1 class="plain">Runs</h1></header>{_filter(query)}'
+        + (f'<div class="card scroll" tabindex="0">{_table(rows)}</div>' if rows else _nothing(query))
+        + _pager(found, query)
+    )
+
+
+def _table(rows: str) -> str:
+    titles = ("state", "began", "took", "CPU", "memory", "end")
+    heads = "".join(f'<th scope="col"{_left(title)}>{title}</th>' for title in titles)
+    return (
+        f'<table class="runs"><thead><tr><th scope="col">job</th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _row(item: RunItem) -> str:
+    name = fit(job_identity(item.job), _NAME_CELLS) or "a job without a name"
+    link = f'<a href="/runs/{quote(item.run_uid, safe="")}">{text(name)}</a>'
+    detail = f"<small>{text(fit(clean(item.exit_detail), _DETAIL_CELLS))}</small>" if item.exit_detail else ""
+    cells = {
+        "state": text(item.state),
+        "began": text(moment(item.start_time or item.received_at)),
+        "took": text(duration(item.duration_seconds)),
+        "CPU": text(_cpu(item)),
+        "memory": text(size(item.memory_peak_bytes)),
+        "end": _end(item),
+    }
+    told = "".join(f'<td data-label="{title}"{_left(title)}>{cell}</td>' for title, cell in cells.items())
+    return f'<tr><th scope="row">{link}{detail}</th>{told}</tr>'
+
+
+def _left(title: str) -> str:
+    return ' class="left"' if title in ("state", "end") else ""
+
+
+def _cpu(item: RunItem) -> str:
+    """Cores on average, and the time."""
+    if item.cpu_seconds is None:
+        return ""
+    if not item.duration_seconds or item.duration_seconds <= 0:
+        return duration(item.cpu_seconds)
+    return f"{cores(item.cpu_seconds / item.duration_seconds)} cores, {duration(item.cpu_seconds)}"
+
+
+def _end(item: RunItem) -> str:
+    reason = _REASONS.get(item.exit_reason, item.exit_reason or "")
+    tone = TONES.get(item.exit_reason or "", "bold")
+    return f'<span class="{tone}">{text(fit(clean(reason), 40))}</span>' if reason else ""
+
+
+def _filter(query: Mapping[str, str]) -> str:
+    fields = "".join(
+        f'<label>{name}<input name="{name}" value="{text(query.get(name, ""))}" autocomplete="off"></label>'
+        for name in _FIELDS
+    )
+    options = "".join(
+        f"<option{' selected' if query.get('state') == state else ''}>{state}</option>" for state in _STATES
+    )
+    states = f'<label>state<select name="state"><option value="">any</option>{options}</select></label>'
+    return f'<form class="filter" role="search" action="/">{fields}{states}<button>Show</button></form>'
+
+
+def _nothing(query: Mapping[str, str]) -> str:
+    if query:
+        return '<p class="card">No run is like that. <a href="/">All runs</a></p>'
+    return (
+        '<p class="card">No run is stored yet. Send one: '
+        "<code>jobmeter run --receiver=URL -- make</code>, URL being the address of this page.</p>"
+    )
+
+
+def _pager(found: RunList, query: Mapping[str, str]) -> str:
+    links = []
+    kept = {name: value for name, value in query.items() if name != "cursor"}
+    if "cursor" in query:
+        links.append(f'<a href="/{text(_asked(kept))}">Newest</a>')
+    if found.next_cursor:
+        links.append(f'<a rel="next" href="/{text(_asked(kept | {"cursor": found.next_cursor}))}">Older</a>')
+    return f'<nav class="pager">{"".join(links)}</nav>' if links else ""
+
+
+def _asked(query: Mapping[str, str]) -> str:
+    return f"?{urlencode(query)}" if query else ""

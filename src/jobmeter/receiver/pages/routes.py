@@ -1,0 +1,112 @@
+"""The routes of the pages."""
+
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from functools import partial
+from hashlib import sha256
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from jobmeter.receiver.api import answers
+from jobmeter.receiver.api.parameters import (
+    CURSOR,
+    DEFAULT_RUNS,
+    FILTERS,
+    LIMIT,
+    MAX_RUNS,
+    RUN_UID,
+    filter_of,
+    query_of,
+    row_before,
+    whole,
+)
+from jobmeter.receiver.pages.listing import runs_body
+from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
+from jobmeter.receiver.pages.style import PAGE_STYLE
+from jobmeter.receiver.problems import NotFound, Problem
+from jobmeter.receiver.routing import Content, Route, endpoint
+from jobmeter.receiver.store.database import Database
+from jobmeter.report.html_parts import text
+from jobmeter.report.html_run import document
+
+_LIST = (*FILTERS, LIMIT, CURSOR)
+_POINTS = 240
+# The one style sheet is allowed by what it says; widths of bars are attributes; nothing else is fetched or run.
+_STYLE_HASH = b64encode(sha256(PAGE_STYLE.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; style-src-elem 'sha256-{_STYLE_HASH}'; style-src-attr 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_PAGE = Content(None, "A page.", "text/html")
+
+
+class Pages:
+    """Shows the runs of one database to people."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table of these routes; who reads them in a browser is asked for the token by HTTP Basic."""
+        return (
+            Route(
+                "GET", "/", _page(self.newest), "read", "The newest runs, as a page",
+                parameters=_LIST,
+                answers={200: _PAGE, 400: _PAGE},
+                challenge="Basic",
+            ),
+            Route(
+                "GET", "/runs/{run_uid}", _page(self.one), "read", "One run, as a page",
+                parameters=(RUN_UID,),
+                answers={200: _PAGE, 400: _PAGE, 404: _PAGE},
+                challenge="Basic",
+            ),
+        )  # fmt: skip
+
+    async def newest(self, request: Request) -> Response:
+        """The newest runs. A field of the filter that was left empty asks for nothing."""
+        query = {name: value for name, value in query_of(request.query_params, _LIST).items() if value}
+        ask = partial(
+            answers.list_runs,
+            wanted=filter_of(query),
+            before=row_before(query),
+            limit=whole(query, "limit", MAX_RUNS, DEFAULT_RUNS),
+        )
+        return _html("jobmeter: runs", runs_body(await self._database.read(ask), query))
+
+    async def one(self, request: Request) -> Response:
+        """One run with its course."""
+        query_of(request.query_params, ())
+        run_uid = request.path_params["run_uid"]
+        found = await self._database.read(partial(answers.describe_run, run_uid=run_uid))
+        course = await self._database.read(
+            partial(answers.course_of, run_uid=run_uid, points=_POINTS, resolution_seconds=None)
+        )
+        if found is None or course is None:
+            raise NotFound(f"There is no run {run_uid[:64]!r}.")
+        return _html(f"jobmeter: {run_title(found.detail)}", one_run_body(found.detail, course))
+
+
+def _page(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """A handler whose problems are pages too."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await function(request)
+        except Problem as problem:
+            heading = f'<h1 class="plain">{problem.status}</h1><p class="lead">{text(problem.detail)}</p>'
+            return _html("jobmeter", f"{NAV}<header>{heading}</header>", problem.status)
+
+    return endpoint(answer)
+
+
+def _html(title: str, body: str, status: int = 200) -> Response:
+    return Response(document(title, body, style=PAGE_STYLE), status, _HEADERS, "text/html")
