@@ -9,7 +9,7 @@ from itertools import groupby
 from jobmeter.model.sample import ByteLimit, Limit
 from jobmeter.model.summary import ContainerSummary, Summary
 from jobmeter.receiver.api.buckets import ContainerCourse, Course, Range
-from jobmeter.report.figures import byte_limit, core_limit, cores, duration, finite, size
+from jobmeter.report.figures import byte_limit, core_limit, cores, duration, finite, size, tree
 from jobmeter.report.html_parts import text
 from jobmeter.report.text import clean, fit, plural
 
@@ -22,16 +22,26 @@ _NAME_CELLS = 40
 
 
 def pictures(summary: Summary, course: Course) -> str:
-    """Figures of the containers in their order; nothing where there is no course."""
+    """Figures of the containers, the busiest first; nothing where there is no course."""
     if not course.elapsed_seconds:
         return ""
-    found = []
-    for track in course.containers[:MAX_CONTAINERS]:
-        box = next((each for each in summary.containers if each.name == track.name), None)
-        found.append(_container(track, box, course))
-    hidden = len(course.containers) - MAX_CONTAINERS
+    pairs = _pairs(summary, course)
+    found = [_container(track, box, course) for track, box in pairs[:MAX_CONTAINERS]]
+    hidden = len(pairs) - MAX_CONTAINERS
     more = f"<p>… and {plural(hidden, 'container')} more.</p>" if hidden > 0 else ""
     return "".join(found) + more
+
+
+def _pairs(summary: Summary, course: Course) -> list[tuple[ContainerCourse, ContainerSummary | None]]:
+    """The tracks in the order of the containers, each with its container; tracks without one come last."""
+    waiting = list(course.containers)
+    found: list[tuple[ContainerCourse, ContainerSummary | None]] = []
+    for _, box in tree(summary.containers):
+        track = next((each for each in waiting if each.name == box.name), None)
+        if track is not None:
+            waiting.remove(track)
+            found.append((track, box))
+    return [*found, *((track, None) for track in waiting)]
 
 
 def _container(track: ContainerCourse, box: ContainerSummary | None, course: Course) -> str:
@@ -77,8 +87,8 @@ def _panel(
 
 def _axis(course: Course) -> str:
     end = course.elapsed_seconds[-1]
-    ticks = "".join(f"<span>{text(duration(part * end))}</span>" for part in (0.0, 0.5, 1.0))
-    return f'<div class="axis" aria-hidden="true">{ticks}</div>'
+    ticks = "".join(f"<span>{text(duration(part * end))}</span>" for part in (0.5, 1.0))
+    return f'<div class="axis" aria-hidden="true"><span>0</span>{ticks}</div>'
 
 
 def _marks(course: Course) -> str:
