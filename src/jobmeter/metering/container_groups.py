@@ -247,8 +247,10 @@ class ContainerGroups:
         except (OSError, KernelFormatError):
             return None
         ref, path = _telling_path(paths)
-        if ref is None and not self._sidecar:
-            return None
+        if ref is None and (not self._sidecar or _is_of_a_runtime(reading.name)):
+            return (
+                None  # A runtime's process is in its engine's cgroup until it enters that of its container.
+            )
         container = self._ensure(ref, path)
         if container is not None:
             container.paths = paths
@@ -354,6 +356,10 @@ class ContainerGroups:
             cpu_request_cores=told.cpu_request_cores,
             memory_request_bytes=told.memory_request_bytes,
         )
+
+
+def _is_of_a_runtime(name: str) -> bool:
+    return name in _RUNTIMES or name.startswith(_BEING_MADE)
 
 
 def _is_being_made(names: Iterable[str]) -> bool:
