@@ -42,6 +42,24 @@ def _report(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return report(settings, environ)
 
 
+def _receiver(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.config.settings import receiver_settings
+
+    settings = receiver_settings(argv, environ)
+    from jobmeter.apps.receiver import receive
+
+    return receive(settings)
+
+
+def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.config.settings import admin_settings
+
+    settings = admin_settings(argv, environ)
+    from jobmeter.apps.admin import admin
+
+    return admin(settings)
+
+
 def _mark(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.apps.mark import mark
 
@@ -66,6 +84,8 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "run": ("run a command and report what it used", _run),
     "collector": ("meter the containers of a job from a sidecar", _collector),
     "report": ("show a journal or a summary, or compare two", _report),
+    "receiver": ("store runs and answer questions about them", _receiver),
+    "admin": ("copy the receiver's database while it runs", _admin),
     "mark": ("begin a named section of the run", _mark),
     "doctor": ("say what can be measured here, and what it costs when not", _doctor),
 }

@@ -5,6 +5,9 @@ JobmeterError                 exit code 1
 ├── SourceUnavailable         something the kernel or the machine does not let us read, and why
 ├── KernelFormatError         kernel text that is not what its manual page promises
 ├── JournalError              a journal that cannot be read or written
+├── StoreError                the receiver's database cannot be opened, read or written
+│   ├── StoreFull             there is no room for it
+│   └── NewerSchema           a later release made it
 ├── SendError                 another service cannot be reached, or does not take what it was sent
 └── CommandError              the command could not be started; carries its exit code
     ├── CommandNotExecutable  126
@@ -55,6 +58,18 @@ class SendError(JobmeterError):
         self.retryable = retryable
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+
+
+class StoreError(JobmeterError):
+    """The receiver's database cannot be opened, read or written; the message says which, and why."""
+
+
+class StoreFull(StoreError):
+    """There is no room left for the database; what was acknowledged is in it."""
+
+
+class NewerSchema(StoreError):
+    """A later release has changed the database; this one must not touch it."""
 
 
 class CommandError(JobmeterError):

@@ -1,31 +1,158 @@
-"""Opens the database: connections for readers, migrations at start, a copy while it runs."""
+"""Opens the database: connections for readers and for the writer, migrations at start, a copy while it runs."""
 
 import asyncio
+import os
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from jobmeter.model.errors import NewerSchema, StoreError, StoreFull
 
 Answer = TypeVar("Answer")
+
+_BUSY_SECONDS = 10.0
+_READERS = 4
+# A WAL of 64 MiB is written back at a time: at 4 MiB, the default, the same pages are written again and again.
+_WAL_PAGES = 16_384
+_WRITER_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}",
+    "PRAGMA cache_size = -16384",
+)
+_READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -4096")
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
     """The database of one receiver; readers have connections of their own and never wait for the writer."""
 
-    def __init__(self, engine: Engine, readers: int = 4) -> None:
-        self.engine = engine
-        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+    def __init__(self, writer: Engine, reader: Engine) -> None:
+        self.writer = writer
+        self.reader = reader
+        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+
+    @classmethod
+    def open(cls, path: str) -> "Database":
+        """Open or make the database and bring its tables up to date.
+
+        Raises StoreError when it cannot be opened, NewerSchema when a later release has changed it.
+        """
+        writer = _engine(path, _WRITER_PRAGMAS, "BEGIN IMMEDIATE", 1)
+        try:
+            with writer.begin() as connection:
+                _migrate(connection, path)
+        except DBAPIError as error:
+            raise store_error(error, path) from None
+        return cls(writer, _engine(path, _READER_PRAGMAS, "BEGIN", _READERS))
 
     async def read(self, question: Callable[[Connection], Answer]) -> Answer:
         """Ask in a thread, with a connection that sees one state of the database from begin to end."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, question)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_here, question)
 
-    def _ask(self, question: Callable[[Connection], Answer]) -> Answer:
-        with self.engine.connect() as connection:
-            return question(connection)
+    def read_here(self, question: Callable[[Connection], Answer]) -> Answer:
+        """Ask in this thread. Raises StoreError."""
+        try:
+            with self.reader.connect() as connection:
+                return question(connection)
+        except DBAPIError as error:
+            raise store_error(error) from None
 
     def close(self) -> None:
         """Let go of all connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self.engine.dispose()
+        self.reader.dispose()
+        self.writer.dispose()
+
+
+def store_error(error: DBAPIError, place: str = "the database") -> StoreError:
+    """The error of the database's library as one of ours."""
+    if getattr(error.orig, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return StoreFull(f"{place} cannot grow: no space is left on the device")
+    return StoreError(f"{place} cannot be used: {error.orig}")
+
+
+def backup(path: str, target: str) -> None:
+    """Copy the database to a file while a receiver uses it; the copy is whole or is not there.
+
+    Raises StoreError.
+    """
+    if not os.path.exists(path):
+        raise StoreError(f"{path} does not exist; --db names the database of the receiver")
+    if os.path.exists(target) and os.path.samefile(path, target):
+        raise StoreError(f"{target} is the database itself; name another file for the copy")
+    unfinished = f"{target}.part"
+    try:
+        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source:
+            Path(unfinished).unlink(missing_ok=True)
+            with closing(sqlite3.connect(unfinished)) as copy:
+                # In one step: a copy in several begins anew at each commit of a busy receiver.
+                source.backup(copy)
+        _flush(unfinished)
+        os.replace(unfinished, target)
+    except (sqlite3.Error, OSError) as error:
+        Path(unfinished).unlink(missing_ok=True)
+        raise StoreError(f"{path} could not be copied to {target}: {error}") from None
+
+
+def _flush(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _quoted(path: str) -> str:
+    return Path(os.path.abspath(path)).as_uri().removeprefix("file://")
+
+
+def _engine(path: str, pragmas: tuple[str, ...], begin: str, size: int) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=os.path.abspath(path)),
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        # The library would begin transactions by itself, and too late.
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _migrate(connection: Connection, path: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    for revision in MigrationContext.configure(connection).get_current_heads():
+        if revision not in known:
+            raise NewerSchema(
+                f"{path} was changed by a later release of jobmeter (schema {revision}, known here are up to "
+                f"{max(known)}); use that release or a backup from before"
+            )
+    command.upgrade(config, "head")

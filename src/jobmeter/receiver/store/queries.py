@@ -1,10 +1,10 @@
 """Questions to the store. Each takes a connection of its own and returns plain rows."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Select, or_, select
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.schema import parts, runs
@@ -66,9 +66,9 @@ def whole_runs() -> Select[Any]:
     return _RUN
 
 
-def run_of(row: Row[Any]) -> Run:
+def run_of(row: Iterable[Any]) -> Run:
     """A row of a query for whole runs."""
-    return Run(*row)
+    return Run._make(row)
 
 
 def find_run(connection: Connection, run_uid: str) -> Run | None:

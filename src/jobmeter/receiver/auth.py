@@ -1,0 +1,62 @@
+"""Who may ask: a read token and a push token, compared in constant time."""
+
+import base64
+import binascii
+import hmac
+from typing import Literal
+
+from starlette.types import Scope
+
+from jobmeter.receiver.problems import Problem
+from jobmeter.receiver.routing import Access, Route
+
+
+class Tokens:
+    """The tokens of a receiver; one that is not set opens its routes to everyone."""
+
+    def __init__(self, read: str | None = None, push: str | None = None) -> None:
+        self._expected: dict[Access, bytes | None] = {
+            "open": None,
+            "read": read.encode() if read else None,
+            "push": push.encode() if push else None,
+        }
+
+    def check(self, route: Route, scope: Scope) -> None:
+        """Raises a problem 401 when the route needs a token that the request does not carry."""
+        expected = self._expected[route.access]
+        if expected is None:
+            return
+        given = _token(scope)
+        if given is None or not hmac.compare_digest(given, expected):
+            raise _unauthorized(route.access, route.challenge, given is None)
+
+
+def _token(scope: Scope) -> bytes | None:
+    """A Bearer token, or the password of Basic: what a browser can send."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credentials = value.partition(b" ")
+            credentials = credentials.strip()
+            if scheme.lower() == b"bearer":
+                return bytes(credentials)
+            if scheme.lower() == b"basic":
+                return _password(credentials)
+    return None
+
+
+def _password(credentials: bytes) -> bytes | None:
+    try:
+        _, colon, password = base64.b64decode(credentials, validate=True).partition(b":")
+    except binascii.Error:
+        return None
+    return password if colon else None
+
+
+def _unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing: bool) -> Problem:
+    header = 'Bearer realm="jobmeter"' if challenge == "Bearer" else 'Basic realm="jobmeter", charset="UTF-8"'
+    what = "needs" if missing else "was sent a token that is not"
+    return Problem(
+        401,
+        f"This route {what} the {access} token of the receiver; it is sent as `Authorization: Bearer TOKEN`.",
+        headers={"WWW-Authenticate": header},
+    )

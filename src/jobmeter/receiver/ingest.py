@@ -1,0 +1,195 @@
+"""`POST /api/v1/metrics`: takes one summary, in each form that is accepted, and answers when it is on disk."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from starlette.types import Receive, Scope, Send
+
+from jobmeter.model import summary as summaries
+from jobmeter.model.job import Job
+from jobmeter.model.summary import Summary
+from jobmeter.receiver.bodies import read_body
+from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.problems import Problem
+from jobmeter.receiver.routing import Content, Parameter, Route
+from jobmeter.receiver.store.summaries import NewSummary
+from jobmeter.receiver.store.writer import Writer
+
+Name = Annotated[str, Meta(max_length=1024)]
+RunUid = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
+_MAX_KEY = 255
+_HEADERS = (b"content-type", b"application/json")
+
+
+class Execution(Struct, kw_only=True):
+    """Which job it was; what is not known is null."""
+
+    organization: Name | None = None
+    repository: Name | None = None
+    workflow: Name | None = None
+    job: Name | None = None
+    run_id: Name | None = None
+
+
+class Post(Struct, kw_only=True):
+    """A summary and its job; one of ``run_summary``, ``summary`` and ``payload`` is there.
+
+    In the flat form the members of ``execution`` stand beside it, or the body is the summary itself.
+    """
+
+    execution: Execution | None = None
+    run_summary: dict[str, Any] | None = None
+    summary: dict[str, Any] | None = None
+    payload: dict[str, Any] | None = None
+    organization: Name | None = None
+    repository: Name | None = None
+    workflow: Name | None = None
+    job: Name | Job | None = None
+    run_id: Name | None = None
+
+
+class Stored(Struct):
+    """The number of the run in this receiver."""
+
+    id: int
+
+
+class _Post(Post, kw_only=True):
+    run_summary: Raw = Raw()  # type: ignore[assignment]
+    summary: Raw = Raw()  # type: ignore[assignment]
+    payload: Raw = Raw()  # type: ignore[assignment]
+
+
+class _Keys(Struct, kw_only=True):
+    """What is looked for by in a summary of any origin."""
+
+    schema: str | None = None
+    run_uid: RunUid | None = None
+    job: Job | Name | None = None
+    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+_POST = msgspec.json.Decoder(_Post)
+_KEYS = msgspec.json.Decoder(_Keys)
+_SUMMARY = msgspec.json.Decoder(Summary)
+_ENCODER = msgspec.json.Encoder()
+
+
+def routes(writer: Writer, figures: Figures) -> tuple[Route, ...]:
+    """The route that takes summaries."""
+
+    async def post(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive)
+        summary = parse(body.content(), _idempotency_key(scope))
+        answer = b'{"id":%d}' % await writer.submit(summary)
+        figures.summaries.inc()
+        length = (b"content-length", str(len(answer)).encode())
+        await send({"type": "http.response.start", "status": 201, "headers": [_HEADERS, length]})
+        await send({"type": "http.response.body", "body": answer})
+
+    return (
+        Route(
+            "POST",
+            "/api/v1/metrics",
+            post,
+            "push",
+            "Store the summary of a run; the answer means that it is on disk.",
+            (
+                Parameter(
+                    "Idempotency-Key",
+                    "header",
+                    Annotated[str, Meta(max_length=_MAX_KEY)],
+                    "Makes the same post once of a summary without run_uid; without it, the whole body does.",
+                ),
+            ),
+            Content(Post, "The summary, in the envelope of its job."),
+            {201: Content(Stored, "It is on disk; the same run has the same id.")},
+            (400, 413, 415, 503, 507),
+        ),
+    )
+
+
+def parse(body: bytes, key: bytes = b"") -> NewSummary:
+    """What is to be stored of a body. Raises a problem 400 that names the field."""
+    post = _decoded(_POST, body, "$")
+    name, raw = _summary_of(post, body)
+    keys = _decoded(_KEYS, raw, name)
+    if keys.schema == summaries.SCHEMA:
+        _decoded(_SUMMARY, raw, name)
+    job = _job_of(post, keys.job)
+    start = keys.start_time
+    try:
+        body.decode()
+        job_json = _ENCODER.encode(job)
+    except UnicodeDecodeError as error:
+        raise Problem(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    except (OverflowError, ValueError):
+        raise Problem(400, "The field `attempt` of the job is too large; accepted are 64 bits.") from None
+    if b"\\u0000" in job_json:
+        raise Problem(400, "A name of the job has the character NUL in it, which is not accepted.")
+    return NewSummary(
+        keys.run_uid or _derived_uid(body, key, post),
+        job.forge, job.organization, job.repository, job.workflow, job.job, job.run_id, job.ref,
+        None if start is None else int(start.astimezone(UTC).timestamp() * 1000),
+        job_json,
+        raw,
+    )  # fmt: skip
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, place: str) -> Any:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+        detail = str(error).replace("`$", f"`{place}")
+        if isinstance(error, msgspec.ValidationError) and " at `" not in detail:
+            detail += f" - at `{place}`"
+        raise Problem(400, f"The body is not accepted: {detail}.") from None
+    except RecursionError:
+        raise Problem(400, "The body is nested too deeply.") from None
+
+
+def _summary_of(post: _Post, body: bytes) -> tuple[str, bytes]:
+    """The summary as it was sent, and the path to it."""
+    for name in ("run_summary", "summary", "payload"):
+        raw = bytes(getattr(post, name))
+        if raw and raw != b"null":
+            return f"$.{name}", raw
+    if post.execution is not None:
+        raise Problem(
+            400,
+            "The field `run_summary` is missing; accepted are run_summary, summary and payload, an object.",
+        )
+    return "$", body
+
+
+def _job_of(post: _Post, told: Job | str | None) -> Job:
+    """The whole job: what the summary says of it, named as the envelope says."""
+    job = told if isinstance(told, Job) else Job()
+    names: Mapping[str, Any] = msgspec.structs.asdict(post.execution) if post.execution else {
+        "organization": post.organization, "repository": post.repository, "workflow": post.workflow,
+        "job": post.job if isinstance(post.job, str) else None, "run_id": post.run_id,
+    }  # fmt: skip
+    known = {name: value for name, value in names.items() if value is not None}
+    return msgspec.structs.replace(job, **known) if known else job
+
+
+def _idempotency_key(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            if len(value) > _MAX_KEY:
+                raise Problem(
+                    400, f"The header Idempotency-Key is too long; at most {_MAX_KEY} bytes are accepted."
+                )
+            return bytes(value)
+    return b""
+
+
+def _derived_uid(body: bytes, key: bytes, post: _Post) -> str:
+    """The same for the same key and job, or for the same body: a UUID of version 8 (RFC 9562)."""
+    said = b"key\0" + key + b"\0" + _ENCODER.encode(post.execution) if key else b"body\0" + body
+    digits = hashlib.sha256(said).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"

@@ -1,0 +1,68 @@
+"""The whole receiver: one database, its writer, the routes over them, and its life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from jobmeter.model.errors import StoreError
+from jobmeter.ops.health import healthy, readiness
+from jobmeter.ops.metrics import daemon_registry, exposition
+from jobmeter.receiver import ingest
+from jobmeter.receiver.api.routes import RunsApi
+from jobmeter.receiver.app import Application, Log
+from jobmeter.receiver.auth import Tokens
+from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.openapi import with_document
+from jobmeter.receiver.routing import Content, Route
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.writer import Writer
+
+
+class Receiver:
+    """Stores runs and answers questions while its ``life`` lasts."""
+
+    def __init__(self, database: Database, tokens: Tokens, log: Log, *, lost_after_seconds: float) -> None:
+        self._database = database
+        self._figures = Figures(daemon_registry())
+        self._writer = Writer(database, self._figures.committed)
+        self._figures.queued.set_function(lambda: self._writer.queued)
+        self.application = Application(self._routes(), tokens, self._figures, log)
+
+    def _routes(self) -> tuple[Route, ...]:
+        return with_document(
+            (
+                *ingest.routes(self._writer, self._figures),
+                *RunsApi(self._database).routes(),
+                *self._own_routes(),
+            )
+        )
+
+    def _own_routes(self) -> tuple[Route, ...]:
+        text = Content(None, "One line.", "text/plain")
+        return (
+            Route("GET", "/healthz", healthy, "open", "Whether the process is alive", answers={200: text}),
+            Route(
+                "GET", "/readyz", readiness(self._trouble), "open", "Whether it can store and answer",
+                answers={200: text, 503: text},
+            ),
+            Route(
+                "GET", "/metrics", exposition(self._figures.registry), "open", "What the receiver counts of itself",
+                answers={200: Content(None, "The form that was asked for.", "text/plain")},
+            ),
+        )  # fmt: skip
+
+    async def _trouble(self) -> str | None:
+        try:
+            await self._database.read(lambda connection: connection.exec_driver_sql("SELECT 1").one())
+        except StoreError as error:
+            return str(error)
+        return None
+
+    @asynccontextmanager
+    async def life(self) -> AsyncIterator[None]:
+        """Begin to write; at the end commit what waits and let go of the database."""
+        self._writer.start()
+        try:
+            yield
+        finally:
+            await self._writer.close()
+            self._database.close()

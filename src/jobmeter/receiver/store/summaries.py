@@ -1,0 +1,92 @@
+"""Stores summaries that were sent, many at a time: the hot path of the receiver."""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from jobmeter.receiver.store.schema import runs
+
+_MAX_ROWS = 64
+
+
+class NewSummary(NamedTuple):
+    """A summary as it was sent, and what is looked for by: columns of the table of the same names."""
+
+    run_uid: str
+    forge: str | None
+    organization: str | None
+    repository: str | None
+    workflow: str | None
+    job: str | None
+    run_id: str | None
+    ref: str | None
+    start_time: int | None
+    job_json: bytes
+    summary: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory it takes while it waits."""
+        return len(self.summary) + 1024
+
+
+_COLUMNS = (*NewSummary._fields, "state", "pushed", "received_at", "heard_at")
+
+
+def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now: int) -> list[int]:
+    """Store each once and give the id of each run; a run that is known keeps its id and has the newest summary."""
+    by_uid = {summary.run_uid: summary for summary in summaries}
+    ids = _known(connection, list(by_uid))
+    for run_uid, run_id in ids.items():
+        connection.execute(
+            update(runs)
+            .where(runs.c.id == run_id)
+            .values(by_uid[run_uid]._asdict() | {"state": "finished", "pushed": True, "heard_at": now})
+        )
+    new = (
+        [summary for summary in by_uid.values() if summary.run_uid not in ids]
+        if ids
+        else list(by_uid.values())
+    )
+    place = 0
+    while place < len(new):
+        count = min(_MAX_ROWS, 1 << (len(new) - place).bit_length() - 1)
+        chunk = new[place : place + count]
+        ids.update(zip((one.run_uid for one in chunk), _insert(connection, chunk, now), strict=True))
+        place += count
+    return [ids[summary.run_uid] for summary in summaries]
+
+
+def _known(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place in range(0, len(run_uids), _MAX_ROWS):
+        # One text of the statement for any number, so that it is prepared once.
+        keys = run_uids[place : place + _MAX_ROWS]
+        padded = (*keys, *(None for _ in range(_MAX_ROWS - len(keys))))
+        found.update(connection.exec_driver_sql(_known_sql(), padded).all())
+    return found
+
+
+def _insert(connection: Connection, chunk: Sequence[NewSummary], now: int) -> range:
+    """One statement for all rows: the interpreter's lock is let go and taken back once, not once a row."""
+    tail = ("finished", True, now, now)
+    values = tuple(chain.from_iterable((*summary, *tail) for summary in chunk))
+    last = connection.exec_driver_sql(_insert_sql(len(chunk)), values).lastrowid
+    # Within one statement the ids follow one another.
+    return range(last - len(chunk) + 1, last + 1)
+
+
+@cache
+def _known_sql() -> str:
+    query = select(runs.c.run_uid, runs.c.id)
+    marks = ", ".join("?" * _MAX_ROWS)
+    return f"{query} WHERE {runs.c.run_uid} IN ({marks})"
+
+
+@cache
+def _insert_sql(rows: int) -> str:
+    one = f"({', '.join('?' * len(_COLUMNS))})"
+    return f"INSERT INTO {runs.name} ({', '.join(_COLUMNS)}) VALUES {', '.join([one] * rows)}"

@@ -1,0 +1,165 @@
+"""The one writer: a thread that commits many submissions at once.
+
+A submission is acknowledged when the commit it is in has reached the disk. While one commit waits for the disk
+the next ones gather, so that their number per commit grows with the load.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from jobmeter.model.errors import StoreError
+from jobmeter.receiver.store.database import Database, store_error
+from jobmeter.receiver.store.summaries import NewSummary, store_summaries
+
+MAX_QUEUED = 4096
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+_MAX_BATCH = 256
+
+
+class QueueFull(StoreError):
+    """More is waiting to be stored than memory is given to."""
+
+
+class Change(Protocol):
+    """Something to store in the writer's transaction."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory it takes while it waits."""
+        ...
+
+    def apply(self, connection: Connection, now: int) -> Any:
+        """Store it and give the result; ``now`` is in milliseconds since 1970.
+
+        A StoreError that it raises is its result; what it stored before that would stay, so it looks first.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Is told of every commit."""
+
+    def __call__(self, changes: int, seconds: float) -> None:
+        """So many changes took so long, the disk included."""
+        ...
+
+
+class _Waiting(NamedTuple):
+    change: NewSummary | Change
+    future: "asyncio.Future[Any]"
+
+
+class Writer:
+    """Stores what it is given, in the order it was given; one per database and process."""
+
+    def __init__(self, database: Database, observer: Observer | None = None) -> None:
+        self._database = database
+        self._observer = observer
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queued = 0
+        self._queued_bytes = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._closing = False
+
+    @property
+    def queued(self) -> int:
+        """How many changes wait, those of the commit under way included."""
+        return self._queued
+
+    def start(self) -> None:
+        """Begin to work for the running event loop, which is the only one that may submit."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def submit(self, change: NewSummary | Change) -> "asyncio.Future[Any]":
+        """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised."""
+        assert self._loop is not None
+        if self._closing or self._queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
+            raise QueueFull("more is waiting to be stored than there is room for")
+        self._queued += 1
+        self._queued_bytes += change.size
+        future = self._loop.create_future()
+        self._queue.put(_Waiting(change, future))
+        return future
+
+    async def close(self) -> None:
+        """Take nothing more, commit what waits, end the thread; twice is safe."""
+        self._closing = True
+        if self._thread.ident is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        going = True
+        while going:
+            batch, going = self._gather()
+            if not batch:
+                continue
+            begun = time.perf_counter()
+            results = self._commit(batch)
+            if self._observer is not None:
+                self._observer(len(batch), time.perf_counter() - begun)
+            self._loop.call_soon_threadsafe(self._answer, batch, results)
+
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        batch: list[_Waiting] = []
+        try:
+            waiting = self._queue.get()
+            while waiting is not None:
+                batch.append(waiting)
+                if len(batch) == _MAX_BATCH:
+                    return batch, True
+                waiting = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, True
+        return batch, False
+
+    def _commit(self, batch: Sequence[_Waiting]) -> list[Any]:
+        try:
+            with self._database.writer.begin() as connection:
+                return _apply_all(connection, [waiting.change for waiting in batch])
+        except DBAPIError as error:
+            if len(batch) == 1:
+                return [store_error(error)]
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+        # One of them may have spoilt it for all: each is tried in a commit of its own.
+        return [result for waiting in batch for result in self._commit([waiting])]
+
+    def _answer(self, batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
+        for waiting, result in zip(batch, results, strict=True):
+            self._queued -= 1
+            self._queued_bytes -= waiting.change.size
+            if waiting.future.done():
+                continue  # Who asked has gone.
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+
+
+def _apply_all(connection: Connection, changes: Sequence[NewSummary | Change]) -> list[Any]:
+    now = int(time.time() * 1000)
+    summaries = [change for change in changes if isinstance(change, NewSummary)]
+    ids = iter(store_summaries(connection, summaries, now)) if summaries else iter(())
+    return [
+        next(ids) if isinstance(change, NewSummary) else _apply(change.apply, connection, now)
+        for change in changes
+    ]
+
+
+def _apply(apply: Callable[[Connection, int], Any], connection: Connection, now: int) -> Any:
+    try:
+        return apply(connection, now)
+    except StoreError as error:
+        return error
