@@ -88,7 +88,7 @@ def _add_python(tar: tarfile.TarFile) -> None:
             tar.add(library.resolve(), str(library), filter=_readable)
     tar.add(PYTHON, str(PYTHON), filter=_readable)
     tar.add(STDLIB, str(STDLIB), filter=_needed)
-    if PYTHON != Path("/usr/bin/python3"):
+    if Path("/usr/bin/python3") != PYTHON:
         _link(tar, "usr/bin/python3", str(PYTHON))
 
 
