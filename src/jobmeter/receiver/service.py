@@ -12,6 +12,7 @@ from jobmeter.receiver.app import Application, Log
 from jobmeter.receiver.auth import Tokens
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
+from jobmeter.receiver.pages.routes import Pages
 from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.writer import Writer
@@ -32,6 +33,7 @@ class Receiver:
             (
                 *ingest.routes(self._writer, self._figures),
                 *RunsApi(self._database).routes(),
+                *Pages(self._database).routes(),
                 *self._own_routes(),
             )
         )
