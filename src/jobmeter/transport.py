@@ -49,8 +49,8 @@ class Endpoint:
         self._parts = urlsplit(url)
         self._token = token
         self._headers = _authorization(self._parts, token)
-        self._connection: "HTTPConnection | None" = None
-        self._certificates: "ssl.SSLContext | None" = None
+        self._connection: HTTPConnection | None = None
+        self._certificates: ssl.SSLContext | None = None
         # A proxy for plain http is asked for whole URLs.
         self._prefix = self._parts.path.rstrip("/")
         # The name of the service in every sentence: without user name and password.
@@ -183,11 +183,11 @@ def _proxy(parts: "SplitResult") -> "SplitResult | None":
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     from urllib.parse import urlsplit
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import getproxies, proxy_bypass
 
-    proxies = getproxies_environment()
+    proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2], proxies):
         return None
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 

@@ -59,6 +59,16 @@ def test_every_sink_is_given_what_comes_after_it() -> None:
     assert (len(found), len(late)) == (2, 1)
 
 
+def test_what_a_sink_warns_of_comes_after_the_record() -> None:
+    """A journal that fails says so while it is given a record: every later sink has both in their order."""
+    made, _ = recorder()
+    found: list[wire.AnyRecord] = []
+    made.add_sink(lambda record: made.warn("the disk is full"))
+    made.add_sink(found.append)
+    made.mark(1.0, "tests")
+    assert [(record.sequence, type(record)) for record in found] == [(1, wire.Mark), (2, wire.Warn)]
+
+
 def test_the_same_warning_is_one_record_and_all_are_bounded() -> None:
     """What recurs at each tick is said once; a thousand different sentences do not fill the journal."""
     made, found = recorder()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from collections.abc import Mapping
 
 from jobmeter.apps import run_report
@@ -34,7 +35,7 @@ def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
     except OSError as error:
         raise UsageError(f"--pid: process {pid} cannot be metered: {error.strerror}") from None
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    record = RunRecord(settings.journal, settings.interval, settings.top, environ, "attach")
+    record = RunRecord(settings, environ, "attach")
     timetable = Timetable(settings.interval)
     meter = _meter(pid, settings, record)
     loop = Loop(
@@ -49,6 +50,7 @@ def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
         record.recorder.warn(
             f"--source {settings.source} needs a command of our own; /proc is read for --pid."
         )
+    record.start_sending()
     meter.mark_incomplete(
         "A process that was attached to is metered from /proc: what it leaves to others when it ends is missing."
     )
@@ -56,10 +58,12 @@ def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
     now = loop.elapsed
     record.sample(meter.tick(now, now, timetable.late_ticks, final=True))
     record.recorder.end(now, Exit())
+    ended = time.monotonic()
     with contextlib.closing(meter):
         record.close()
     os.close(pidfd)
     run_report.write(settings, environ, record, quiet=settings.quiet)
+    record.finish_sending(ended)
     return 0
 
 

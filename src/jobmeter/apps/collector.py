@@ -1,10 +1,11 @@
-"""`jobmeter collector`: the sidecar that meters the containers of one job. One thread."""
+"""`jobmeter collector`: the sidecar that meters the containers of one job. One thread samples, one may send."""
 
 import os
 import resource
 import sys
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jobmeter import __version__
 from jobmeter.apps import outputs
@@ -22,7 +23,7 @@ from jobmeter.metering.host import HostReader, read_boot_id
 from jobmeter.metering.meter import Meter, boot_seconds, open_exit_records
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model import summary as summaries
-from jobmeter.model.errors import JournalError, SourceUnavailable
+from jobmeter.model.errors import JournalError, SendError, SourceUnavailable
 from jobmeter.model.job import Job
 from jobmeter.model.oom import collector_exit
 from jobmeter.model.summarize import RunFold, rfc3339_of
@@ -30,6 +31,9 @@ from jobmeter.model.uid import uuid7
 from jobmeter.spool.journal import JournalReader
 from jobmeter.spool.recorder import Recorder
 from jobmeter.supervise.marks import MarkListener
+
+if TYPE_CHECKING:
+    from jobmeter.apps.sending import Sending
 
 _LOOKS = 3
 
@@ -44,6 +48,7 @@ def collect(settings: CollectorSettings, environ: Mapping[str, str]) -> int:
     finally:
         sidecar.close()
     sidecar.write_summary()
+    sidecar.finish_sending()
     return 0
 
 
@@ -74,12 +79,15 @@ class _Sidecar:
         groups = self._groups(life)
         meter = self._meter(groups)
         self._hear_marks(life)
+        if self._sending is not None:
+            self._sending.start()
         self._log.info("metering", run_uid=self._recorder.run_uid, journal=self._journal.path)
         try:
             life.run(meter, lambda: collector_exit(self._fold.summary(), groups.suspects))
         finally:
             meter.close()
             groups.close()
+            self._deadline = min(life.deadline, time.monotonic() + self._settings.grace)
 
     def write_summary(self) -> None:
         """The summary as JSON: in the file that was named, else on stdout."""
@@ -89,6 +97,12 @@ class _Sidecar:
         outputs.attempt(
             self._settings.json or "The summary on stdout", lambda: outputs.write_file(target, text)
         )
+
+    def finish_sending(self) -> None:
+        """Wait for what was not yet sent, at most to the end of the grace period; say what could not be."""
+        if self._sending is not None:
+            for sentence in self._sending.finish(self._fold.summary(), self._deadline):
+                self._log.warn(sentence)
 
     def close(self) -> None:
         """Close what stays open to the end."""
@@ -127,6 +141,7 @@ class _Sidecar:
         path = outputs.default_journal(self._environ, run_uid)
         self._journal = journal or outputs.open_journal(path, self._early.append)
         self._recorder.add_sink(self._journal.write)
+        self._sending = self._make_sending()
         if before:
             self._recorder.resume(time.monotonic() - self._started, __version__)
         else:
@@ -138,6 +153,28 @@ class _Sidecar:
         self._journal.on_warning(self._warn)
         for problem in [*problems, *self._early]:
             self._warn(problem)
+
+    def _make_sending(self) -> "Sending | None":
+        if self._settings.receiver is None and self._settings.push_endpoint is None:
+            return None
+        from jobmeter.apps.sending import Sending
+
+        first = 0 if self._resumed else self._journal.size
+        sending = Sending(
+            self._settings, self._recorder.run_uid, self._journal,
+            first_offset=first, resumed=self._resumed, say=self._say_of_sending,
+        )  # fmt: skip
+        self._recorder.add_sink(sending.take)
+        return sending
+
+    def _say_of_sending(self, problem: SendError | None) -> None:
+        """Called by the thread that sends: the log is for it too, the run's record is not."""
+        if problem is None:
+            self._log.info("sending again")
+        elif problem.retryable:
+            self._log.warn(f"{problem}; it is tried again")
+        else:
+            self._log.warn(f"{problem}; nothing more is sent")
 
     def _unfinished(self, job: Job) -> Unfinished | None:
         path = self._settings.journal

@@ -31,7 +31,7 @@ def load(path: str, run_uid: str | None, top: int, *, keep_samples: bool = False
     """The run in a file; of a journal with several the named or the last one. Raises JournalError."""
     if path in ("-", "/dev/stdin"):
         return _load_stdin(run_uid, top, keep_samples)
-    if _is_journal(path):
+    if is_journal(path):
         return _load_journal(path, run_uid, top, keep_samples)
     try:
         data = Path(path).read_bytes()
@@ -62,7 +62,7 @@ def _load_stdin(run_uid: str | None, top: int, keep_samples: bool) -> Loaded:
         return load(file.name, run_uid, top, keep_samples=keep_samples)
 
 
-def _is_journal(path: str) -> bool:
+def is_journal(path: str) -> bool:
     """True when one of the first lines is a record; a damaged one may stand before it."""
     try:
         with open(path, "rb") as file:

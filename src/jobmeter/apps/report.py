@@ -16,8 +16,14 @@ from jobmeter.model.summarize import rfc3339
 
 
 def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
-    """Write the report to stdout or to the named file."""
+    """Write the report to stdout or to the named file; where it is sent, only if a form or a file was named."""
     outputs.check_file("--output", settings.output)
+    if settings.receiver is not None or settings.push_endpoint is not None:
+        from jobmeter.apps.replay import replay
+
+        replay(settings)
+        if settings.format is None and settings.output is None:
+            return 0
     keep = settings.format == "jsonl"
     runs = [load(path, settings.run, settings.top, keep_samples=keep) for path in settings.files]
     text = _compare(runs, settings, environ) if len(runs) == 2 else _render(runs[0], settings, environ)
@@ -66,7 +72,7 @@ def _compare(runs: list[Loaded], settings: ReportSettings, environ: Mapping[str,
         from jobmeter.report.compare import compare_markdown
 
         return compare_markdown(runs[0].summary, runs[1].summary)
-    if settings.format != "terminal":
+    if settings.format not in (None, "terminal"):
         raise UsageError(
             f"--format {settings.format} shows one run; two are compared as terminal or markdown"
         )

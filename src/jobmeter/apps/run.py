@@ -1,8 +1,9 @@
-"""`jobmeter run`: start a command, meter it, report. One thread samples; a second only takes signals."""
+"""`jobmeter run`: start a command, meter it, report. One thread samples; one only takes signals, one sends."""
 
 import os
 import resource
 import signal
+import time
 from collections.abc import Mapping
 
 from jobmeter.apps import outputs, run_report
@@ -34,12 +35,13 @@ def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
     inherited = inherit(HANDLED)
     session = _begin(settings, environ, inherited)
     if session is None:
-        return run_unmetered(settings.command, environ, inherited)
+        return run_unmetered(settings.command, _without_our_own(environ), inherited)
     try:
         session.wait()
     finally:
         session.clean_up()
     run_report.write(settings, environ, session.record, quiet=settings.quiet)
+    session.record.finish_sending(session.ended)
     return exits.exit_code(session.status)
 
 
@@ -53,8 +55,10 @@ def _begin(settings: RunSettings, environ: Mapping[str, str], inherited: Inherit
     except CommandError as error:
         assert session is not None
         session.record.recorder.end(0.0, exits.not_started(error.exit_code, str(error)))
+        session.record.start_sending()
         session.clean_up()
         run_report.write(settings, environ, session.record, quiet=True)
+        session.record.finish_sending(time.monotonic())
         raise
     except Exception as error:  # Whatever fails here must not fail the job.
         if session is not None:
@@ -70,7 +74,7 @@ class _Session:
     def __init__(self, settings: RunSettings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
-        self.record = RunRecord(settings.journal, settings.interval, settings.top, environ)
+        self.record = RunRecord(settings, environ)
         self._timetable = Timetable(settings.interval)
         self._loop = Loop(self._timetable, self._tick, started=self.record.started)
         self._placement = Placement.find()
@@ -80,6 +84,8 @@ class _Session:
         self._failed = False
         self._meter: Meter | None = None
         self.status = 0
+        # When the command had ended, on the monotonic clock.
+        self.ended = 0.0
 
     def prepare(self) -> None:
         """Make all that the metering needs and take the first sample."""
@@ -105,10 +111,12 @@ class _Session:
                 "The command could not be moved into its cgroup; CPU time is taken from /proc instead."
             )
         self._loop.watch(self._signals.fileno(), self._on_signals)
+        self.record.start_sending()
 
     def wait(self) -> None:
         """Sample until the command has ended, then once more, and record the end."""
         self._loop.run()
+        self.ended = time.monotonic()
         self._tick(self._ended_at, self._ended_at, final=True)
         survivors = tuple(Survivor(one.pid, one.name) for one in self._watch.members())
         for left in self._placement.remove():
@@ -168,8 +176,7 @@ class _Session:
         self._loop.watch(self._marks.fileno(), self._on_marks)
 
     def _child_environ(self) -> dict[str, str]:
-        # What this run writes is not for a jobmeter in the job to write as well.
-        environ = {name: text for name, text in self._environ.items() if name not in RUN_ONLY_VARIABLES}
+        environ = _without_our_own(self._environ)
         if self._marks is not None:
             environ[SOCKET_VARIABLE] = self._marks.address
         return environ
@@ -216,6 +223,11 @@ class _Session:
             out_of_memory=self.record.out_of_memory(certain=self._group.owns_oom_account()),
             cancelled_by=self._cancelled_by,
         )
+
+
+def _without_our_own(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the command: what this run writes and sends is not for a jobmeter in the job as well."""
+    return {name: text for name, text in environ.items() if name not in RUN_ONLY_VARIABLES}
 
 
 def _reaper_reading() -> ProcessReading:

@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jobmeter import __version__
 from jobmeter.apps import outputs
+from jobmeter.config.settings import RunSettings
 from jobmeter.identity.job import identify_job
 from jobmeter.metering.host import HostReader, read_boot_id
 from jobmeter.model.exits import OutOfMemory
@@ -15,28 +17,31 @@ from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.uid import uuid7
 from jobmeter.spool.recorder import Recorder
 
+if TYPE_CHECKING:
+    from jobmeter.apps.sending import Sending
+
 
 class RunRecord:
     """Begins a run: identity, host, journal; ``started`` is its start on the monotonic clock."""
 
-    def __init__(
-        self, journal: str | None, interval: float, top: int, environ: Mapping[str, str], meter: str = "run"
-    ) -> None:
+    def __init__(self, settings: RunSettings, environ: Mapping[str, str], meter: str = "run") -> None:
         begun = time.time()
         self.started = time.monotonic()
-        self.fold = RunFold(top)
+        self.fold = RunFold(settings.top)
         self.recorder = Recorder(uuid7(int(begun * 1000), os.urandom(10)), self.fold)
         job, problems = identify_job(environ)
         problems = list(problems)
         self.host = HostReader(warn=problems.append)
-        path = journal or outputs.default_journal(environ, self.recorder.run_uid)
+        path = settings.journal or outputs.default_journal(environ, self.recorder.run_uid)
         self.journal = outputs.open_journal(path, problems.append)
         if self.journal.writable:
             outputs.bound_default_journals(path, environ, self.recorder.run_uid)
         self.recorder.add_sink(self.journal.write)
+        self._sending = self._make_sending(settings)
+        self._grace = settings.grace
         self.recorder.start(
             start_time=rfc3339_of(begun), monotonic_seconds=self.started, boot_id=read_boot_id(),
-            interval_seconds=interval, version=__version__, meter=meter, job=job, host=self.host.describe(),
+            interval_seconds=settings.interval, version=__version__, meter=meter, job=job, host=self.host.describe(),
         )  # fmt: skip
         for problem in problems:
             self.recorder.warn(problem)
@@ -50,6 +55,26 @@ class RunRecord:
         """What the run knows of OOM kills; None when there was none."""
         return out_of_memory(self.fold.summary(), certain=certain)
 
+    def start_sending(self) -> None:
+        """Begin to send what a receiver is to have, in a thread: to be called when the command was started."""
+        if self._sending is not None:
+            self._sending.start()
+
+    def finish_sending(self, ended: float) -> None:
+        """Wait for what was not yet sent, at most the grace period since ``ended``; say what could not be."""
+        if self._sending is not None:
+            for sentence in self._sending.finish(self.fold.summary(), ended + self._grace):
+                outputs.say(sentence)
+
     def close(self) -> None:
         """Close the journal."""
         self.journal.close()
+
+    def _make_sending(self, settings: RunSettings) -> "Sending | None":
+        if settings.receiver is None and settings.push_endpoint is None:
+            return None
+        from jobmeter.apps.sending import Sending
+
+        sending = Sending(settings, self.recorder.run_uid, self.journal, first_offset=self.journal.size)
+        self.recorder.add_sink(sending.take)
+        return sending

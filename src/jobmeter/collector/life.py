@@ -1,8 +1,10 @@
 """From the first sample to the end record, whatever signal comes."""
 
 import contextlib
+import math
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -42,6 +44,8 @@ class Life:
         self._look_until: dict[int, float] = {}
         self._last_event_tick = 0.0
         self._meter: Meter | None = None
+        # Until when all must be done, on the monotonic clock; infinite until the end has begun.
+        self.deadline = math.inf
 
     @property
     def elapsed(self) -> float:
@@ -77,6 +81,7 @@ class Life:
             self._finish(meter, exit_)
 
     def _finish(self, meter: Meter, exit_: Callable[[], Exit]) -> None:
+        self.deadline = time.monotonic() + self._grace
         signal.setitimer(signal.ITIMER_REAL, self._grace)
         try:
             now = self._loop.elapsed

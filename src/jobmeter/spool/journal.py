@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 
 from jobmeter.model import wire
@@ -26,6 +27,8 @@ class Journal:
         self._warn = warn
         self._fd: int | None = None
         self._size = 0
+        # False once something of the run could not be written.
+        self.complete = True
         try:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
             self._fd = os.open(path, _FLAGS, 0o600)
@@ -45,6 +48,7 @@ class Journal:
         """A journal that keeps nothing."""
         journal = cls.__new__(cls)
         journal.path, journal._warn, journal._fd = path, lambda text: None, None
+        journal._size, journal.complete = 0, False
         return journal
 
     def on_warning(self, warn: Callable[[str], None]) -> None:
@@ -55,6 +59,17 @@ class Journal:
     def writable(self) -> bool:
         """False once writing failed."""
         return self._fd is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file, as far as this writer knows."""
+        return self._size
+
+    def reader(self) -> int | None:
+        """A descriptor of our own for what is written, also when it has been unlinked; None where there is no file."""
+        if self._fd is None or not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            return None
+        return os.dup(self._fd)
 
     def write(self, record: wire.Record) -> None:
         """Append one record; it is on its way to the disk when this returns, and safe from a kill of the process."""
@@ -106,7 +121,7 @@ class Journal:
     def _stop(self, error: OSError) -> None:
         if self._fd is not None:
             os.close(self._fd)
-        self._fd = None
+        self._fd, self.complete = None, False
         self._warn(
             f"The journal {self.path} cannot be written ({error.strerror}); metering goes on without it."
         )

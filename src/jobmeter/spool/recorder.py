@@ -9,7 +9,7 @@ from jobmeter.model.sample import ContainerInfo, Sample
 from jobmeter.model.summarize import RunFold
 from jobmeter.model.wire import VERSION, encodable
 
-Sink = Callable[[wire.Record], None]
+Sink = Callable[[wire.AnyRecord], None]
 
 
 class Recorder:
@@ -20,6 +20,7 @@ class Recorder:
         self.fold = fold
         self._sinks: list[Sink] = []
         self._said: set[str] = set()
+        self._waiting: list[wire.AnyRecord] = []
 
     def add_sink(self, sink: Sink) -> None:
         """Give every record from now on to ``sink`` too."""
@@ -92,5 +93,10 @@ class Recorder:
 
     def _record(self, record: wire.AnyRecord) -> None:
         self.fold.add(record)
-        for sink in self._sinks:
-            sink(record)
+        self._waiting.append(record)
+        if len(self._waiting) > 1:
+            return  # A sink warns of what happened to a record: every sink has that record first.
+        while self._waiting:
+            for sink in self._sinks:
+                sink(self._waiting[0])
+            del self._waiting[0]
