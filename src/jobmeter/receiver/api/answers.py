@@ -19,7 +19,7 @@ from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.summary import Summary
 from jobmeter.model.timeline import TimelineMark
 from jobmeter.receiver.api.buckets import BucketFold
-from jobmeter.receiver.api.parameters import MAX_POINTS, cursor_after
+from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs, records
 from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
@@ -66,7 +66,10 @@ def describe_run(connection: Connection, run_uid: str) -> Found | None:
 def course_of(
     connection: Connection, run_uid: str, *, points: int, resolution_seconds: float | None
 ) -> RunTimeline | None:
-    """The course of a run in buckets of ``resolution_seconds``, else in at most ``points``; None without a run."""
+    """The course of a run in at most ``points`` buckets; None without a run.
+
+    They are ``resolution_seconds`` long or the meter's interval, doubled as often as needed.
+    """
     run = find_run(connection, run_uid)
     if run is None:
         return None
@@ -74,8 +77,7 @@ def course_of(
     fold = RunFold()
     for record in _readable(connection, run):
         if buckets is None:
-            step, most = resolution_seconds or _interval(record), MAX_POINTS if resolution_seconds else points
-            buckets = BucketFold(step, most)
+            buckets = BucketFold(resolution_seconds or _interval(record), points)
             fold = RunFold(timeline_points=2, course=buckets)
         _add(fold, record)
     if buckets is None:

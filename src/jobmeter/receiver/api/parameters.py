@@ -1,7 +1,6 @@
 """The parameters of the questions: what they accept for the document, and the checked values of a request."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -21,6 +20,8 @@ TEXT_FILTERS = ("organization", "repository", "workflow", "job", "ref", "forge")
 STATES = ("running", "finished", "lost")
 _MAX_TEXT = 1000
 _RESOLUTION = re.compile(r"[0-9]{1,5}(?:ms|s|m|h)")
+# The number of a row in the store, which no one else needs to know.
+_CURSOR = re.compile(r"[1-9][0-9]{0,17}")
 
 _Text = Annotated[str, Meta(max_length=_MAX_TEXT)]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -48,18 +49,23 @@ LIMIT = Parameter(
     Annotated[int, Meta(ge=1, le=MAX_RUNS, extra_json_schema={"default": DEFAULT_RUNS})],
     "How many runs at most.",
 )
-CURSOR = Parameter("cursor", "query", _Text, "Where to go on: next_cursor of the answer before.")
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    Annotated[str, Meta(pattern=f"^{_CURSOR.pattern}$")],
+    "Where to go on: next_cursor of the answer before.",
+)
 POINTS = Parameter(
     "points",
     "query",
     Annotated[int, Meta(ge=1, le=MAX_POINTS, extra_json_schema={"default": DEFAULT_POINTS})],
-    "How many buckets at most.",
+    f"How many buckets at most; {MAX_POINTS} where a resolution is asked for.",
 )
 RESOLUTION = Parameter(
     "resolution",
     "query",
     Annotated[str, Meta(pattern=f"^{_RESOLUTION.pattern}$")],
-    f"The length of a bucket in place of points, as 500ms or 10s; doubled until {MAX_POINTS} hold the run.",
+    "The length of a bucket, as 500ms or 10s; doubled until `points` hold the run.",
 )
 
 
@@ -109,8 +115,6 @@ def resolution_of(query: Mapping[str, str]) -> float | None:
     text = query.get("resolution")
     if text is None:
         return None
-    if "points" in query:
-        raise Problem(400, "points and resolution are both given; accepted is one of them.")
     if not _RESOLUTION.fullmatch(text):
         raise Problem(
             400, f"resolution is {text[:60]!r}; accepted is a whole number of ms, s, m or h, as 500ms or 10s."
@@ -120,7 +124,7 @@ def resolution_of(query: Mapping[str, str]) -> float | None:
 
 def cursor_after(row_id: int) -> str:
     """The cursor of what follows a row."""
-    return urlsafe_b64encode(f"id:{row_id}".encode()).decode().rstrip("=")
+    return str(row_id)
 
 
 def row_before(query: Mapping[str, str]) -> int | None:
@@ -128,14 +132,9 @@ def row_before(query: Mapping[str, str]) -> int | None:
     text = query.get("cursor")
     if text is None:
         return None
-    try:
-        word, _, number = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
-        row_id = int(number)
-    except ValueError:
-        word, row_id = "", 0
-    if word != "id" or not 0 < row_id < 2**63 or cursor_after(row_id) != text:
+    if not _CURSOR.fullmatch(text):
         raise Problem(400, f"cursor is {text[:60]!r}; accepted is next_cursor of an answer before.")
-    return row_id
+    return int(text)
 
 
 def _milliseconds(query: Mapping[str, str], name: str) -> int | None:

@@ -95,12 +95,9 @@ class RunsApi:
     async def timeline(self, request: Request) -> Response:
         """The course of a run in buckets."""
         query = query_of(request.query_params, _TIMELINE)
-        ask = partial(
-            answers.course_of,
-            run_uid=_uid(request),
-            points=whole(query, "points", MAX_POINTS, DEFAULT_POINTS),
-            resolution_seconds=resolution_of(query),
-        )
+        resolution = resolution_of(query)
+        points = whole(query, "points", MAX_POINTS, DEFAULT_POINTS if resolution is None else MAX_POINTS)
+        ask = partial(answers.course_of, run_uid=_uid(request), points=points, resolution_seconds=resolution)
         course = await self._database.read(ask)
         if course is None:
             raise _unknown(request)

@@ -10,7 +10,7 @@ from jobmeter.report.notes import job_identity
 from jobmeter.report.text import clean, fit
 from jobmeter.report.verdict import TONES
 
-_FIELDS = ("organization", "repository", "workflow", "job", "ref")
+FIELDS = ("organization", "repository", "workflow", "job", "ref")
 _STATES = ("running", "finished", "lost")
 _NAME_CELLS, _DETAIL_CELLS = 120, 160
 _REASONS = {"oom": "out of memory", "unknown": "", None: ""}
@@ -73,7 +73,7 @@ def _end(item: RunItem) -> str:
 def _filter(query: Mapping[str, str]) -> str:
     fields = "".join(
         f'<label>{name}<input name="{name}" value="{text(query.get(name, ""))}" autocomplete="off"></label>'
-        for name in _FIELDS
+        for name in FIELDS
     )
     options = "".join(
         f"<option{' selected' if query.get('state') == state else ''}>{state}</option>" for state in _STATES

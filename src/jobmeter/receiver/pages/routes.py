@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from functools import partial
 from hashlib import sha256
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,24 +15,24 @@ from jobmeter.receiver.api.parameters import (
     CURSOR,
     DEFAULT_RUNS,
     FILTERS,
-    LIMIT,
-    MAX_RUNS,
     RUN_UID,
     filter_of,
     query_of,
     row_before,
-    whole,
 )
-from jobmeter.receiver.pages.listing import runs_body
+from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
 from jobmeter.receiver.pages.style import PAGE_STYLE
 from jobmeter.receiver.problems import NotFound, Problem
-from jobmeter.receiver.routing import Content, Route, endpoint
+from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.database import Database
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import document
 
-_LIST = (*FILTERS, LIMIT, CURSOR)
+# The fields of the form; those that were left empty ask for nothing.
+_STATE = Parameter("state", "query", Literal["", "running", "finished", "lost"], "The run's state.")
+_FIELDS = (*(one for one in FILTERS if one.name in FIELDS), _STATE)
+_LIST = (*_FIELDS, CURSOR)
 _POINTS = 240
 # The one style sheet is allowed by what it says; widths of bars are attributes; nothing else is fetched or run.
 _STYLE_HASH = b64encode(sha256(PAGE_STYLE.encode()).digest()).decode()
@@ -72,14 +73,11 @@ class Pages:
         )  # fmt: skip
 
     async def newest(self, request: Request) -> Response:
-        """The newest runs. A field of the filter that was left empty asks for nothing."""
-        query = {name: value for name, value in query_of(request.query_params, _LIST).items() if value}
-        ask = partial(
-            answers.list_runs,
-            wanted=filter_of(query),
-            before=row_before(query),
-            limit=whole(query, "limit", MAX_RUNS, DEFAULT_RUNS),
-        )
+        """The newest runs of a filter."""
+        asked = query_of(request.query_params, _LIST)
+        query = {name: value for name, value in asked.items() if value or name == CURSOR.name}
+        wanted, before = filter_of(query), row_before(query)
+        ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
         return _html("jobmeter: runs", runs_body(await self._database.read(ask), query))
 
     async def one(self, request: Request) -> Response:
