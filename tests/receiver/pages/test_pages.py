@@ -155,7 +155,7 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
     words = words_of(body)
     for told in (
         "acme/engine · ci.yml / link · run 7 · lto",
-        "finished 2026-11-21 12:00:00 UTC 12.0 s 1.50 cores, 18.0 s 512 MiB out of memory",
+        "finished 2026-11-21 12:00 12.0 s 1.50 18.0 s 512 MiB out of memory",
         "The kernel killed ld.",
     ):
         assert told in words

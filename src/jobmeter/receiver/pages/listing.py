@@ -27,7 +27,7 @@ def runs_body(found: RunList, query: Mapping[str, str]) -> str:
 
 
 def _table(rows: str) -> str:
-    titles = ("state", "began", "took", "CPU", "memory", "end")
+    titles = ("state", "began, UTC", "took", "cores", "CPU time", "memory", "end")
     heads = "".join(f'<th scope="col"{_left(title)}>{title}</th>' for title in titles)
     return (
         f'<table class="runs"><thead><tr><th scope="col">job</th>{heads}</tr></thead>'
@@ -41,9 +41,10 @@ def _row(item: RunItem) -> str:
     detail = f"<small>{text(fit(clean(item.exit_detail), _DETAIL_CELLS))}</small>" if item.exit_detail else ""
     cells = {
         "state": text(item.state),
-        "began": text(moment(item.start_time or item.received_at)),
+        "began": text(moment(item.start_time or item.received_at).removesuffix(" UTC")[:16]),
         "took": text(duration(item.duration_seconds)),
-        "CPU": text(_cpu(item)),
+        "cores": text(cores(_average_cores(item))),
+        "CPU time": text(duration(item.cpu_seconds)),
         "memory": text(size(item.memory_peak_bytes)),
         "end": _end(item),
     }
@@ -55,13 +56,10 @@ def _left(title: str) -> str:
     return ' class="left"' if title in ("state", "end") else ""
 
 
-def _cpu(item: RunItem) -> str:
-    """Cores on average, and the time."""
-    if item.cpu_seconds is None:
-        return ""
-    if not item.duration_seconds or item.duration_seconds <= 0:
-        return duration(item.cpu_seconds)
-    return f"{cores(item.cpu_seconds / item.duration_seconds)} cores, {duration(item.cpu_seconds)}"
+def _average_cores(item: RunItem) -> float | None:
+    if item.cpu_seconds is None or not item.duration_seconds or item.duration_seconds <= 0:
+        return None
+    return item.cpu_seconds / item.duration_seconds
 
 
 def _end(item: RunItem) -> str:

@@ -9,7 +9,8 @@ a{color:var(--cpu);text-underline-offset:2px}
 nav{margin-bottom:18px;font-size:14px;display:flex;gap:16px;flex-wrap:wrap}
 h1.plain::before{display:none}
 .runs td,.runs th{white-space:nowrap}
-.runs th[scope=row]{white-space:normal}
+.runs th[scope=row]{white-space:normal;min-width:20em}
+main:has(.runs){max-width:1180px}
 .runs th small{display:block;color:var(--faint);font-weight:400}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
@@ -34,6 +35,7 @@ figure .plot svg{display:block;width:100%;height:84px;background:var(--page);bor
   .runs,.runs tbody,.runs tr,.runs th,.runs td{display:block}
   .runs tr{padding:8px 0;border-top:1px solid var(--grid)}
   .runs tr:first-child{border-top:0}
+  .runs th[scope=row]{min-width:0}
   .runs th,.runs td{padding:0;border:0;text-align:left;white-space:normal}
   .runs td{display:inline-block;margin-right:12px;font-size:13px}
   .runs td::before{content:attr(data-label) " ";color:var(--faint)}
