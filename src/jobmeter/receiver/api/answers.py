@@ -26,6 +26,7 @@ from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
 
 # A tick of the meter is the finest that can be told, as far as it is a sensible one.
 _INTERVAL_BOUNDS = (0.05, 3600.0)
+_MAX_NUMBER = 2**63
 
 
 class Found(Struct):
@@ -125,16 +126,26 @@ def _summary(run: Run) -> tuple[Summary | None, bool]:
     """
     if run.summary is None:
         return None, False
+    as_sent = True
     try:
-        return msgspec.json.decode(run.summary, type=Summary), True
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        sent = msgspec.json.decode(run.summary, type=dict[str, Any])
-        known = {"run_uid": run.run_uid, "job": _job(run)}
-        return msgspec.convert(known | sent, Summary), False
+        try:
+            summary = msgspec.json.decode(run.summary, type=Summary)
+        except msgspec.ValidationError:
+            sent = msgspec.json.decode(run.summary, type=dict[str, Any])
+            summary = msgspec.convert({"run_uid": run.run_uid, "job": _job(run)} | sent, Summary)
+            as_sent = False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, False
+    return (summary, as_sent) if _is_plausible(msgspec.to_builtins(summary)) else (None, False)
+
+
+def _is_plausible(value: Any) -> bool:
+    """Whether all numbers are such that one can calculate with them and tell them."""
+    if isinstance(value, dict):
+        return all(map(_is_plausible, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plausible, value))
+    return not isinstance(value, int | float) or abs(value) <= _MAX_NUMBER
 
 
 def _folded(connection: Connection, run: Run) -> tuple[Summary | None, list[TimelineMark]]:
@@ -146,6 +157,7 @@ def _folded(connection: Connection, run: Run) -> tuple[Summary | None, list[Time
     if fold.start is not None:
         with suppress(JournalError):
             summary = fold.summary()
+            summary = summary if _is_plausible(msgspec.to_builtins(summary)) else None
     return summary, fold.timeline().marks
 
 

@@ -8,6 +8,8 @@ from msgspec import Struct, field
 from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.timeline import TimelineMark
 
+_MAX_WHOLE = 2**63
+
 
 class Range(Struct, kw_only=True):
     """One series, one value per bucket; null where nothing was read.
@@ -46,6 +48,8 @@ class _Series:
         self._cells: dict[int, tuple[float, float, float, float]] = {}
 
     def add(self, bucket: int, weight: float, value: float) -> None:
+        if value > _MAX_WHOLE:
+            value = float(value)  # JSON's readers know no larger whole numbers.
         cell = (weight, weight * value, value, value)
         old = self._cells.get(bucket)
         self._cells[bucket] = cell if old is None else _joined(old, cell)
