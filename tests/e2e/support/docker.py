@@ -185,6 +185,12 @@ class DockerEngine:
         """The address of the daemon's API."""
         return f"unix://{self.directory}/docker.sock"
 
+    @property
+    def pid(self) -> int:
+        """The daemon's process, in whose network namespace published ports are."""
+        assert self._daemon is not None
+        return self._daemon.pid
+
     def log(self) -> str:
         """What the daemon wrote."""
         return (self.directory / "log").read_text(errors="replace")

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.support.components import CACHE, ROOT, SITE_PACKAGES, require_cached, require_command
-from tests.e2e.support.docker import DockerEngine, Output
+from tests.e2e.support.docker import Container, DockerEngine, Output
 from tests.e2e.support.elf import shared_libraries
 
 BASE = "base:1"
@@ -55,6 +56,22 @@ class Stress:
         done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done
+
+    def container(self, service: str) -> Container:
+        """The container of a service, started or not."""
+        label = f"label=com.docker.compose.service={service}"
+        id_ = self.engine.docker("ps", "--all", "--no-trunc", "--quiet", "--filter", label).stdout.strip()
+        return Container(self.engine, id_, service)
+
+    def curl(self, url: str) -> str:
+        """Ask from the machine on which the containers run: the daemon's network namespace."""
+        get = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=30).read().decode())"
+        command = ["nsenter", f"--net=/proc/{self.engine.pid}/ns/net", sys.executable, "-c", get]
+        deadline = time.monotonic() + 30
+        while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+            assert time.monotonic() < deadline, done.stderr
+            time.sleep(0.2)
+        return done.stdout
 
 
 def _base() -> bytes:
