@@ -1,8 +1,9 @@
 """Signals for the wrapper: who sent them decides whether the command still needs to be told."""
 
-import _thread
+import ctypes
 import os
 import signal
+import struct
 from typing import NamedTuple
 
 # A terminal sends its signals to the whole foreground process group, the command included.
@@ -13,6 +14,10 @@ RELAYED = frozenset(
         *(signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
     }
 )
+# struct signalfd_siginfo: signal, errno, code and the sender's pid come first.
+_INFO = struct.Struct("=I4xiI")
+_INFO_BYTES = 128
+_SIGSET_BYTES = 128
 HANDLED = RELAYED | {signal.SIGCHLD}
 
 
@@ -24,37 +29,38 @@ class Received(NamedTuple):
 
 
 class SignalQueue:
-    """Takes ``signals``, which must be blocked, in a thread of its own and hands them over through a pipe.
+    """Takes ``signals``, which must be blocked, through a descriptor (signalfd(2)).
 
-    A handler would not say who sent a signal (si_code of sigaction(2)); sigwaitinfo(2) does.
+    A handler would not say who sent a signal (si_code of sigaction(2)), and a thread that waits for them would
+    be a second one in a process that forks.
     """
 
     def __init__(self, signals: frozenset[signal.Signals] = HANDLED) -> None:
-        self._signals = signals
-        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        # The module `threading` would give this one thread nothing, and takes 2 ms of each start to import.
-        _thread.start_new_thread(self._wait, ())
+        libc = ctypes.CDLL(None, use_errno=True)
+        wanted = ctypes.create_string_buffer(_SIGSET_BYTES)
+        libc.sigemptyset(wanted)
+        for one in signals:
+            libc.sigaddset(wanted, one)
+        # SFD_CLOEXEC and SFD_NONBLOCK are the flags of open(2).
+        self._fd = int(libc.signalfd(-1, wanted, os.O_CLOEXEC | os.O_NONBLOCK))
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "signals cannot be taken")
 
     def fileno(self) -> int:
         """Readable when a signal has arrived."""
-        return self._reading
+        return self._fd
 
     def read(self) -> list[Received]:
         """The signals that have arrived, in order."""
         try:
-            data = os.read(self._reading, 4096)
+            data = os.read(self._fd, 64 * _INFO_BYTES)
         except BlockingIOError:
             return []
-        return [Received(signal.Signals(data[at]), bool(data[at + 1])) for at in range(0, len(data) - 1, 2)]
-
-    def _wait(self) -> None:
-        while True:
-            info = signal.sigwaitinfo(self._signals)
-            to_group = info.si_code == _SI_KERNEL or _signals_its_group(info.si_pid)
-            try:
-                os.write(self._writing, bytes((info.si_signo, to_group)))
-            except BlockingIOError:
-                continue  # Thousands are waiting to be read; a child that ended is found by the next one.
+        found = (_INFO.unpack_from(data, at) for at in range(0, len(data), _INFO_BYTES))
+        return [
+            Received(signal.Signals(signum), code == _SI_KERNEL or _signals_its_group(pid))
+            for signum, code, pid in found
+        ]
 
 
 def _signals_its_group(pid: int) -> bool:

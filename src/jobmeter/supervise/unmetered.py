@@ -15,7 +15,7 @@ def run_unmetered(argv: Sequence[str], environ: Mapping[str, str], inherited: In
     command = Command.start(argv, environ, inherited, Anywhere())
     try:
         signals = SignalQueue()
-    except (RuntimeError, OSError):  # Not even one thread or pipe more: signals are not passed on.
+    except OSError:  # Not even one descriptor more: signals are not passed on.
         return exit_code(os.waitpid(command.pid, 0)[1])
     while True:
         select.select([signals], [], [])
