@@ -1,0 +1,149 @@
+"""The units of `deploy/systemd`, judged by systemd's own tools, and their commands run as they start them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.support.collectors import read_records, wait_until
+from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment, require_command, require_root
+
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+EXPOSURE = {"jobmeter-receiver.service": 2.0, "jobmeter-collector.service": 3.5}
+"""The most that `systemd-analyze security` may count, from 0 to 10."""
+
+
+@pytest.fixture(params=UNITS, ids=lambda path: path.name)
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit whose program is there."""
+    source: Path = request.param
+    installed = tmp_path / source.name
+    installed.write_text(source.read_text().replace("/opt/jobmeter/bin/jobmeter", "/bin/true"))
+    return installed
+
+
+def test_systemd_understands_the_unit(unit: Path) -> None:
+    """No unknown section, setting or value."""
+    command = [require_command("systemd-analyze"), "verify", "--man=no", unit]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
+
+
+def test_unit_exposes_little(unit: Path) -> None:
+    """What it may do is bounded, as systemd counts it."""
+    command = [require_command("systemd-analyze"), "security", "--offline=true", unit]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (level,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", said)
+
+    assert float(level) <= EXPOSURE[unit.name]
+
+
+# --- the commands, with what the units leave them
+
+WITHOUT_WRITABLE_CODE = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""What MemoryDenyWriteExecute does, by prctl(PR_SET_MDWE), which it outlives; kernels before 6.3 refuse."""
+
+
+def values(unit: Path, name: str) -> list[str]:
+    """What a unit says for one setting, word by word."""
+    lines = re.findall(rf"^{name}=(.*)", unit.read_text(), re.MULTILINE)
+    return [word for line in lines for word in shlex.split(line)]
+
+
+def replace(text: str, places: Mapping[str, str]) -> str:
+    for old, new in places.items():
+        text = text.replace(old, new)
+    return text
+
+
+class Service:
+    """The command of a unit, started with its variables, credentials and capabilities."""
+
+    def __init__(self, name: str, directory: Path, **variables: str) -> None:
+        unit = ROOT / "deploy/systemd" / name
+        self.state, self.log = directory / "state", directory / "log"
+        self.state.mkdir()
+        for credential in values(unit, "LoadCredential"):
+            (directory / credential.partition(":")[0]).write_text(f"the-{credential.partition(':')[0]}\n")
+        for word in values(unit, "Environment"):
+            key, _, value = word.partition("=")
+            variables[key] = value.replace("%d", str(directory))
+        kept = [
+            "-all",
+            *(f"+{one.removeprefix('CAP_').lower()}" for one in values(unit, "CapabilityBoundingSet")),
+        ]
+        places = {"${STATE_DIRECTORY}": str(self.state), "=:8080": "=127.0.0.1:0"}
+        flags = [replace(word, places) for word in values(unit, "ExecStart")[1:]]
+        confined = ["setpriv", "--no-new-privs", f"--bounding-set={','.join(kept)}", "--"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*confined, sys.executable, "-c", WITHOUT_WRITABLE_CODE, *JOBMETER, *flags],
+                env=jobmeter_environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.state,
+            )
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait until what it says matches."""
+        found = wait_until(
+            lambda: re.search(pattern, self.log.read_text()) or self.process.poll() is not None, pattern
+        )
+        assert isinstance(found, re.Match), self.log.read_text()
+        return found
+
+    def stop(self) -> int:
+        """SIGTERM, as systemd stops it."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def test_receiver_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
+    """Without a capability, with its state in one directory and both tokens from credentials."""
+    require_root("dropping capabilities")
+    service = Service("jobmeter-receiver.service", tmp_path)
+    try:
+        address = service.wait_for(r"127\.0\.0\.1:[1-9]\d*")[0]
+        answers = {
+            token: requests.get(
+                f"http://{address}/api/v1/runs", headers={"Authorization": f"Bearer {token}"}, timeout=30
+            ).status_code
+            for token in ("the-read-token", "the-push-token", "another")
+        }
+    finally:
+        code = service.stop()
+
+    assert (answers["the-read-token"], answers["another"]) == (200, 401)
+    assert answers["the-push-token"] in (401, 403)
+    assert code == 0, service.log.read_text()
+    assert (service.state / "metrics.db").exists()
+    assert "the-read-token" not in service.log.read_text()
+
+
+def test_collector_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
+    """With two capabilities it hears exit records, and leaves its summary when it is stopped."""
+    require_root("dropping capabilities")
+    service = Service("jobmeter-collector.service", tmp_path, GITHUB_REPOSITORY="my-org/my-repo")
+    journal = service.state / "job.jsonl"
+    try:
+        wait_until(lambda: any(one["kind"] == "sample" for one in read_records(journal)), "a sample")
+    finally:
+        code = service.stop()
+
+    assert code == 0, service.log.read_text()
+    summary = json.loads((service.state / "summary.json").read_text())
+    assert summary["job"]["repository"] == "my-org/my-repo"
+    assert not [one for one in summary["warnings"] if "CAP_" in one]
