@@ -33,7 +33,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_systemd_understands_the_unit(unit: Path) -> None:
     """No unknown section, setting or value."""
-    command = [require_command("systemd-analyze"), "verify", "--man=no", unit]
+    command = [require_command("systemd-analyze"), "verify", "--man=no", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, [])
@@ -41,7 +41,7 @@ def test_systemd_understands_the_unit(unit: Path) -> None:
 
 def test_unit_exposes_little(unit: Path) -> None:
     """What it may do is bounded, as systemd counts it."""
-    command = [require_command("systemd-analyze"), "security", "--offline=true", unit]
+    command = [require_command("systemd-analyze"), "security", "--offline=true", str(unit)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (level,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", said)
 
