@@ -1,12 +1,13 @@
 """The whole receiver: one database, its writer, the routes over them, and its life."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from jobmeter.model.errors import StoreError
 from jobmeter.ops.health import healthy, readiness
 from jobmeter.ops.metrics import daemon_registry, exposition
-from jobmeter.receiver import ingest
+from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.app import Application, Log
 from jobmeter.receiver.auth import Tokens
@@ -16,6 +17,7 @@ from jobmeter.receiver.pages.routes import Pages
 from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.writer import Writer
+from jobmeter.receiver.streams import Streams
 
 
 class Receiver:
@@ -26,12 +28,15 @@ class Receiver:
         self._figures = Figures(daemon_registry())
         self._writer = Writer(database, self._figures.committed)
         self._figures.queued.set_function(lambda: self._writer.queued)
+        self._streams = Streams(database, self._writer, self._figures, lost_after_seconds=lost_after_seconds)
         self.application = Application(self._routes(), tokens, self._figures, log)
 
     def _routes(self) -> tuple[Route, ...]:
         return with_document(
             (
                 *ingest.routes(self._writer, self._figures),
+                *self._streams.routes(),
+                *seed.routes(self._database),
                 *RunsApi(self._database).routes(),
                 *Pages(self._database).routes(),
                 *self._own_routes(),
@@ -63,8 +68,11 @@ class Receiver:
     async def life(self) -> AsyncIterator[None]:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
+        sweep = asyncio.create_task(self._streams.finish_silent())
         try:
             yield
         finally:
+            sweep.cancel()
+            await asyncio.wait([sweep])
             await self._writer.close()
             self._database.close()

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, String, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, literal, select
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.schema import parts, runs
@@ -61,6 +61,13 @@ _RUN = select(
 )  # fmt: skip
 
 
+_NO_ID = 2**63 - 1
+_SEED_ROW = select(
+    runs.c.id, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job, runs.c.run_id,
+    runs.c.received_at, runs.c.summary,
+).order_by(runs.c.id.desc())  # fmt: skip
+
+
 def whole_runs() -> Select[Any]:
     """The beginning of a query for whole runs; its rows go through ``run_of``."""
     return _RUN
@@ -112,25 +119,31 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
 
 
 def runs_of_job(
-    connection: Connection, organization: str, repository: str, workflow: str, job: str, limit: int | None
-) -> Iterator[SeedRow]:
-    """The rows of one job that have a summary, newest first, one at a time.
+    connection: Connection,
+    organization: str,
+    repository: str,
+    workflow: str,
+    job: str,
+    before: int | None,
+    limit: int,
+) -> list[SeedRow]:
+    """At most ``limit`` rows of one job that have a summary, newest first, with an id below ``before``.
 
     ``repository`` is the full path, or the name alone below the organization.
     """
-    query = (
-        select(
-            runs.c.id, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job, runs.c.run_id,
-            runs.c.received_at, runs.c.summary,
+    found: list[SeedRow] = []
+    # One question a form: of both at once, all rows of the job would be read and sorted.
+    for name in (repository, f"{organization}/{repository}"):
+        query = _SEED_ROW.where(
+            runs.c.organization == organization,
+            runs.c.repository == name,
+            runs.c.workflow == workflow,
+            runs.c.job == job,
+            runs.c.summary.is_not(None),
+            runs.c.id < (before or _NO_ID),
         )
-        .where(runs.c.organization == organization)
-        .where(or_(runs.c.repository == repository, runs.c.repository == f"{organization}/{repository}"))
-        .where(runs.c.workflow == workflow, runs.c.job == job, runs.c.summary.is_not(None))
-        .order_by(runs.c.id.desc())
-        .limit(limit)
-    )  # fmt: skip
-    for row in connection.execution_options(yield_per=100).execute(query):
-        yield SeedRow(*row)
+        found += map(SeedRow._make, connection.execute(query.limit(limit)))
+    return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
 
 
 def next_part(connection: Connection, run_id: int, sequence: int) -> tuple[int, bytes] | None:

@@ -1,0 +1,186 @@
+"""Stores what is streamed: parts of a run, and its end.
+
+Whatever depends on the state of a run is decided in the transaction of the writer, so that several receivers of
+one database agree.
+"""
+
+import zlib
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from jobmeter.model.errors import StoreError
+from jobmeter.model.job import Job
+from jobmeter.receiver.store.queries import State
+from jobmeter.receiver.store.schema import parts, runs
+
+_LEVEL = 6
+
+
+class Progress(NamedTuple):
+    """How far a run has come: the first record that is not on disk, and whether its end is."""
+
+    next_sequence: int
+    ended: bool
+    stored_records: int = 0
+
+
+class Gap(StoreError):
+    """The part begins above the first record that is missing."""
+
+    def __init__(self, next_sequence: int) -> None:
+        super().__init__(f"records from {next_sequence} on are missing before this part")
+        self.next_sequence = next_sequence
+
+
+class Outdated(StoreError):
+    """The run has changed since its summary was made."""
+
+
+class Ending(NamedTuple):
+    """A summary that was folded from the records below ``next_sequence``; None when there is nothing to tell of."""
+
+    next_sequence: int
+    summary: bytes | None
+    state: State = "finished"
+
+
+class Part(NamedTuple):
+    """Records of one run, contiguous; ``lines`` are their JSON without newlines.
+
+    ``compressed`` are the same lines as they were sent, where they were sent compressed. ``job`` and
+    ``start_time`` (milliseconds since 1970) are there with the first record. ``ending`` is there when the last
+    record is the end, and was made with the records that were stored then.
+    """
+
+    run_uid: str
+    first_sequence: int
+    lines: tuple[bytes, ...]
+    compressed: bytes | None = None
+    job: Job | None = None
+    start_time: int | None = None
+    gap: bool = False
+    ends: bool = False
+    ending: Ending | None = None
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence of the record after the last one."""
+        return self.first_sequence + len(self.lines)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory it takes while it waits."""
+        return sum(map(len, self.lines)) + len(self.compressed or b"")
+
+    def apply(self, connection: Connection, now: int) -> Progress:
+        """Store what is new of it. Raises Gap, and Outdated when the ending was made of other records."""
+        run = _locked(connection, self.run_uid)
+        missing = run.next_sequence if run else 0
+        if self.next_sequence <= missing:
+            return Progress(missing, run is not None and run.state == "finished")
+        if self.first_sequence > missing and not self.gap:
+            raise Gap(missing)
+        if self.ends and (self.ending is None or self.ending.next_sequence != missing):
+            raise Outdated("the run has changed since its summary was made")
+        run_id = run.id if run else self._begin(connection, now)
+        known = max(0, missing - self.first_sequence)
+        connection.execute(
+            insert(parts).values(
+                run=run_id,
+                first_sequence=self.first_sequence + known,
+                next_sequence=self.next_sequence,
+                body=self._body(known),
+            )
+        )
+        values: dict[str, Any] = {"next_sequence": self.next_sequence, "heard_at": now, "state": "running"}
+        if run and self.job is not None:
+            values |= _named(self.job, self.start_time)
+        if self.ending is not None:
+            values |= _ended(self.ending, bool(run and run.pushed))
+        connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        return Progress(self.next_sequence, self.ends, len(self.lines) - known)
+
+    def _body(self, known: int) -> bytes:
+        if not known and self.compressed is not None:
+            return self.compressed
+        return zlib.compress(b"".join(line + b"\n" for line in self.lines[known:]), _LEVEL)
+
+    def _begin(self, connection: Connection, now: int) -> int:
+        values = _named(self.job or Job(), self.start_time) | {
+            "run_uid": self.run_uid, "state": "running", "received_at": now, "heard_at": now, "pushed": False,
+        }  # fmt: skip
+        return int(connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
+
+
+class Finish(NamedTuple):
+    """A run that fell silent is over, as ``ending`` says."""
+
+    run_uid: str
+    heard_before: int
+    ending: Ending
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory it takes while it waits."""
+        return len(self.ending.summary or b"")
+
+    def apply(self, connection: Connection, now: int) -> bool:
+        """Finish it, unless something was heard of it in the meantime."""
+        run = _locked(connection, self.run_uid)
+        if (
+            run is None
+            or run.state != "running"
+            or run.heard_at >= self.heard_before
+            or run.next_sequence != self.ending.next_sequence
+        ):
+            return False
+        values = _ended(self.ending, run.pushed)
+        connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+        return True
+
+
+def silent_runs(connection: Connection, heard_before: int, limit: int = 100) -> list[str]:
+    """Keys of runs that are still running and were last heard of before then, in milliseconds since 1970."""
+    query = (
+        select(runs.c.run_uid)
+        .where(runs.c.state == "running", runs.c.heard_at < heard_before)
+        .order_by(runs.c.heard_at)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def progress(connection: Connection, run_uid: str) -> Progress:
+    """How far a run has come; nothing of an unknown one."""
+    run = _locked(connection, run_uid)
+    return Progress(run.next_sequence, run.state == "finished") if run else Progress(0, False)
+
+
+class _Known(NamedTuple):
+    id: int
+    state: State
+    next_sequence: int
+    heard_at: int
+    pushed: bool
+
+
+def _locked(connection: Connection, run_uid: str) -> _Known | None:
+    query = select(runs.c.id, runs.c.state, runs.c.next_sequence, runs.c.heard_at, runs.c.pushed)
+    row = connection.execute(query.where(runs.c.run_uid == run_uid)).first()
+    return None if row is None else _Known._make(row)
+
+
+def _named(job: Job, start_time: int | None) -> dict[str, Any]:
+    names = ("forge", "organization", "repository", "workflow", "job", "run_id", "ref")
+    return {name: getattr(job, name) for name in names} | {
+        "start_time": start_time, "job_json": msgspec.json.encode(job),
+    }  # fmt: skip
+
+
+def _ended(ending: Ending, pushed: bool) -> dict[str, Any]:
+    """A summary that was sent stays: it is what its sender says of the run."""
+    if pushed:
+        return {"state": "finished"}
+    return {"state": ending.state, "summary": ending.summary}
