@@ -64,8 +64,8 @@ def message(payload: bytes, kind: int = AGGR_PID) -> bytes:
 
 
 RECORD = ExitRecord(
-    pid=4242, tgid=4240, parent_pid=77, name="cc1", user_seconds=1.25, system_seconds=0.25, lifetime_seconds=2.5,
-    high_water_bytes=2048 * 1024, read_bytes=4096, write_bytes=8192, last_of_group=True,
+    pid=4242, tgid=4240, parent_pid=77, name="cc1", user_seconds=1.25, system_seconds=0.25, certain_seconds=1.5,
+    lifetime_seconds=2.5, high_water_bytes=2048 * 1024, read_bytes=4096, write_bytes=8192, last_of_group=True,
 )  # fmt: skip
 
 

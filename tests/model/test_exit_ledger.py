@@ -25,6 +25,7 @@ def record(
 ) -> ExitRecord:
     return ExitRecord(
         pid=pid, tgid=tgid or pid, parent_pid=parent, name="work", user_seconds=seconds, system_seconds=0.0,
+        certain_seconds=seconds / 2,
         lifetime_seconds=seconds, high_water_bytes=4096, read_bytes=10, write_bytes=20, last_of_group=last,
     )  # fmt: skip
 
@@ -169,7 +170,40 @@ def test_what_children_used_before_the_run_is_not_inherited() -> None:
     found.settle(nobody)
     found.update(reading(5, 1.0, start=50.0, reaped=7.0 + 2.5 + 3.0))
     found.settle(nobody)
-    assert found.user_seconds("out") == 0.5
+    assert found.user_seconds("out") == pytest.approx(0.5)
+
+
+def test_children_that_nobody_waited_for_are_kept() -> None:
+    """A parent that ends without its children's time passes on less than it was booked with; nothing is taken off."""
+    found = ledger()
+    found.join("out", reading(5, 0.0))
+    found.join("out", reading(6, 0.1, parent=5))
+    for pid in range(10, 20):
+        found.record(record(pid, 1.0, parent=6))
+    found.settle(relative)
+    found.leave(6)
+    found.record(record(6, 0.1, parent=5))
+    found.update(reading(5, 0.0, reaped=0.1))
+    found.settle(relative)
+    assert found.user_seconds("out") == pytest.approx(10.1)
+    found.update(reading(5, 5.0, reaped=0.1))
+    found.settle(relative)
+    assert found.user_seconds("out") == pytest.approx(15.1)
+
+
+def test_a_child_that_is_waited_for_late_counts_once() -> None:
+    """Until then it counts by its record, also when others are reaped meanwhile."""
+    found = ledger()
+    found.join("out", reading(5, 0.0))
+    found.record(record(10, 5.0, parent=5))
+    found.settle(relative)
+    found.record(record(11, 0.1, parent=5))
+    found.update(reading(5, 0.0, reaped=0.1))
+    found.settle(relative)
+    assert found.user_seconds("out") == pytest.approx(5.1)
+    found.update(reading(5, 4.0, reaped=5.1))
+    found.settle(relative)
+    assert found.user_seconds("out") == pytest.approx(9.1)
 
 
 def test_a_process_without_a_record_keeps_its_last_reading() -> None:

@@ -50,6 +50,7 @@ class Kernel:
         self.used: Counter[str | None] = Counter()
         self.lost: Counter[str | None] = Counter()
         self.records: list[ExitRecord] = []
+        self.record_count = 0
         self.now_tick = 1
         self._next_pid = first_pid
 
@@ -129,6 +130,7 @@ class Kernel:
         return taken
 
     def _record(self, task: Task, user: int, system: int, *, last: bool) -> None:
+        self.record_count += 1
         self.records.append(
             ExitRecord(
                 pid=task.pid,
@@ -137,6 +139,7 @@ class Kernel:
                 name="work",
                 user_seconds=max(0, user - self._record_lack) / 1e6,
                 system_seconds=system / 1e6,
+                certain_seconds=max(0, user + system - 2 * self._record_lack) / 1e6,
                 lifetime_seconds=(self.now_tick - task.start_tick) * TICK / 1e6,
                 high_water_bytes=4096,
                 read_bytes=1,

@@ -74,6 +74,7 @@ def _record(stats: bytes, tick_seconds: float) -> ExitRecord:
         name=stats[_COMM].split(b"\0", 1)[0].decode("utf-8", "replace"),
         user_seconds=user,
         system_seconds=system,
+        certain_seconds=struct.unpack_from("=Q", stats, _RUN_OFFSET)[0] / 1e9,
         high_water_bytes=struct.unpack_from("=Q", stats, _HIGH_WATER_OFFSET)[0] * 1024,
         read_bytes=read_bytes,
         write_bytes=write_bytes,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from jobmeter.model.inherited import Inherited, Passed
+from jobmeter.model.inherited import ZERO, Inherited, Passed, Times
 from jobmeter.model.readings import ExitRecord, ProcessReading
 
 # Records whose parent never shows up are kept for so many scans.
@@ -36,6 +36,7 @@ class _Threads(Struct):
     count: int = 0
     user_seconds: float = 0.0
     system_seconds: float = 0.0
+    certain_seconds: float = 0.0
     read_bytes: int = 0
     write_bytes: int = 0
 
@@ -71,7 +72,7 @@ class ExitLedger:
         self._threads: dict[int, _Threads] = {}
         self._waiting: list[_Waiting] = []
         self._gone: dict[int, _Gone] = {}
-        self._inherited = (Inherited(), Inherited())  # User time, system time.
+        self._inherited = Inherited()
         self._user: dict[str, float] = {}
         self._system: dict[str, float] = {}
         self._told_user: dict[str, float] = {}
@@ -100,8 +101,7 @@ class ExitLedger:
         new = reading.start_seconds >= self._started_after
         base_user, base_system = (0.0, 0.0) if new else (reading.user_seconds, reading.system_seconds)
         self._live[pid] = _Live(group, reading.parent_pid, base_user, base_system, base_user, base_system)
-        for inherited, reaped in zip(self._inherited, _reaped(reading), strict=True):
-            inherited.join(pid, reaped, 0.0 if new else reaped)
+        self._inherited.join(pid, _reaped(reading), ZERO if new else _reaped(reading))
         self.update(reading)
 
     def update(self, reading: ProcessReading) -> None:
@@ -119,8 +119,7 @@ class ExitLedger:
             max(live.system, reading.system_seconds),
         )
         live.parent_pid = reading.parent_pid
-        for inherited, reaped in zip(self._inherited, _reaped(reading), strict=True):
-            inherited.read(reading.pid, reaped)
+        self._inherited.read(reading.pid, _reaped(reading))
 
     def move(self, pid: int, group: str) -> None:
         """A live process was moved to another group: what it uses from now on counts there."""
@@ -137,8 +136,8 @@ class ExitLedger:
             self._gone[pid] = _Gone(self._scans, None, 0)
             return
         self._gone[pid] = _Gone(self._scans, live.group, live.parent_pid)
-        used = (live.user - live.base_user, live.system - live.base_system)
-        self._pass_on(pid, used, (live.base_user, live.base_system))
+        used = Times(live.user - live.base_user, live.system - live.base_system)
+        self._pass_on(pid, Passed(used, Times(live.base_user, live.base_system), used.total))
 
     def record(self, record: ExitRecord) -> None:
         """A task ended."""
@@ -146,6 +145,7 @@ class ExitLedger:
         threads.count += 1
         threads.user_seconds += record.user_seconds
         threads.system_seconds += record.system_seconds
+        threads.certain_seconds += record.certain_seconds
         threads.read_bytes += record.read_bytes
         threads.write_bytes += record.write_bytes
         if record.last_of_group:
@@ -191,33 +191,35 @@ class ExitLedger:
         live = self._live.pop(record.tgid, None)
         left = record.tgid in self._gone
         self._gone.setdefault(record.tgid, _Gone(self._scans, group, record.parent_pid))
-        user, system, since_user, since_system = _used(threads, live)
+        used, since = _used(threads, live)
         if group is not None:
-            self._add(group, since_user, since_system)
+            self._add(group, since.user, since.system)
             for ancestor in self._ancestry(group):
                 self._read[ancestor] = self._read.get(ancestor, 0) + threads.read_bytes
                 self._written[ancestor] = self._written.get(ancestor, 0) + threads.write_bytes
-        before = (live.base_user, live.base_system) if live and not left else (0.0, 0.0)
-        self._pass_on(record.tgid, (since_user, since_system) if left else (user, system), before)
+        before = Times(live.base_user, live.base_system) if live else ZERO
+        if left:
+            self._pass_on(record.tgid, Passed(since))
+        else:
+            certain = max(0.0, threads.certain_seconds - before.total)
+            self._pass_on(record.tgid, Passed(used, before, certain))
         return Ended(
             pid=record.tgid,
             group=group,
             name=record.name,
-            user_seconds=max(0.0, user),
-            system_seconds=max(0.0, system),
+            user_seconds=max(0.0, used.user),
+            system_seconds=max(0.0, used.system),
             high_water_bytes=record.high_water_bytes,
             lifetime_seconds=record.lifetime_seconds,
             threads=threads.count,
         )
 
-    def _pass_on(self, pid: int, used: tuple[float, float], before: tuple[float, float]) -> None:
+    def _pass_on(self, pid: int, own: Passed) -> None:
         """Give the time of a process that ended, and what it inherited itself, to the one that lives above it."""
-        group, heir = self._gone[pid].group, self._heir(pid)
-        for inherited, own_used, own_before in zip(self._inherited, used, before, strict=True):
-            children = inherited.leave(pid) if pid in inherited else Passed(0.0, 0.0)
-            if heir is not None:
-                passed = Passed(own_used + children.used, own_before + children.before)
-                inherited.add(heir, passed, alike=self._live[heir].group == group)
+        passed = own.plus(self._inherited.leave(pid)) if pid in self._inherited else own
+        heir = self._heir(pid)
+        if heir is not None:
+            self._inherited.add(heir, passed, alike=self._live[heir].group == self._gone[pid].group)
 
     def _heir(self, pid: int) -> int | None:
         """The nearest process above that lives: all that ended between were waited for by it, or by each other."""
@@ -225,13 +227,11 @@ class ExitLedger:
         while pid in self._gone and pid not in seen:
             seen.add(pid)
             pid = self._gone[pid].parent_pid
-        return pid if pid in self._live and pid in self._inherited[0] else None
+        return pid if pid in self._live and pid in self._inherited else None
 
     def _correct(self) -> None:
-        for pid, user in self._inherited[0].corrections():
-            self._add(self._live[pid].group, user, 0.0)
-        for pid, system in self._inherited[1].corrections():
-            self._add(self._live[pid].group, 0.0, system)
+        for pid, change in self._inherited.corrections():
+            self._add(self._live[pid].group, change.user, change.system)
 
     def _give_up(self, one: _Waiting) -> Ended:
         self.unattributed_seconds += one.threads.user_seconds + one.threads.system_seconds
@@ -249,19 +249,20 @@ class ExitLedger:
             self._system[ancestor] = self._system.get(ancestor, 0.0) + system
 
 
-def _used(threads: _Threads, live: _Live | None) -> tuple[float, float, float, float]:
-    """User and system time of a process that ended, within the run, and the part of it since its last reading."""
-    user, system = threads.user_seconds, threads.system_seconds
+def _used(threads: _Threads, live: _Live | None) -> tuple[Times, Times]:
+    """What a process that ended used within the run, and the part of it since its last reading."""
+    used = Times(threads.user_seconds, threads.system_seconds)
     if live is None:
-        return user, system, user, system
-    if user + system < live.user + live.system:
+        return used, used
+    read = Times(live.user, live.system)
+    if used.total < read.total:
         # Threads that ended before the metering are in its readings but have no record.
-        user, system = max(user, live.user), max(system, live.system)
-    return user - live.base_user, system - live.base_system, user - live.user, system - live.system
+        used = Times(max(used.user, read.user), max(used.system, read.system))
+    return used.minus(Times(live.base_user, live.base_system)), used.minus(read)
 
 
-def _reaped(reading: ProcessReading) -> tuple[float, float]:
-    return reading.reaped_user_seconds, reading.reaped_system_seconds
+def _reaped(reading: ProcessReading) -> Times:
+    return Times(reading.reaped_user_seconds, reading.reaped_system_seconds)
 
 
 def _never_falling(told: dict[str, float], group: str, seconds: dict[str, float]) -> float:

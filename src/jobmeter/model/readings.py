@@ -41,6 +41,7 @@ class ProcessReading(NamedTuple):
 class ExitRecord(NamedTuple):
     """One task's account at its exit (Documentation/accounting/taskstats.rst).
 
+    User and system time are estimates; ``certain_seconds`` is a lower bound of their sum.
     ``last_of_group`` marks the last thread of process ``tgid``, whose life lasted ``lifetime_seconds``.
     ``high_water_bytes`` is of the whole address space, the I/O counters are of the task.
     """
@@ -51,6 +52,7 @@ class ExitRecord(NamedTuple):
     name: str
     user_seconds: float
     system_seconds: float
+    certain_seconds: float
     high_water_bytes: int
     read_bytes: int
     write_bytes: int
