@@ -94,7 +94,9 @@ def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
     if route.parameters:
         operation["parameters"] = [_parameter(each, schema_of) for each in route.parameters]
     if route.request is not None:
-        operation["requestBody"] = {"required": True, **_content(route.request, schema_of)}
+        # Bytes may be none at all; what has a type must be there.
+        required = route.request.type is not None
+        operation["requestBody"] = {"required": required, **_content(route.request, schema_of)}
     if route.access != "open":
         scheme = "readPassword" if route.challenge == "Basic" else _TOKENS[route.access]
         operation["security"] = [{scheme: []}]

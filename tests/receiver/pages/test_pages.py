@@ -49,7 +49,6 @@ def page_of(summary: Summary, timeline: Timeline) -> str:
         job=summary.job,
         received_at=clock(0),
         summary=summary,
-        marks=timeline.marks,
     )
     body = one_run_body(detail, course_of(summary, timeline))
     return document(run_title(detail), body, style=PAGE_STYLE)

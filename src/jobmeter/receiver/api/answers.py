@@ -4,7 +4,6 @@ Each takes a connection, reads, and returns a value of ``types``; none knows HTT
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,7 +16,6 @@ from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.summary import Summary
-from jobmeter.model.timeline import TimelineMark
 from jobmeter.receiver.api.buckets import BucketFold
 from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
@@ -54,11 +52,9 @@ def describe_run(connection: Connection, run_uid: str) -> Found | None:
     detail = RunDetail(
         run_uid=run.run_uid, state=run.state, job=_job(run), received_at=_time(run.received_at)
     )
-    provisional, detail.marks = _folded(connection, run)
-    if run.summary is None:
-        if provisional is not None and run.state == "running":
-            provisional.exit = Exit()
-        detail.summary, detail.provisional = provisional, provisional is not None
+    if _goes_on(run):
+        detail.summary = _provisional(connection, run)
+        detail.provisional = detail.summary is not None
         return Found(detail)
     detail.summary, as_sent = _summary(run)
     return Found(detail, run.summary if as_sent else None)
@@ -88,6 +84,11 @@ def course_of(
     return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
 
+def _goes_on(run: Run) -> bool:
+    """Whether the summary is still to be made; of a reopened run there is one that no longer holds."""
+    return run.summary is None or (run.state == "running" and not run.pushed)
+
+
 def _item(run: Run) -> RunItem:
     item = RunItem(
         run_uid=run.run_uid,
@@ -96,7 +97,7 @@ def _item(run: Run) -> RunItem:
         received_at=_time(run.received_at),
         start_time=None if run.start_time is None else _time(run.start_time),
     )
-    summary, _ = _summary(run)
+    summary = None if _goes_on(run) else _summary(run)[0]
     if summary is not None:
         box = largest(summary)
         peak = memory_peak(box) if box else None
@@ -148,17 +149,18 @@ def _is_plausible(value: Any) -> bool:
     return not isinstance(value, int | float) or abs(value) <= _MAX_NUMBER
 
 
-def _folded(connection: Connection, run: Run) -> tuple[Summary | None, list[TimelineMark]]:
-    """The summary and the marks of what was streamed."""
+def _provisional(connection: Connection, run: Run) -> Summary | None:
+    """The summary of what was streamed so far; a run that goes on has no end yet."""
     fold = RunFold(timeline_points=2)
     for record in _readable(connection, run):
         _add(fold, record)
-    summary = None
-    if fold.start is not None:
-        with suppress(JournalError):
-            summary = fold.summary()
-            summary = summary if _is_plausible(msgspec.to_builtins(summary)) else None
-    return summary, fold.timeline().marks
+    try:
+        summary = fold.summary()
+    except JournalError:
+        return None
+    if run.state == "running" and not fold.ended:
+        summary.exit = Exit()
+    return summary if _is_plausible(msgspec.to_builtins(summary)) else None
 
 
 def _readable(connection: Connection, run: Run) -> Iterator[wire.AnyRecord]:

@@ -6,7 +6,6 @@ from msgspec import Meta, Struct, field
 
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
-from jobmeter.model.timeline import TimelineMark
 from jobmeter.receiver.api.buckets import Course
 from jobmeter.receiver.store.queries import State
 
@@ -49,7 +48,7 @@ class RunList(Struct, kw_only=True):
 
 
 class RunDetail(Struct, kw_only=True):
-    """One run with all that is known of it."""
+    """One run with all that is known of it; its sections, which marks begin, are in the summary."""
 
     run_uid: _Uid
     state: _State
@@ -60,9 +59,6 @@ class RunDetail(Struct, kw_only=True):
         Summary | None,
         Meta(description="Null when what was sent cannot be read as a summary of this version."),
     ] = None
-    marks: Annotated[list[TimelineMark], Meta(description="The marks of a streamed run.")] = field(
-        default_factory=list
-    )
 
 
 class RunTimeline(Course, kw_only=True):
