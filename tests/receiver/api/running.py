@@ -1,0 +1,93 @@
+"""A receiver of the tests' own: a real process on a port of the system's choice, and runs to ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+from msgspec import Struct
+
+from jobmeter.model import wire
+from tests.conftest import TESTS
+
+READ, PUSH = "read-token-of-tests", "push-token-of-tests"
+_SECONDS = 30.0
+
+
+class RunningReceiver(Struct, frozen=True):
+    """Where it listens, and requests to it with the right token."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def get(self, path: str, *, token: str | None = READ, **options: Any) -> requests.Response:
+        """Ask; without a token when it is None."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return requests.get(self.url + path, headers=headers, timeout=_SECONDS, **options)
+
+    def push(self, run_summary: Any, **execution: str) -> int:
+        """Store a summary, as a collector does; the id of the run."""
+        body = msgspec.json.encode({"execution": execution, "run_summary": run_summary})
+        answer = self._post("/api/v1/metrics", body, "application/json")
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["id"])
+
+    def stream(self, records: list[wire.AnyRecord]) -> None:
+        """Store records as one part of their run."""
+        body = b"".join(wire.encode(record) + b"\n" for record in records)
+        path = f"/api/v1/runs/{records[0].run_uid}/parts"
+        answer = self._post(path, body, "application/x-ndjson")
+        assert answer.status_code == 200, answer.text
+
+    def _post(self, path: str, body: bytes, media_type: str) -> requests.Response:
+        headers = {"Authorization": f"Bearer {PUSH}", "Content-Type": media_type}
+        return requests.post(self.url + path, data=body, headers=headers, timeout=_SECONDS)
+
+
+@contextmanager
+def running_receiver(directory: Path, *flags: str) -> Iterator[RunningReceiver]:
+    """A receiver with both tokens set; stopped at the end, which it must do in order."""
+    log = directory / "receiver.log"
+    environ = os.environ | {
+        "RECEIVER_READ_TOKEN": READ,
+        "RECEIVER_PUSH_TOKEN": PUSH,
+        "PYTHONPATH": str(TESTS.parent / "src"),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "jobmeter",
+        "receiver",
+        "--listen=127.0.0.1:0",
+        "--db=metrics.db",
+        *flags,
+    ]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, env=environ, cwd=directory, stderr=stderr)
+    try:
+        yield RunningReceiver(f"http://{_address(process, log)}", process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(_SECONDS)
+    assert status == 0, log.read_text()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where it listens, once its log says so."""
+    while process.poll() is None:
+        for line in log.read_text().splitlines():
+            if "receiver started" in line:
+                return str(json.loads(line)["listen"])
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())

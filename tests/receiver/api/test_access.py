@@ -1,0 +1,87 @@
+"""Who may what: every route of the receiver has a rule here, and keeps it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from tests.receiver.api.running import PUSH, READ, RunningReceiver
+
+RULES = {
+    "POST /api/v1/metrics": "push",
+    "GET /api/v1/metrics/repo/{org}/{repo}/{workflow}/{job}": "read",
+    "GET /api/v1/runs": "read",
+    "GET /api/v1/runs/{run_uid}": "read",
+    "GET /api/v1/runs/{run_uid}/timeline": "read",
+    "GET /api/v1/runs/{run_uid}/records": "read",
+    "POST /api/v1/runs/{run_uid}/parts": "push",
+    "GET /": "read",
+    "GET /runs/{run_uid}": "read",
+    "GET /healthz": "open",
+    "GET /readyz": "open",
+    "GET /metrics": "open",
+    "GET /openapi.json": "open",
+}
+ADMITTED = {"open": ("nobody", "wrong", "read", "push"), "read": ("read",), "push": ("push",)}
+PAGES = ("GET /", "GET /runs/{run_uid}")
+
+
+class Who(NamedTuple):
+    """One who asks, and what is sent for it."""
+
+    name: str
+    header: str | None
+    user_and_password: tuple[str, str] | None = None
+
+
+EVERYBODY = (
+    Who("nobody", None),
+    Who("nobody", "Bearer"),
+    Who("nobody", "Bearer "),
+    Who("wrong", "Bearer wrong"),
+    Who("wrong", f"Bearer {READ}x"),
+    Who("wrong", f"Bearer {READ[:-1]}"),
+    Who("wrong", f"Token {READ}"),
+    Who("wrong", "Basic !!!"),
+    Who("wrong", None, (READ, "")),
+    Who("wrong", None, ("anyone", "wrong")),
+    Who("read", f"Bearer {READ}"),
+    Who("read", None, ("anyone", READ)),
+    Who("push", f"Bearer {PUSH}"),
+)
+
+
+def ask(receiver: RunningReceiver, rule: str, who: Who) -> requests.Response:
+    """The request of a rule, with nothing in it that would be stored."""
+    method, path = rule.split(" ")
+    headers = {"Authorization": who.header} if who.header is not None else {}
+    return requests.request(
+        method, receiver.url + path, headers=headers, auth=who.user_and_password, timeout=30, data=b""
+    )
+
+
+def test_every_route_has_a_rule(receiver: RunningReceiver) -> None:
+    """A new route without a line in the table fails here."""
+    paths = receiver.get("/openapi.json").json()["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert routes == set(RULES)
+
+
+@pytest.mark.parametrize(
+    "who", EVERYBODY, ids=lambda who: f"{who.name}-{who.header or who.user_and_password}"
+)
+@pytest.mark.parametrize("rule", RULES)
+def test_only_who_may_gets_in(receiver: RunningReceiver, rule: str, who: Who) -> None:
+    """All others get 401, the challenge of the route, and a sentence without a token in it."""
+    answer = ask(receiver, rule, who)
+    if who.name in ADMITTED[RULES[rule]]:
+        assert answer.status_code != 401
+        return
+    assert answer.status_code == 401
+    challenge = "Basic" if rule in PAGES else "Bearer"
+    assert answer.headers["www-authenticate"].split()[0] == challenge
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert READ not in answer.text
+    assert PUSH not in answer.text
