@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from jobmeter.model import wire
+from jobmeter.model.sample import ContainerSample, HostSample, Sample
 from jobmeter.model.summary import Summary
 from jobmeter.model.uid import uuid7
 from tests.model.golden_run import golden_records
@@ -259,6 +260,54 @@ def test_a_streamed_run_comes_back_as_its_summary_and_as_it_was_sent(receiver: R
     assert detail["summary"]["exit"]["reason"] == "oom"
     assert journal.headers["content-type"] == "application/x-ndjson"
     assert journal.content.splitlines() == [wire.encode(record) for record in records]
+
+
+def hostile_samples() -> list[wire.AnyRecord]:
+    """Samples with times and values from beyond all bounds, and a container that was never declared."""
+
+    def sample(elapsed: float, *readings: ContainerSample) -> Sample:
+        return Sample(
+            elapsed_seconds=elapsed,
+            due_seconds=0.0,
+            unattributed_cpu_seconds=1e308,
+            cpu_complete=True,
+            containers=readings,
+            host=HostSample(memory_total_bytes=10**300, memory_available_bytes=-1, busy_seconds=1e308),
+        )
+
+    return [
+        wire.Tick(v=1, run_uid="", sequence=0, sample=one)
+        for one in (
+            sample(-1e300),
+            sample(0.0, ContainerSample(key="/docker/4f0c", memory_bytes=10**300, cpu_seconds=0.0)),
+            sample(1e-300, ContainerSample(key="/docker/4f0c", memory_bytes=-5, cpu_seconds=1e308)),
+            sample(9.0, ContainerSample(key="never declared", memory_bytes=1)),
+            sample(1e300, ContainerSample(key="/docker/4f0c", memory_bytes=1, cpu_seconds=1.7e308)),
+        )
+    ]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+@pytest.mark.parametrize("number", range(6))
+def test_no_stream_makes_an_answer_fail(receiver: RunningReceiver, number: int, ends: bool) -> None:
+    """Whatever was streamed, all of it in number 5, the run and its course can be asked for."""
+    golden = records_of(60 + 2 * number + ends)
+    hostile = hostile_samples()[number : number + 1] or hostile_samples()
+    records = [*golden[:3], *hostile, *(golden[-1:] if ends else ())]
+    uid_of = golden[0].run_uid
+    receiver.stream(
+        [
+            msgspec.structs.replace(record, sequence=place, run_uid=uid_of)
+            for place, record in enumerate(records)
+        ]
+    )
+    for address in ("/api/v1/runs?limit=1", f"/api/v1/runs/{uid_of}", f"/runs/{uid_of}"):
+        answer = receiver.get(address)
+        assert answer.status_code == 200, answer.text
+    for question in ("points=480", "points=1", "resolution=10ms"):
+        course = receiver.get(f"/api/v1/runs/{uid_of}/timeline?{question}").json()
+        assert len(course["elapsed_seconds"]) <= 5000
+    assert "Traceback" not in receiver.log.read_text()
 
 
 def test_a_timeline_has_the_resolution_that_is_asked_for(receiver: RunningReceiver) -> None:
