@@ -1,0 +1,86 @@
+"""The database is made, brought up to date, copied, and refused when it is not ours to touch."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from jobmeter.model.errors import NewerSchema, StoreError
+from jobmeter.receiver.store.database import Database, backup
+from jobmeter.receiver.store.schema import metadata
+from tests.receiver.store.support import found, stored, summary
+
+
+def test_migrations_make_the_tables_that_queries_are_written_with(tmp_path):
+    """No difference in tables, columns or indexes."""
+    database = Database.open(str(tmp_path / "db"))
+    with database.writer.begin() as connection:
+        difference = compare_metadata(MigrationContext.configure(connection), metadata)
+    database.close()
+    assert difference == []
+
+
+def test_it_is_durable_and_read_while_it_is_written(tmp_path):
+    """WAL, and a commit waits for the disk."""
+    database = Database.open(str(tmp_path / "db"))
+    with database.writer.begin() as connection:
+        asked = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
+        ]
+    database.close()
+    assert asked == ["wal", 2]
+
+
+def test_opening_again_keeps_what_is_there(tmp_path):
+    """A second start migrates nothing."""
+    stored(tmp_path / "db", summary("a"))
+    assert stored(tmp_path / "db", summary("a"), summary("b")) == [1, 2]
+
+
+def test_a_database_of_a_later_release_is_not_touched(tmp_path):
+    """One sentence says so."""
+    path = tmp_path / "db"
+    stored(path, summary("a"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+    with pytest.raises(NewerSchema, match="later release of jobmeter \\(schema 9999"):
+        Database.open(str(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"this is no database, and long enough to be looked at" * 20, None])
+def test_what_is_no_database_is_one_sentence(tmp_path, content):
+    """A file of something else, a directory that is missing."""
+    path = tmp_path / "db" if content else tmp_path / "missing" / "db"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be used"):
+        Database.open(str(path))
+
+
+def test_a_copy_has_what_was_stored(tmp_path):
+    """It is a database of its own, the WAL's content included, and replaces an older copy."""
+    path, copy = tmp_path / "a %?#.db", tmp_path / "copy"
+    database = Database.open(str(path))
+    try:
+        stored(path, summary("a"))
+        backup(str(path), str(copy))
+        stored(path, summary("b"))
+        backup(str(path), str(copy))
+    finally:
+        database.close()
+    assert found(copy, "b").id == 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("source, target", [("nonesuch", "copy"), ("db", "db"), ("db", "missing/copy")])
+def test_a_copy_that_cannot_be_made_is_one_sentence(tmp_path, source, target):
+    """And leaves the database alone."""
+    stored(tmp_path / "db", summary("a"))
+    with pytest.raises(StoreError):
+        backup(str(tmp_path / source), str(tmp_path / target))
+    assert found(tmp_path / "db", "a").id == 1

@@ -1,0 +1,164 @@
+"""The one writer: what it acknowledges is stored, and one bad change spoils no other."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from jobmeter.model.errors import StoreError
+from jobmeter.receiver.store import writer as writers
+from jobmeter.receiver.store.writer import QueueFull
+from tests.receiver.store.support import found, stored, summary, with_writer
+
+
+class Blocking:
+    """Holds the writer until it is released; counts how often it was applied."""
+
+    size = 10
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def apply(self, connection, now):
+        self.released.wait(30)
+        return "done"
+
+
+class Failing:
+    """Spoils the transaction it is in."""
+
+    size = 0
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def apply(self, connection, now):
+        connection.execute(
+            text("INSERT INTO parts (run, first_sequence, next_sequence, body) VALUES (1, 0, 1, '')")
+        )
+        raise self.error
+
+
+def test_what_gathers_during_a_commit_is_one_commit(tmp_path):
+    """Each has its own result, in whatever order they finish."""
+    commits = []
+
+    async def work(writer, _):
+        blocking = Blocking()
+        first = writer.submit(blocking)
+        others = [writer.submit(summary(f"u{number}")) for number in range(100)]
+        writer._observer = lambda changes, seconds: commits.append(changes)
+        blocking.released.set()
+        return await first, await asyncio.gather(*others)
+
+    first, ids = with_writer(tmp_path / "db", work)
+    assert first == "done"
+    assert sorted(ids) == list(range(1, 101))
+    assert len(commits) <= 2
+
+
+def test_the_same_run_twice_in_one_commit_is_one_run(tmp_path):
+    """Both have its id."""
+
+    async def work(writer, _):
+        return await asyncio.gather(*(writer.submit(summary(uid)) for uid in ("a", "b", "a", "a")))
+
+    first, second, *again = with_writer(tmp_path / "db", work)
+    assert first != second
+    assert again == [first, first]
+
+
+def test_many_runs_have_the_ids_they_are_told(tmp_path):
+    """Whatever the number of rows a statement takes."""
+    path = tmp_path / "db"
+
+    async def work(writer, _):
+        return await asyncio.gather(*(writer.submit(summary(f"u{number}")) for number in range(203)))
+
+    ids = with_writer(path, work)
+    rows = dict(sqlite3.connect(path).execute("SELECT run_uid, id FROM runs"))
+    assert [rows[f"u{number}"] for number in range(203)] == ids
+
+
+def test_a_later_summary_of_a_run_replaces_the_earlier_one(tmp_path):
+    """The run keeps its id."""
+    first, second = stored(tmp_path / "db", summary("a", b'{"n":1}'), summary("a", b'{"n":2}'))
+    assert first == second
+    assert found(tmp_path / "db", "a").summary == b'{"n":2}'
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), sqlite3.OperationalError("x")])
+def test_a_change_that_fails_undoes_nothing_but_itself(tmp_path, error):
+    """The others of its commit are stored; it has its error."""
+
+    async def work(writer, _):
+        blocking = Blocking()
+        first = writer.submit(blocking)
+        rest = [writer.submit(one) for one in (summary("a"), Failing(error), summary("b"))]
+        blocking.released.set()
+        await first
+        return await asyncio.gather(*rest, return_exceptions=True)
+
+    one, failed, other = with_writer(tmp_path / "db", work)
+    assert (one, failed, other) == (1, error, 2)
+    assert sqlite3.connect(tmp_path / "db").execute("SELECT count(*) FROM parts").fetchone() == (0,)
+
+
+def test_the_queue_is_bounded(tmp_path, monkeypatch):
+    """What is beyond is refused at once, and taken again when there is room."""
+    monkeypatch.setattr(writers, "MAX_QUEUED", 2)
+
+    async def work(writer, _):
+        blocking = Blocking()
+        waiting = [writer.submit(blocking), writer.submit(summary("a"))]
+        with pytest.raises(QueueFull):
+            writer.submit(summary("b"))
+        blocking.released.set()
+        await asyncio.gather(*waiting)
+        return await writer.submit(summary("b"))
+
+    assert with_writer(tmp_path / "db", work) == 2
+
+
+def test_what_waits_at_the_end_is_committed(tmp_path):
+    """Closing takes nothing more, loses nothing, and may be done twice."""
+    path = tmp_path / "db"
+
+    async def work(writer, _):
+        waiting = [writer.submit(summary(f"u{number}")) for number in range(10)]
+        await writer.close()
+        with pytest.raises(QueueFull):
+            writer.submit(summary("late"))
+        return await asyncio.gather(*waiting)
+
+    assert with_writer(path, work) == list(range(1, 11))
+
+
+def test_who_no_longer_waits_is_no_trouble(tmp_path):
+    """A client that has gone cancels its wait, not the commit."""
+    path = tmp_path / "db"
+
+    async def work(writer, _):
+        writer.submit(summary("a")).cancel()
+        await writer.submit(summary("b"))
+
+    with_writer(path, work)
+    assert found(path, "a").summary == b"{}"
+
+
+def test_a_database_that_went_away_is_an_error_of_ours(tmp_path):
+    """Not one of the library."""
+    path = tmp_path / "db"
+
+    async def work(writer, database):
+        with database.writer.begin() as connection:
+            connection.execute(text("DROP TABLE runs"))
+        return await asyncio.gather(writer.submit(summary("a")), return_exceptions=True)
+
+    (error,) = with_writer(path, work)
+    assert isinstance(error, StoreError)
+    assert "no such table" in str(error)

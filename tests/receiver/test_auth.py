@@ -1,0 +1,65 @@
+"""Who is let in with what."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from jobmeter.receiver.auth import Tokens
+from jobmeter.receiver.problems import Problem
+from jobmeter.receiver.routing import Route
+
+
+async def nothing(scope, receive, send):
+    """No test calls it."""
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def allowed(tokens: Tokens, access: str, authorization: str | None) -> bool:
+    headers = [] if authorization is None else [(b"authorization", authorization.encode())]
+    try:
+        tokens.check(Route("GET", "/", nothing, access, ""), {"headers": headers})  # type: ignore[arg-type]
+    except Problem as problem:
+        return (problem.status, problem.headers["WWW-Authenticate"]) != (401, 'Bearer realm="jobmeter"')
+    return True
+
+
+@pytest.mark.parametrize(
+    "authorization, access",
+    [
+        (None, {"open"}),
+        ("Bearer r", {"open", "read"}),
+        ("bearer r", {"open", "read"}),
+        ("Bearer p", {"open", "push"}),
+        ("Bearer wrong", {"open"}),
+        ("Bearer", {"open"}),
+        ("Bearer é", {"open"}),
+        (basic("anyone:r"), {"open", "read"}),
+        (basic("anyone:p"), {"open", "push"}),
+        (basic("r"), {"open"}),
+        ("Basic ###", {"open"}),
+        ("Digest r", {"open"}),
+    ],
+)
+def test_a_token_opens_its_routes_and_no_others(authorization, access):
+    """As Bearer, or as the password of Basic."""
+    tokens = Tokens(read="r", push="p")
+    assert {one for one in ("open", "read", "push") if allowed(tokens, one, authorization)} == access
+
+
+def test_a_token_that_is_not_set_is_not_asked_for():
+    """Each by itself, as in seed 000."""
+    assert allowed(Tokens(push="p"), "read", None)
+    assert not allowed(Tokens(push="p"), "push", None)
+
+
+def test_a_page_asks_by_basic():
+    """So that a browser shows its window."""
+    route = Route("GET", "/", nothing, "read", "", challenge="Basic")
+    with pytest.raises(Problem) as raised:
+        Tokens(read="r").check(route, {"headers": []})
+    assert raised.value.headers["WWW-Authenticate"].startswith("Basic ")
