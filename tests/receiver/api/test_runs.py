@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from jobmeter.apps.load import load
 from jobmeter.model import wire
 from jobmeter.model.sample import ContainerSample, HostSample, Sample
 from jobmeter.model.summary import Summary
@@ -249,8 +251,10 @@ def test_a_running_run_has_a_provisional_summary(receiver: RunningReceiver) -> N
     assert [section["name"] for section in detail["summary"]["sections"]] == ["start", "tests"]
 
 
-def test_a_streamed_run_comes_back_as_its_summary_and_as_it_was_sent(receiver: RunningReceiver) -> None:
-    """The records are a journal again, byte for byte."""
+def test_a_streamed_run_comes_back_as_its_summary_and_as_it_was_sent(
+    receiver: RunningReceiver, tmp_path: Path
+) -> None:
+    """The records are a journal again, byte for byte, and what is made of it is the same."""
     records = records_of(51)
     receiver.stream(records)
     detail = receiver.get(f"/api/v1/runs/{uid(51)}").json()
@@ -260,6 +264,9 @@ def test_a_streamed_run_comes_back_as_its_summary_and_as_it_was_sent(receiver: R
     assert detail["summary"]["exit"]["reason"] == "oom"
     assert journal.headers["content-type"] == "application/x-ndjson"
     assert journal.content.splitlines() == [wire.encode(record) for record in records]
+    (tmp_path / "journal").write_bytes(journal.content)
+    loaded = load(str(tmp_path / "journal"), None, 10)
+    assert plain(loaded.summary) == detail["summary"]
 
 
 def hostile_samples() -> list[wire.AnyRecord]:

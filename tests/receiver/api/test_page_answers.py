@@ -1,0 +1,71 @@
+"""The pages as answers of a running receiver: headers, problems, and what the form sends."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from jobmeter.receiver.pages.routes import POLICY
+from tests.receiver.api.running import RunningReceiver
+from tests.receiver.api.test_runs import summary_of, uid
+
+
+@pytest.mark.parametrize("path", ["/", f"/runs/{uid(70)}", "/runs/none", "/?state=dead"])
+def test_every_page_is_guarded(receiver: RunningReceiver, path: str) -> None:
+    """Nothing may run or be fetched, no one may frame it, guess its type or keep it."""
+    answer = receiver.get(path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path, status, said",
+    [
+        ("/runs/%3Cscript%3E", 404, "There is no run &#x27;&lt;script&gt;&#x27;."),
+        ("/?state=dead", 400, "state is &#x27;dead&#x27;; accepted are running, finished, lost."),
+        ("/?cursor=", 400, "cursor is &#x27;&#x27;; accepted is next_cursor of an answer before."),
+        (
+            "/?since=2026-01-01",
+            400,
+            "The parameter &#x27;since&#x27; is not known; accepted are organization,",
+        ),
+        (f"/runs/{uid(70)}?x=1", 400, "The parameter &#x27;x&#x27; is not known; accepted are none."),
+    ],
+)
+def test_a_problem_is_a_page_too(receiver: RunningReceiver, path: str, status: int, said: str) -> None:
+    """People read the same sentence as programs, and find back."""
+    answer = receiver.get(path)
+    assert answer.status_code == status
+    assert said in answer.text
+    assert '<a href="/">All runs</a>' in answer.text
+
+
+def test_an_empty_field_of_the_form_asks_for_nothing(receiver: RunningReceiver) -> None:
+    """A browser sends all fields of a form, filled in or not."""
+    receiver.push(summary_of(70, organization="form"))
+    answer = receiver.get("/?organization=form&repository=&workflow=&job=&ref=&state=")
+    assert answer.text.count("<tr>") == 2
+    assert f'href="/runs/{uid(70)}"' in answer.text
+
+
+def test_older_runs_are_a_link_away(receiver: RunningReceiver) -> None:
+    """The page shows 50 and leads to the next, with the filter."""
+    for number in range(200, 251):
+        receiver.push(summary_of(number, organization="many"))
+    first = receiver.get("/?organization=many").text
+    older = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+    second = receiver.get(older).text
+
+    assert (first.count('href="/runs/'), second.count('href="/runs/')) == (50, 1)
+    assert f'href="/runs/{uid(200)}"' in second
+    assert '<a href="/?organization=many">Newest</a>' in second
+
+
+def test_head_says_the_same_without_a_body(receiver: RunningReceiver) -> None:
+    """Who only looks whether it is there is answered."""
+    answer = requests.head(f"{receiver.url}/openapi.json", timeout=30)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 10_000
