@@ -89,8 +89,8 @@ def stress(docker_engine: DockerEngine) -> Iterator[Stress]:
 
 @pytest.fixture(scope="module")
 def session(stress: Stress) -> Session:
-    """The session of the seed's README, word by word."""
-    stress.compose("up", "--no-start")  # Only so that the accounts are read from the first moment on.
+    """The session of the seed's README; what burns starts first, so that its accounts are read from the beginning."""
+    stress.compose("up", "-d", *BURNING)
     accounts = {name: Account(stress.container(name)) for name in BURNING}
     threads = [threading.Thread(target=account.read) for account in accounts.values()]
     for thread in threads:
