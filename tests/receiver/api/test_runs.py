@@ -269,6 +269,21 @@ def test_a_streamed_run_comes_back_as_its_summary_and_as_it_was_sent(
     assert plain(loaded.summary) == detail["summary"]
 
 
+def test_a_reopened_run_has_no_end_any_more(receiver: RunningReceiver) -> None:
+    """What was said of its end no longer holds; what it used is told of what has come."""
+    records = records_of(54)
+    receiver.stream(records)
+    later = wire.Resume(v=1, run_uid=uid(54), sequence=len(records), elapsed_seconds=9.0, version="1")
+    receiver.stream([later])
+    detail = receiver.get(f"/api/v1/runs/{uid(54)}").json()
+    runs = receiver.get("/api/v1/runs?state=running").json()["runs"]
+    (item,) = [run for run in runs if run["run_uid"] == uid(54)]
+
+    assert (detail["state"], detail["provisional"]) == ("running", True)
+    assert (detail["summary"]["exit"]["reason"], detail["summary"]["sample_count"]) == ("unknown", 4)
+    assert (item["exit_reason"], item["end_time"]) == (None, None)
+
+
 def hostile_samples() -> list[wire.AnyRecord]:
     """Samples with times and values from beyond all bounds, and a container that was never declared."""
 

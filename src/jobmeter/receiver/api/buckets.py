@@ -9,6 +9,8 @@ from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.timeline import TimelineMark
 
 _MAX_WHOLE = 2**63
+# Ticks come a little late: one by less than this part of a bucket still belongs to the bucket that ended.
+_LATE = 0.05
 
 
 class Range(Struct, kw_only=True):
@@ -143,8 +145,8 @@ class BucketFold:
                 begin = end
 
     def _bucket(self, elapsed: float) -> int:
-        """The bucket of a moment; one at a border belongs to the bucket that ends there."""
-        return max(0, math.ceil(elapsed / self._resolution) - 1)
+        """The bucket of a moment; one at a border, or hardly behind it, belongs to the bucket that ends there."""
+        return max(0, math.ceil(elapsed / self._resolution - _LATE) - 1)
 
     def _reach(self, elapsed: float) -> None:
         """Have a bucket for the moment, coarser ones if there are too many."""
