@@ -29,7 +29,7 @@ def golden_records() -> list[wire.AnyRecord]:
     found: list[wire.AnyRecord] = []
     for run_uid, write in ((WHOLE, _whole), (LEAST, _least)):
         recorder = Recorder(run_uid, RunFold())
-        recorder.add_sink(found.append)  # type: ignore[arg-type]
+        recorder.add_sink(found.append)
         write(recorder)
     return found
 

@@ -470,6 +470,16 @@ def test_high_water_marks_are_the_largest_ever() -> None:
     assert (run.job().memory_high_water_bytes, run.job().memory_charged_peak_bytes) == (9, 70)
 
 
+def test_what_the_kernel_kept_is_unknown_once_it_cannot_be_read() -> None:
+    """A peak or a count without its last part would look like the whole; a kill that was seen stays one."""
+    run, hit = Run(), Run()
+    for second, (charged, kills) in enumerate(((50, 0), (70, 0), (None, None))):
+        run.cpu(second, 0.0, charged_peak_bytes=charged, oom_kills=kills)
+        hit.cpu(second, 0.0, charged_peak_bytes=charged, oom_kills=None if kills is None else second)
+    assert (run.job().memory_charged_peak_bytes, run.job().oom_kills) == (None, None)
+    assert hit.job().oom_kills == 1
+
+
 def test_cpu_use_is_exact_on_average() -> None:
     """The average is total over duration, also where ticks are uneven; the peak is the highest rate."""
     run = Run()

@@ -99,6 +99,8 @@ class CgroupReader:
         self._files: list[_File] = []
         self.gives: frozenset[str] = frozenset()
         """The names of the fields this cgroup has a source for."""
+        self.turned_off: frozenset[str] = frozenset()
+        """Those it had one for until somebody turned a controller off."""
         self.read_errors = 0
         self._shares = (0.0, 0.0)
         self._open(_SOURCES, directories)
@@ -147,7 +149,8 @@ class CgroupReader:
         for file in removed:
             os.close(file.fd)
             self._files.remove(file)
-        self.gives = self.gives.difference(*(file.source.gives for file in removed))
+        self.turned_off = self.turned_off.union(*(file.source.gives for file in removed))
+        self.gives -= self.turned_off
 
     def _adjust_shares(self, values: _Values) -> None:
         """Make user and system time add up to the usage: v1 counts them by sampled ticks, unlike the usage.

@@ -72,6 +72,11 @@ class Group:
         """True when OOM kills are counted by the group's own cgroup, which nobody else is in."""
         return self.reader is not None and "oom_kills" in self.reader.gives
 
+    @property
+    def turned_off(self) -> frozenset[str]:
+        """Fields that its cgroup gave until somebody turned their controller off."""
+        return self.reader.turned_off if self.reader is not None else frozenset()
+
     def abandon_cgroup(self) -> None:
         """Read the cgroup no more: the group's processes are not in it."""
         if self.reader is not None:
@@ -131,8 +136,8 @@ class Group:
             rss_bytes=rss,
             high_water_bytes=_largest(use.high_water_bytes, self._child_peak),
             charged_peak_bytes=account.memory_peak_bytes,
-            throttled_seconds=_first(account.throttled_seconds, throttled_outside),
-            oom_kills=_first(account.oom_kills, killed_outside),
+            throttled_seconds=self._first("throttled_seconds", account.throttled_seconds, throttled_outside),
+            oom_kills=self._first("oom_kills", account.oom_kills, killed_outside),
             pressure=account.pressure,
             io_read_bytes=io[0],
             io_write_bytes=io[1],
@@ -159,6 +164,10 @@ class Group:
             self.reader.close()
             self.reader = None
             return _NOTHING
+
+    def _first(self, field: str, own: Number | None, outside: Number | None) -> Number | None:
+        """Another account does not go on where our own was turned off."""
+        return own if field in self.turned_off else _first(own, outside)
 
     def _io(self, account: CgroupReading, watch: ProcessWatch) -> tuple[int | None, int | None]:
         if account.io_read_bytes is not None:

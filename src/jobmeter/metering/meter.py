@@ -101,6 +101,11 @@ class Meter:
                 self.mark_incomplete(
                     f"{group.info.name} ended between two ticks: what it used after the last of them is missing."
                 )
+            if group.turned_off:
+                self._warn(
+                    f"A controller was turned off for the cgroup of {group.info.name}: from then on "
+                    f"{', '.join(sorted(group.turned_off))} cannot be read."
+                )
         host = self._host.read()
         scanned = scan or final or self._scan_is_due(elapsed)
         if scanned:

@@ -77,6 +77,8 @@ class ContainerFold:
         self._high_water: int | None = None
         self._charged_first: int | None = None
         self._charged_peak: int | None = None
+        self._charged_known = False
+        self._kills_known = False
         self._pids_first: int | None = None
         self._pids_last: int | None = None
         self._pids_sampled: int | None = None
@@ -159,13 +161,15 @@ class ContainerFold:
             rss_bytes=self._rss.statistic(digits=None),
             memory_working_set_peak_bytes=self._working_set_peak,
             memory_high_water_bytes=self._high_water,
-            memory_charged_peak_bytes=self._reached(self._charged_first, self._charged_peak),
+            memory_charged_peak_bytes=self._reached(self._charged_first, self._charged_peak)
+            if self._charged_known
+            else None,
             cpu_limit_cores=info.cpu_limit_cores,
             memory_limit_bytes=info.memory_limit_bytes,
             cpu_request_cores=info.cpu_request_cores,
             memory_request_bytes=info.memory_request_bytes,
             throttled_seconds=_rounded(self._counters["throttled_seconds"].total),
-            oom_kills=_whole(self._counters["oom_kills"].total),
+            oom_kills=_whole(self._counters["oom_kills"].total or (0 if self._kills_known else None)),
             io_read_bytes=_whole(self._counters["io_read_bytes"].total),
             io_write_bytes=_whole(self._counters["io_write_bytes"].total),
             network_rx_bytes=_whole(self._counters["network_rx_bytes"].total),
@@ -217,6 +221,9 @@ class ContainerFold:
         if self._charged_first is None:
             self._charged_first = reading.charged_peak_bytes
         self._charged_peak = _largest(self._charged_peak, reading.charged_peak_bytes)
+        # What the kernel keeps is known to the end, or from some time on it is not known what else came.
+        self._charged_known = reading.charged_peak_bytes is not None
+        self._kills_known = reading.oom_kills is not None
 
     def _add_stalls(self, pressure: Pressure | None) -> None:
         for name in _RESOURCES:
