@@ -22,9 +22,11 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "collector": (settings.collector_settings, [], settings.CollectorSettings),
     "report": (settings.report_settings, ["a.jsonl"], settings.ReportSettings),
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
+    "receiver": (settings.receiver_settings, [], settings.ReceiverSettings),
+    "admin": (settings.admin_settings, ["backup", "out.db"], settings.AdminSettings),
 }
-NOT_YET = {"push-endpoint", "receiver"}
 WITHOUT_A_COMMAND = {"pid", "duration"}
+ALIASES = {"addr"}
 
 # A value for each kind of option, as it is written and as it is understood.
 EXAMPLES: dict[str, tuple[str, Any]] = {
@@ -46,6 +48,13 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "output": ("out.csv", "out.csv"),
     "run": ("019aa6a4", "019aa6a4"),
     "width": ("100", 100),
+    "receiver": ("https://user:pass@host.example:8080/base", "https://user:pass@host.example:8080/base"),
+    "push-endpoint": ("http://[::1]/api/v1/metrics", "http://[::1]/api/v1/metrics"),
+    "push-token": ("abc-123", "abc-123"),
+    "read-token": ("abc-123", "abc-123"),
+    "listen": ("127.0.0.1:0", "127.0.0.1:0"),
+    "db": ("runs.db", "runs.db"),
+    "lost-after": ("1m", 60.0),
 }
 FLAGS = sorted({option.flag for _, options in USAGE.values() for option in options})
 
@@ -53,7 +62,7 @@ CASES = [
     pytest.param(command, option, id=f"{command}-{option.name}")
     for command, (_, options) in USAGE.items()
     for option in options
-    if option.name not in NOT_YET | WITHOUT_A_COMMAND
+    if option.name not in WITHOUT_A_COMMAND | ALIASES and not option.name.endswith("-file")
 ]
 
 
@@ -72,7 +81,7 @@ def test_every_option_in_each_form(command: str, option: Option) -> None:
         assert getattr(read(command, argv), option.field) == value
     if option.env:
         found = read(command, environ={option.env: text})
-        assert (getattr(found, option.field), found.problems) == (value, ())
+        assert (getattr(found, option.field), getattr(found, "problems", ())) == (value, ())
         assert getattr(read(command, forms[0], {option.env: "nonsense"}), option.field) == value
         assert getattr(read(command, environ={option.env: ""}), option.field) == getattr(
             read(command), option.field
@@ -83,9 +92,13 @@ def test_every_option_in_each_form(command: str, option: Option) -> None:
 def test_tables_and_settings_agree(command: str) -> None:
     """Each option has its field and its default there; no flag or variable is there twice."""
     _, _, struct = READERS[command]
-    options = [option for option in USAGE[command][1] if option.name not in NOT_YET]
+    options = [
+        option
+        for option in USAGE[command][1]
+        if option.name not in ALIASES and not option.name.endswith("-file")
+    ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
-    assert {option.field for option in options} == set(fields) - {"problems", "command", "files"}
+    assert {option.field for option in options} == set(fields) - {"problems", "command", "files", "target"}
     for option in options:
         default = fields[option.field]
         if option.parse is not None and default is not None:
@@ -93,7 +106,7 @@ def test_tables_and_settings_agree(command: str) -> None:
             assert option.parse(option.default) == default
     variables = [option.env for option in options if option.env]
     assert len(set(variables)) == len(variables)
-    assert all(name.startswith("JOBMETER_") or name == "COLUMNS" for name in variables)
+    assert all(name.startswith(("JOBMETER_", "RECEIVER_")) for name in variables)
 
 
 def test_defaults() -> None:
@@ -151,8 +164,14 @@ def test_a_process_that_runs_already() -> None:
         ("run", ["--pid=5", "make"], ["--pid", "'make'"]),
         ("run", ["--duration=5s", "make"], ["--duration", "--pid"]),
         ("collector", ["now"], ["'now'", "only flags"]),
-        ("collector", ["--push-endpoint=http://x/y"], ["--push-endpoint", "not available in this release"]),
-        ("collector", ["--receiver", "http://x"], ["--receiver", "not available in this release"]),
+        ("collector", ["--push-endpoint=host/y"], ["--push-endpoint", "'host/y'", "https://"]),
+        ("run", ["--receiver", "ftp://u:secret@x", "x"], ["--receiver", "'x'", "http://"]),
+        ("run", ["--receiver=http://x:port", "x"], ["--receiver", "Port", "https://"]),
+        ("run", ["--receiver=http://x/?token=secret", "x"], ["--receiver", "'x'", "query"]),
+        ("run", ["--push-token=secret token", "x"], ["--push-token", "visible ASCII"]),
+        ("run", ["--push-token=", "x"], ["--push-token", "1 to 4096"]),
+        ("run", ["--push-token-file=/nonesuch", "x"], ["--push-token-file", "/nonesuch", "No such file"]),
+        ("report", ["--receiver=http://x", "a", "b"], ["--receiver", "one file"]),
         ("collector", ["--log-format=xml"], ["--log-format", "'xml'", "json, text"]),
         ("collector", ["--grace=soon"], ["--grace", "'soon'"]),
         ("report", [], ["one journal or summary", "jobmeter report"]),
@@ -178,6 +197,8 @@ def test_what_is_refused_is_one_sentence(command, argv, words) -> None:
         ({"JOBMETER_INTERVAL": "fast"}, ["JOBMETER_INTERVAL", "'fast'", "left out"]),
         ({"JOBMETER_SOURCE": "guess"}, ["JOBMETER_SOURCE", "auto", "left out"]),
         ({"JOBMETER_QUIET": "perhaps"}, ["JOBMETER_QUIET", "true and false", "left out"]),
+        ({"JOBMETER_RECEIVER": "host:8080"}, ["JOBMETER_RECEIVER", "'host:8080'", "left out"]),
+        ({"JOBMETER_PUSH_TOKEN_FILE": "/nonesuch"}, ["JOBMETER_PUSH_TOKEN_FILE", "left out"]),
     ],
 )
 def test_a_variable_set_for_a_whole_fleet_stops_no_job(environ, words) -> None:
@@ -206,6 +227,39 @@ def test_the_rest_may_stand_between_flags() -> None:
     """Where there is no command, words that are no flags may stand anywhere."""
     found = settings.report_settings(["a.jsonl", "--top=3", "b.jsonl"], {})
     assert (found.files, found.top) == (("a.jsonl", "b.jsonl"), 3)
+
+
+@pytest.mark.parametrize(
+    "argv, environ, token",
+    [
+        (["--push-token-file={}"], {}, "filed"),
+        ([], {"JOBMETER_PUSH_TOKEN_FILE": "{}"}, "filed"),
+        (["--push-token=given", "--push-token-file={}"], {}, "given"),
+        (["--push-token-file={}"], {"JOBMETER_PUSH_TOKEN": "fleet"}, "filed"),
+        (["--push-token=given"], {"JOBMETER_PUSH_TOKEN_FILE": "{}"}, "given"),
+        ([], {"JOBMETER_PUSH_TOKEN": "fleet", "JOBMETER_PUSH_TOKEN_FILE": "{}"}, "fleet"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "collector", "report"])
+def test_token_may_be_in_a_file(command, argv, environ, token, tmp_path) -> None:
+    """A flag beats a variable, and the token itself its file; the newline at the end is none of it."""
+    place = tmp_path / "token"
+    place.write_text("filed\n")
+    words = [word.format(place) for word in argv]
+    found = read(command, words, {name: text.format(place) for name, text in environ.items()})
+    assert (found.push_token, found.problems) == (token, ())
+
+
+def test_what_a_job_sends_is_not_for_a_jobmeter_within_it() -> None:
+    """Neither the token nor where it is."""
+    assert {option.env for option in settings.RUN_OPTIONS if option.name.startswith(("push", "rec"))} == {
+        "JOBMETER_RECEIVER", "JOBMETER_PUSH_ENDPOINT", "JOBMETER_PUSH_TOKEN", "JOBMETER_PUSH_TOKEN_FILE",
+    }  # fmt: skip
+    assert all(
+        option.env in settings.RUN_ONLY_VARIABLES
+        for option in settings.RUN_OPTIONS
+        if option.name.startswith(("push", "rec"))
+    )
 
 
 def test_the_last_of_two_flags_counts() -> None:

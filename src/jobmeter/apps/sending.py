@@ -103,13 +103,13 @@ class Sending:
         missing = self._next_sequence - self._stream.next_sequence
         url = shown(self._settings.receiver or "")
         return (
-            f"{missing} of {self._next_sequence} records of the run were not sent to {url} "
-            f"({_reason(self._delivery)}); {self._kept('--receiver', url)}"
+            f"{missing} of {self._next_sequence} records of the run were not sent: "
+            f"{_reason(self._delivery, url)}; {self._kept('--receiver', url)}"
         )
 
     def _not_pushed(self, push: Delivery) -> str:
         url = shown(self._settings.push_endpoint or "")
-        return f"the summary was not pushed to {url} ({_reason(push)}); {self._kept('--push-endpoint', url)}"
+        return f"the summary was not pushed: {_reason(push, url)}; {self._kept('--push-endpoint', url)}"
 
     def _kept(self, flag: str, url: str) -> str:
         if not self._journal.complete:
@@ -117,5 +117,5 @@ class Sending:
         return f"the journal has it: jobmeter report {self._journal.path} {flag} {url}"
 
 
-def _reason(delivery: Delivery) -> str:
-    return str(delivery.problem) if delivery.problem is not None else "the time was too short"
+def _reason(delivery: Delivery, url: str) -> str:
+    return str(delivery.problem) if delivery.problem is not None else f"{url} took too long"

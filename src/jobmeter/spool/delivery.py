@@ -110,7 +110,7 @@ class Delivery:
             self.problem = error
             return error.retryable and self._pause_after(error)
         self._succeeded()
-        if ending:  # All that was there before the end has been sent.
+        if ending or self._errand.finished:  # All that was there before the end has been sent.
             return False
         self._news.wait(PART_INTERVAL_SECONDS)
         return True
