@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.support.collectors import cpuacct_seconds
-from tests.e2e.support.components import CACHE, JOBMETER, SOURCE, require_cached
+from tests.e2e.support.components import CACHE, JOBMETER, SOURCE, require_cached, require_command
 from tests.e2e.support.composite import Job, Runner
 from tests.e2e.support.docker import HOST, DockerEngine
 
@@ -143,6 +143,23 @@ def test_whole_job_on_a_machine(job: Job) -> None:
     assert (started.exit_code, used.exit_code) == (0, 0), started.log + used.log
     assert "my-org/my-repo" in used.page
     assert 0.9 <= json.loads(Path(used.outputs["summary"]).read_text())["cpu_seconds"] < 30
+
+
+def test_one_step_meters_the_whole_job(job: Job) -> None:
+    """The action with a post step needs to be named once; its inputs and the report are the same."""
+    require_command("node")
+    put_jobmeter(job)
+    begun, state = job.use_whole_job({"interval": "100ms", "push-token": TOKEN})
+    wait_for_first_sample(job)
+    job.run(BURN.format(0.5))
+    ended, _ = job.use_whole_job(state=state)
+
+    assert (begun.exit_code, ended.exit_code) == (0, 0), begun.log + ended.log
+    assert "my-org/my-repo" in ended.page
+    assert TOKEN not in begun.log + ended.log + ended.page
+    summary = json.loads((home(job) / "job/summary.json").read_text())
+    assert summary["collector"]["interval_seconds"] == 0.1
+    assert summary["cpu_seconds"] >= 0.4
 
 
 def test_report_comes_after_start(job: Job) -> None:

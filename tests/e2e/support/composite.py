@@ -1,4 +1,4 @@
-"""What a forge's runner does with a composite action: its steps in order, with inputs, outputs and a summary page."""
+"""What a forge's runner does with our actions: their steps in order, with inputs, outputs and a page."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.e2e.support.collectors import wait_until
 from tests.e2e.support.components import ROOT
 
 ACTION = ROOT / "action.yml"
+WHOLE_JOB = ROOT / "deploy/whole-job/action.yml"
+FILES = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "GITHUB_STATE")
 EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
 
 Execute = Callable[[str], int]
@@ -75,31 +77,51 @@ class Job:
         values = {name: _evaluate(one["value"], known) for name, one in action["outputs"].items()}
         return Used(code, log, page, values)
 
+    def use_whole_job(self, inputs: Mapping[str, str] | None = None, state: str = "") -> tuple[Used, str]:
+        """Run `main` of the action, or its `post` with the state that main has saved; and the state it leaves."""
+        action = yaml.safe_load(WHOLE_JOB.read_text())
+        values = {name: one["default"] for name, one in action["inputs"].items()} | dict(inputs or {})
+        env = {f"INPUT_{name.upper()}": value for name, value in values.items()}
+        env |= {f"STATE_{key}": value for key, value in _pairs(state).items()}
+        script = WHOLE_JOB.parent / action["runs"]["post" if state else "main"]
+        program = shlex.join(
+            ["env", *(f"{name}={value}" for name, value in env.items()), "node", str(script)]
+        )
+        code, log, files = self._execute("sh", program, {})
+        return Used(code, log, files["GITHUB_STEP_SUMMARY"], {}), files["GITHUB_STATE"]
+
     def run(self, commands: str) -> int:
         """A step of the workflow's own."""
         return self._execute("sh", commands, {})[0]
 
     def _step(self, step: dict[str, Any], known: Mapping[str, str]) -> tuple[int, str, str, dict[str, str]]:
-        files = {name: self.directory / name.lower() for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
-        for file in files.values():
-            file.write_text("")
         env = {name: _evaluate(value, known) for name, value in step.get("env", {}).items()}
-        env |= {name: str(file) for name, file in files.items()}
-        code, said = self._execute(step["shell"], _evaluate(step["run"], known), env)
-        outputs = dict(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
-        return code, said, files["GITHUB_STEP_SUMMARY"].read_text(), outputs
+        code, said, files = self._execute(step["shell"], _evaluate(step["run"], known), env)
+        return code, said, files["GITHUB_STEP_SUMMARY"], _pairs(files["GITHUB_OUTPUT"])
 
-    def _execute(self, shell: str, commands: str, env: Mapping[str, str]) -> tuple[int, str]:
+    def _execute(self, shell: str, commands: str, env: Mapping[str, str]) -> tuple[int, str, dict[str, str]]:
+        """Exit code, log, and what was written into the files that a runner offers each step."""
         script, log = self.directory / "step.sh", self.directory / "step.log"
         script.write_text(commands)
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in (self.environ | dict(env)).items()]
-        whole = [
-            *exports,
-            f"cd {self.directory / 'workspace'}",
-            f"exec {shell} -e {script} > {log} 2>&1 < /dev/null",
-        ]
-        code = self.execute("\n".join(whole))
-        return code, log.read_text()
+        files = {name: self.directory / name.lower() for name in FILES}
+        for file in files.values():
+            file.write_text("")
+        variables = self.environ | dict(env) | {name: str(file) for name, file in files.items()}
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        code = self.execute(
+            "\n".join(
+                [
+                    *exports,
+                    f"cd {self.directory / 'workspace'}",
+                    f"exec {shell} -e {script} > {log} 2>&1 < /dev/null",
+                ]
+            )
+        )
+        return code, log.read_text(), {name: file.read_text() for name, file in files.items()}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines())
 
 
 def _evaluate(text: str, known: Mapping[str, str]) -> str:
