@@ -31,6 +31,8 @@ MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 SCRIPTS = sorted((DEPLOY / "action").iterdir())
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+WHOLE_JOB = yaml.safe_load((DEPLOY / "whole-job/action.yml").read_text())
+PAGE = (ROOT / "docs/deploy.md").read_text()
 OLDEST_KUBERNETES = "1.29"
 """The first with native sidecars."""
 FILLED_IN = {"JOB_CPU": "2000", "JOB_MEMORY": "2147483648"}
@@ -223,6 +225,15 @@ def test_every_input_of_the_action_is_used() -> None:
     assert all(one["description"] and "default" in one for one in ACTION["inputs"].values())
 
 
+def test_whole_job_takes_inputs_of_the_action() -> None:
+    """The action with a post step has no input of its own, and hands on each that it has."""
+    inputs = set(WHOLE_JOB["inputs"])
+    script = (DEPLOY / "whole-job" / WHOLE_JOB["runs"]["main"]).read_text()
+
+    assert inputs < set(ACTION["inputs"])
+    assert all(f"INPUT_{name.upper().replace('-', '_')}" in script for name in inputs)
+
+
 def test_no_input_is_written_into_a_script() -> None:
     """Within `run` an expression would be code of whoever names a branch: inputs come as variables."""
     assert [step["run"] for step in ACTION["runs"]["steps"] if "${{" in step["run"]] == []
@@ -240,3 +251,42 @@ def test_every_input_of_the_component_is_used() -> None:
     declared = documents(COMPONENT)[0]["spec"]["inputs"]
 
     assert set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", COMPONENT.read_text())) == set(declared)
+
+
+# --- the page
+
+
+def test_workflows_of_the_page_use_what_there_is() -> None:
+    """Each `uses` names an action of this repository, with inputs that it has."""
+    steps = [
+        step
+        for block in re.findall(r"```yaml\n(- .*?)```", PAGE, re.DOTALL)
+        for step in yaml.safe_load(block)
+    ]
+    used = [step for step in steps if "uses" in step]
+
+    assert len(used) == 4
+    for step in used:
+        path = step["uses"].removeprefix("my-org/jobmeter").split("@")[0]
+        inputs = yaml.safe_load((ROOT / f"./{path}/action.yml").read_text())["inputs"]
+        assert set(step.get("with", ())) <= set(inputs)
+
+
+def test_pipeline_of_the_page_uses_what_there_is() -> None:
+    """The component is called by its file's name, with inputs that it has; the job extends what it defines."""
+    (block,) = re.findall(r"```yaml\n(include:.*?)```", PAGE, re.DOTALL)
+    pipeline = yaml.safe_load(block)
+    declared, template = documents(COMPONENT)
+    (include,) = pipeline["include"]
+
+    assert include["component"].split("/")[-1].split("@")[0] == COMPONENT.stem
+    assert set(include["inputs"]) <= set(declared["spec"]["inputs"])
+    assert pipeline["build"]["extends"] == declared["spec"]["inputs"]["name"]["default"]
+    assert list(template) == ["$[[ inputs.name ]]"]
+
+
+def test_files_of_the_page_exist() -> None:
+    """Each path below deploy/ is there, and each input of the action is explained."""
+    for path in re.findall(r"deploy/[\w./-]+", PAGE):
+        assert (ROOT / path.split("@")[0]).exists(), path
+    assert all(f"`{name}`" in PAGE for name in ACTION["inputs"])
