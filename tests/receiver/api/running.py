@@ -56,8 +56,8 @@ class RunningReceiver(Struct, frozen=True):
 
 
 @contextmanager
-def running_receiver(directory: Path, *flags: str) -> Iterator[RunningReceiver]:
-    """A receiver with both tokens set; stopped at the end, which it must do in order."""
+def running_receiver(directory: Path, *flags: str, ends_with: int = 0) -> Iterator[RunningReceiver]:
+    """A receiver with both tokens set; stopped at the end, unless it was, which it must do with this exit code."""
     log = directory / "receiver.log"
     environ = os.environ | {
         "RECEIVER_READ_TOKEN": READ,
@@ -80,7 +80,7 @@ def running_receiver(directory: Path, *flags: str) -> Iterator[RunningReceiver]:
     finally:
         process.send_signal(signal.SIGTERM)
         status = process.wait(_SECONDS)
-    assert status == 0, log.read_text()
+    assert status == ends_with, log.read_text()
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

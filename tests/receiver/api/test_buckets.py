@@ -60,6 +60,18 @@ def test_too_many_buckets_become_coarser_and_say_so() -> None:
     assert found.machine_memory_bytes == Range(min=[0, 5], avg=[2, 6.5], max=[4, 8])
 
 
+def test_an_answer_stays_small_with_any_number_of_containers() -> None:
+    """With very many of them the buckets are coarser still."""
+    fold = BucketFold(1.0, 1000)
+    for second in range(1000):
+        fold.add(float(second), 1.0, None, {})
+    found = fold.course({str(number): "c" for number in range(1000)}, [])
+    assert len(found.elapsed_seconds) == 63
+    assert found.resolution_seconds == 16
+    assert found.elapsed_seconds[-1] == 1008
+    assert len(found.containers) == 1000
+
+
 def test_a_tick_that_is_a_little_late_ends_its_bucket() -> None:
     """What held before it is not the peak of the bucket after it."""
     found = told(BucketFold(1.0, 10), (0.001, None, 1), (1.002, 4.0, 2), (2.04, 1.0, 3), (3.0, 2.0, 4))

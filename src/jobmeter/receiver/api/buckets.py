@@ -9,6 +9,7 @@ from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.timeline import TimelineMark
 
 _MAX_WHOLE = 2**63
+_MAX_CELLS = 100_000
 # Ticks come a little late: one by less than this part of a bucket still belongs to the bucket that ended.
 _LATE = 0.05
 
@@ -112,7 +113,12 @@ class BucketFold:
         self._before = elapsed
 
     def course(self, names: Mapping[str, str], marks: Sequence[TimelineMark]) -> Course:
-        """The buckets as columns; ``names`` gives the containers in their order."""
+        """The buckets as columns; ``names`` gives the containers in their order.
+
+        With very many containers the buckets are coarser, so that the answer stays small.
+        """
+        while self._count > 1 and self._count * len(names) > _MAX_CELLS:
+            self._coarsen(1)
         count = self._count
         machine_cpu, machine_memory = (series.range(count) for series in self._machine)
         none = (_Series(), _Series())
@@ -152,9 +158,11 @@ class BucketFold:
         """Have a bucket for the moment, coarser ones if there are too many."""
         doublings = (self._bucket(elapsed) // self._limit).bit_length()
         if doublings:
-            self._resolution *= 2.0**doublings
-            for one in (*self._machine, *(each for pair in self._containers.values() for each in pair)):
-                one.coarsen(doublings)
-        self._count = max(
-            -(-self._count >> doublings) if doublings else self._count, self._bucket(elapsed) + 1
-        )
+            self._coarsen(doublings)
+        self._count = max(self._count, self._bucket(elapsed) + 1)
+
+    def _coarsen(self, doublings: int) -> None:
+        self._resolution *= 2.0**doublings
+        self._count = -(-self._count >> doublings)
+        for one in (*self._machine, *(each for pair in self._containers.values() for each in pair)):
+            one.coarsen(doublings)
