@@ -59,9 +59,21 @@ def test_only_the_container_that_proc_accounts_for_is_a_lower_bound() -> None:
     """A cgroup's account misses nothing, also when its neighbour's is a lower bound."""
     summary, _ = sidecar()
 
-    bounds = {box.name: figures.is_lower_bound(summary, box) for box in summary.containers}
+    marks = {box.name: figures.doubt(summary, box) for box in summary.containers}
 
-    assert bounds == {"job": False, "buildkit-cache-warmer": False, "postgres": True}
+    assert marks == {"job": "", "buildkit-cache-warmer": "", "postgres": "≥ "}
+    assert figures.doubt(summary) == "≥ "
+
+
+def test_exit_records_are_close_to_either_side() -> None:
+    """They are marked as an estimate, which is no lower bound."""
+    box = ContainerSummary(name="a", cpu_source="exit_records", cpu_seconds=2.0)
+    summary = run_of(box)
+    summary.cpu_complete = False
+
+    assert (figures.doubt(summary), figures.doubt(summary, box)) == ("≈ ", "≈ ")
+    assert figures.marked("2 s", "≈ ") == "≈ 2 s"
+    assert figures.marked("", "≈ ") == ""
 
 
 def test_tracks_follow_the_containers_and_keep_strangers() -> None:

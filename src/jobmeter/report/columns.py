@@ -7,13 +7,13 @@ from jobmeter.model.sample import Stall
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Section, Summary
 from jobmeter.report.figures import (
     SOURCE_WORDS,
-    at_least,
     byte_limit,
     core_limit,
     cores,
+    doubt,
     duration,
     finite,
-    is_lower_bound,
+    marked,
     section_seconds,
     size,
 )
@@ -29,7 +29,7 @@ def cpu_columns(summary: Summary, containers: Containers) -> list[Column]:
         return [cell(container) for container in containers]
 
     def bound(container: ContainerSummary, text: str) -> str:
-        return at_least(text, is_lower_bound(summary, container))
+        return marked(text, doubt(summary, container))
 
     return [
         Column("avg", rows(lambda each: bound(each, cores(each.cpu_cores.avg)))),

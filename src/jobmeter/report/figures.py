@@ -1,6 +1,6 @@
 """What every format of a report has to work out from a summary: totals, headlines, and words for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from jobmeter.model.quantities import format_bytes, format_cores, format_duration
@@ -10,7 +10,8 @@ from jobmeter.model.timeline import ContainerTrack, Timeline
 
 # A run shorter than this has too few samples for averages of cores to mean anything.
 BRIEF_SECONDS = 0.5
-_ESTIMATE = "≥ "
+# Before a number that may lack something, and before one that exit records estimate.
+LOWER_BOUND, ESTIMATE = "≥ ", "≈ "
 
 SOURCE_WORDS = {
     "cgroup": "cgroup",
@@ -55,29 +56,38 @@ def roots(summary: Summary) -> list[ContainerSummary]:
 
 def tree(containers: Sequence[ContainerSummary]) -> list[tuple[int, ContainerSummary]]:
     """Every container once with its depth, the busiest first, each below the one it is nested in."""
+    labels = _labels(containers)
     children: dict[int | None, list[int]] = {}
     for index in sorted(range(len(containers)), key=lambda each: -(containers[each].cpu_seconds or 0)):
-        children.setdefault(_parent(containers, index, containers[index].parent), []).append(index)
+        children.setdefault(_parent(labels, index, containers[index].parent), []).append(index)
     order: list[tuple[int, ContainerSummary]] = []
     seen: set[int] = set()
     # Whatever a circle of parents hides from the top is listed at the top itself.
-    waiting = [(0, index) for index in (*children.get(None, ()), *range(len(containers)))]
+    waiting = [(0, index) for index in reversed((*children.get(None, ()), *range(len(containers))))]
     while waiting:
-        depth, index = waiting.pop(0)
+        depth, index = waiting.pop()
         if index not in seen:
             seen.add(index)
             order.append((depth, containers[index]))
-            waiting[:0] = [(depth + 1, child) for child in children.get(index, ())]
+            waiting += ((depth + 1, child) for child in reversed(children.get(index, ())))
     return order
 
 
-def _parent(containers: Sequence[ContainerSummary], index: int, parent: str | None) -> int | None:
+def _labels(containers: Sequence[ContainerSummary]) -> dict[str | None, list[int]]:
+    """The first two containers of each id and name: one that names itself as its parent means the other."""
+    labels: dict[str | None, list[int]] = {}
+    for index, container in enumerate(containers):
+        for label in {container.id, container.name}:
+            found = labels.setdefault(label, [])
+            if len(found) < 2:
+                found.append(index)
+    return labels
+
+
+def _parent(labels: Mapping[str | None, Sequence[int]], index: int, parent: str | None) -> int | None:
     if parent is None:
         return None
-    for other, container in enumerate(containers):
-        if other != index and parent in (container.id, container.name):
-            return other
-    return None
+    return next((other for other in labels.get(parent, ()) if other != index), None)
 
 
 def distinct_names(containers: Sequence[ContainerSummary] | Sequence[ContainerTrack]) -> list[str]:
@@ -127,17 +137,24 @@ def largest(summary: Summary) -> ContainerSummary | None:
     return max(known, key=lambda container: (memory_peak(container) or ("", 0.0))[1], default=None)
 
 
-def is_lower_bound(summary: Summary, container: ContainerSummary) -> bool:
-    """Whether this container's CPU time may miss something: only /proc misses where sources are mixed."""
+def doubt(summary: Summary, container: ContainerSummary | None = None) -> str:
+    """The mark before the CPU time of a container, or of the job; empty where nothing is amiss.
+
+    Only /proc misses something where sources are mixed; exit records are close to either side.
+    """
     if summary.cpu_complete:
-        return False
-    exact = container.cpu_source in ("cgroup", "exit_records")
-    return not exact or all(each.cpu_source != "proc" for each in summary.containers)
+        return ""
+    sources = {each.cpu_source for each in summary.containers}
+    if container is None:
+        return ESTIMATE if "exit_records" in sources and "proc" not in sources else LOWER_BOUND
+    if container.cpu_source == "exit_records":
+        return ESTIMATE
+    return "" if container.cpu_source == "cgroup" and sources & {"proc", "exit_records"} else LOWER_BOUND
 
 
-def at_least(text: str, bound: bool) -> str:
-    """The number marked as a lower bound where it is one."""
-    return _ESTIMATE + text if bound and text else text
+def marked(text: str, mark: str) -> str:
+    """The number with its mark, if there is a number."""
+    return mark + text if text else text
 
 
 def section_seconds(section: Section) -> float | None:

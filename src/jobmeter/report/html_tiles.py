@@ -4,15 +4,16 @@ from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ContainerSummary, Summary
 from jobmeter.report.figures import (
     BRIEF_SECONDS,
-    at_least,
     average_cores,
     byte_limit,
     capacity_cores,
     core_limit,
     cores,
+    doubt,
     duration,
     finite,
     largest,
+    marked,
     memory_peak,
     moment,
     roots,
@@ -68,16 +69,16 @@ def _cpu(summary: Summary) -> str:
     total, used, capacity = total_cpu_seconds(summary), average_cores(summary), capacity_cores(summary)
     if total is None or used is None:
         return ""
-    bound = not summary.cpu_complete
+    mark = doubt(summary)
     if summary.duration_seconds < BRIEF_SECONDS:
-        return _tile("CPU time", at_least(duration(total), bound), "of the job")
+        return _tile("CPU time", marked(duration(total), mark), "of the job")
     share = used / capacity if capacity else None
     of = f"{format_percent(share)} of {core_limit(capacity)} · " if share is not None else ""
     meter = bar(share, "cpu") if share is not None else ""
     return _tile(
         "CPU cores, average",
-        at_least(cores(used), bound),
-        f"{of}{at_least(duration(total), bound)} CPU time",
+        marked(cores(used), mark),
+        f"{of}{marked(duration(total), mark)} CPU time",
         meter=meter,
     )
 

@@ -4,9 +4,13 @@ from jobmeter.model.job import Job
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import Summary
 from jobmeter.report.columns import sources
-from jobmeter.report.figures import roughly, size
+from jobmeter.report.figures import ESTIMATE, LOWER_BOUND, doubt, roughly, size
 from jobmeter.report.text import clean, plural
 
+_DOUBTS = {
+    LOWER_BOUND: "≥ CPU time is a lower bound: some processes may have ended unseen",
+    ESTIMATE: "≈ CPU time is close but not exact: the kernel's exit records lack the end of each process",
+}
 _MAX_SURVIVORS = 6
 _MAX_WARNINGS = 10
 
@@ -58,7 +62,7 @@ def meter(summary: Summary) -> str:
     if any(cost):
         parts.append("meter used " + ", ".join(part for part in cost if part))
     if own.late_ticks:
-        parts.append(f"{own.late_ticks:,} late")
+        parts.append(f"{plural(own.late_ticks, 'tick')} late")
     if own.read_errors:
         parts.append(plural(own.read_errors, "failed read"))
     return " · ".join(part for part in parts if part)
@@ -68,7 +72,7 @@ def remarks(summary: Summary) -> list[str]:
     """What the reader has to know of the numbers: what may be missing, what still runs, warnings."""
     found = []
     if not summary.cpu_complete:
-        found.append("≥ CPU time is a lower bound: some processes may have ended unseen")
+        found.append(_DOUBTS[doubt(summary)])
     if summary.unattributed_cpu_seconds:
         seconds = roughly(summary.unattributed_cpu_seconds)
         found.append(f"{seconds} of CPU time belong to the job but to no container that can be named")

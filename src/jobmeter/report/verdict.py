@@ -4,14 +4,15 @@ from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Summary
 from jobmeter.report.figures import (
     BRIEF_SECONDS,
-    at_least,
     average_cores,
     byte_limit,
     capacity_cores,
     core_limit,
     cores,
+    doubt,
     finite,
     largest,
+    marked,
     memory_peak,
     roots,
     roughly,
@@ -137,14 +138,14 @@ def _usage(summary: Summary) -> list[str]:
         return []
     facts = []
     used, total = average_cores(summary), total_cpu_seconds(summary)
-    bound = not summary.cpu_complete
+    mark = doubt(summary)
     if total is not None and summary.duration_seconds < BRIEF_SECONDS:
-        facts.append(f"{at_least(roughly(total), bound)} of CPU time")
+        facts.append(f"{marked(roughly(total), mark)} of CPU time")
     elif used is not None:
         capacity = capacity_cores(summary)
         share = f" of {core_limit(capacity)}" if capacity else ""
         noun = "core" if capacity == 1 else "cores"
-        facts.append(f"{at_least(cores(used), bound)}{share} {noun}")
+        facts.append(f"{marked(cores(used), mark)}{share} {noun}")
     container = largest(summary)
     peak = memory_peak(container) if container else None
     if container and peak:
