@@ -1,6 +1,7 @@
 """The whole receiver: one database, its writer, the routes over them, and its life."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -68,6 +69,7 @@ class Receiver:
     async def life(self) -> AsyncIterator[None]:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
+        gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
         sweep = asyncio.create_task(self._streams.finish_silent())
         try:
             yield

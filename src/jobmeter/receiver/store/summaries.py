@@ -1,15 +1,16 @@
 """Stores summaries that were sent, many at a time: the hot path of the receiver."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, select, update
 
 from jobmeter.receiver.store.schema import runs
 
 _MAX_ROWS = 64
+_One = TypeVar("_One")
 
 
 class NewSummary(NamedTuple):
@@ -51,23 +52,26 @@ def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now
         if ids
         else list(by_uid.values())
     )
-    place = 0
-    while place < len(new):
-        count = min(_MAX_ROWS, 1 << (len(new) - place).bit_length() - 1)
-        chunk = new[place : place + count]
+    for chunk in _chunks(new):
         ids.update(zip((one.run_uid for one in chunk), _insert(connection, chunk, now), strict=True))
-        place += count
     return [ids[summary.run_uid] for summary in summaries]
 
 
 def _known(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for place in range(0, len(run_uids), _MAX_ROWS):
-        # One text of the statement for any number, so that it is prepared once.
-        keys = run_uids[place : place + _MAX_ROWS]
-        padded = (*keys, *(None for _ in range(_MAX_ROWS - len(keys))))
-        found.update(connection.exec_driver_sql(_known_sql(), padded).all())
+    for chunk in _chunks(run_uids):
+        rows = connection.exec_driver_sql(_known_sql(len(chunk)), tuple(chunk))
+        found.update((run_uid, run_id) for run_uid, run_id in rows)
     return found
+
+
+def _chunks(all_of_them: Sequence[_One]) -> Iterator[Sequence[_One]]:
+    """Powers of two, so that few different statements are prepared."""
+    place = 0
+    while place < len(all_of_them):
+        count = min(_MAX_ROWS, 1 << (len(all_of_them) - place).bit_length() - 1)
+        yield all_of_them[place : place + count]
+        place += count
 
 
 def _insert(connection: Connection, chunk: Sequence[NewSummary], now: int) -> range:
@@ -80,9 +84,9 @@ def _insert(connection: Connection, chunk: Sequence[NewSummary], now: int) -> ra
 
 
 @cache
-def _known_sql() -> str:
+def _known_sql(keys: int) -> str:
     query = select(runs.c.run_uid, runs.c.id)
-    marks = ", ".join("?" * _MAX_ROWS)
+    marks = ", ".join("?" * keys)
     return f"{query} WHERE {runs.c.run_uid} IN ({marks})"
 
 
