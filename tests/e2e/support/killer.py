@@ -8,6 +8,7 @@ into the start of an interpreter; the last one is left to a SIGTERM.
 from __future__ import annotations
 
 import gc
+import http.client
 import json
 import os
 import random
@@ -65,6 +66,7 @@ def run(journal: Path, kills: int, seed: int, arguments: list[str]) -> None:
     torn = 0
     gc.freeze()
     assert imported_before_the_fork
+    assert http.client
     for number in range(kills):
         pid = _start([f"--journal={journal}", *arguments])
         time.sleep(chance.uniform(0, LONGEST_SECONDS))
