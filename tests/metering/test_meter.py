@@ -187,6 +187,19 @@ def test_without_a_cgroup_every_tick_scans(tmp_path: Path) -> None:
     rig.meter.close()
 
 
+@pytest.mark.parametrize("left, complete", [(2, True), (30, False)])
+def test_many_that_outlive_the_command_make_it_a_lower_bound(
+    tmp_path: Path, left: int, complete: bool
+) -> None:
+    """Times in /proc are cut to 10 ms each, which is nothing for a few."""
+    rig = Rig(tmp_path)
+    for pid in range(60, 60 + left):
+        rig.host.put(pid, parent=WRAPPER, start_tick=1000, ticks=(4, 0, 0, 0))
+    assert rig.tick(1.0, final=True).cpu_complete is complete
+    assert len(rig.warnings) == (not complete)
+    rig.meter.close()
+
+
 def test_beside_containers_proc_is_a_lower_bound(tmp_path: Path) -> None:
     """Who is not the reaper of all orphans says so, once."""
     rig = Rig(tmp_path, reaper=False)

@@ -13,7 +13,7 @@ from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model.errors import SourceUnavailable
 from jobmeter.model.rates import MIN_SPAN_SECONDS
 from jobmeter.model.readings import ExitRecord
-from jobmeter.model.sample import ContainerInfo, CpuSource, Sample
+from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource, Sample
 
 # Where cgroups give the numbers, the scan of processes serves only the lists: it may cost this share of one CPU.
 _SCAN_SHARE = 0.01
@@ -22,6 +22,9 @@ _DISTURBED_SECONDS = 0.003
 _READINGS = 4
 # But a new container is found by a scan only.
 _SCAN_AT_LEAST_EVERY_SECONDS = 10.0
+# /proc lacks half a clock tick each of the user and the system time of a live process, as a rule.
+_CUT_SECONDS = 0.01
+_CUT_SHARE, _CUT_AT_LEAST_SECONDS = 0.01, 0.05
 # The CPU use of a process spans at least this time, so the lists say nothing new before; less the jitter of ticks.
 _SCAN_SECONDS_APART = MIN_SPAN_SECONDS - 0.02
 
@@ -117,6 +120,7 @@ class Meter:
         samples = tuple(one for one in containers if one is not None)
         self._note_limits({one.cpu_source for one in samples})
         if final:
+            self._note_cut_times(samples)
             self._watch.end_all()
         return Sample(
             elapsed_seconds=round(elapsed, 6),
@@ -211,6 +215,15 @@ class Meter:
             self.mark_incomplete(
                 f"CPU time is a lower bound: {name!r} ignores SIGCHLD, so its short-lived children leave "
                 f"no trace in /proc."
+            )
+
+    def _note_cut_times(self, samples: Sequence[ContainerSample]) -> None:
+        """Times of live processes are cut to clock ticks: with many of them that is no longer little."""
+        used = sum(one.cpu_seconds or 0.0 for one in samples if one.cpu_source == "proc")
+        live = len(self._watch.members())
+        if used and live * _CUT_SECONDS > max(_CUT_SHARE * used, _CUT_AT_LEAST_SECONDS):
+            self.mark_incomplete(
+                f"CPU time is a lower bound: /proc cuts the times of processes that still run to 10 ms, and {live} do."
             )
 
     def _read_errors(self) -> int:

@@ -222,7 +222,7 @@ class Summary(Struct, kw_only=True):
         float | None, _meta("CPU time of the job that belongs to no container that can be named.", "seconds")
     ] = None
     cpu_complete: Annotated[
-        bool, _meta("False: CPU time may have been missed, the numbers are a lower bound.")
+        bool, _meta("False: CPU time may have been missed; a lower bound, or by exit records an estimate.")
     ] = True
     containers: Annotated[list[ContainerSummary], _meta("The containers of the job; `run` has one.")] = field(
         default_factory=list
