@@ -216,6 +216,8 @@ def test_what_is_no_summary_is_a_run_without_one(receiver: RunningReceiver) -> N
         {"job": {"matrix": {"a": 1e308}, "repository": "/" * 5000}},
         {"schema": "jobmeter.summary/2", "containers": 7},
         {"containers": [{"name": "c" * 20_000}] * 20},
+        {"containers": [{"name": str(number), "parent": str(number - 1)} for number in range(10_000)]},
+        {"containers": [{"name": "c", "parent": "c"}] * 10_000},
     ],
 )
 def test_no_summary_makes_an_answer_fail(receiver: RunningReceiver, hostile: dict[str, Any]) -> None:

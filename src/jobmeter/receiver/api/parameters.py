@@ -40,7 +40,12 @@ _MEANINGS = {
 FILTERS = (
     *(Parameter(name, "query", _Text, _MEANINGS[name]) for name in TEXT_FILTERS),
     Parameter("state", "query", Literal["running", "finished", "lost"], "The run's state."),
-    Parameter("since", "query", _Time, "Runs that began at this time or later, RFC 3339."),
+    Parameter(
+        "since",
+        "query",
+        _Time,
+        "Runs that began at this time or later, RFC 3339; those whose start is not known are left out.",
+    ),
     Parameter("until", "query", _Time, "Runs that began before this time, RFC 3339."),
 )
 LIMIT = Parameter(

@@ -34,14 +34,14 @@ def pictures(summary: Summary, course: Course) -> str:
 
 def _pairs(summary: Summary, course: Course) -> list[tuple[ContainerCourse, ContainerSummary | None]]:
     """The tracks in the order of the containers, each with its container; tracks without one come last."""
-    waiting = list(course.containers)
+    waiting: dict[str, list[ContainerCourse]] = {}
+    for track in reversed(course.containers):
+        waiting.setdefault(track.name, []).append(track)
     found: list[tuple[ContainerCourse, ContainerSummary | None]] = []
     for _, box in tree(summary.containers):
-        track = next((each for each in waiting if each.name == box.name), None)
-        if track is not None:
-            waiting.remove(track)
-            found.append((track, box))
-    return [*found, *((track, None) for track in waiting)]
+        if waiting.get(box.name):
+            found.append((waiting[box.name].pop(), box))
+    return [*found, *((track, None) for tracks in waiting.values() for track in reversed(tracks))]
 
 
 def _container(track: ContainerCourse, box: ContainerSummary | None, course: Course) -> str:
