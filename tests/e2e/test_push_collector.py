@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ class UnreliableReceiver(FlakyReceiver):
         self._chance = random.Random(SEED)
 
     @property
-    def always(self) -> Fault | None:  # type: ignore[override]
+    def always(self) -> Fault | None:
         """What becomes of the next request."""
         return self._chance.choice(FAULTS) if self._chance.random() < 1 / 3 else None
 
@@ -78,7 +79,7 @@ def test_killed_200_times_beside_a_receiver_that_fails(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def read_records_leaving_out_what_is_torn(journal: Path) -> list[dict[str, object]]:
+def read_records_leaving_out_what_is_torn(journal: Path) -> list[dict[str, Any]]:
     """The records of a journal that was torn again and again."""
     found = []
     for line in journal.read_bytes().splitlines():

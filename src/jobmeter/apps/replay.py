@@ -1,5 +1,7 @@
 """`jobmeter report --receiver` and `--push-endpoint`: sends what a file holds, as the meter would have."""
 
+from contextlib import closing
+
 from jobmeter.apps import outputs
 from jobmeter.apps.load import is_journal, load
 from jobmeter.config.settings import ReportSettings
@@ -46,20 +48,18 @@ def _runs(path: str, wanted: str | None) -> list[str]:
 
 def _stream(settings: ReportSettings, url: str, run_uid: str) -> None:
     endpoint = Endpoint(url, settings.push_token)
-    feed = Feed.of_file(run_uid, settings.files[0])
-    stream = Stream(endpoint, run_uid, feed, resumed=True)
-    _deliver(stream, settings.grace, f"{run_uid} was not sent whole")
+    with closing(Feed.of_file(run_uid, settings.files[0])) as feed, closing(endpoint):
+        stream = Stream(endpoint, run_uid, feed, resumed=True)
+        _deliver(stream, settings.grace, f"{run_uid} was not sent whole")
     outputs.say(f"{run_uid}: {stream.sent_records} records sent, {endpoint.name} has {stream.next_sequence}")
-    feed.close()
-    endpoint.close()
 
 
 def _push(settings: ReportSettings, url: str, run_uid: str | None) -> None:
     endpoint = Endpoint(url, settings.push_token)
     summary = load(settings.files[0], run_uid, settings.top).summary
-    _deliver(Push(endpoint, summary), settings.grace, f"the summary of {summary.run_uid} was not pushed")
+    with closing(endpoint):
+        _deliver(Push(endpoint, summary), settings.grace, f"the summary of {summary.run_uid} was not pushed")
     outputs.say(f"{summary.run_uid}: summary pushed to {endpoint.name}")
-    endpoint.close()
 
 
 def _deliver(errand: Errand, patience: float, failed: str) -> None:
