@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.support.cgroup import Cgroup
 from tests.e2e.support.components import JOBMETER, require_root, unavailable
 from tests.e2e.support.docker import DockerEngine
+from tests.e2e.support.images import Stress
 from tests.e2e.support.runs import AS_NOBODY, NOBODY, Jobmeter
 from tests.e2e.support.vm import VirtualMachine
 from tests.e2e.support.workloads import build_program
@@ -29,6 +30,14 @@ def docker_engine() -> Iterator[DockerEngine]:
     engine = DockerEngine.start()
     yield engine
     engine.stop()
+
+
+@pytest.fixture(scope="session")
+def stress(docker_engine: DockerEngine) -> Stress:
+    """The project of the stress test, with the images of `deploy/` in the tests' Docker."""
+    project = Stress(docker_engine)
+    project.compose("build")
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -64,9 +64,7 @@ class Executor:
 
 
 @pytest.fixture(params=["sh", "bash"])
-def executor(
-    request: pytest.FixtureRequest, docker_engine: DockerEngine, tmp_path: Path
-) -> Executor:
+def executor(request: pytest.FixtureRequest, docker_engine: DockerEngine, tmp_path: Path) -> Executor:
     """A project's checkout, an image with Python, and what pip installs without an index."""
     require_cached("wheels/msgspec-*.whl")
     project = tmp_path / "my-org/my-repo"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support.collectors import cgroup_of, container_of, cpuacct_seconds, wait_until
-from tests.e2e.support.docker import Container, DockerEngine
+from tests.e2e.support.docker import Container
 from tests.e2e.support.images import Stress
 
 QUERY = "http://localhost:9080/api/v1/metrics/repo/test-org/test-org%2Fstress-test/stress-test-workflow/heavy-workload"
@@ -79,16 +79,7 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def stress(docker_engine: DockerEngine) -> Iterator[Stress]:
-    """The project with its images, which docker-compose builds."""
-    project = Stress(docker_engine)
-    project.compose("build")
-    yield project
-    project.compose("down", "--volumes", "--timeout=1")
-
-
-@pytest.fixture(scope="module")
-def session(stress: Stress) -> Session:
+def session(stress: Stress) -> Iterator[Session]:
     """The session of the seed's README; what burns starts first, so that its accounts are read from the beginning."""
     stress.compose("up", "-d", *BURNING)
     accounts = {name: Account(stress.container(name)) for name in BURNING}
@@ -106,7 +97,8 @@ def session(stress: Stress) -> Session:
             thread.join()
     rows = json.loads(stress.curl(QUERY))
     assert rows, stress.compose("logs").stdout
-    return Session(stress, rows, accounts)
+    yield Session(stress, rows, accounts)
+    stress.compose("down", "--volumes", "--timeout=1")
 
 
 def test_row_is_the_seeds(session: Session) -> None:

@@ -65,13 +65,19 @@ class Stress:
 
     def curl(self, url: str) -> str:
         """Ask from the machine on which the containers run: the daemon's network namespace."""
-        get = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=30).read().decode())"
-        command = ["nsenter", f"--net=/proc/{self.engine.pid}/ns/net", sys.executable, "-c", get]
-        deadline = time.monotonic() + 30
-        while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
-            assert time.monotonic() < deadline, done.stderr
-            time.sleep(0.2)
-        return done.stdout
+        return curl(self.engine, url)
+
+
+def curl(engine: DockerEngine, url: str, token: str = "") -> str:
+    """Ask an address in the daemon's network namespace, until it answers 200."""
+    request = f"r.Request({url!r}, headers={{'Authorization': 'Bearer {token}'}})"
+    get = f"import urllib.request as r; print(r.urlopen({request}, timeout=30).read().decode())"
+    command = ["nsenter", f"--net=/proc/{engine.pid}/ns/net", sys.executable, "-c", get]
+    deadline = time.monotonic() + 60
+    while (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)
+    return done.stdout
 
 
 def _base() -> bytes:
