@@ -112,6 +112,16 @@ def test_what_cannot_be_installed_fails_nothing(job: Job) -> None:
     assert "".join(one.log for one in used).count("::warning title=jobmeter::") == 1
 
 
+def test_runner_without_a_place_fails_nothing(job: Job) -> None:
+    """Nothing is put where another job's user may have put something before."""
+    job.environ |= {"RUNNER_TEMP": ""}
+    used = job.use({"run": "echo it works"})
+
+    assert used.exit_code == 0
+    assert "it works" in used.log
+    assert "RUNNER_TEMP" in used.log
+
+
 def test_inputs_that_are_not_accepted_fail_nothing(job: Job) -> None:
     """A bad interval or address is a sentence in the log."""
     put_jobmeter(job)
