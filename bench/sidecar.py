@@ -21,7 +21,7 @@ CONTAINERS = 5
 
 
 @contextmanager
-def containers(processes_each: int) -> Iterator[None]:
+def containers(processes_each: int) -> Iterator[list[Cgroup]]:
     """Cgroups named as Docker names them, with idle processes in each; this process is in the first."""
     home = own_cgroups()
     with ExitStack() as stack:
@@ -33,7 +33,7 @@ def containers(processes_each: int) -> Iterator[None]:
             stack.callback(enter, home[hierarchy])
         for cgroup in made:
             stack.enter_context(idle_processes(processes_each - 1, cgroup.command))
-        yield
+        yield made
 
 
 def enter(directory: Path) -> None:
@@ -77,9 +77,9 @@ class Sidecar:
         return sorted(link for link in links if link.startswith("/sys/fs/cgroup/"))
 
     def cpu_seconds(self) -> float:
-        """CPU time of the process so far."""
-        with open(f"/proc/{self.pid}/schedstat") as file:
-            return int(file.read().split()[0]) / 1e9
+        """CPU time of all its threads so far."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def pss_bytes(self) -> int:
         """Its memory, what it shares divided by the number of sharers."""
