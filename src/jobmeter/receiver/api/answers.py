@@ -36,12 +36,15 @@ class Found(Struct):
 
 def list_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> RunList:
     """At most ``limit`` runs, newest first, and the cursor of those after them."""
-    found = newest_runs(connection, wanted, before, limit + 1)
-    more = len(found) > limit
-    shown = found[:limit]
-    return RunList(
-        runs=[_item(run) for run in shown], next_cursor=cursor_after(shown[-1].id) if more else None
-    )
+    found = RunList()
+    last: int | None = None
+    for run in newest_runs(connection, wanted, before, limit + 1):
+        if len(found.runs) == limit and last is not None:
+            found.next_cursor = cursor_after(last)
+            break
+        found.runs.append(_item(run))
+        last = run.id
+    return found
 
 
 def describe_run(connection: Connection, run_uid: str) -> Found | None:
@@ -137,16 +140,21 @@ def _summary(run: Run) -> tuple[Summary | None, bool]:
             as_sent = False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, False
-    return (summary, as_sent) if _is_plausible(msgspec.to_builtins(summary)) else (None, False)
+    return (summary, as_sent) if _is_plausible(summary) else (None, False)
 
 
 def _is_plausible(value: Any) -> bool:
     """Whether all numbers are such that one can calculate with them and tell them."""
-    if isinstance(value, dict):
-        return all(map(_is_plausible, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(_is_plausible, value))
-    return not isinstance(value, int | float) or abs(value) <= _MAX_NUMBER
+    match value:
+        case None | str():
+            return True
+        case int() | float():
+            return abs(value) <= _MAX_NUMBER
+        case Struct():
+            return all(_is_plausible(getattr(value, name)) for name in value.__struct_fields__)
+        case dict():
+            return all(map(_is_plausible, value.values()))
+    return all(map(_is_plausible, value))
 
 
 def _provisional(connection: Connection, run: Run) -> Summary | None:
@@ -160,7 +168,7 @@ def _provisional(connection: Connection, run: Run) -> Summary | None:
         return None
     if run.state == "running" and not fold.ended:
         summary.exit = Exit()
-    return summary if _is_plausible(msgspec.to_builtins(summary)) else None
+    return summary if _is_plausible(summary) else None
 
 
 def _readable(connection: Connection, run: Run) -> Iterator[wire.AnyRecord]:

@@ -1,10 +1,10 @@
 """Questions to the store. Each takes a connection of its own and returns plain rows."""
 
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, String, literal, select
+from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.schema import parts, runs
@@ -55,11 +55,12 @@ class SeedRow(NamedTuple):
     summary: bytes
 
 
-_RUN = select(
+_ABOUT_RUN = (
     runs.c.id, runs.c.run_uid, runs.c.state, runs.c.start_time, runs.c.received_at, runs.c.heard_at,
-    runs.c.next_sequence, runs.c.pushed, runs.c.job_json, runs.c.summary,
+    runs.c.next_sequence, runs.c.pushed, runs.c.job_json,
 )  # fmt: skip
-
+_MAX_LISTED_BYTES = 1024 * 1024
+_LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c.summary), else_=None)
 
 _NO_ID = 2**63 - 1
 _SEED_ROW = select(
@@ -68,33 +69,26 @@ _SEED_ROW = select(
 ).order_by(runs.c.id.desc())  # fmt: skip
 
 
-def whole_runs() -> Select[Any]:
-    """The beginning of a query for whole runs; its rows go through ``run_of``."""
-    return _RUN
-
-
-def run_of(row: Iterable[Any]) -> Run:
-    """A row of a query for whole runs."""
-    return Run._make(row)
-
-
 def find_run(connection: Connection, run_uid: str) -> Run | None:
     """The run of this key."""
-    row = connection.execute(_RUN.where(runs.c.run_uid == run_uid)).first()
-    return None if row is None else run_of(row)
+    query = select(*_ABOUT_RUN, runs.c.summary).where(runs.c.run_uid == run_uid)
+    row = connection.execute(query).first()
+    return None if row is None else Run._make(row)
 
 
-def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> list[Run]:
-    """At most ``limit`` runs, newest first, of those whose ``Run.id`` is below ``before``.
+def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> Iterator[Run]:
+    """At most ``limit`` runs, newest first, of those whose ``Run.id`` is below ``before``; one at a time.
 
-    ``repository`` is the full path, or the name alone below the organization that is also asked for.
+    ``repository`` is the full path, or the name alone below the organization that is also asked for. A
+    summary of more than 1 MiB is left out.
     """
     # Found by an index alone first: a sort of whole rows would read all their summaries.
     # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
     order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
     chosen = select(runs.c.id).where(*_conditions(wanted, before)).order_by(order).limit(limit)
-    query = _RUN.where(runs.c.id.in_(chosen)).order_by(runs.c.id.desc())
-    return [run_of(row) for row in connection.execute(query)]
+    query = select(*_ABOUT_RUN, _LISTED_SUMMARY).where(runs.c.id.in_(chosen)).order_by(runs.c.id.desc())
+    for row in connection.execution_options(yield_per=10).execute(query):
+        yield Run._make(row)
 
 
 def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement[bool]]:
