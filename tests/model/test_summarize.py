@@ -23,7 +23,7 @@ from jobmeter.model.sample import (
     Stall,
 )
 from jobmeter.model.statistics import Statistic
-from jobmeter.model.summarize import MAX_MARKS, MAX_WARNINGS, RunFold, rfc3339_of
+from jobmeter.model.summarize import MAX_CONTAINERS, MAX_MARKS, MAX_WARNINGS, RunFold, rfc3339_of
 from jobmeter.model.summary import ContainerSummary, Summary, decode, encode
 from jobmeter.spool.recorder import Recorder
 from tests.conftest import GOLDEN, Golden
@@ -358,6 +358,17 @@ def test_warnings_and_marks_are_bounded() -> None:
     assert len(summary.sections) == MAX_MARKS
     assert len(summary.warnings) == MAX_WARNINGS
     assert summary.warnings[0] == f"More than {MAX_MARKS} marks were set; the later ones are left out."
+
+
+def test_containers_are_bounded() -> None:
+    """A run with more containers than that says so, and that CPU time is missing."""
+    run = Run(*(ContainerInfo(key=str(number), name="box") for number in range(MAX_CONTAINERS + 1)))
+    summary = run.summary()
+    assert len(summary.containers) == MAX_CONTAINERS
+    assert not summary.cpu_complete
+    assert summary.warnings == [
+        f"More than {MAX_CONTAINERS} containers were seen; the later ones are left out."
+    ]
 
 
 def test_the_same_warning_is_kept_once() -> None:

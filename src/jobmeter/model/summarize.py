@@ -18,6 +18,7 @@ from jobmeter.model.timeline_fold import TimelineFold
 
 MAX_WARNINGS = 100
 MAX_MARKS = 1000
+MAX_CONTAINERS = 5000
 _LOST = Exit(
     reason="lost",
     detail="The journal ends without an end record: the meter was killed, or it still writes.",
@@ -202,10 +203,13 @@ class RunFold:
 
     def _declare(self, record: wire.Declare) -> None:
         fold = self._containers.get(record.container.key)
-        if fold is None:
+        if fold is not None:
+            fold.declare(record.container)
+        elif len(self._containers) < MAX_CONTAINERS:
             self._containers[record.container.key] = ContainerFold(record.container, self._interval_seconds)
         else:
-            fold.declare(record.container)
+            self._cpu_complete = False
+            self.warn(f"More than {MAX_CONTAINERS} containers were seen; the later ones are left out.")
 
     def _add_mark(self, record: wire.Mark) -> None:
         if len(self._marks) >= MAX_MARKS:
