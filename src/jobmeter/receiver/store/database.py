@@ -19,8 +19,9 @@ Answer = TypeVar("Answer")
 
 _BUSY_SECONDS = 10.0
 _READERS = 4
-# A WAL of 64 MiB is written back at a time: at 4 MiB, the default, the same pages are written again and again.
-_WAL_PAGES = 16_384
+# So much is written back at a time. Of less, the same pages are written again and again; and a WAL that still
+# grows makes the disk write more at each commit than one whose space is used again.
+_WAL_PAGES = 4_000
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

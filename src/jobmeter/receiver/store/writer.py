@@ -68,6 +68,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._closing = False
+        self._connection: Connection | None = None
 
     @property
     def queued(self) -> int:
@@ -109,6 +110,8 @@ class Writer:
             if self._observer is not None:
                 self._observer(len(batch), time.perf_counter() - begun)
             self._loop.call_soon_threadsafe(self._answer, batch, results)
+        if self._connection is not None:
+            self._connection.close()
 
     def _gather(self) -> tuple[list[_Waiting], bool]:
         batch: list[_Waiting] = []
@@ -125,8 +128,11 @@ class Writer:
 
     def _commit(self, batch: Sequence[_Waiting]) -> list[Any]:
         try:
-            with self._database.writer.begin() as connection:
-                return _apply_all(connection, [waiting.change for waiting in batch])
+            # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
+            if self._connection is None or self._connection.invalidated:
+                self._connection = self._database.writer.connect()
+            with self._connection.begin():
+                return _apply_all(self._connection, [waiting.change for waiting in batch])
         except DBAPIError as error:
             if len(batch) == 1:
                 return [store_error(error)]

@@ -1,0 +1,258 @@
+"""Summaries stored a second, and the newest 100 of a job with a million runs: our receiver and one in Go with GORM.
+
+    python -m bench.ingest [SECONDS]
+
+wrk, on the same cores, makes each request another run with a summary of 3 containers: the fields of seed 000 (1.6 kB),
+or all of ours (6 kB). What was acknowledged is counted in the database afterwards. The peer (bench/peers) stores as
+durably: a commit waits for the disk. It is left out where Go or its modules cannot be had.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from bench.support import ROOT, plain_environ, table
+
+SECONDS = 10
+STORED_RUNS = 1_000_000
+NAMES = {
+    "organization": "acme",
+    "repository": "acme/engine",
+    "workflow": "ci.yml",
+    "job": "build",
+    "run_id": "815",
+}
+_SEED_FIELDS = (
+    "start_time", "end_time", "duration_seconds", "sample_count", "cpu_total_percent", "mem_used_bytes",
+)  # fmt: skip
+_SEED_CONTAINER = ("name", "cpu_cores", "memory_bytes")
+
+
+class Load(NamedTuple):
+    """What wrk saw."""
+
+    accepted: int
+    per_second: float
+    p99_ms: float
+
+
+def main() -> None:
+    """Print both tables."""
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    subprocess.run([ROOT / "scripts/install-packages", "wrk=wrk"], check=True)
+    with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
+        directory = Path(name)
+        peer = build_peer(directory)
+        rows = []
+        for kind, body in bodies().items():
+            (directory / "body").write_text(body)
+            for connections in (64, 1):
+                rows.append(ours(directory, kind, connections, seconds))
+                if peer is not None:
+                    rows.append(theirs(directory, peer, kind, connections, seconds))
+        table(
+            ("receiver", "summary", "connections", "stored/s", "p99 ms", "CPU s per 1,000", "peak RSS MiB"),
+            rows,
+        )
+        print()
+        table(("asked", "p50 ms", "p99 ms", "peak RSS MiB"), [newest(directory)])
+
+
+def bodies() -> dict[str, str]:
+    """The two posts; "@@@" stands where the key of the run belongs."""
+    summary: dict[str, Any] = json.loads((ROOT / "tests/golden/summary_v1.json").read_text())
+    build, service = summary["containers"]
+    summary |= {"run_uid": "@@@", "containers": [build, service, service | {"name": "redis", "id": "7aa1"}]}
+    seed = {field: summary[field] for field in _SEED_FIELDS} | {"run_uid": "@@@"}
+    seed["containers"] = [{field: one[field] for field in _SEED_CONTAINER} for one in summary["containers"]]
+    for field in ("top_cpu_processes", "top_mem_processes"):
+        seed[field] = summary[field][:2]
+    sent = {"seed": seed, "whole": summary}
+    return {
+        kind: json.dumps({"execution": NAMES, "run_summary": one}, separators=(",", ":"))
+        for kind, one in sent.items()
+    }
+
+
+def build_peer(directory: Path) -> Path | None:
+    """The Go receiver, or None with a sentence that says why not."""
+    if shutil.which("go") is None:
+        print("The peer is left out: Go is not installed.", file=sys.stderr)
+        return None
+    built = subprocess.run(
+        ["go", "build", "-o", directory / "peer", "."],
+        cwd=ROOT / "bench/peers", env=os.environ | {"CGO_ENABLED": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if built.returncode:
+        print(f"The peer is left out, it cannot be built: {built.stderr.strip()[-300:]}", file=sys.stderr)
+        return None
+    return directory / "peer"
+
+
+def ours(directory: Path, kind: str, connections: int, seconds: int) -> tuple[str, ...]:
+    """One row of our receiver."""
+    database = directory / "ours.db"
+    with running(receiver(database), database) as (address, process):
+        return measured("jobmeter", process, address, database, "runs", directory, kind, connections, seconds)
+
+
+def theirs(directory: Path, peer: Path, kind: str, connections: int, seconds: int) -> tuple[str, ...]:
+    """One row of the peer."""
+    database = directory / "peer.db"
+    with running((str(peer), "ADDRESS", str(database)), database) as (address, process):
+        return measured(
+            "Go, GORM, WAL, FULL",
+            process,
+            address,
+            database,
+            "metrics",
+            directory,
+            kind,
+            connections,
+            seconds,
+        )
+
+
+def receiver(database: Path) -> tuple[str, ...]:
+    """The command of our receiver; ADDRESS is filled in."""
+    return (
+        sys.executable,
+        "-m",
+        "jobmeter",
+        "receiver",
+        "--listen=ADDRESS",
+        f"--db={database}",
+        "--log-level=warn",
+    )
+
+
+@contextmanager
+def running(command: Sequence[str], database: Path) -> Iterator[tuple[str, int]]:
+    """A receiver with an empty database: where it listens, and its process."""
+    for file in database.parent.glob(database.name + "*"):
+        file.unlink()
+    with serving(command) as found:
+        yield found
+
+
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """A receiver: where it listens, and its process."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environ = plain_environ(PYTHONPATH=str(ROOT / "src"))
+    process = subprocess.Popen([word.replace("ADDRESS", address) for word in command], env=environ)
+    try:
+        while not answers(address):
+            if process.poll() is not None:
+                raise SystemExit(f"{command[0]} has ended with {process.returncode}")
+            time.sleep(0.1)
+        yield address, process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    """Whether something listens there."""
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except OSError:
+        return False
+    return True
+
+
+def measured(
+    name: str, process: int, address: str, database: Path, rows: str, directory: Path, kind: str, connections: int,
+    seconds: int,
+) -> tuple[str, ...]:  # fmt: skip
+    """Load one receiver, count what it stored."""
+    load(address, directory, connections, 1, "warm")
+    before = cpu_seconds(process)
+    found = load(address, directory, connections, seconds, "run")
+    used = cpu_seconds(process) - before
+    with closing(sqlite3.connect(database)) as connection:
+        (stored,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    # The warm-up is stored too, and what was under way when wrk stopped was not counted by it.
+    assert stored >= found.accepted > 0, f"{found.accepted} were acknowledged, {stored} are stored"
+    return (
+        name, kind, str(connections), f"{found.per_second:,.0f}", f"{found.p99_ms:.1f}",
+        f"{1000 * used / found.accepted:.3f}", f"{peak_bytes(process) / 2**20:.0f}",
+    )  # fmt: skip
+
+
+def load(address: str, directory: Path, connections: int, seconds: int, prefix: str) -> Load:
+    """Post with wrk for so long."""
+    done = subprocess.run(
+        ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=30s",
+         f"--script={ROOT / 'bench/ingest.lua'}", f"http://{address}", "--", directory / "body", f"{prefix}-"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    accepted, microseconds, p99 = map(int, line.split()[1:])
+    return Load(accepted, accepted / microseconds * 1e6, p99 / 1000)
+
+
+def newest(directory: Path) -> tuple[str, ...]:
+    """The newest 100 of the one job there is, again and again over one connection."""
+    database = directory / "million.db"
+    fill(database)
+    path = "/api/v1/metrics/repo/acme/acme%2Fengine/ci.yml/build?limit=100"
+    with serving(receiver(database)) as (address, process):
+        with urllib.request.urlopen(f"http://{address}{path}") as answer:
+            assert len(json.load(answer)) == 100
+        done = subprocess.run(
+            ["wrk", "--threads=1", "--connections=1", "--duration=5s", "--latency", f"http://{address}{path}"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = dict(
+            line.split() for line in done.stdout.splitlines() if line.split()[:1] in (["50%"], ["99%"])
+        )
+        peak = peak_bytes(process)
+    return f"newest 100 of {STORED_RUNS:,} runs of one job", found["50%"], found["99%"], f"{peak / 2**20:.0f}"
+
+
+def fill(path: Path) -> None:
+    """A million runs of one job, through the receiver's own store."""
+    from jobmeter.receiver import ingest
+    from jobmeter.receiver.store.database import Database
+    from jobmeter.receiver.store.summaries import store_summaries
+
+    one = ingest.parse(bodies()["seed"].replace("@@@", "x").encode())
+    database = Database.open(str(path))
+    for begin in range(0, STORED_RUNS, 10_000):
+        with database.writer.begin() as connection:
+            uids = (f"run-{number}" for number in range(begin, begin + 10_000))
+            store_summaries(connection, [one._replace(run_uid=uid) for uid in uids], begin)
+    database.close()
+
+
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes(process: int) -> int:
+    """Its largest resident set."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("there is no VmHWM in /proc")
+
+
+if __name__ == "__main__":
+    main()
