@@ -4,7 +4,9 @@ import re
 from unicodedata import east_asian_width
 
 # Spaces within a number and its unit: "812 MiB", "1 m 05 s".
-_TIED = re.compile(r"(?<=\d) (?=(?:ms|[smh]|[KMGT]?i?B|cores?|ticks?|samples?)\b|%)|(?<=\d [mh]) (?=\d\d [ms]\b)")
+_TIED = re.compile(
+    r"(?<=\d) (?=(?:ms|[smh]|[KMGT]?i?B|cores?|ticks?|samples?)\b|%)|(?<=\d [mh]) (?=\d\d [ms]\b)"
+)
 _TIE = "\0"
 
 
