@@ -17,22 +17,28 @@ MSGSPEC = {"msgspec", "typing_extensions"}
 
 ALLOWED = sys.stdlib_module_names | MSGSPEC | {"jobmeter"}
 START_SECONDS = 30.0
+SENDING = ("--receiver=https://127.0.0.1:9", "--grace=100ms")
+"""To where nobody listens."""
 
 
-def test_a_sampling_collector_has_loaded_the_standard_library_and_msgspec_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), SENDING], ids=["keeps", "sends"])
+def test_a_sampling_collector_has_loaded_the_standard_library_and_msgspec_only(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     if importlib.util.find_spec("jobmeter.cli") is None:
         pytest.skip("there is no collector yet")
     journal = tmp_path / "journal.jsonl"
 
-    loaded = _modules_of_collector(journal)
+    loaded = _modules_of_collector(journal, *options)
 
     assert "jobmeter" in loaded
     assert loaded - _modules_of_bare_python() - ALLOWED == set()
+    assert {"ssl", "http"} & loaded == ({"ssl", "http"} if options else set())
 
 
-def _modules_of_collector(journal: Path) -> set[str]:
+def _modules_of_collector(journal: Path, *more: str) -> set[str]:
     """The top-level modules that a collector has imported once it has written its first samples."""
-    options = ["--interval=100ms", f"--journal={journal}"]
+    options = ["--interval=100ms", f"--journal={journal}", *more]
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "jobmeter", "collector", *options],
         env=_environment(),

@@ -84,9 +84,12 @@ class Feed:
 
         What was before ``sequence`` is not needed any more where it is held in memory.
         """
+        held = self._held_from(sequence)  # First: what precedes it is in the journal by now.
         made = _PartMaker(max_bytes)
         if self._read_journal(sequence, made):
-            self._read_held(sequence, made)
+            for key, line in held:
+                if not made.take(key, line):
+                    break
         return made.part()
 
     def close(self) -> None:
@@ -122,13 +125,11 @@ class Feed:
             return None
         return key if key.run_uid == self._run_uid else None
 
-    def _read_held(self, sequence: int, made: "_PartMaker") -> None:
+    def _held_from(self, sequence: int) -> list[tuple[_Key, bytes]]:
         with self._lock:
             while self._held and self._held[0][0].sequence < sequence:
                 self._held_bytes -= len(self._held.popleft()[1])
-            for key, line in self._held:
-                if not made.take(key, line):
-                    return
+            return list(self._held)
 
 
 class _PartMaker:
