@@ -1,0 +1,65 @@
+"""Options of `jobmeter receiver` and `jobmeter admin`."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobmeter.config.settings import admin_settings, receiver_settings
+from jobmeter.model.errors import UsageError
+
+
+def test_the_defaults_are_those_of_seed_000():
+    """Port 8080 on all addresses, metrics.db here, no tokens."""
+    found = receiver_settings([], {})
+    assert (found.listen, found.db, found.read_token, found.push_token) == (":8080", "metrics.db", None, None)
+    assert found.lost_after == 300.0
+
+
+@pytest.mark.parametrize(
+    "argv, environ, listen",
+    [
+        (["--addr=:1"], {}, ":1"),
+        (["--listen", ":1"], {}, ":1"),
+        (["--addr", ":1"], {"JOBMETER_LISTEN": ":2"}, ":1"),
+        ([], {"JOBMETER_LISTEN": ":2"}, ":2"),
+    ],
+)
+def test_where_to_listen_has_two_names(argv, environ, listen):
+    """The seed's and ours; a flag is stronger than a variable."""
+    assert receiver_settings(argv, environ).listen == listen
+
+
+def test_tokens_come_from_flags_variables_and_files(tmp_path):
+    """The seed's variables; each also as a file."""
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
+    environ = {"RECEIVER_READ_TOKEN": "from-variable", "RECEIVER_PUSH_TOKEN_FILE": str(file)}
+    found = receiver_settings([], environ)
+    assert (found.read_token, found.push_token) == ("from-variable", "from-file")
+    assert receiver_settings(["--read-token=from-flag"], environ).read_token == "from-flag"
+    assert receiver_settings([f"--read-token-file={file}"], environ).read_token == "from-file"
+
+
+@pytest.mark.parametrize(
+    "argv, environ, sentence",
+    [
+        ([], {"RECEIVER_READ_TOKEN": "two words"}, "RECEIVER_READ_TOKEN"),
+        ([], {"RECEIVER_PUSH_TOKEN_FILE": "/nonesuch"}, "/nonesuch cannot be read"),
+        (["--lost-after=0s"], {}, "--lost-after"),
+        (["--listen=:1", "--addr=:1"], {}, "are the same"),
+        (["word"], {}, "'word' is not accepted"),
+    ],
+)
+def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sentence):
+    """A token that cannot be read must not leave it open to everyone."""
+    with pytest.raises(UsageError, match=sentence) as raised:
+        receiver_settings(argv, environ)
+    assert "two words" not in str(raised.value)
+
+
+def test_a_backup_names_its_file():
+    """`admin backup` is the one task there is."""
+    assert admin_settings(["backup", "copy", "--db=x"], {}).target == "copy"
+    for words in ([], ["backup"], ["restore", "copy"], ["backup", "a", "b"]):
+        with pytest.raises(UsageError, match="jobmeter admin backup"):
+            admin_settings(words, {})
