@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,3 +154,33 @@ def test_unlinked_journal_is_still_read(tmp_path: Path) -> None:
     with feed_of(path) as (feed, _):
         path.unlink()
         assert b"".join(part.data for part in parts(feed)) == b"".join(LINES)
+
+
+def test_nothing_falls_between_journal_and_memory(tmp_path: Path) -> None:
+    """Parts are taken by another thread while the disk becomes full: all records, in their order, none missing."""
+    run = list(records(ticks=300))
+    taken: list[Part] = []
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for attempt in range(5):
+        taken.clear()
+        journal = Journal(str(tmp_path / f"{attempt}.jsonl"), lambda text: None)
+        feed = Feed(UID, journal)
+
+        def take(feed: Feed = feed) -> None:
+            while not taken or not taken[-1].ends:
+                part = feed.part(taken[-1].next_sequence if taken else 0)
+                if part is not None:
+                    taken.append(part)
+
+        taker = threading.Thread(target=take)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000 + 100 * attempt, before[1]))
+            taker.start()
+            for record in run:
+                journal.write(record)
+                feed.put(record)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        taker.join()
+        feed.close()
+        assert [number for part in taken for number in sequences(part)] == list(range(len(run)))
