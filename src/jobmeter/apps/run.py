@@ -81,6 +81,7 @@ class _Session:
         self._marks: MarkListener | None = None
         self._cancelled_by: str | None = None
         self._ended_at = 0.0
+        self._killed_at = 0.0
         self._failed = False
         self._meter: Meter | None = None
         self.status = 0
@@ -185,7 +186,10 @@ class _Session:
         if self._failed or self._meter is None:
             return
         try:
+            kills = self._group.oom_kills
             sample = self._meter.tick(elapsed, due, self._timetable.late_ticks, final=final)
+            if self._group.oom_kills != kills:
+                self._killed_at = elapsed
             self.record.sample(sample)
         except Exception as error:  # The job goes on, whatever fails in metering it.
             self._failed = True
@@ -218,9 +222,11 @@ class _Session:
             self._marks.answer(sender)
 
     def _exit(self) -> Exit:
+        survived = self._ended_at - self._killed_at > _DEATH_SECONDS
+        certain = not survived and self._group.owns_oom_account()
         return exits.from_wait_status(
             self.status,
-            out_of_memory=self.record.out_of_memory(certain=self._group.owns_oom_account()),
+            out_of_memory=self.record.out_of_memory(certain=certain),
             cancelled_by=self._cancelled_by,
         )
 
