@@ -140,15 +140,16 @@ def test_command_killed_by_the_signal_passed_on(jobmeter: Jobmeter) -> None:
         (f"exec {HOG}", 137, "SIGKILL", "certain"),
         (f"{HOG}; exit $?", 137, None, "certain"),
         (f"{HOG}; exit 3", 3, None, "probable"),
+        (f"{HOG}; sleep 1.5; kill -9 $$", 137, "SIGKILL", "probable"),
     ],
-    ids=["command", "child", "child of a command that goes on"],
+    ids=["command", "child", "child of a command that fails", "child of a command that goes on"],
 )
 def test_oom_kill_is_the_cause_of_death(
     jobmeter: Jobmeter, cgroup: Cgroup, script: str, code: int, signal_name: str | None, certainty: str
 ) -> None:
     """A kill below the limit of an enclosing cgroup: named with the limit and the biggest process.
 
-    That it is the cause is certain where the exit code tells of a kill; a command may also fail otherwise.
+    That it is the cause is certain where the exit code tells of a kill just before; a command may also fail otherwise.
     """
     cgroup.limit_memory(LIMIT_MIB * MIB)
 

@@ -29,6 +29,10 @@ from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
 from jobmeter.supervise.unmetered import run_unmetered
 
 
+# A command that the kernel kills for want of memory, or whose child it kills, ends by then if it dies of it.
+_DEATH_SECONDS = 1.0
+
+
 def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
     """Run the command, meter it, report; returns the command's exit code."""
     run_report.check_outputs(settings)
