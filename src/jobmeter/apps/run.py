@@ -1,4 +1,4 @@
-"""`jobmeter run`: start a command, meter it, report. One thread samples; one only takes signals, one sends."""
+"""`jobmeter run`: start a command, meter it, report. One thread samples, one sends."""
 
 import os
 import resource
@@ -27,7 +27,6 @@ from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener
 from jobmeter.supervise.placement import Placement, try_cgroup
 from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
 from jobmeter.supervise.unmetered import run_unmetered
-
 
 # A command that the kernel kills for want of memory, or whose child it kills, ends by then if it dies of it.
 _DEATH_SECONDS = 1.0
