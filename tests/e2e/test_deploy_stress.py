@@ -37,11 +37,11 @@ class Account:
 
     def read(self) -> None:
         """Read until `stop`; call it in a thread of its own."""
-        memory = cgroup_of(self.container, "memory") / "memory.usage_in_bytes"
+        memory = cgroup_of(self.container, "memory") / "memory.max_usage_in_bytes"
         while not self._over.wait(0.02):
             try:
                 before, seconds = time.time(), cpuacct_seconds(self.container)
-                self.peak_bytes = max(self.peak_bytes, int(memory.read_text()))
+                self.peak_bytes = int(memory.read_text())
             except OSError:
                 continue  # Not started yet.
             self.moments.append((before + time.time()) / 2)
@@ -173,6 +173,17 @@ def test_receiver_keeps_its_runs_when_it_is_replaced(session: Session) -> None:
     assert [row["id"] for row in json.loads(session.stress.curl(QUERY))] == [
         row["id"] for row in session.rows
     ]
+
+
+def test_collector_without_the_jobs_processes_says_so(stress: Stress) -> None:
+    """One that is alone in its pid namespace has nothing to meter, which is said and not left to be guessed."""
+    with stress.engine.spawn("jobmeter-collector", "--interval=100ms") as alone:
+        wait_until(lambda: '"metering"' in alone.logs(), "the first sample")
+        alone.stop()
+        said = alone.logs()
+
+    assert said.count("No container was seen: the collector needs the pid namespace of the job") == 2
+    assert '"containers": []' in said
 
 
 @pytest.mark.parametrize("image", ["jobmeter-collector", "jobmeter-receiver"])

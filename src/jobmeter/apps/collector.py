@@ -24,6 +24,7 @@ from jobmeter.metering.meter import Meter, boot_seconds, open_exit_records
 from jobmeter.metering.processes import ProcessWatch
 from jobmeter.model import summary as summaries
 from jobmeter.model.errors import JournalError, SendError, SourceUnavailable
+from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.oom import collector_exit
 from jobmeter.model.summarize import RunFold, rfc3339_of
@@ -83,7 +84,7 @@ class _Sidecar:
             self._sending.start()
         self._log.info("metering", run_uid=self._recorder.run_uid, journal=self._journal.path)
         try:
-            life.run(meter, lambda: collector_exit(self._fold.summary(), groups.suspects))
+            life.run(meter, lambda: self._exit(groups))
         finally:
             meter.close()
             groups.close()
@@ -216,6 +217,16 @@ class _Sidecar:
         except SourceUnavailable as error:
             self._warn(f"--cgroup-path: {error}.")
             return CgroupFinder(root)
+
+    def _exit(self, groups: ContainerGroups) -> Exit:
+        """How the job ended; of one that was never seen, why not."""
+        summary = self._fold.summary()
+        if not summary.containers:
+            self._warn(
+                "No container was seen: the collector needs the pid namespace of the job (shareProcessNamespace, "
+                "--pid=container:JOB) or that of the host."
+            )
+        return collector_exit(summary, groups.suspects)
 
     def _meter(self, groups: ContainerGroups) -> Meter:
         records = open_exit_records(self._settings.source, self._warn)
