@@ -76,5 +76,6 @@ class Receiver:
         finally:
             sweep.cancel()
             await asyncio.wait([sweep])
+            await self._streams.settle()
             await self._writer.close()
             self._database.close()

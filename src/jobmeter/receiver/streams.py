@@ -3,10 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -31,6 +31,7 @@ from jobmeter.receiver.store.streams import (
     Outdated,
     Part,
     Progress,
+    merged,
     progress,
     silent_runs,
 )
@@ -78,6 +79,7 @@ class Streams:
         self._writer = writer
         self._figures = figures
         self._lost_after_seconds = lost_after_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def routes(self) -> tuple[Route, ...]:
         """The route that takes parts."""
@@ -123,6 +125,8 @@ class Streams:
                 )
             try:
                 state: Progress = await self._writer.submit(part)
+                if part.ends and state.stored_records:
+                    self._later(self._merge(part.run_uid))
                 return state
             except Outdated:
                 continue
@@ -151,6 +155,22 @@ class Streams:
         ending = await self._database.read(lambda connection: _lost(connection, run_uid))
         if await self._writer.submit(Finish(run_uid, before, ending)):
             self._figures.lost.inc()
+            await self._merge(run_uid)
+
+    async def _merge(self, run_uid: str) -> None:
+        with suppress(StoreError):  # It saves room; nothing is missing without it.
+            merge = await self._database.read(lambda connection: merged(connection, run_uid))
+            if merge is not None:
+                await self._writer.submit(merge)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait for what goes on after an answer."""
+        await asyncio.gather(*self._tasks)
 
 
 def parse(run_uid: str, body: Body, gap: bool) -> Parsed | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from jobmeter.receiver.store import streams
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import part_bodies
-from jobmeter.receiver.store.streams import Ending, Finish, Gap, Outdated, Part, Progress
+from jobmeter.receiver.store.queries import next_part, part_bodies, without_lines
+from jobmeter.receiver.store.streams import Ending, Finish, Gap, Outdated, Part, Progress, merged
 from tests.receiver.store.support import found, part, stored, summary
 
 FOREVER = 2**62
@@ -114,3 +115,71 @@ def test_a_run_that_was_heard_of_is_not_lost(tmp_path):
     early, other = Finish("u", 0, Ending(2, None, "lost")), Finish("u", FOREVER, Ending(1, None, "lost"))
     assert stored(path, part("u", 0, 2), early, other)[1:] == [False, False]
     assert found(path, "u").state == "running"
+
+
+def merge_of(path, run_uid):
+    database = Database.open(str(path))
+    try:
+        return database.read_here(lambda connection: merged(connection, run_uid))
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("block_bytes, blocks", [(10**9, 1), (100, 2), (1, 10)])
+def test_the_parts_of_a_run_that_is_over_are_merged(tmp_path, monkeypatch, block_bytes, blocks):
+    """Into blocks of bounded size; every record is there once and in order, and the stream can go on."""
+    monkeypatch.setattr(streams, "_BLOCK_BYTES", block_bytes)
+    path = tmp_path / "db"
+    stored(path, *(part("u", first, 2) for first in range(0, 18, 2)), part("u", 18, 2, ends_after=18))
+    merge = merge_of(path, "u")
+    if blocks == 10:
+        assert merge is None
+        return
+    assert len(merge.blocks) == blocks
+    assert stored(path, merge) == [True]
+    assert lines(path, "u") == list(range(20))
+    assert stored(path, part("u", 19, 2))[0].next_sequence == 21
+    assert lines(path, "u") == list(range(21))
+
+
+def test_parts_are_not_merged_when_more_came_meanwhile(tmp_path):
+    """Nor while the run goes on."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
+    merge = merge_of(path, "u")
+    assert stored(path, part("u", 3, 1), merge)[1] is False
+    assert lines(path, "u") == [0, 1, 2, 3]
+
+
+def test_a_gap_stays_between_two_blocks(tmp_path):
+    """Within a block records follow one another, so that a reader may count them."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 1), part("u", 5, 2, gap=True), part("u", 7, 1, ends_after=7))
+    merge = merge_of(path, "u")
+    assert [(one.first_sequence, one.next_sequence) for one in merge.blocks] == [(0, 3), (5, 8)]
+    assert stored(path, merge) == [True]
+    assert lines(path, "u") == [0, 1, 2, 5, 6, 7]
+
+
+def test_who_reads_part_by_part_is_not_confused_by_a_merge(tmp_path):
+    """The merged part is taken up behind what was already read."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    stored(path, merge_of(path, "u"))
+    database = Database.open(str(path))
+    try:
+        found = [database.read_here(lambda asked, n=n: next_part(asked, 1, n)) for n in (0, 2, 4)]  # type: ignore[misc]
+    finally:
+        database.close()
+    assert [one and (one.skip, one.next_sequence) for one in found] == [(0, 4), (2, 4), None]
+
+
+@pytest.mark.parametrize(
+    "count, rest", [(0, b"a\nbc\nd\n"), (1, b"bc\nd\n"), (2, b"d\n"), (3, b""), (9, b"")]
+)
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+def test_lines_are_left_out_wherever_the_text_is_cut(cut, count, rest):
+    """Pieces end anywhere."""
+    text = b"a\nbc\nd\n"
+    pieces = (text[place : place + cut] for place in range(0, len(text), cut))
+    assert b"".join(without_lines(pieces, count)) == rest

@@ -30,7 +30,7 @@ from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
 from jobmeter.receiver.problems import NotFound
 from jobmeter.receiver.routing import Content, Route, endpoint
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import find_run, inflated, next_part
+from jobmeter.receiver.store.queries import find_run, inflated, next_part, without_lines
 
 _LIST = (*FILTERS, LIMIT, CURSOR)
 _TIMELINE = (POINTS, RESOLUTION)
@@ -117,8 +117,8 @@ class RunsApi:
             part = await self._database.read(partial(next_part, run_id=run_id, sequence=sequence))
             if part is None:
                 return
-            sequence, body = part
-            for piece in inflated(body):
+            sequence = part.next_sequence
+            for piece in without_lines(inflated(part.body), part.skip):
                 yield piece
 
 

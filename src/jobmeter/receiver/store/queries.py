@@ -140,16 +140,29 @@ def runs_of_job(
     return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
 
 
-def next_part(connection: Connection, run_id: int, sequence: int) -> tuple[int, bytes] | None:
-    """The stored part of a run that begins with this record or later: the sequence after it, and its body."""
+class NextPart(NamedTuple):
+    """A stored part; its first ``skip`` records come before the one that was asked for."""
+
+    skip: int
+    next_sequence: int
+    body: bytes
+
+
+def next_part(connection: Connection, run_id: int, sequence: int) -> NextPart | None:
+    """The stored part of a run that has this record, or else the next one.
+
+    Between two questions parts may be merged, so that a part begins below the record.
+    """
     query = (
-        select(parts.c.next_sequence, parts.c.body)
-        .where(parts.c.run == run_id, parts.c.first_sequence >= sequence)
+        select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body)
+        .where(parts.c.run == run_id, parts.c.next_sequence > sequence)
         .order_by(parts.c.first_sequence)
         .limit(1)
     )
     row = connection.execute(query).first()
-    return None if row is None else (row.next_sequence, row.body)
+    if row is None:
+        return None
+    return NextPart(max(0, sequence - row.first_sequence), row.next_sequence, row.body)
 
 
 def part_bodies(connection: Connection, run_id: int) -> Iterator[bytes]:
@@ -166,6 +179,16 @@ def inflated(body: bytes) -> Iterator[bytes]:
     while piece:
         yield piece
         piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
+
+
+def without_lines(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """The text without its first ``count`` lines."""
+    for piece in pieces:
+        place = 0
+        while count and (place := piece.find(b"\n", place) + 1):
+            count -= 1
+        if not count and piece[place:]:
+            yield piece[place:]
 
 
 def records(connection: Connection, run_id: int) -> Iterator[wire.AnyRecord]:
