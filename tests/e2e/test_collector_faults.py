@@ -319,8 +319,12 @@ def collect(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Co
 @pytest.mark.parametrize(
     "arguments, env, sentence",
     [
-        (["--push-endpoint=http://receiver:8080/api/v1/metrics"], {}, "--push-endpoint is not available"),
-        (["--receiver", "http://receiver:8080"], {}, "--receiver is not available"),
+        (
+            ["--push-endpoint=receiver:8080/api/v1/metrics"],
+            {},
+            "--push-endpoint: 'receiver:8080/api/v1/metrics' is no",
+        ),
+        (["--receiver", "receiver"], {}, "--receiver: 'receiver' is no address"),
         (["--interval=2"], {}, "--interval: '2' is not a duration"),
         (["--interval=1ms"], {}, "'1ms' is not accepted; an interval is from 50ms to 1h"),
         (["--source=magic"], {}, "--source: 'magic' is not accepted; accepted are auto, cgroup"),
