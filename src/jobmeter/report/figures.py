@@ -29,9 +29,11 @@ def total_cpu_seconds(summary: Summary) -> float | None:
 
 
 def average_cores(summary: Summary) -> float | None:
-    """CPU time of the job over its duration."""
+    """CPU time of the job over its duration, rounded as the statistics of a summary are."""
     total = total_cpu_seconds(summary)
-    return None if total is None or summary.duration_seconds <= 0 else total / summary.duration_seconds
+    if total is None or summary.duration_seconds <= 0:
+        return None
+    return round(total / summary.duration_seconds, 3)
 
 
 def finite(limit: Limit | ByteLimit) -> float | None:
