@@ -115,10 +115,10 @@ class _Session:
                 "The command could not be moved into its cgroup; CPU time is taken from /proc instead."
             )
         self._loop.watch(self._signals.fileno(), self._on_signals)
-        self.record.start_sending()
 
     def wait(self) -> None:
         """Sample until the command has ended, then once more, and record the end."""
+        self.record.start_sending()  # Not before: nothing that fails after the start may start the command twice.
         self._loop.run()
         self.ended = time.monotonic()
         self._tick(self._ended_at, self._ended_at, final=True)
