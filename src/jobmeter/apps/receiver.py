@@ -1,5 +1,7 @@
 """`jobmeter receiver`: opens the database, listens, serves, and says when it starts and stops."""
 
+import sys
+
 from jobmeter import __version__
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
@@ -13,6 +15,8 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.receiver.auth import Tokens
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database
+    # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
+    sys.setswitchinterval(0.001)
     log = Log(settings.log_level, settings.log_format)
     with listening_socket(settings.listen) as listening:
         receiver = Receiver(

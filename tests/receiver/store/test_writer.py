@@ -72,6 +72,25 @@ def test_the_same_run_twice_in_one_commit_is_one_run(tmp_path):
     assert again == [first, first]
 
 
+def test_known_and_new_runs_in_one_commit_have_each_their_id(tmp_path):
+    """Whether one statement can store them or not."""
+    path = tmp_path / "db"
+    (known,) = stored(path, summary("known", b'{"n":1}'))
+
+    async def work(writer, _):
+        blocking = Blocking()
+        first = writer.submit(blocking)
+        rest = [writer.submit(summary(uid, b'{"n":2}')) for uid in ("new", "known", "newer")]
+        blocking.released.set()
+        await first
+        return await asyncio.gather(*rest)
+
+    assert with_writer(path, work)[1] == known
+    rows = sqlite3.connect(path).execute("SELECT count(*), count(DISTINCT run_uid) FROM runs").fetchone()
+    assert rows == (3, 3)
+    assert found(path, "known").summary == b'{"n":2}'
+
+
 def test_many_runs_have_the_ids_they_are_told(tmp_path):
     """Whatever the number of rows a statement takes."""
     path = tmp_path / "db"

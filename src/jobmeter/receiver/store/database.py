@@ -19,6 +19,8 @@ Answer = TypeVar("Answer")
 
 _BUSY_SECONDS = 10.0
 _READERS = 4
+# Two for each number of summaries in a commit.
+_PREPARED = 256
 # So much is written back at a time. Of less, the same pages are written again and again; and a WAL that still
 # grows makes the disk write more at each commit than one whose space is used again.
 _WAL_PAGES = 4_000
@@ -122,7 +124,12 @@ def _engine(path: str, pragmas: tuple[str, ...], begin: str, size: int) -> Engin
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
-        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False, "isolation_level": None},
+        connect_args={
+            "timeout": _BUSY_SECONDS,
+            "check_same_thread": False,
+            "isolation_level": None,
+            "cached_statements": _PREPARED,
+        },
     )
 
     @event.listens_for(engine, "connect")

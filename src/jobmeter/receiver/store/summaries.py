@@ -1,5 +1,6 @@
 """Stores summaries that were sent, many at a time: the hot path of the receiver."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
@@ -37,6 +38,24 @@ class NewSummary(NamedTuple):
 _COLUMNS = (*NewSummary._fields, "state", "pushed", "received_at", "heard_at")
 
 
+def insert_alone(connection: Connection, summaries: Sequence[NewSummary], now: int) -> range | None:
+    """Store summaries of new runs by one statement, which is a transaction of its own, and give their ids.
+
+    Each statement lets the interpreter's lock go and must wait for it again: a transaction of one takes half as
+    long as one of four. None when it is not for here: there are too many, one is known, or it fails; then
+    ``store_summaries`` may have to store again what is stored already, which changes nothing.
+    """
+    if len(summaries) > _MAX_ROWS:
+        return None
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        cursor = driver.execute(_insert_sql(len(summaries)), _values(summaries, now))
+    except sqlite3.Error:
+        return None
+    return _ids(cursor.lastrowid, len(summaries)) if cursor.rowcount == len(summaries) else None
+
+
 def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now: int) -> list[int]:
     """Store each once and give the id of each run; a run that is known keeps its id and has the newest summary."""
     by_uid = {summary.run_uid: summary for summary in summaries}
@@ -66,21 +85,26 @@ def _known(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
 
 
 def _chunks(all_of_them: Sequence[_One]) -> Iterator[Sequence[_One]]:
-    """Powers of two, so that few different statements are prepared."""
-    place = 0
-    while place < len(all_of_them):
-        count = min(_MAX_ROWS, 1 << (len(all_of_them) - place).bit_length() - 1)
-        yield all_of_them[place : place + count]
-        place += count
+    """So many at a time that the statements for each number stay prepared."""
+    for place in range(0, len(all_of_them), _MAX_ROWS):
+        yield all_of_them[place : place + _MAX_ROWS]
 
 
 def _insert(connection: Connection, chunk: Sequence[NewSummary], now: int) -> range:
-    """One statement for all rows: the interpreter's lock is let go and taken back once, not once a row."""
+    return _ids(
+        connection.exec_driver_sql(_insert_sql(len(chunk)), _values(chunk, now)).lastrowid, len(chunk)
+    )
+
+
+def _values(summaries: Sequence[NewSummary], now: int) -> tuple[object, ...]:
     tail = ("finished", True, now, now)
-    values = tuple(chain.from_iterable((*summary, *tail) for summary in chunk))
-    last = connection.exec_driver_sql(_insert_sql(len(chunk)), values).lastrowid
-    # Within one statement the ids follow one another.
-    return range(last - len(chunk) + 1, last + 1)
+    return tuple(chain.from_iterable((*summary, *tail) for summary in summaries))
+
+
+def _ids(last: int | None, count: int) -> range:
+    """Within one statement the ids follow one another."""
+    assert last is not None
+    return range(last - count + 1, last + 1)
 
 
 @cache
@@ -93,4 +117,4 @@ def _known_sql(keys: int) -> str:
 @cache
 def _insert_sql(rows: int) -> str:
     one = f"({', '.join('?' * len(_COLUMNS))})"
-    return f"INSERT INTO {runs.name} ({', '.join(_COLUMNS)}) VALUES {', '.join([one] * rows)}"
+    return f"INSERT INTO {runs.name} ({', '.join(_COLUMNS)}) VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"

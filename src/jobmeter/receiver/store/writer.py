@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.store.database import Database, store_error
-from jobmeter.receiver.store.summaries import NewSummary, store_summaries
+from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
 
 MAX_QUEUED = 4096
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
@@ -131,8 +131,11 @@ class Writer:
             # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
             if self._connection is None or self._connection.invalidated:
                 self._connection = self._database.writer.connect()
+            changes = [waiting.change for waiting in batch]
+            if (ids := _inserted_alone(self._connection, changes)) is not None:
+                return list(ids)
             with self._connection.begin():
-                return _apply_all(self._connection, [waiting.change for waiting in batch])
+                return _apply_all(self._connection, changes)
         except DBAPIError as error:
             if len(batch) == 1:
                 return [store_error(error)]
@@ -154,8 +157,17 @@ class Writer:
                 waiting.future.set_result(result)
 
 
+def _inserted_alone(connection: Connection, changes: Sequence[NewSummary | Change]) -> range | None:
+    summaries = [change for change in changes if isinstance(change, NewSummary)]
+    return insert_alone(connection, summaries, _now()) if len(summaries) == len(changes) else None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
 def _apply_all(connection: Connection, changes: Sequence[NewSummary | Change]) -> list[Any]:
-    now = int(time.time() * 1000)
+    now = _now()
     summaries = [change for change in changes if isinstance(change, NewSummary)]
     ids = iter(store_summaries(connection, summaries, now)) if summaries else iter(())
     return [
