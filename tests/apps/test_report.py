@@ -1,6 +1,7 @@
 """`jobmeter report` in every form."""
 
 import json
+import shutil
 
 import pytest
 
@@ -83,8 +84,19 @@ def test_output_goes_to_the_named_file(journal, tmp_path, capsys):
     assert json.loads((tmp_path / "out.json").read_text())["run_uid"] == UID
 
 
-@pytest.mark.parametrize("files", [[], ["a", "b", "c"]])
-def test_takes_one_file_or_two(files, capsys):
-    """Anything else is a usage error."""
-    assert main(["report", *files]) == 2
+def test_takes_one_file_or_two(capsys):
+    """More is a usage error."""
+    assert main(["report", "a", "b", "c"]) == 2
     assert "takes one journal or summary" in capsys.readouterr().err
+
+
+def test_without_a_file_the_newest_run_is_shown(journal, tmp_path, monkeypatch, capsys):
+    """Of those that named no journal of their own; where there is none one sentence says where it was looked for."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert main(["report", "--format=json"]) == 1
+    assert f"no journal in {tmp_path}/state/jobmeter" in capsys.readouterr().err
+    (tmp_path / "state/jobmeter").mkdir(parents=True)
+    shutil.copy(journal, tmp_path / f"state/jobmeter/{UID}.jsonl")
+    (tmp_path / "state/jobmeter/00000000-older.jsonl").write_text("")
+    assert main(["report", "--format=json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run_uid"] == UID

@@ -1,11 +1,12 @@
 """Where the results of a run go: the journal, files, descriptors, the step summary, the terminal."""
 
+import contextlib
 import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
 
-from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.model.errors import JobmeterError, JournalError, UsageError
 from jobmeter.spool.journal import Journal, prune
 
 JOURNALS_KEPT = 100
@@ -18,6 +19,17 @@ def default_journal(environ: Mapping[str, str], run_uid: str) -> str:
     if state and os.path.isabs(state):
         return f"{state}/jobmeter/{run_uid}.jsonl"
     return f"{environ.get('TMPDIR') or '/tmp'}/{_private_name()}/{run_uid}.jsonl"
+
+
+def newest_journal(environ: Mapping[str, str]) -> str:
+    """The journal of the newest run that named none. Raises JournalError."""
+    directory = os.path.dirname(default_journal(environ, ""))
+    with contextlib.suppress(OSError):
+        # A run_uid begins with its time, so the last by name is the newest.
+        names = [name for name in os.listdir(directory) if name.endswith(".jsonl")]
+        if names and _is_ours(directory):
+            return f"{directory}/{max(names)}"
+    raise JournalError(f"there is no journal in {directory}: name a journal or a summary")
 
 
 def open_journal(path: str, warn: Callable[[str], None]) -> Journal:

@@ -18,6 +18,8 @@ from jobmeter.model.summarize import rfc3339
 def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
     """Write the report to stdout or to the named file; where it is sent, only if a form or a file was named."""
     outputs.check_file("--output", settings.output)
+    if not settings.files:
+        settings = msgspec.structs.replace(settings, files=(outputs.newest_journal(environ),))
     if settings.receiver is not None or settings.push_endpoint is not None:
         from jobmeter.apps.replay import replay
 

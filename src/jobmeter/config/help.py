@@ -12,7 +12,7 @@ USAGE: dict[str, tuple[str, Sequence[Option]]] = {
         settings.RUN_OPTIONS,
     ),
     "collector": ("jobmeter collector [options]", settings.COLLECTOR_OPTIONS),
-    "report": ("jobmeter report [options] FILE [FILE]", settings.REPORT_OPTIONS),
+    "report": ("jobmeter report [options] [FILE [FILE]]", settings.REPORT_OPTIONS),
     "receiver": ("jobmeter receiver [options]", settings.RECEIVER_OPTIONS),
     "admin": ("jobmeter admin backup [options] FILE", settings.ADMIN_OPTIONS),
     "mark": ("jobmeter mark NAME", ()),

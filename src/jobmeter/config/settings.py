@@ -332,9 +332,10 @@ def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Colle
 def report_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReportSettings:
     """Settings of `report`."""
     values, rest, problems = _sending(parse(REPORT_OPTIONS, argv, environ, stop_at_first=False))
-    if not 1 <= len(rest) <= 2:
+    if len(rest) > 2:
         raise UsageError(
-            "report takes one journal or summary (- is stdin), or two to compare: jobmeter report [options] FILE [FILE]"
+            "report takes one journal or summary (- is stdin; without one the newest run's), or two to compare: "
+            "jobmeter report [options] [FILE [FILE]]"
         )
     if len(rest) == 2 and ("receiver" in values or "push_endpoint" in values):
         raise UsageError("--receiver and --push-endpoint send what is in one file; two files were named")
