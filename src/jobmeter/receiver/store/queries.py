@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, case, func, literal, select
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.schema import parts, runs
@@ -63,10 +63,17 @@ _MAX_LISTED_BYTES = 1024 * 1024
 _LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c.summary), else_=None)
 
 _NO_ID = 2**63 - 1
-_SEED_ROW = select(
-    runs.c.id, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job, runs.c.run_id,
-    runs.c.received_at, runs.c.summary,
-).order_by(runs.c.id.desc())  # fmt: skip
+# Made once: to put it together takes longer than to answer it.
+_SEED_ROWS = (
+    select(
+        runs.c.id, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job, runs.c.run_id,
+        runs.c.received_at, runs.c.summary,
+    )
+    .where(*(runs.c[name] == bindparam(name) for name in ("organization", "repository", "workflow", "job")))
+    .where(runs.c.summary.is_not(None), runs.c.id < bindparam("before"))
+    .order_by(runs.c.id.desc())
+    .limit(bindparam("limit"))
+)  # fmt: skip
 
 
 def find_run(connection: Connection, run_uid: str) -> Run | None:
@@ -128,15 +135,11 @@ def runs_of_job(
     found: list[SeedRow] = []
     # One question a form: of both at once, all rows of the job would be read and sorted.
     for name in (repository, f"{organization}/{repository}"):
-        query = _SEED_ROW.where(
-            runs.c.organization == organization,
-            runs.c.repository == name,
-            runs.c.workflow == workflow,
-            runs.c.job == job,
-            runs.c.summary.is_not(None),
-            runs.c.id < (before or _NO_ID),
-        )
-        found += map(SeedRow._make, connection.execute(query.limit(limit)))
+        values = {
+            "organization": organization, "repository": name, "workflow": workflow, "job": job,
+            "before": before or _NO_ID, "limit": limit,
+        }  # fmt: skip
+        found += map(SeedRow._make, connection.execute(_SEED_ROWS, values))
     return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
 
 
