@@ -18,6 +18,7 @@ from jobmeter.linux.procfs import parse_cgroup
 from jobmeter.model.errors import SourceUnavailable
 from jobmeter.supervise.job_cgroup import JobCgroup, cgroup_name, own_start_ticks, remove_stale
 
+SOURCE = str(Path(__file__).parents[2] / "src")
 PID_NAMESPACE = os.stat("/proc/self/ns/pid").st_ino
 LONG_AGO = 1
 """A start time that no process has any more."""
@@ -75,19 +76,33 @@ def test_it_is_below_our_own_in_each_hierarchy(cgroup: JobCgroup) -> None:
     assert not {"cpu", "freezer", "devices", "cpuset"} & set(cgroup.directories)
 
 
-def test_a_child_is_born_inside(cgroup: JobCgroup) -> None:
-    """It is in every hierarchy's cgroup once it has entered, whether the kernel could put it there or not."""
-    reading, writing = os.pipe()
-    pid = cgroup.fork()
-    if pid == 0:
-        cgroup.enter()
-        os.write(writing, Path("/proc/self/cgroup").read_bytes())
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    paths = parse_cgroup(os.read(reading, 65536))
-    os.close(reading)
-    os.close(writing)
-    assert status == 0
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_child_is_born_inside(cgroup: JobCgroup, threads: int) -> None:
+    """It is in every hierarchy's cgroup once it has entered, whether the kernel could put it there or not.
+
+    With a second thread, which may hold a lock, the child is forked as usual.
+    """
+    parents = {one: os.path.dirname(path) for one, path in cgroup.directories.items()}
+    code = f"""
+import os, threading, time, warnings
+from jobmeter.supervise.job_cgroup import JobCgroup
+warnings.simplefilter("ignore")
+for _ in range({threads - 1}):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+cgroup = JobCgroup({parents!r}, {name()!r})
+pid = cgroup.fork()
+if pid == 0:
+    cgroup.enter()
+    print(open("/proc/self/cgroup").read(), flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+os._exit(0)
+"""
+    environ = {**os.environ, "PYTHONPATH": SOURCE}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, check=True, timeout=50
+    )
+    paths = parse_cgroup(done.stdout.strip() + b"\n")
     assert {one: os.path.basename(paths[one]) for one in cgroup.directories} == dict.fromkeys(
         cgroup.directories, name()
     )

@@ -4,6 +4,7 @@ A process that enters a cgroup by itself waits until no fork is under way on any
 """
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -16,9 +17,11 @@ _CloneArgs = ctypes.c_uint64 * 11
 def clone_into(directory: str) -> int:
     """Fork into the cgroup at ``directory``; 0 in the child. Raises OSError where that cannot be done.
 
-    Only for a process of one thread whose child does little more than exec: Python's own handlers of
-    a fork are not called.
+    Only for a child that does little more than exec: Python's own handlers of a fork are not called.
+    A process of several threads is refused: the child would wait for a lock that one of them held.
     """
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise OSError(errno.EBUSY, "more than one thread", directory)
     # PyDLL keeps the interpreter's lock, so that the child has it too.
     libc = ctypes.PyDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
