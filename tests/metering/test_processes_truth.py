@@ -99,19 +99,7 @@ def test_nothing_is_lost_by_races(steps: list[Step], pace: int) -> None:
 @given(schedules("subreaper", "thread", "ignore"), st.integers(0, 2))
 def test_exit_records_are_exact_also_where_children_are_auto_reaped(steps: list[Step], pace: int) -> None:
     """By exit records nothing is counted twice or lost, whoever reaps and whatever a scan misses."""
-    stream = iter(steps)
-    run = LivingRun(stream, use_exit_records=True)
-    before = 0.0
-    for number, step in enumerate(stream):
-        if step.what != "scan":
-            run.play(step)
-            continue
-        run.scan(number, pace)
-        total = recorded(run)
-        assert before - EXACT <= total <= run.kernel.used["job"] / 1e6 + EXACT
-        before = total
-    for number in range(1000, 1003):
-        run.scan(number, pace=0)
+    run = played_with_records(steps, pace)
     truth = run.kernel.used["job"] / 1e6
     assert truth - 2 * TICK_SECONDS * len(run.kernel.running()) - EXACT <= recorded(run) <= truth + EXACT
     assert run.watch.unattributed_seconds == 0
@@ -123,6 +111,14 @@ def test_records_that_lack_the_end_are_never_above_the_truth(
     steps: list[Step], pace: int, record_lack: int
 ) -> None:
     """What parents inherited makes up for some of it, counts nothing twice, and the total never falls."""
+    run = played_with_records(steps, pace, record_lack)
+    lacking = record_lack / 1e6 * run.kernel.record_count
+    cut = 3 * TICK_SECONDS * (len(run.kernel.tasks) + run.kernel.record_count)
+    assert recorded(run) >= 0.9 * run.kernel.used["job"] / 1e6 - lacking - cut
+
+
+def played_with_records(steps: list[Step], pace: int, record_lack: int = 0) -> LivingRun:
+    """A run that was played to its end; its total by exit records never fell and was never above the truth."""
     stream = iter(steps)
     run = LivingRun(stream, use_exit_records=True, record_lack=record_lack)
     before = 0.0
@@ -136,9 +132,7 @@ def test_records_that_lack_the_end_are_never_above_the_truth(
         before = total
     for number in range(1000, 1003):
         run.scan(number, pace=0)
-    lacking = record_lack / 1e6 * run.kernel.record_count
-    cut = 3 * TICK_SECONDS * (len(run.kernel.tasks) + run.kernel.record_count)
-    assert recorded(run) >= 0.9 * run.kernel.used["job"] / 1e6 - lacking - cut
+    return run
 
 
 def recorded(run: LivingRun) -> float:

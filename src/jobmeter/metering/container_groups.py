@@ -16,6 +16,7 @@ from jobmeter.linux.oom_events import MachineOomKills, OomEvents
 from jobmeter.metering.group import Group
 from jobmeter.metering.network import NetworkWatch
 from jobmeter.model.errors import KernelFormatError, SourceUnavailable
+from jobmeter.model.oom import BEING_MADE
 from jobmeter.model.readings import CgroupLimits, ProcessReading
 from jobmeter.model.sample import ContainerInfo
 
@@ -25,8 +26,6 @@ _SHORT_ID = 12
 _MAX_CONTAINERS = 1000
 # A cgroup that could not be read is looked for again after so many refreshes.
 _RETRY_EVERY = 5
-# The first process of a container that is still being made: its own view cannot be read yet.
-_BEING_MADE = "runc:["
 # What an engine's shim starts beside the processes of its container.
 _RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "conmon", "containerd-shim"})
 
@@ -359,11 +358,11 @@ class ContainerGroups:
 
 
 def _is_of_a_runtime(name: str) -> bool:
-    return name in _RUNTIMES or name.startswith(_BEING_MADE)
+    return name in _RUNTIMES or name.startswith(BEING_MADE)
 
 
 def _is_being_made(names: Iterable[str]) -> bool:
-    return all(name.startswith(_BEING_MADE) for name in names)
+    return all(name.startswith(BEING_MADE) for name in names)
 
 
 def _telling_path(paths: Mapping[str, str]) -> tuple[ContainerRef | None, str]:

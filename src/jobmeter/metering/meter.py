@@ -115,10 +115,12 @@ class Meter:
             self._scan(elapsed)
         for info in self._groups.refresh(elapsed):
             self._declare(elapsed, info)
-        groups += [group for group in self._groups.live() if group not in groups]
+        known = set(map(id, groups))
+        groups += [group for group in self._groups.live() if id(group) not in known]
         containers = [group.sample(self._watch, self._source, scanned) for group in groups]
         samples = tuple(one for one in containers if one is not None)
-        self._note_limits({one.cpu_source for one in samples})
+        sources = {one.cpu_source for one in samples}
+        self._note_limits(sources)
         if final:
             self._note_cut_times(samples)
             self._watch.end_all()
@@ -129,7 +131,7 @@ class Meter:
             containers=samples,
             processes=self._watch.take_processes() if scanned else (),
             programs=self._watch.take_programs() if scanned else (),
-            unattributed_cpu_seconds=self._unattributed({one.cpu_source for one in samples}),
+            unattributed_cpu_seconds=self._unattributed(sources),
             cpu_complete=self._complete,
             meter=self._host.meter(self._read_errors(), late_ticks),
         )

@@ -10,8 +10,8 @@ from jobmeter.model.summary import ContainerSummary, Summary
 _NEAR_LIMIT = 0.98
 # Who held less than this share of the limit is not what ate the memory: that lived between two samples.
 _NOTABLE = 0.1
-# The process of a container while runc makes it; the job's own begins with its exec.
-_BEING_MADE = "runc:["
+# How the first process of a container is called while runc makes it: the job's own begins with its exec.
+BEING_MADE = "runc:["
 
 
 def out_of_memory(summary: Summary, *, certain: bool = True) -> OutOfMemory | None:
@@ -57,7 +57,7 @@ def collector_exit(summary: Summary, suspects: Sequence[str] = ()) -> Exit:
 def biggest_process(summary: Summary, container: str | None = None, at_least_bytes: int = 0) -> str | None:
     """The process of a container that held the most memory, with how much."""
     for process in summary.top_mem_processes:
-        if process.name.startswith(_BEING_MADE):
+        if process.name.startswith(BEING_MADE):
             continue
         held = process.peak_memory_bytes or 0
         if (container is None or process.container == container) and held >= at_least_bytes:

@@ -142,6 +142,7 @@ class RunFold:
         duration = round(self._last_elapsed, 3)
         ended = self._end
         cpu_seconds = self.cpu_seconds()
+        names, labels = self.container_names(), self._labels()
         return Summary(
             run_uid=self._start.run_uid,
             job=self._start.job,
@@ -156,9 +157,9 @@ class RunFold:
             unattributed_cpu_seconds=_rounded(self._unattributed.total),
             cpu_complete=self._cpu_complete
             and all(one.cpu_seconds is not None for one in self._containers.values()),
-            containers=[fold.summary(duration, self._labels()) for fold in self._containers.values()],
-            top_cpu_processes=self._processes.by_cpu(self.container_names()),
-            top_mem_processes=self._processes.by_memory(self.container_names()),
+            containers=[fold.summary(duration, labels) for fold in self._containers.values()],
+            top_cpu_processes=self._processes.by_cpu(names),
+            top_mem_processes=self._processes.by_memory(names),
             programs=self._processes.programs(),
             sections=self._sections(moment, duration),
             survivors=list(ended.survivors) if ended else [],

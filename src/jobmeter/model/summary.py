@@ -75,7 +75,7 @@ class ContainerSummary(Struct, kw_only=True):
         int | None,
         _meta(
             "The kernel's own peak: exact, but with page cache in it: an upper bound, never a need; "
-            "null where it may be from before the run.",
+            "null where it may be from before the run, or could not be read to the end.",
             "bytes",
             "memory.peak, memory.max_usage_in_bytes",
         ),

@@ -1,7 +1,6 @@
 """`GET /api/v1/metrics/repo/…`: the summaries of one job as they were sent, newest first."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +8,7 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from jobmeter.model.summarize import rfc3339_of
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.database import Database
@@ -38,18 +38,10 @@ class StoredSummary(Struct):
     payload: dict[str, Any]
 
 
-class _Row(Struct):
-    id: int
-    organization: str | None
-    repository: str | None
-    workflow: str | None
-    job: str | None
-    run_id: str | None
-    received_at: str
-    payload: Raw
+class _Row(StoredSummary):
+    payload: Raw  # type: ignore[assignment]
 
 
-_EPOCH = datetime(1970, 1, 1)
 _ENCODER = msgspec.json.Encoder()
 _Ask = Callable[[int | None, int], Awaitable[list[SeedRow]]]
 
@@ -102,15 +94,11 @@ def _encoded(rows: Iterable[SeedRow]) -> bytes:
         [
             _Row(
                 row.id, row.organization, row.repository, row.workflow, row.job, row.run_id,
-                _rfc3339(row.received_at), Raw(row.summary),
+                rfc3339_of(row.received_at / 1000), Raw(row.summary),
             )
             for row in rows
         ]
     )[1:-1]  # fmt: skip
-
-
-def _rfc3339(milliseconds: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
 def _limit(text: str | None) -> int | None:

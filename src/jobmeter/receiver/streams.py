@@ -245,7 +245,7 @@ def _switch(request: Request, name: str) -> bool:
 def _ending_of(connection: Connection, parsed: Parsed) -> Ending:
     """What the stored records and those of the part say together."""
     run = find_run(connection, parsed.part.run_uid)
-    fold = _folded(connection, run.id) if run else RunFold()
+    fold = _folded(connection, run.id) if run else _fold()
     for record in parsed.records:
         with suppress(JournalError):
             fold.add(record)
@@ -260,11 +260,16 @@ def _lost(connection: Connection, run_uid: str) -> Ending:
 
 
 def _folded(connection: Connection, run_id: int) -> RunFold:
-    fold = RunFold(timeline_points=2)
+    fold = _fold()
     for record in records(connection, run_id):
         with suppress(JournalError):
             fold.add(record)
     return fold
+
+
+def _fold() -> RunFold:
+    """For a summary alone, which has no timeline."""
+    return RunFold(timeline_points=2)
 
 
 def _summary(fold: RunFold) -> bytes | None:

@@ -56,7 +56,10 @@ class Pod:
 
     def execute(self, name: str, *argv: str) -> int:
         """Run one more command in a container, as a runner starts a step; its exit code."""
-        return subprocess.run(["runc", "exec", name, *argv], stdin=subprocess.DEVNULL, check=False).returncode
+        command = ["runc", "exec", name, *argv]
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, check=False, timeout=PATIENCE_SECONDS
+        ).returncode
 
     def stop(self, name: str) -> None:
         """SIGTERM, and wait for the end."""

@@ -63,7 +63,14 @@ cd /root
 poweroff -f
 """
 
-RUN_ONCE = """echo {marker} begin
+# What is still there shortly before the patience ends is told: a guest that hangs says where.
+RUN_ONCE = """(
+    sleep {patience}
+    echo "still at work after {patience} s:"
+    ps -o pid,ppid,stat,args
+    for one in /proc/[0-9]*; do echo "$one: $(cat $one/comm) $(cat $one/wchan) $(cat $one/syscall)"; done
+) 2>&1 &
+echo {marker} begin
 sh /script
 echo {marker} end $?
 """
@@ -119,7 +126,8 @@ class VirtualMachine:
         with tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd:
             with self.base.open("rb") as base:
                 shutil.copyfileobj(base, initrd)
-            _write_changing_part(CpioWriter(initrd), script, marker, files or {})
+            once = RUN_ONCE.format(marker=marker, patience=int(timeout * 0.8))
+            _write_changing_part(CpioWriter(initrd), script, once, files or {})
             initrd.flush()
             console = self._boot(Path(initrd.name), timeout, memory_mib, cpus)
         return _parse_console(console, marker)
@@ -141,12 +149,12 @@ class VirtualMachine:
         return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
 
 
-def _write_changing_part(archive: CpioWriter, script: str, marker: str, files: Files) -> None:
+def _write_changing_part(archive: CpioWriter, script: str, once: str, files: Files) -> None:
     with archive:
         archive.copy_tree(ROOT / "src", ROOT / "src", skip=_is_bytecode)
         archive.copy_tree(ROOT / "tests/e2e/support", ROOT / "tests/e2e/support", skip=_is_bytecode)
         archive.file("/script", script.encode())
-        archive.file("/run-once", RUN_ONCE.format(marker=marker).encode())
+        archive.file("/run-once", once.encode())
         for path, content in files.items():
             if isinstance(content, bytes):
                 archive.file(path, content)

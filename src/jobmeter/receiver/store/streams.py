@@ -77,7 +77,7 @@ class Part(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> Progress:
         """Store what is new of it. Raises Gap, and Outdated when the ending was made of other records."""
-        run = _locked(connection, self.run_uid)
+        run = _find(connection, self.run_uid)
         missing = run.next_sequence if run else 0
         if self.next_sequence <= missing:
             return Progress(missing, run is not None and run.state == "finished")
@@ -137,7 +137,7 @@ class Finish(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> bool:
         """Finish it, unless something was heard of it in the meantime."""
-        run = _locked(connection, self.run_uid)
+        run = _find(connection, self.run_uid)
         if (
             run is None
             or run.state != "running"
@@ -164,7 +164,7 @@ class Merge(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> bool:
         """Put them in place of the parts they were made of, unless more came in the meantime."""
-        run = _locked(connection, self.run_uid)
+        run = _find(connection, self.run_uid)
         if run is None or run.state == "running" or run.next_sequence != self.next_sequence:
             return False
         connection.execute(delete(parts).where(parts.c.run == run.id))
@@ -174,7 +174,7 @@ class Merge(NamedTuple):
 
 def merged(connection: Connection, run_uid: str) -> Merge | None:
     """What the parts of a run become; None when there is nothing to merge."""
-    run = _locked(connection, run_uid)
+    run = _find(connection, run_uid)
     if run is None:
         return None
     query = select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body).where(parts.c.run == run.id)
@@ -227,7 +227,7 @@ def silent_runs(connection: Connection, heard_before: int, limit: int = 100) -> 
 
 def progress(connection: Connection, run_uid: str) -> Progress:
     """How far a run has come; nothing of an unknown one."""
-    run = _locked(connection, run_uid)
+    run = _find(connection, run_uid)
     return Progress(run.next_sequence, run.state == "finished") if run else Progress(0, False)
 
 
@@ -239,7 +239,7 @@ class _Known(NamedTuple):
     pushed: bool
 
 
-def _locked(connection: Connection, run_uid: str) -> _Known | None:
+def _find(connection: Connection, run_uid: str) -> _Known | None:
     query = select(runs.c.id, runs.c.state, runs.c.next_sequence, runs.c.heard_at, runs.c.pushed)
     row = connection.execute(query.where(runs.c.run_uid == run_uid)).first()
     return None if row is None else _Known._make(row)
