@@ -26,7 +26,7 @@ def pod(vm: VirtualMachine) -> dict[str, Any]:
     require_command("runc")
     runc = Path(str(shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin")))
     files = {"/bin/runc": runc} | {str(library): library for library in shared_libraries(runc)}
-    done = vm.run("python3 -m tests.e2e.support.guest_pod", files=files, cpus=2, timeout=240)
+    done = vm.run("python3 -m tests.e2e.support.guest_pod", files=files, cpus=2, timeout=150)
     answers = done.json_lines()
     assert len(answers) == 1, done.stdout
     return dict(answers[0])
