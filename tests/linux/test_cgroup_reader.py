@@ -32,10 +32,10 @@ PRESSURE = Pressure(Stall(0.75506, 0.754967), Stall(79e-6, 79e-6), Stall(0.00114
         pytest.param(
             "hybrid",
             dict(
-                cpu_seconds=0.84315435,
+                cpu_seconds=0.843154,
                 cpu_user_seconds=pytest.approx(0.784951, abs=0.01),
                 cpu_system_seconds=pytest.approx(0.058202, abs=0.01),
-                throttled_seconds=0.793064722,
+                throttled_seconds=0.793065,
                 **MEMORY,
                 pressure=PRESSURE,
                 pids=2,
@@ -46,10 +46,10 @@ PRESSURE = Pressure(Stall(0.75506, 0.754967), Stall(79e-6, 79e-6), Stall(0.00114
         pytest.param(
             "v1",
             dict(
-                cpu_seconds=0.84315435,
+                cpu_seconds=0.843154,
                 cpu_user_seconds=pytest.approx(0.784951),
-                cpu_system_seconds=pytest.approx(0.05820335),
-                throttled_seconds=0.793064722,
+                cpu_system_seconds=pytest.approx(0.058203),
+                throttled_seconds=0.793065,
                 **MEMORY,
                 io_read_bytes=12288,
                 io_write_bytes=20971520,
