@@ -8,10 +8,11 @@ from jobmeter.model.job import Host, Job
 from jobmeter.model.sample import ContainerInfo, Sample
 from jobmeter.model.summarize import RunFold
 from jobmeter.spool.recorder import Recorder
+from tests.support.runs import fold
 
 
-def recorder() -> tuple[Recorder, list[wire.Record]]:
-    found: list[wire.Record] = []
+def recorder() -> tuple[Recorder, list[wire.AnyRecord]]:
+    found: list[wire.AnyRecord] = []
     made = Recorder("run", RunFold())
     made.add_sink(found.append)
     made.start(
@@ -30,23 +31,39 @@ def test_records_are_numbered_without_a_gap() -> None:
     )
     made.mark(0.5, "tests")
     made.warn("something")
-    made.resume(1.0, "2")
     made.end(2.0, Exit(reason="success"), (Survivor(5, "sccache"),))
-    assert [record.sequence for record in found] == list(range(7))
+    assert [record.sequence for record in found] == list(range(6))
     assert {(record.v, record.run_uid) for record in found} == {(wire.VERSION, "run")}
     assert [type(record) for record in found] == [
-        wire.Start, wire.Declare, wire.Tick, wire.Mark, wire.Warn, wire.Resume, wire.End,
+        wire.Start, wire.Declare, wire.Tick, wire.Mark, wire.Warn, wire.End,
     ]  # fmt: skip
-    assert (made.fold.next_sequence, made.fold.ended) == (7, True)
+    assert (made.fold.next_sequence, made.fold.ended) == (6, True)
     assert made.fold.summary().survivors == [Survivor(5, "sccache")]
 
 
-def test_it_goes_on_where_a_fold_ended() -> None:
-    """A restarted collector folds its journal and goes on with the next number."""
+def test_it_goes_on_above_every_number_that_was_used() -> None:
+    """A restarted collector takes the run's age, whatever its journal lost; that is no gap."""
+    made, found = recorder()
+    made.warn("this one is not in the journal")
+    lost = fold(found[0])
+    for elapsed in (5.0, 5.001):
+        again = Recorder("run", lost)
+        again.add_sink(found.append)
+        again.resume(elapsed, "2")
+        again.mark(elapsed, "tests")
+        lost = fold(found[0])  # This journal loses all of it again.
+    assert [record.sequence for record in found] == [0, 1, 5_000_000, 5_000_001, 5_001_000, 5_001_001]
+    whole = fold(*found).summary()
+    assert whole.cpu_complete
+    assert not any("missing." in sentence for sentence in whole.warnings if "restarted" not in sentence)
+
+
+def test_a_clock_that_stands_still_uses_no_number_twice() -> None:
+    """What the journal has counts, too."""
     made, found = recorder()
     again = Recorder("run", made.fold)
     again.add_sink(found.append)
-    again.resume(5.0, "2")
+    again.resume(0.0, "2")
     assert [record.sequence for record in found] == [0, 1]
 
 

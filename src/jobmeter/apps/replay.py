@@ -51,7 +51,7 @@ def _stream(settings: ReportSettings, url: str, run_uid: str) -> None:
     with closing(Feed.of_file(run_uid, settings.files[0])) as feed, closing(endpoint):
         stream = Stream(endpoint, run_uid, feed, resumed=True)
         _deliver(stream, settings.grace, f"{run_uid} was not sent whole")
-    outputs.say(f"{run_uid}: {stream.sent_records} records sent, {endpoint.name} has {stream.next_sequence}")
+    outputs.say(f"{run_uid}: {stream.sent_records} records sent, {endpoint.name} has all of it")
 
 
 def _push(settings: ReportSettings, url: str, run_uid: str | None) -> None:

@@ -48,7 +48,8 @@ class Sending:
         self._settings = settings
         self._journal = journal
         self._say = say
-        self._next_sequence = 0
+        self._resumed = resumed
+        self._taken = self._next_sequence = 0
         self._stream: Stream | None = None
         self._delivery: Delivery | None = None
         if settings.receiver is not None:
@@ -64,6 +65,7 @@ class Sending:
 
     def take(self, record: wire.AnyRecord) -> None:
         """One more record, which the journal has had its chance to take."""
+        self._taken += 1
         self._next_sequence = record.sequence + 1
         if self._delivery is None:
             return
@@ -100,10 +102,11 @@ class Sending:
     def _not_streamed(self) -> str:
         assert self._stream is not None
         assert self._delivery is not None
-        missing = self._next_sequence - self._stream.next_sequence
+        missing = min(self._taken, self._next_sequence - self._stream.next_sequence)
+        since = " since the restart" if self._resumed else ""
         url = shown(self._settings.receiver or "")
         return (
-            f"{missing} of {self._next_sequence} records of the run were not sent: "
+            f"{missing} of {self._taken} records of the run{since} were not sent: "
             f"{_reason(self._delivery, url)}; {self._kept('--receiver', url)}"
         )
 

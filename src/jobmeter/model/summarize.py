@@ -91,7 +91,7 @@ class RunFold:
         """Take one record over; one whose number was already seen is left out."""
         if record.sequence < self._next_sequence:
             return
-        if record.sequence > self._next_sequence:
+        if record.sequence > self._next_sequence and not isinstance(record, wire.Resume):
             self._cpu_complete = False
             self.warn(f"Records {self._next_sequence} to {record.sequence - 1} of the run are missing.")
         self._next_sequence = record.sequence + 1

@@ -51,7 +51,11 @@ class Start(Record, frozen=True, kw_only=True, omit_defaults=True, tag="start"):
 
 
 class Resume(Record, frozen=True, kw_only=True, omit_defaults=True, tag="resume"):
-    """A restarted collector goes on with the run; counters it keeps itself start again at zero."""
+    """A restarted collector goes on with the run; counters it keeps itself start again at zero.
+
+    Its ``sequence`` is above every one that was used before, also for records that the journal lost: numbers left
+    out here are no gap.
+    """
 
     elapsed_seconds: float
     version: str

@@ -40,10 +40,16 @@ class Recorder:
         )  # fmt: skip
 
     def resume(self, elapsed: float, version: str) -> None:
-        """A restarted collector goes on with the run."""
+        """A restarted collector goes on with the run, at the number of microseconds since the run's start.
+
+        A receiver may have records that the journal has lost, or never had: were their numbers used again, it would
+        take the new records for the old ones and drop them. Every number that was ever used is below this one, since
+        nobody makes a record each microsecond, and the clock goes on whatever was lost.
+        """
+        sequence = max(self._next, int(elapsed * 1e6))
         self._record(
             wire.Resume(
-                v=VERSION, run_uid=self.run_uid, sequence=self._next, elapsed_seconds=elapsed, version=version
+                v=VERSION, run_uid=self.run_uid, sequence=sequence, elapsed_seconds=elapsed, version=version
             )
         )
 

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from jobmeter.apps import collector as imported_before_the_fork
 from jobmeter.cli import main
@@ -42,7 +43,7 @@ def _tear(journal: Path, chance: random.Random) -> None:
 
 def _look(journal: Path) -> dict[str, object]:
     """What a reader finds: the numbers of whole records, and how many lines are none."""
-    sequences, runs, broken = [], set(), 0
+    records, runs, broken = [], set(), 0
     data = journal.read_bytes() if journal.exists() else b""
     for line in data.splitlines():
         try:
@@ -50,14 +51,21 @@ def _look(journal: Path) -> dict[str, object]:
         except ValueError:
             broken += 1
             continue
-        sequences.append(record["sequence"])
+        records.append(record)
         runs.add(record["run_uid"])
     return {
-        "records": len(sequences),
-        "in_order": sequences == list(range(len(sequences))),
+        "records": len(records),
+        "in_order": all(map(_follows, [None, *records], records)),
         "runs": len(runs),
         "broken": broken,
     }
+
+
+def _follows(before: dict[str, Any] | None, record: dict[str, Any]) -> bool:
+    """Whether its number is the next one; that of a restart may be any higher one."""
+    expected = 0 if before is None else int(before["sequence"]) + 1
+    number = int(record["sequence"])
+    return number == expected or (record["kind"] == "resume" and number > expected)
 
 
 def run(journal: Path, kills: int, seed: int, arguments: list[str]) -> None:
