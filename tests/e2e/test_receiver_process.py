@@ -10,13 +10,18 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobmeter.spool import delivery, stream
+from jobmeter.spool.feed import Feed
+from jobmeter.transport import Endpoint
 from tests.conftest import TESTS
+from tests.e2e.support.collectors import wait_until
 from tests.receiver.api.running import PUSH, READ, RunningReceiver, running_receiver
 from tests.receiver.store.support import found, ndjson, stored, summary
 from tests.support.runs import UID, fold, records
@@ -179,6 +184,30 @@ def test_a_silent_run_is_lost_and_a_late_part_opens_it_again(tmp_path):
         receiver.stream(whole[3:])
         shown = receiver.get(f"/api/v1/runs/{UID}").json()
     assert (shown["state"], shown["summary"]["exit"]["reason"]) == ("finished", "success")
+
+
+def test_a_run_that_has_nothing_to_say_is_not_lost(tmp_path, monkeypatch):
+    """Its sender is heard, whatever the interval between two samples; without a sender it is."""
+    monkeypatch.setattr(stream, "_SIGN_OF_LIFE_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "PART_INTERVAL_SECONDS", 0.05)
+    feed = Feed(UID)
+    feed.put(next(records()))
+    with (
+        running_receiver(tmp_path, "--lost-after=1s") as receiver,
+        closing(Endpoint(receiver.url, PUSH)) as endpoint,
+    ):
+        state = lambda: receiver.get(f"/api/v1/runs/{UID}").json()["state"]  # noqa: E731
+        sending = delivery.Delivery(stream.Stream(endpoint, UID, feed))
+        sending.start()
+        wait_until(lambda: receiver.get("/api/v1/runs").json()["runs"], "the start")
+        states = set()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            states.add(state())
+            time.sleep(0.02)
+        sending.end(time.monotonic() + 10)
+        wait_until(lambda: state() == "lost", "the loss")
+    assert states == {"running"}
 
 
 def test_one_receiver_finishes_what_another_began(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from jobmeter.model import wire
 from jobmeter.model.errors import SendError
 from jobmeter.model.summarize import RunFold
 from jobmeter.spool import delivery
+from jobmeter.spool import stream as streams
 from jobmeter.spool.delivery import deliver
 from jobmeter.spool.feed import Feed
 from jobmeter.spool.push import Push
@@ -103,6 +105,29 @@ def test_resumed_stream_asks_what_is_there(
     assert receiver.asked[0].body == b""
     assert receiver.sequences(UID) == ALL
     assert stream.sent_records == len(ALL) - had
+
+
+def test_silent_run_gives_a_sign_of_life_now_and_then(
+    receiver: FlakyReceiver, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty part half a minute after the last answer, and not before; its answer is believed as any other."""
+    now = [1000.0]
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    memory = Feed(UID)
+    stream = Stream(endpoint, UID, memory)
+    for record in RECORDS[:3]:
+        memory.put(record)
+    said = []
+    for now[0] in range(1000, 1100, 5):
+        stream.step(PATIENCE)
+        said.append(len(receiver.asked))
+    assert said == [1] * 6 + [2] * 6 + [3] * 6 + [4] * 2
+    assert {one.body for one in receiver.asked[1:]} == {b""}
+    receiver.always = 503
+    now[0] += 60
+    with pytest.raises(SendError):
+        stream.step(PATIENCE)
+    assert stream.next_sequence == 3
 
 
 def test_receiver_that_lost_the_run_gets_all_of_it(

@@ -28,11 +28,11 @@ from jobmeter.receiver.store.streams import (
     Ending,
     Finish,
     Gap,
+    Heard,
     Outdated,
     Part,
     Progress,
     merged,
-    progress,
     silent_runs,
 )
 from jobmeter.receiver.store.writer import Writer
@@ -91,7 +91,8 @@ class Streams:
                     Parameter("run_uid", "path", RunUid, "The key of the run.", required=True),
                     Parameter("gap", "query", bool, "The sender no longer has the records before this part."),
                 ),
-                Content(None, "Records of a journal, one JSON line each, contiguous; nothing asks for the state.",
+                Content(None, "Records of a journal, one JSON line each, contiguous; nothing asks for the state "
+                        "and keeps a run that is silent from being lost.",
                         "application/x-ndjson"),
                 {200: Content(PartAnswer, "How far the run has come.")},
                 (400, 409, 413, 415, 503, 507),
@@ -109,7 +110,7 @@ class Streams:
         body = await read_body(request.scope, request.receive)
         parsed = await asyncio.to_thread(parse, run_uid, body, gap)
         if parsed is None:
-            state = await self._database.read(lambda connection: progress(connection, run_uid))
+            state = await self._writer.submit(Heard(run_uid))
         else:
             state = await self._store(parsed)
         self._figures.records.inc(state.stored_records)

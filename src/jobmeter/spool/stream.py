@@ -1,5 +1,6 @@
 """Sends the records of one run to a receiver, part by part, and believes what it says it has."""
 
+import time
 import zlib
 
 import msgspec
@@ -12,6 +13,8 @@ from jobmeter.transport import Endpoint
 _GZIP = 16 + zlib.MAX_WBITS
 # Another meter of the same run, or a receiver that lost what it had, is understood at the first or second answer.
 _CONFLICTS = 3
+# A run may have nothing to say for an hour; its receiver shall not take it for lost.
+_SIGN_OF_LIFE_SECONDS = 30.0
 _HEADERS = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
 
 
@@ -33,6 +36,7 @@ class Stream:
         self._path = f"/api/v1/runs/{run_uid}/parts"
         self._next = -1 if resumed else 0  # Below 0: not known.
         self._conflicts = 0
+        self._answered = 0.0
         self._max_bytes = MAX_PART_BYTES
         self.sent_records = 0
         # True once the receiver has the end of the run.
@@ -44,7 +48,9 @@ class Stream:
         return max(0, self._next)
 
     def step(self, timeout: float) -> bool:
-        """Send one part; False when nothing is left to send for now. Raises SendError.
+        """Send one part; False when nothing is left to send for now, but for a sign of life now and then.
+
+        Raises SendError.
 
         ``timeout`` in seconds holds for each step of the exchange.
         """
@@ -52,6 +58,8 @@ class Stream:
             self._next = self._post(None, timeout).next_sequence
         part = self._feed.part(self._next, self._max_bytes)
         if part is None:
+            if time.monotonic() - self._answered >= _SIGN_OF_LIFE_SECONDS:
+                self._next = self._post(None, timeout).next_sequence
             return False
         try:
             state = self._post(part, timeout)
@@ -86,6 +94,7 @@ class Stream:
             fine = state.next_sequence > part.first
         if not fine:
             raise self._odd(answer.status)
+        self._answered = time.monotonic()
         return state
 
     def _odd(self, status: int) -> SendError:

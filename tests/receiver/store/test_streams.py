@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from jobmeter.receiver.store import streams
+from jobmeter.receiver.store import streams, writer
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.queries import next_part, part_bodies, without_lines
-from jobmeter.receiver.store.streams import Ending, Finish, Gap, Outdated, Part, Progress, merged
+from jobmeter.receiver.store.streams import Ending, Finish, Gap, Heard, Outdated, Part, Progress, merged
 from tests.receiver.store.support import found, part, stored, summary
 
 FOREVER = 2**62
@@ -115,6 +117,23 @@ def test_a_run_that_was_heard_of_is_not_lost(tmp_path):
     early, other = Finish("u", 0, Ending(2, None, "lost")), Finish("u", FOREVER, Ending(1, None, "lost"))
     assert stored(path, part("u", 0, 2), early, other)[1:] == [False, False]
     assert found(path, "u").state == "running"
+
+
+def test_a_question_is_a_sign_of_life(tmp_path, monkeypatch):
+    """Of a run that is running; one that is over stays over, and an unknown one is not made."""
+    path = tmp_path / "db"
+    clock = itertools.count(1000)
+    monkeypatch.setattr(writer, "_now", lambda: next(clock))
+    lost = Finish("u", 1002, Ending(2, None, "lost"))
+    unknown, _, asked, done = stored(path, Heard("u"), part("u", 0, 2), Heard("u"), lost)
+    assert (unknown, asked, done) == (Progress(0, False), Progress(2, False), False)
+    assert found(path, "u").heard_at == 1002
+    done, asked = stored(path, lost._replace(heard_before=FOREVER), Heard("u"))
+    assert (done, asked) == (True, Progress(2, False))
+    assert (found(path, "u").state, found(path, "u").heard_at) == ("lost", 1002)
+    _, asked = stored(path, part("u", 2, 1, ends_after=2), Heard("u"))
+    assert asked == Progress(3, True)
+    assert found(path, "u").state == "finished"
 
 
 def merge_of(path, run_uid):

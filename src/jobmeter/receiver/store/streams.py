@@ -115,6 +115,22 @@ class Part(NamedTuple):
         return int(connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
 
 
+class Heard(NamedTuple):
+    """Who sends a run asks how far it has come, so it goes on. One that was lost stays so until a record comes."""
+
+    run_uid: str
+    size: int = 0
+
+    def apply(self, connection: Connection, now: int) -> Progress:
+        """Note when it was heard of."""
+        run = _find(connection, self.run_uid)
+        if run is None:
+            return Progress(0, False)
+        if run.state == "running":
+            connection.execute(update(runs).where(runs.c.id == run.id).values(heard_at=now))
+        return Progress(run.next_sequence, run.state == "finished")
+
+
 class Block(NamedTuple):
     """A stored part: records from one sequence to before another, compressed."""
 
@@ -223,12 +239,6 @@ def silent_runs(connection: Connection, heard_before: int, limit: int = 100) -> 
         .limit(limit)
     )
     return list(connection.execute(query).scalars())
-
-
-def progress(connection: Connection, run_uid: str) -> Progress:
-    """How far a run has come; nothing of an unknown one."""
-    run = _find(connection, run_uid)
-    return Progress(run.next_sequence, run.state == "finished") if run else Progress(0, False)
 
 
 class _Known(NamedTuple):
