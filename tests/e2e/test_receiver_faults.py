@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import random
 import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,12 +20,21 @@ import msgspec
 import pytest
 import requests
 
-from tests.e2e.support.components import require_root, unavailable
-from tests.receiver.api.running import PUSH, RunningReceiver, running_receiver
+from jobmeter.model.errors import SendError
+from jobmeter.spool.feed import Feed
+from jobmeter.spool.stream import Stream
+from jobmeter.transport import Endpoint
+from tests.e2e.support.collectors import JOURNAL, start_on_host
+from tests.e2e.support.components import jobmeter_environment, require_root, unavailable
+from tests.receiver.api.running import PUSH, READ, RunningReceiver, running_receiver
 from tests.receiver.store.support import ndjson
-from tests.support.runs import UID, records
+from tests.support.receivers import closed_port
+from tests.support.runs import UID, records, write_journal
 
-KILLS = 8
+KILLS = 200
+SEED = 20261121
+TICKS = 40
+COLLECTOR = {"JOBMETER_PUSH_TOKEN": PUSH, "GITHUB_RUN_ID": "1"}
 HEADERS = {"Authorization": f"Bearer {PUSH}"}
 
 
@@ -42,11 +54,10 @@ class Pushing(threading.Thread):
         while not self._stopped.is_set():
             number += 1
             uid = f"{self._prefix}-{number}"
-            body = msgspec.json.encode(
-                {"execution": {"job": "j"}, "run_summary": {"run_uid": uid, "x": "y" * 2000}}
-            )
             try:
-                answer = session.post(f"{self._url}/api/v1/metrics", body, headers=HEADERS, timeout=30)
+                answer = session.post(
+                    f"{self._url}/api/v1/metrics", summary_body(uid), headers=HEADERS, timeout=30
+                )
             except requests.RequestException:
                 return
             self.statuses.add(answer.status_code)
@@ -56,6 +67,110 @@ class Pushing(threading.Thread):
     def stop(self) -> None:
         self._stopped.set()
         self.join(60)
+
+
+class Client(threading.Thread):
+    """Sends over all failures, and keeps what was acknowledged of each run."""
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(daemon=True, name=name)
+        self.acknowledged: dict[str, int] = {}
+        self._url = url
+        self._stopped = threading.Event()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for number in itertools.count():
+                if self._stopped.is_set():
+                    return
+                self.send(f"{self.name}-{number}")
+        except Exception as error:
+            self._failure = error
+
+    def send(self, run_uid: str) -> None:
+        """Send one run, however often it takes."""
+        raise NotImplementedError
+
+    def check(self, receiver: RunningReceiver) -> None:
+        """The receiver has what it has acknowledged."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """The run that is being sent is the last one."""
+        self._stopped.set()
+        self.join(60)
+        assert not self.is_alive()
+        assert self._failure is None, self._failure
+
+
+class PushingOn(Client):
+    """Pushes one summary after the other, each until it is acknowledged; keeps the ids."""
+
+    def send(self, run_uid: str) -> None:
+        while run_uid not in self.acknowledged:
+            try:
+                answer = requests.post(
+                    f"{self._url}/api/v1/metrics", summary_body(run_uid), headers=HEADERS, timeout=30
+                )
+            except requests.RequestException:
+                time.sleep(0.01)
+                continue
+            assert answer.status_code in (201, 503), answer.text
+            if answer.status_code == 201:
+                self.acknowledged[run_uid] = answer.json()["id"]
+
+    def check(self, receiver: RunningReceiver) -> None:
+        stored = dict(rows(receiver.log.parent))
+        assert self.acknowledged.items() <= stored.items()
+
+
+class Streaming(Client):
+    """Streams one run after the other in small parts; its sender is now and then one that knows nothing."""
+
+    def __init__(self, url: str, directory: Path) -> None:
+        super().__init__(url, f"stream-{id(self)}")
+        self._directory = directory
+        self._chance = random.Random(SEED)
+
+    def send(self, run_uid: str) -> None:
+        journal = write_journal(self._directory / f"{run_uid}.jsonl", *records(run_uid, ticks=TICKS))
+        with closing(Feed.of_file(run_uid, str(journal))) as feed:
+            finished = False
+            while not finished:
+                with closing(Endpoint(self._url, PUSH)) as endpoint:
+                    finished = self._send_some(Stream(endpoint, run_uid, feed, resumed=True), run_uid)
+        journal.unlink()
+
+    def _send_some(self, stream: Stream, run_uid: str) -> bool:
+        stream._max_bytes = 1500
+        for _ in range(self._chance.randrange(1, 20)):
+            try:
+                stream.step(30)
+            except SendError as error:
+                if not error.retryable:
+                    raise
+                time.sleep(0.01)
+            else:
+                assert stream.next_sequence >= self.acknowledged.get(run_uid, 0), (
+                    "what was acknowledged is gone"
+                )
+                self.acknowledged[run_uid] = stream.next_sequence
+        return self.acknowledged.get(run_uid) == TICKS + 3
+
+    def check(self, receiver: RunningReceiver) -> None:
+        for run_uid in self.acknowledged:
+            whole = ndjson(list(records(run_uid, ticks=TICKS)))
+            assert receiver.get(f"/api/v1/runs/{run_uid}/records").content == whole
+            run = receiver.get(f"/api/v1/runs/{run_uid}").json()
+            assert (run["state"], run["summary"]["sample_count"]) == ("finished", TICKS)
+
+
+def summary_body(run_uid: str) -> bytes:
+    """A summary of some size."""
+    return msgspec.json.encode(
+        {"execution": {"job": "j"}, "run_summary": {"run_uid": run_uid, "x": "y" * 2000}}
+    )
 
 
 def rows(directory: Path) -> list[tuple[str, int]]:
@@ -77,24 +192,60 @@ def kill(receiver: RunningReceiver) -> None:
     receiver.process.wait(30)
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path):
-    """Killed at random moments under load, again and again on one database."""
-    chance = random.Random(4)
-    acknowledged: dict[str, int] = {}
-    for number in range(KILLS):
-        with running_receiver(tmp_path, ends_with=-signal.SIGKILL) as receiver:
-            pushing = [Pushing(receiver.url, f"{number}-{one}") for one in range(4)]
-            for one in pushing:
-                one.start()
-            time.sleep(chance.uniform(0.05, 0.5))
-            kill(receiver)
-            for one in pushing:
-                one.stop()
-                acknowledged |= one.acknowledged
-    stored = rows(tmp_path)
-    assert len(acknowledged) > KILLS
-    assert acknowledged.items() <= dict(stored).items()
-    assert len(dict(stored)) == len(stored)
+def test_what_was_acknowledged_survives_200_kills(tmp_path):
+    """Of the receiver, while summaries and streams come, and collectors are killed beside it: each is there, once."""
+    port = closed_port()
+    url = f"http://127.0.0.1:{port}"
+    clients = [
+        PushingOn(url, "push-0"),
+        PushingOn(url, "push-1"),
+        Streaming(url, tmp_path),
+        Streaming(url, tmp_path),
+    ]
+    journal = kill_receivers_beside(clients, port, tmp_path)
+    with running_receiver(tmp_path, f"--listen=127.0.0.1:{port}") as receiver:
+        summary = start_on_host(tmp_path, *collector_flags(url), env=COLLECTOR).stop()
+        for client in clients:
+            client.stop()
+        for client in clients:
+            client.check(receiver)
+        text = receiver.get(f"/api/v1/runs/{summary['run_uid']}/records").content
+        assert text == journal.read_bytes()
+    stored = [run_uid for run_uid, _ in rows(tmp_path)]
+    known = {summary["run_uid"]}.union(*(client.acknowledged for client in clients))
+    assert (len(stored), set(stored)) == (len(known), known)
+    assert len(known) > KILLS
+    log = (tmp_path / "killed.log").read_text()
+    assert log.count("receiver started") > KILLS / 5
+    assert "Traceback" not in log
+    assert "trace" not in log
+    assert "Traceback" not in (tmp_path / "messages").read_text()
+
+
+def collector_flags(url: str) -> tuple[str, ...]:
+    return ("--interval=50ms", "--grace=60s", f"--receiver={url}")
+
+
+def kill_receivers_beside(clients: list[Client], port: int, directory: Path) -> Path:
+    """Kill receivers under load, and every few seconds the collector that sends to them; the collector's journal."""
+    chance = random.Random(SEED)
+    flags = (f"--listen=127.0.0.1:{port}", "--db=metrics.db", "--log-format=json")
+    environ = jobmeter_environment(RECEIVER_READ_TOKEN=READ, RECEIVER_PUSH_TOKEN=PUSH)
+    with (directory / "killed.log").open("wb") as log:
+        killing = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.support.receiver_killer", str(KILLS), str(SEED), *flags],
+            env=environ, cwd=directory, stdout=subprocess.DEVNULL, stderr=log,
+        )  # fmt: skip
+    for client in clients:
+        client.start()
+    journal = directory / JOURNAL
+    while killing.poll() is None:
+        collector = start_on_host(directory, *collector_flags(f"http://127.0.0.1:{port}"), env=COLLECTOR)
+        time.sleep(chance.uniform(0, 4))
+        collector.running.kill()
+        journal = collector.journal
+    assert killing.returncode == 0
+    return journal
 
 
 def test_a_stream_goes_on_after_a_kill(tmp_path):

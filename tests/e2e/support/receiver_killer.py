@@ -1,0 +1,54 @@
+"""Starts a receiver again and again on one database and one port, and kills each at a random moment.
+
+`python -m tests.e2e.support.receiver_killer KILLS SEED ARGUMENT...` prints how long each had lived. Each receiver is
+a fork of this process: an interpreter and its imports take ten times as long as what a receiver does to start, and
+the moments shall fall into its work.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import random
+import signal
+import sys
+import time
+
+from jobmeter.cli import main
+
+LONGEST_SECONDS = 0.3
+"""Some 50 ms of it are the start; so every sixth kill is in it."""
+
+_IMPORTED_BEFORE_THE_FORK = (
+    "alembic.command",
+    "alembic.runtime.migration",
+    "jobmeter.apps.receiver",
+    "jobmeter.ops.serving",
+    "jobmeter.receiver.service",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+    "uvicorn.lifespan.off",
+    "uvloop",
+)
+
+
+def run(kills: int, seed: int, arguments: list[str]) -> None:
+    """Start and kill so many."""
+    chance = random.Random(seed)
+    for name in _IMPORTED_BEFORE_THE_FORK:
+        importlib.import_module(name)
+    gc.freeze()
+    for _ in range(kills):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(main(["receiver", *arguments]))
+        seconds = chance.uniform(0, LONGEST_SECONDS)
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        assert os.WIFSIGNALED(status), f"a receiver ended by itself: {status}"
+        print(seconds, flush=True)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
