@@ -8,7 +8,6 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from jobmeter.model.summarize import rfc3339_of
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.database import Database
@@ -38,7 +37,7 @@ class StoredSummary(Struct):
     payload: dict[str, Any]
 
 
-class _Row(StoredSummary):
+class _Row(StoredSummary, gc=False):
     payload: Raw  # type: ignore[assignment]
 
 
@@ -90,15 +89,7 @@ async def _streamed(ask: _Ask, rows: list[SeedRow], limit: int | None) -> AsyncI
 
 def _encoded(rows: Iterable[SeedRow]) -> bytes:
     """The rows with commas between them, without the brackets."""
-    return _ENCODER.encode(
-        [
-            _Row(
-                row.id, row.organization, row.repository, row.workflow, row.job, row.run_id,
-                rfc3339_of(row.received_at / 1000), Raw(row.summary),
-            )
-            for row in rows
-        ]
-    )[1:-1]  # fmt: skip
+    return _ENCODER.encode([_Row(*row[:-1], Raw(row.summary)) for row in rows])[1:-1]
 
 
 def _limit(text: str | None) -> int | None:
