@@ -24,6 +24,7 @@ _MAX_HEAD_BYTES = 64 * 1024
 class _Protocol(HttpToolsProtocol):
     """A connection on which a request must arrive in time, with a head of bounded size."""
 
+    request_seconds = REQUEST_SECONDS
     _watch: asyncio.TimerHandle | None = None
     _since: float | None = None
     _in_head = True
@@ -60,10 +61,10 @@ class _Protocol(HttpToolsProtocol):
 
     # One timer a connection that looks now and then costs a request nothing.
     def _look_later(self) -> None:
-        self._watch = self.loop.call_later(REQUEST_SECONDS / 4, self._look)
+        self._watch = self.loop.call_later(self.request_seconds / 4, self._look)
 
     def _look(self) -> None:
-        if self._since is not None and self.loop.time() - self._since > REQUEST_SECONDS:
+        if self._since is not None and self.loop.time() - self._since > self.request_seconds:
             self.transport.close()
         else:
             self._look_later()
@@ -114,12 +115,17 @@ def serve(
     listening: socket.socket,
     life: Callable[[], AbstractAsyncContextManager[None]],
     started: Callable[[], None],
+    *,
+    request_seconds: float = REQUEST_SECONDS,
 ) -> None:
-    """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first."""
+    """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first.
+
+    A request that has not arrived whole after ``request_seconds`` is cut off.
+    """
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=_Protocol,
+        http=type("_Protocol", (_Protocol,), {"request_seconds": request_seconds}),
         ws="none",
         lifespan="off",
         log_config=None,

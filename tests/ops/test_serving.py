@@ -1,0 +1,155 @@
+"""The server of every daemon: it waits for a client as long as it says, and no longer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.ops.serving import listening_socket, listens_beyond_loopback
+from tests.conftest import TESTS
+
+SECONDS = 0.4
+SERVER = f"""
+import asyncio, contextlib
+from jobmeter.ops.serving import listening_socket, serve
+
+async def application(scope, receive, send):
+    if scope["path"] == "/slow":
+        await asyncio.sleep({4 * SECONDS})
+    while (message := await receive()).get("more_body"):
+        pass
+    if message["type"] == "http.request":
+        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
+        await send({{"type": "http.response.body", "body": b"ok"}})
+
+@contextlib.asynccontextmanager
+async def life():
+    yield
+    print("over", flush=True)
+
+with listening_socket("127.0.0.1:0") as listening:
+    started = lambda: print(listening.getsockname()[1], flush=True)
+    serve(application, listening, life, started, request_seconds={SECONDS})
+"""
+GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A server that waits 0.4 s for a request; it ends by SIGTERM, after its life."""
+    environ = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+        process.terminate()
+        assert process.stdout.read() == "over\n"
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def client(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as made:
+        yield made
+
+
+def answered(client: socket.socket) -> bool:
+    """Whether the application's answer comes, before the connection is cut off."""
+    text = b""
+    while not text.endswith(b"ok") and (piece := client.recv(1000)):
+        text += piece
+    return text.startswith(b"HTTP/1.1 200") and text.endswith(b"ok")
+
+
+def drip(client: socket.socket, head: bytes, drops: bytes) -> float:
+    """Send some bytes at once and then one at a time, for ever; seconds until the connection is cut off."""
+    begun = time.monotonic()
+    client.sendall(head)
+    client.settimeout(0.02)
+    while time.monotonic() < begun + 30:
+        try:
+            client.sendall(drops)
+            if client.recv(100) == b"":
+                return time.monotonic() - begun
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return time.monotonic() - begun
+    raise AssertionError("it is never cut off")
+
+
+@pytest.mark.parametrize(
+    "head, drops",
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nX-Long: ", b"x"),
+        (POST + b"Content-Length: 100000\r\n\r\n", b"x"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (GET % b"/" + b"GET / HTTP/1.1\r\nX-Long: ", b"x"),
+    ],
+    ids=["nothing at all", "head", "body", "body without a length", "second request"],
+)
+def test_a_client_that_is_too_slow_is_cut_off(client: socket.socket, head: bytes, drops: bytes) -> None:
+    """However many bytes still come; not before its time, and soon after."""
+    if head.startswith(GET % b"/"):
+        client.sendall(GET % b"/")
+        assert answered(client)
+        head = head.removeprefix(GET % b"/")
+    assert 0.9 * SECONDS <= drip(client, head, drops) < 10 * SECONDS
+
+
+def test_a_client_with_nothing_to_ask_keeps_its_connection(client: socket.socket) -> None:
+    """Between two requests, and while it waits for a slow answer."""
+    for path in (b"/", b"/slow", b"/"):
+        client.sendall(GET % path)
+        assert answered(client)
+        time.sleep(3 * SECONDS)
+
+
+def test_slow_clients_do_not_keep_others_waiting(port: int) -> None:
+    """A hundred of them hold their connections; each other is answered."""
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    try:
+        for one in slow:
+            one.sendall(b"GET / HTTP/1.1\r\n")
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as quick:
+            quick.sendall(GET % b"/")
+            assert answered(quick)
+    finally:
+        for one in slow:
+            one.close()
+
+
+@pytest.mark.parametrize("address", ["", "8080", "host", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"])
+def test_what_is_no_address_is_said(address: str) -> None:
+    """With the name of the flag, and with what is one."""
+    with pytest.raises(UsageError, match=r"--addr: .* an address is HOST:PORT or :PORT"):
+        listening_socket(address, "--addr")
+
+
+def test_an_address_that_is_taken_is_said() -> None:
+    """In one sentence."""
+    with (
+        listening_socket("127.0.0.1:0") as first,
+        pytest.raises(JobmeterError, match="cannot be listened on: Address already in use"),
+    ):
+        listening_socket(f"127.0.0.1:{first.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    "address, beyond", [(":0", True), ("0.0.0.0:0", True), ("127.0.0.1:0", False), ("localhost:0", False)]
+)
+def test_who_can_reach_it(address: str, beyond: bool) -> None:
+    """Without a host everyone can, over IPv4 in any case."""
+    with listening_socket(address) as listening:
+        assert listens_beyond_loopback(listening) is beyond
+        if beyond:
+            socket.create_connection(("127.0.0.1", listening.getsockname()[1])).close()
