@@ -81,6 +81,36 @@ def test_a_nested_container_lies_in_its_parent(tmp_path: Path) -> None:
     assert list(rig.groups.ancestry(OTHER[:12])) == [OTHER[:12], ONE[:12]]
 
 
+@pytest.mark.parametrize(
+    "parent, child, key",
+    [
+        pytest.param("containerd-shim", "date", ONE[:12], id="a step"),
+        pytest.param("conmon", "date", ONE[:12], id="a step of Podman"),
+        pytest.param("containerd-shim", "runc", None, id="the runtime that starts one"),
+        pytest.param("launcher", "date", None, id="who only started a container"),
+    ],
+)
+def test_a_step_too_short_to_be_seen_is_known_by_its_shim(
+    tmp_path: Path, parent: str, child: str, key: str | None
+) -> None:
+    """Whoever else is the parent of a container's process may have children that are nobody's."""
+    rig = Rig(tmp_path, sidecar=False)
+    rig.admit(30, "/engine", name=parent)
+    rig.admit(60, f"/docker/{ONE}", parent=30)
+
+    assert rig.groups.adopt(30, child) == key
+
+
+def test_the_shim_of_two_containers_tells_nothing_of_a_step(tmp_path: Path) -> None:
+    """As the one of a pod's containers."""
+    rig = Rig(tmp_path, sidecar=False)
+    rig.admit(30, "/engine", name="containerd-shim")
+    rig.admit(60, f"/docker/{ONE}", parent=30)
+    rig.admit(61, f"/docker/{OTHER}", parent=30)
+
+    assert rig.groups.adopt(30, "date") is None
+
+
 def test_exec_may_bring_a_process_to_another_container(tmp_path: Path) -> None:
     """The first process of a container enters its cgroup just before it becomes the container's program."""
     rig = Rig(tmp_path)

@@ -12,7 +12,7 @@ SIGCHLD_BIT = 0x10000
 
 
 class FakeHost:
-    """Processes with stat, status and cgroup; ``root`` stands for /proc.
+    """Processes with stat, comm, status and cgroup; ``root`` stands for /proc.
 
     A reader keeps descriptors, so files are rewritten in place: a descriptor of a process that is
     ``remove``d goes on answering, only the listing tells. One that is ``vanish``ing is still listed, but
@@ -41,6 +41,7 @@ class FakeHost:
         directory = self._root / str(pid)
         directory.mkdir(exist_ok=True)
         _rewrite(directory / "stat", stat_line(pid, **known))
+        _rewrite(directory / "comm", f"{known.get('name', 'work')}\n".encode())
         status = (
             f"Name:\t{known.get('name', 'work')}\nSigIgn:\t{SIGCHLD_BIT if ignores_sigchld else 0:016x}\n"
         )

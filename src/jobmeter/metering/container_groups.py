@@ -28,6 +28,9 @@ _MAX_CONTAINERS = 1000
 _RETRY_EVERY = 5
 # What an engine's shim starts beside the processes of its container.
 _RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "conmon", "containerd-shim"})
+# Who is the parent of a container's first process and of its steps, and starts nothing else: of containerd and
+# Docker, of Podman and CRI-O.
+_SHIMS = frozenset({"containerd-shim", "conmon", "conmonrs"})
 
 
 class _Container:
@@ -279,10 +282,19 @@ class ContainerGroups:
         self._starts[reading.pid] = reading.start_seconds
         container.names.setdefault(reading.name)
         container.changed = True
-        if not self._sidecar and reading.parent_pid > 1 and not self._key_of_pid.get(reading.parent_pid):
-            self._keys_of_shim.setdefault(reading.parent_pid, set()).add(key)
+        parent = reading.parent_pid
+        if not self._sidecar and not self._key_of_pid.get(parent) and self._is_shim(parent):
+            self._keys_of_shim.setdefault(parent, set()).add(key)
         if reading.start_seconds < self._started_after and container.declared is None:
             container.began = False  # It was there before us, although we see it only now.
+
+    def _is_shim(self, pid: int) -> bool:
+        """Whoever else is the parent of a container's process may have children of its own."""
+        try:
+            with open(f"{self._root}/{pid}/comm", "rb", buffering=0) as file:
+                return file.read(64).strip().decode(errors="replace") in _SHIMS
+        except OSError:
+            return False
 
     def _attach(self, container: _Container) -> None:
         """Make the group; one whose cgroup was removed and made again begins anew."""
