@@ -58,7 +58,7 @@ def routes(database: Database) -> tuple[Route, ...]:
         # What is asked for most fits into one answer; more is sent as it is read.
         first = await ask(None, _ROWS_AT_A_TIME if limit is None else min(limit, _ROWS_AT_A_TIME))
         if len(first) < _ROWS_AT_A_TIME or limit == _ROWS_AT_A_TIME:
-            return Response(b"[" + _encoded(first) + b"]", media_type="application/json")
+            return Response(_encoded(first), media_type="application/json")
         return StreamingResponse(_streamed(ask, first, limit), media_type="application/json")
 
     return (
@@ -81,15 +81,15 @@ def routes(database: Database) -> tuple[Route, ...]:
 async def _streamed(ask: _Ask, rows: list[SeedRow], limit: int | None) -> AsyncIterator[bytes]:
     opening, left = b"[", MAX_LIMIT if limit is None else limit
     while rows:
-        yield opening + _encoded(rows)
+        yield opening + _encoded(rows)[1:-1]
         opening, left = b",", left - len(rows)
         rows = await ask(rows[-1].id, min(left, _ROWS_AT_A_TIME)) if left else []
     yield b"]"
 
 
 def _encoded(rows: Iterable[SeedRow]) -> bytes:
-    """The rows with commas between them, without the brackets."""
-    return _ENCODER.encode([_Row(*row[:-1], Raw(row.summary)) for row in rows])[1:-1]
+    """The rows as a JSON array."""
+    return _ENCODER.encode([_Row(*row[:-1], Raw(row.summary)) for row in rows])
 
 
 def _limit(text: str | None) -> int | None:
