@@ -302,6 +302,20 @@ def test_second_writer_writes_beside_the_first(tmp_path: Path) -> None:
     assert other.path in said[0]
 
 
+@pytest.mark.parametrize("content", [b"build-machine\n", b"{}\n", b"\x7fELF", b"\n"])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    """The run is written beside it, and the sentence says where."""
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+
+    (said,) = write(path, RECORDS)
+
+    (beside,) = tmp_path.glob("notes.*")
+    assert path.read_bytes() == content
+    assert read(beside) == RECORDS
+    assert said == f"{path} is no journal; this run goes to {beside}."
+
+
 def test_a_journal_that_keeps_nothing() -> None:
     """Where no journal may be, records are taken and forgotten."""
     journal = Journal.without("/nowhere/journal.jsonl")

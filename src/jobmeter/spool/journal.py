@@ -11,12 +11,15 @@ from jobmeter.model.errors import JournalError
 
 # Somebody else's link is not followed, and a pipe that nobody reads must not stop the meter.
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_BEGINNING = b'{"kind":"'
 # A run that ticks every 50 ms for half a day; a disk must not fill up.
 MAX_JOURNAL_BYTES = 1024**3
 
 
 class Journal:
     """Appends records to a file, each in one write. One writer at a time: a second one writes beside it.
+
+    So does one whose file turns out to be something else than a journal: nobody's file is added to.
 
     It never raises once it is open: when the disk is full or the file cannot be written it says so
     once through ``warn`` and stops; the line that was cut is taken back.
@@ -32,12 +35,12 @@ class Journal:
         try:
             os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
             self._fd = os.open(path, _FLAGS, 0o600)
-            if not _lock(self._fd):
+            if (reason := _not_ours(self._fd)) is not None:
                 os.close(self._fd)
                 self._fd = None
                 self.path = f"{path}.{os.urandom(4).hex()}"
                 self._fd = os.open(self.path, _FLAGS | os.O_EXCL, 0o600)
-                warn(f"The journal {path} is written by another jobmeter; this run goes to {self.path}.")
+                warn(f"{path} {reason}; this run goes to {self.path}.")
             self._end_torn_line(self._fd)
             self._size = os.fstat(self._fd).st_size
         except OSError as error:
@@ -125,6 +128,13 @@ class Journal:
         self._warn(
             f"The journal {self.path} cannot be written ({error.strerror}); metering goes on without it."
         )
+
+
+def _not_ours(fd: int) -> str | None:
+    """Why a file that could be opened must not be added to; None where it may."""
+    if os.fstat(fd).st_size and os.pread(fd, len(_BEGINNING), 0) != _BEGINNING:
+        return "is no journal"
+    return None if _lock(fd) else "is written by another jobmeter"
 
 
 def _lock(fd: int) -> bool:
