@@ -275,7 +275,9 @@ def test_a_reopened_run_has_no_end_any_more(receiver: RunningReceiver) -> None:
     """What was said of its end no longer holds; what it used is told of what has come."""
     records = records_of(54)
     receiver.stream(records)
-    later = wire.Resume(v=1, run_uid=uid(54), sequence=len(records), elapsed_seconds=9.0, version="1")
+    later = wire.Resume(
+        v=1, run_uid=uid(54), sequence=records[-1].sequence + 1, elapsed_seconds=9.0, version="1"
+    )
     receiver.stream([later])
     detail = receiver.get(f"/api/v1/runs/{uid(54)}").json()
     runs = receiver.get("/api/v1/runs?state=running").json()["runs"]
