@@ -30,7 +30,8 @@ from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
 from jobmeter.receiver.problems import NotFound
 from jobmeter.receiver.routing import Content, Route, endpoint
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import find_run, inflated, next_part, without_lines
+from jobmeter.receiver.store.packing import unpacked
+from jobmeter.receiver.store.queries import find_run, next_part, without_lines
 
 _LIST = (*FILTERS, LIMIT, CURSOR)
 _TIMELINE = (POINTS, RESOLUTION)
@@ -118,7 +119,7 @@ class RunsApi:
             if part is None:
                 return
             sequence = part.next_sequence
-            for piece in without_lines(inflated(part.body), part.skip):
+            for piece in without_lines(unpacked(part.body), part.skip):
                 yield piece
 
 

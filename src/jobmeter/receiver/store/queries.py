@@ -1,16 +1,15 @@
 """Questions to the store. Each takes a connection of its own and returns plain rows."""
 
-import zlib
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
 
 from jobmeter.model import wire
+from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 
 State = Literal["running", "finished", "lost"]
-_CHUNK_BYTES = 256 * 1024
 
 
 class Run(NamedTuple):
@@ -170,16 +169,7 @@ def part_bodies(connection: Connection, run_id: int) -> Iterator[bytes]:
     """What was streamed of a run (``Run.id``), in order: pieces of newline-separated JSON records."""
     query = select(parts.c.body).where(parts.c.run == run_id).order_by(parts.c.first_sequence)
     for (body,) in connection.execution_options(yield_per=10).execute(query):
-        yield from inflated(body)
-
-
-def inflated(body: bytes) -> Iterator[bytes]:
-    """A stored part as pieces of bounded size."""
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    piece = inflater.decompress(body, _CHUNK_BYTES)
-    while piece:
-        yield piece
-        piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
+        yield from unpacked(body)
 
 
 def without_lines(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:

@@ -63,5 +63,7 @@ parts = Table(
     Column("run", _Id, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("first_sequence", BigInteger, primary_key=True),
     Column("next_sequence", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False, doc="records, one JSON line each, as a zlib or gzip stream"),
+    Column(
+        "body", LargeBinary, nullable=False, doc="records, one JSON line each, as a zlib, gzip or xz stream"
+    ),
 )

@@ -4,7 +4,6 @@ Whatever depends on the state of a run is decided in the transaction of the writ
 one database agree.
 """
 
-import zlib
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,10 +11,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
-from jobmeter.receiver.store.queries import State, inflated
+from jobmeter.receiver.store.packing import block_packer, packed, unpacked
+from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
 
-_LEVEL = 6
 _BLOCK_BYTES = 16 * 1024 * 1024
 
 
@@ -106,7 +105,7 @@ class Part(NamedTuple):
     def _body(self, known: int) -> bytes:
         if not known and self.compressed is not None:
             return self.compressed
-        return zlib.compress(b"".join(line + b"\n" for line in self.lines[known:]), _LEVEL)
+        return packed(self.lines[known:])
 
     def _begin(self, connection: Connection, now: int) -> int:
         values = _named(self.job or Job(), self.start_time) | {
@@ -167,7 +166,7 @@ class Finish(NamedTuple):
 
 
 class Merge(NamedTuple):
-    """The parts of a run that is over, merged into few: compressed together they take half the room."""
+    """The parts of a run that is over, merged into few: compressed together they take a third of the room."""
 
     run_uid: str
     next_sequence: int
@@ -213,12 +212,12 @@ class _Packing:
         self.size = 0
         self.next_sequence = first_sequence
         self._first_sequence = first_sequence
-        self._packer = zlib.compressobj(_LEVEL)
+        self._packer = block_packer()
         self._packed = bytearray()
 
     def add(self, body: bytes, next_sequence: int) -> None:
         """The records of a stored part."""
-        for piece in inflated(body):
+        for piece in unpacked(body):
             self._packed += self._packer.compress(piece)
             self.size += len(piece)
         self.next_sequence = next_sequence

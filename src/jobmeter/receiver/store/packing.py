@@ -1,0 +1,47 @@
+"""How records lie in the database: compressed as they were sent while a run goes on, all together afterwards."""
+
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+
+_LEVEL = 6
+_CHUNK_BYTES = 256 * 1024
+_XZ_BEGINS = b"\xfd7zXZ\x00"
+# For JSON of many like lines: what precedes a letter tells more than where it stands in a word (lc, pb). Chains need
+# half the memory and the time of trees, and find as much here; a MiB is some hundred ticks back.
+_XZ_FILTERS = [
+    {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 6,
+        "dict_size": 1024 * 1024,
+        "lc": 4,
+        "pb": 0,
+        "mf": lzma.MF_HC4,
+    }
+]
+
+
+def packed(lines: Iterable[bytes]) -> bytes:
+    """Lines as a part of a run that goes on: quickly compressed."""
+    return zlib.compress(b"".join(line + b"\n" for line in lines), _LEVEL)
+
+
+def block_packer() -> lzma.LZMACompressor:
+    """Compresses the records of a run that is over: half of what they took part by part."""
+    return lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_XZ_FILTERS)
+
+
+def unpacked(body: bytes) -> Iterator[bytes]:
+    """What was compressed in either way, or sent as gzip, in pieces of bounded size."""
+    if body.startswith(_XZ_BEGINS):
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        piece = unpacker.decompress(body, _CHUNK_BYTES)
+        while piece:
+            yield piece
+            piece = b"" if unpacker.eof else unpacker.decompress(b"", _CHUNK_BYTES)
+        return
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    piece = inflater.decompress(body, _CHUNK_BYTES)
+    while piece:
+        yield piece
+        piece = inflater.decompress(inflater.unconsumed_tail, _CHUNK_BYTES)
