@@ -199,6 +199,31 @@ def test_cpu_time_of_the_run(source, began, readings, total) -> None:
     assert run.summary().cpu_seconds == total
 
 
+@pytest.mark.parametrize(
+    "began, readings, parts",
+    [
+        pytest.param(True, [(0, 0, 0), (0.003, None, None)], (None, None), id="no sampled tick hit"),
+        pytest.param(True, [(0, 0, 0), (0.003, 0.003, 0)], (0.003, 0), id="one hit"),
+        pytest.param(True, [(0.002, None, None), (4, 3, 1)], (3, 1), id="not told at first"),
+        pytest.param(False, [(50, None, None), (54, 40, 14)], (None, None), id="nothing to count from"),
+        pytest.param(False, [(50, 40, 10), (54, 43, 11)], (3, 1), id="growth of both"),
+        pytest.param(True, [(0, 0, 0)], (0, 0), id="nothing was used"),
+    ],
+)
+def test_user_and_system_time_add_up_or_are_unknown(began, readings, parts) -> None:
+    """Where the kernel samples the two, a short command has a total without parts; they are null then, not 0."""
+    run = Run(ContainerInfo(key="job", name="job", began=began))
+    for second, (used, user, system) in enumerate(readings):
+        run.cpu(second, used, cpu_user_seconds=user, cpu_system_seconds=system)
+    assert (run.job().cpu_user_seconds, run.job().cpu_system_seconds) == parts
+
+
+def test_a_run_whose_cpu_time_nobody_could_tell_is_not_complete() -> None:
+    """A collector that saw no container has missed all of it."""
+    summary = fold(Run().records[:1]).summary()
+    assert (summary.cpu_seconds, summary.cpu_complete) == (None, False)
+
+
 def test_a_change_of_source_before_anything_was_used_loses_nothing() -> None:
     """The first sample is of a cgroup that the command then cannot enter: the ledger counts from its start."""
     run = Run()

@@ -1,5 +1,6 @@
 """Folds the readings of one container into its summary."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from jobmeter.model.summary import ContainerSummary
 
 # A cgroup's account is in microseconds, so its rates may span a single short tick.
 _CGROUP_SPAN_SECONDS = 0.04
+# User and system time are parts of the total when they miss it by no more than this share, and rounding.
+_PARTS_APART, _PARTS_APART_SECONDS = 0.01, 2e-5
 
 
 class ContainerRates(NamedTuple):
@@ -147,6 +150,7 @@ class ContainerFold:
         info = self.info
         used = self.cpu_seconds
         average = used / duration if used is not None and duration > 0 else None
+        user, system = self._parts()
         return ContainerSummary(
             name=info.name,
             id=info.id,
@@ -154,8 +158,8 @@ class ContainerFold:
             cpu_cores=self._cores.statistic(average=average),
             memory_bytes=self._memory.statistic(digits=None),
             cpu_seconds=_rounded(self.cpu_seconds),
-            cpu_user_seconds=_rounded(self._cpu["cpu_user_seconds"].total),
-            cpu_system_seconds=_rounded(self._cpu["cpu_system_seconds"].total),
+            cpu_user_seconds=_rounded(user),
+            cpu_system_seconds=_rounded(system),
             cpu_source=self._cpu_source,
             memory_source=self._memory_source,
             rss_bytes=self._rss.statistic(digits=None),
@@ -177,6 +181,14 @@ class ContainerFold:
             pressure=self._pressure(),
             pids_peak=self._pids_peak(),
         )
+
+    def _parts(self) -> tuple[float | None, float | None]:
+        """User and system time, where they add up to the total: a kernel that samples them may tell the total alone."""
+        used, user, system = (self._cpu[name].total for name in _CPU_COUNTERS)
+        if used is None or user is None or system is None:
+            return None, None
+        told = math.isclose(user + system, used, rel_tol=_PARTS_APART, abs_tol=_PARTS_APART_SECONDS)
+        return (user, system) if told else (None, None)
 
     def _add_cpu(self, elapsed: float, reading: ContainerSample) -> float | None:
         if reading.cpu_seconds is None:

@@ -156,6 +156,7 @@ class RunFold:
             cpu_seconds=_rounded(cpu_seconds),
             unattributed_cpu_seconds=_rounded(self._unattributed.total),
             cpu_complete=self._cpu_complete
+            and cpu_seconds is not None
             and all(one.cpu_seconds is not None for one in self._containers.values()),
             containers=[fold.summary(duration, labels) for fold in self._containers.values()],
             top_cpu_processes=self._processes.by_cpu(names),
