@@ -109,6 +109,7 @@ def test_each_failure_is_one_sentence(
     receiver.always = fault
     error = failure(connect(receiver.url))
     assert error.retryable is retryable
+    assert error.answered
     assert words in str(error)
     assert receiver.url in str(error)
     assert "\n" not in str(error)
@@ -153,13 +154,14 @@ def test_user_name_and_password_are_sent_and_never_shown(connect: Connect, recei
 def test_nobody_listens(connect: Connect) -> None:
     """A receiver that is away may come back."""
     error = failure(connect(f"http://127.0.0.1:{closed_port()}"))
-    assert error.retryable
+    assert (error.retryable, error.answered) == (True, False)
     assert "Connection refused" in str(error)
 
 
 def test_host_without_an_address(connect: Connect) -> None:
     """A sidecar may start before the names can be resolved."""
-    assert failure(connect("http://nonesuch.invalid")).retryable
+    error = failure(connect("http://nonesuch.invalid"))
+    assert (error.retryable, error.answered) == (True, False)
 
 
 def test_service_that_does_not_answer(connect: Connect, receiver: FlakyReceiver) -> None:
@@ -168,7 +170,7 @@ def test_service_that_does_not_answer(connect: Connect, receiver: FlakyReceiver)
     post(endpoint)
     receiver.always = HANG
     error = failure(endpoint, timeout=0.2)
-    assert (error.retryable, "did not answer in time" in str(error)) == (True, True)
+    assert (error.retryable, error.answered, "did not answer in time" in str(error)) == (True, False, True)
     assert len(receiver.asked) == 2
 
 

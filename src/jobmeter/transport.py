@@ -131,9 +131,13 @@ class Endpoint:
                 f"the certificate of {self.name} is not accepted: {error.verify_message}", retryable=False
             )
         if isinstance(error, TimeoutError):
-            return SendError(f"{self.name} did not answer in time", retryable=True)
+            return SendError(f"{self.name} did not answer in time", retryable=True, answered=False)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return SendError(f"{self.name} cannot be reached: {self._masked(reason)}", retryable=True)
+        return SendError(
+            f"{self.name} cannot be reached: {self._masked(reason)}",
+            retryable=True,
+            answered=_by_a_service(error),
+        )
 
     def _refused(self, status: int, text: bytes, retry_after: str | None) -> SendError:
         from http import HTTPStatus
@@ -157,6 +161,14 @@ class Endpoint:
         for one in (self._token, self._parts.password):
             text = text.replace(one, "***") if one else text
         return "".join(sign if sign.isprintable() else " " for sign in text[:300]).strip().rstrip(".")
+
+
+def _by_a_service(error: Exception) -> bool:
+    """Whether somebody was there: what is odd or cut off was begun by a service."""
+    import ssl
+
+    cut = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, ssl.SSLError)
+    return isinstance(error, cut) or not isinstance(error, OSError)
 
 
 def shown(url: str) -> str:

@@ -98,14 +98,23 @@ def test_faults_lose_nothing_and_repeat_nothing(
     assert receiver.sequences(run_uid) == sequences(jobmeter.journal)
 
 
+def test_summary_is_pushed_again_to_a_receiver_that_answers(
+    jobmeter: Jobmeter, receiver: FlakyReceiver
+) -> None:
+    """It is too busy, breaks, and then takes it: once."""
+    receiver.faults.extend([503, RESET, 429])
+    jobmeter.run("--grace=60s", f"--push-endpoint={receiver.url}/api/v1/metrics", "true", env=FINE)
+    assert (len(receiver.asked), len(receiver.pushed)) == (4, 1)
+
+
 @pytest.mark.parametrize("code", [0, 9])
 def test_receiver_that_is_away_for_longer_than_the_job(
     jobmeter: Jobmeter, receiver: FlakyReceiver, code: int
 ) -> None:
-    """The exit code is the command's, one sentence says where the run is, and its command sends it."""
+    """Nobody waits for it; the exit code is the command's, and what is said leads to the run and sends it."""
     away = f"http://127.0.0.1:{closed_port()}"
     done = jobmeter.run(
-        "--grace=200ms", "--quiet", f"--receiver={away}", f"--push-endpoint={away}/api/v1/metrics",
+        "--grace=1h", "--quiet", f"--receiver={away}", f"--push-endpoint={away}/api/v1/metrics",
         "sh", "-c", f"exit {code}", env=FINE,
     )  # fmt: skip
     assert done.exit_code == code

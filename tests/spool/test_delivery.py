@@ -42,8 +42,8 @@ class Script:
         return step
 
 
-def failure(*, retryable: bool = True, after: float | None = None) -> SendError:
-    return SendError("it failed", retryable=retryable, retry_after_seconds=after)
+def failure(*, retryable: bool = True, after: float | None = None, answered: bool = True) -> SendError:
+    return SendError("it failed", retryable=retryable, retry_after_seconds=after, answered=answered)
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +152,45 @@ def test_retry_after_is_kept_also_at_the_end() -> None:
     sent.end(time.monotonic() + 30)
     assert not sent.wait(time.monotonic() + PATIENCE)
     assert len(errand.moments) == 1
+
+
+def ended(errand: Script, *, patient: bool) -> Delivery:
+    """A delivery whose end has come before it began, with much time left."""
+    sent = Delivery(errand, patient=patient)
+    sent.end(time.monotonic() + PATIENCE)
+    sent.start()
+    return sent
+
+
+def test_who_never_answered_gets_one_try_at_the_end() -> None:
+    """A job is not delayed for a receiver that is not there; a patient sender goes on."""
+    errand = Script([failure(answered=False) for _ in range(5)])
+    assert not ended(errand, patient=False).wait(time.monotonic() + PATIENCE)
+    assert len(errand.moments) == 1
+    assert ended(errand, patient=True).wait(time.monotonic() + PATIENCE)
+
+
+@pytest.mark.parametrize("first", [True, failure()])
+def test_who_has_answered_is_waited_for(first: bool | SendError) -> None:
+    """By success or by a refusal for now: it may be starting again."""
+    errand = Script([first, *(failure(answered=False) for _ in range(5))])
+    assert ended(errand, patient=False).wait(time.monotonic() + PATIENCE)
+    assert len(errand.moments) == 7
+
+
+def test_end_waits_but_shortly_for_who_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that was under way when the end came has no longer than one that begins then."""
+    monkeypatch.setattr(delivery, "UNHEARD_SECONDS", 0.01)
+    hanging = threading.Event()
+    errand = Script([])
+    timeouts: list[float] = []
+    errand.step = lambda timeout: timeouts.append(timeout) or hanging.wait()  # type: ignore[func-returns-value, method-assign]
+    deadline = time.monotonic() + PATIENCE
+    assert not ended(errand, patient=False).wait(deadline)
+    assert time.monotonic() < deadline
+    assert timeouts == [delivery._LEAST_TIMEOUT_SECONDS]
+    errand.finished = True
+    hanging.set()
 
 
 def test_fault_of_ours_is_a_sentence(capfd: pytest.CaptureFixture[str]) -> None:

@@ -163,7 +163,7 @@ class _Sidecar:
         first = 0 if self._resumed else self._journal.size
         sending = Sending(
             self._settings, self._recorder.run_uid, self._journal,
-            first_offset=first, resumed=self._resumed, say=self._say_of_sending,
+            patient=True, first_offset=first, resumed=self._resumed, say=self._say_of_sending,
         )  # fmt: skip
         self._recorder.add_sink(sending.take)
         return sending

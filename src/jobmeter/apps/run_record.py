@@ -75,6 +75,8 @@ class RunRecord:
             return None
         from jobmeter.apps.sending import Sending
 
-        sending = Sending(settings, self.recorder.run_uid, self.journal, first_offset=self.journal.size)
+        sending = Sending(
+            settings, self.recorder.run_uid, self.journal, patient=False, first_offset=self.journal.size
+        )
         self.recorder.add_sink(sending.take)
         return sending

@@ -41,11 +41,15 @@ class Sending:
     """Sends one run. ``take`` is a sink of its recorder, to be added after the journal's."""
 
     def __init__(
-        self, settings: Settings, run_uid: str, journal: Journal, *, first_offset: int = 0,
+        self, settings: Settings, run_uid: str, journal: Journal, *, patient: bool, first_offset: int = 0,
         resumed: bool = False, say: Say | None = None,
     ) -> None:  # fmt: skip
-        """``journal`` holds nothing of the run before ``first_offset``; ``say`` is called from another thread."""
+        """``journal`` holds nothing of the run before ``first_offset``; ``say`` is called from another thread.
+
+        At the end a ``patient`` one tries also a service that never answered until the deadline: nobody waits for it.
+        """
         self._settings = settings
+        self._patient = patient
         self._journal = journal
         self._say = say
         self._resumed = resumed
@@ -56,7 +60,7 @@ class Sending:
             self._feed = Feed(run_uid, journal, first_offset)
             endpoint = Endpoint(settings.receiver, settings.push_token)
             self._stream = Stream(endpoint, run_uid, self._feed, resumed=resumed)
-            self._delivery = Delivery(self._stream, say)
+            self._delivery = Delivery(self._stream, say, patient=patient)
 
     def start(self) -> None:
         """Begin to send; the command must have been started, since a process forks best with one thread."""
@@ -82,9 +86,9 @@ class Sending:
             self._delivery.end(deadline)
         push = self._push(summary)
         if push is not None:
-            push.end(deadline)
             if self._delivery is not None:
                 self._delivery.wait((time.monotonic() + deadline) / 2)
+            push.end(deadline)
             push.start()
         arrived = self._delivery is None or self._delivery.wait(deadline)
         pushed = push is None or push.wait(deadline)
@@ -97,7 +101,7 @@ class Sending:
         if self._settings.push_endpoint is None:
             return None
         endpoint = Endpoint(self._settings.push_endpoint, self._settings.push_token)
-        return Delivery(Push(endpoint, summary), self._say)
+        return Delivery(Push(endpoint, summary), self._say, patient=self._patient)
 
     def _not_streamed(self) -> str:
         assert self._stream is not None

@@ -43,7 +43,8 @@ class SendError(JobmeterError):
     """A service cannot be reached or refuses; no secret is in the message.
 
     ``retryable`` says whether the same may succeed later, ``retry_after_seconds`` when at the earliest;
-    ``status`` is the HTTP status, None without an answer.
+    ``status`` is the HTTP status, None without an answer. ``answered`` is False when nobody was there to answer,
+    not even by cutting the connection.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class SendError(JobmeterError):
         retryable: bool,
         status: int | None = None,
         retry_after_seconds: float | None = None,
+        answered: bool = True,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.answered = answered
 
 
 class StoreError(JobmeterError):

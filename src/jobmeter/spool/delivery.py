@@ -15,6 +15,8 @@ PART_BYTES = 256 * 1024
 _FIRST_BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 30.0
 _LEAST_TIMEOUT_SECONDS = 0.1
+# So long the end waits for a service that nobody has heard of: it is there, or it will not come for this run.
+UNHEARD_SECONDS = 2.0
 
 
 class Errand(Protocol):
@@ -49,16 +51,21 @@ class Backoff:
 class Delivery:
     """One daemon thread for one errand. It never raises into the meter and is never waited for but in ``wait``.
 
-    ``say`` is called from that thread when sending begins to fail or succeeds again.
+    ``say`` is called from that thread when sending begins to fail or succeeds again. A ``patient`` one goes on at the
+    end until the deadline; else a service that has never answered gets one short try then.
     """
 
-    def __init__(self, errand: Errand, say: Callable[[SendError | None], None] | None = None) -> None:
+    def __init__(
+        self, errand: Errand, say: Callable[[SendError | None], None] | None = None, *, patient: bool = True
+    ) -> None:
         self._errand = errand
         self._say = say or (lambda problem: None)
+        # Whether there is somebody to wait for.
+        self._awaited = patient
         self._news = threading.Event()
         self._ending = threading.Event()
         self._done = threading.Event()
-        self._deadline = 0.0
+        self._deadline = self._unheard_deadline = 0.0
         self._not_before = 0.0
         self._backoff = Backoff()
         # Why it is not finished, as far as is known.
@@ -79,12 +86,16 @@ class Delivery:
     def end(self, deadline: float) -> None:
         """Nothing is added from now on; give up at that time of the monotonic clock."""
         self._deadline = deadline
+        self._unheard_deadline = min(deadline, time.monotonic() + UNHEARD_SECONDS)
         self._ending.set()
         self._news.set()
 
     def wait(self, until: float) -> bool:
         """Wait for the end, at most until that time of the monotonic clock; True when all has arrived."""
-        self._done.wait(max(0.0, until - time.monotonic()))
+        if not self._awaited:
+            self._done.wait(max(0.0, min(until, self._unheard_deadline) - time.monotonic()))
+        if self._awaited:
+            self._done.wait(max(0.0, until - time.monotonic()))
         return self._errand.finished
 
     def _run(self) -> None:
@@ -108,7 +119,9 @@ class Delivery:
             if self.problem is None or not error.retryable:
                 self._say(error)
             self.problem = error
-            return error.retryable and self._pause_after(error)
+            self._awaited = self._awaited or error.answered
+            given_up = ending and not self._awaited
+            return error.retryable and not given_up and self._pause_after(error)
         self._succeeded()
         if ending or self._errand.finished:  # All that was there before the end has been sent.
             return False
@@ -116,6 +129,7 @@ class Delivery:
         return True
 
     def _succeeded(self) -> None:
+        self._awaited = True
         self._backoff.reset()
         if self.problem is not None:
             self.problem = None
@@ -142,7 +156,8 @@ class Delivery:
     def _timeout(self) -> float:
         if not self._ending.is_set():
             return TIMEOUT_SECONDS
-        return min(TIMEOUT_SECONDS, max(_LEAST_TIMEOUT_SECONDS, self._deadline - time.monotonic()))
+        until = self._deadline if self._awaited else self._unheard_deadline
+        return min(TIMEOUT_SECONDS, max(_LEAST_TIMEOUT_SECONDS, until - time.monotonic()))
 
 
 def deliver(errand: Errand, patience: float) -> None:
