@@ -106,6 +106,19 @@ def test_what_comes_together_is_one_commit_of_the_thread(tmp_path):
     assert not any(disk.by_loop[2:])
 
 
+def test_senders_that_take_turns_are_for_the_thread(tmp_path):
+    """The loop reads what the next one sends while the disk works; it stores for one who goes on alone."""
+    disk = Disk()
+
+    async def work(writer, _):
+        await one_by_one(writer, 2)
+        for number, sender in enumerate("ababbb"):
+            await writer.submit(summary(f"{sender}{number}"), sender)
+
+    on(disk, tmp_path / "db", work)
+    assert disk.by_loop == [False, True, False, False, False, False, True, True]
+
+
 def test_the_loop_does_not_write_while_the_thread_does(tmp_path):
     """What comes meanwhile waits its turn behind it."""
     disk = Disk()

@@ -3,8 +3,9 @@
 A submission is acknowledged when the commit it is in has reached the disk. While one commit waits for the disk
 the next ones gather, so that their number per commit grows with the load.
 
-To hand one over to the thread and back takes longer than a fast disk needs. So a summary that comes while nothing
-else waits is stored by the loop itself, as long as commits were quick; never while the thread commits.
+To hand one over to the thread and back takes a good part of the time that a fast disk needs. So a summary that comes
+while nothing else waits, from who sent the one before, is stored by the loop itself, as long as commits were quick;
+never while the thread commits.
 """
 
 import asyncio
@@ -102,6 +103,7 @@ class Writer:
         self._queued = 0
         self._queued_bytes = 0
         self._alone: _Waiting | None = None
+        self._sender: object = None
         self._allowance = _Allowance()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -120,15 +122,19 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def submit(self, change: NewSummary | Change) -> "asyncio.Future[Any]":
-        """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised."""
+    def submit(self, change: NewSummary | Change, sender: object = None) -> "asyncio.Future[Any]":
+        """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised.
+
+        Where several senders take turns, the next one could be read while the disk works for this one.
+        """
         assert self._loop is not None
         if self._closing or self._queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
             raise QueueFull("more is waiting to be stored than there is room for")
         waiting = _Waiting(change, self._loop.create_future())
         self._queued += 1
         self._queued_bytes += change.size
-        if self._queued == 1 and self._allowance and _is_small(change):
+        again, self._sender = sender == self._sender, sender
+        if again and self._queued == 1 and self._allowance and _is_small(change):
             # What else comes in this turn of the loop shall be in one commit with it.
             self._alone = waiting
             self._loop.call_soon(self._commit_alone)
