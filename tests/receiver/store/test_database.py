@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -76,6 +78,47 @@ def test_a_copy_has_what_was_stored(tmp_path):
         database.close()
     assert found(copy, "b").id == 2
     assert not list(tmp_path.glob("*.part"))
+
+
+def modes(directory: Path) -> dict[str, str]:
+    return {path.name: f"{path.stat().st_mode & 0o777:o}" for path in directory.iterdir()}
+
+
+def test_a_new_database_and_its_copies_are_for_its_user_alone(tmp_path):
+    """With all that SQLite puts beside them, whatever the umask; what an operator has opened stays open."""
+    place, copy = tmp_path / "db", tmp_path / "copy"
+    before = os.umask(0)
+    try:
+        database = Database.open(str(place))
+        try:
+            stored(place, summary("a"))
+            backup(str(place), str(copy))
+            assert modes(tmp_path) == dict.fromkeys(("db", "db-wal", "db-shm", "copy"), "600")
+        finally:
+            database.close()
+        os.umask(0o077)
+        for path in (place, copy):
+            path.chmod(0o640)
+        stored(place, summary("b"))
+        backup(str(place), str(copy))
+    finally:
+        os.umask(before)
+    assert set(modes(tmp_path).values()) == {"640"}
+
+
+@pytest.mark.parametrize("content", [b"precious", b"", None])
+def test_a_copy_replaces_nothing_but_a_copy(tmp_path, content):
+    """Not a file of something else, an empty one, or a directory."""
+    stored(tmp_path / "db", summary("a"))
+    target = tmp_path / "there"
+    if content is None:
+        target.mkdir()
+    else:
+        target.write_bytes(content)
+    with pytest.raises(StoreError, match="there exists and is no SQLite database; name a new file"):
+        backup(str(tmp_path / "db"), str(target))
+    assert target.is_dir() if content is None else target.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "there"]
 
 
 @pytest.mark.parametrize("source, target", [("nonesuch", "copy"), ("db", "db"), ("db", "missing/copy")])

@@ -1,11 +1,12 @@
 """Opens the database: connections for readers and for the writer, migrations at start, a copy while it runs."""
 
 import asyncio
+import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,7 @@ _WRITER_PRAGMAS = (
 )
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -4096")
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_MAGIC = b"SQLite format 3\0"
 
 
 class Database:
@@ -51,10 +53,12 @@ class Database:
 
     @classmethod
     def open(cls, path: str) -> "Database":
-        """Open or make the database and bring its tables up to date.
+        """Open the database, or make one for this user alone, and bring its tables up to date.
 
         Raises StoreError when it cannot be opened, NewerSchema when a later release has changed it.
         """
+        with contextlib.suppress(OSError):  # It exists, or SQLite will say why it cannot be made.
+            _make_private(path)
         writer = _engine(path, _WRITER_PRAGMAS, "BEGIN IMMEDIATE", 1)
         try:
             with writer.begin() as connection:
@@ -100,7 +104,7 @@ def be_patient(connection: Connection, patient: bool) -> None:
 def backup(path: str, target: str) -> None:
     """Copy the database to a file while a receiver uses it; the copy is whole or is not there.
 
-    Raises StoreError.
+    It replaces an older copy, whose mode it takes, and nothing else. Raises StoreError.
     """
     if not os.path.exists(path):
         raise StoreError(f"{path} does not exist; --db names the database of the receiver")
@@ -108,16 +112,37 @@ def backup(path: str, target: str) -> None:
         raise StoreError(f"{target} is the database itself; name another file for the copy")
     unfinished = f"{target}.part"
     try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source:
+        _refuse_foreign(target)
+        with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source:
             Path(unfinished).unlink(missing_ok=True)
-            with closing(sqlite3.connect(unfinished)) as copy:
+            _make_private(unfinished)
+            with contextlib.closing(sqlite3.connect(unfinished)) as copy:
                 # In one step: a copy in several begins anew at each commit of a busy receiver.
                 source.backup(copy)
+        if os.path.exists(target):
+            shutil.copymode(target, unfinished)
         _flush(unfinished)
         os.replace(unfinished, target)
     except (sqlite3.Error, OSError) as error:
         Path(unfinished).unlink(missing_ok=True)
         raise StoreError(f"{path} could not be copied to {target}: {error}") from None
+
+
+def _refuse_foreign(target: str) -> None:
+    """Raises StoreError when a copy there would replace what is no database."""
+    if not os.path.lexists(target):
+        return
+    content = b""
+    if os.path.isfile(target):
+        with open(target, "rb") as file:
+            content = file.read(len(_MAGIC))
+    if content != _MAGIC:
+        raise StoreError(f"{target} exists and is no SQLite database; name a new file or an older copy")
+
+
+def _make_private(path: str) -> None:
+    """Make an empty file for this user alone; SQLite gives those beside it the same mode. Raises OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _flush(path: str) -> None:
