@@ -97,3 +97,13 @@ def test_section_seconds_survive_times_that_are_none() -> None:
 
     assert figures.section_seconds(good) == 1.5
     assert figures.section_seconds(mixed) is None
+
+
+def test_a_job_whose_containers_were_not_seen_has_no_cpu_time() -> None:
+    """That nothing is left over is no number of the job; what is left over is a lower bound."""
+    unseen, rest = run_of(), run_of()
+    unseen.unattributed_cpu_seconds, rest.unattributed_cpu_seconds = 0.0, 1.5
+
+    assert figures.total_cpu_seconds(unseen) is None
+    assert figures.average_cores(unseen) is None
+    assert figures.total_cpu_seconds(rest) == 1.5

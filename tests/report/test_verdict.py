@@ -4,6 +4,7 @@ import pytest
 
 from jobmeter.model.exits import Exit
 from jobmeter.model.summary import ProgramSummary
+from jobmeter.report.notes import remarks
 from jobmeter.report.verdict import cause, tone, verdict
 from tests.report.examples import EXAMPLES, MIB, make_build, oom_kill, sidecar
 
@@ -80,3 +81,12 @@ def test_cause_carries_its_certainty() -> None:
         == "memory.events counted 1 OOM kill while ld.lld (pid 77) was the largest process (certain)"
     )
     assert cause(sidecar()[0]) is None
+
+
+def test_a_run_without_containers_names_no_number() -> None:
+    """Zero cores would be a number that nobody read."""
+    summary, _ = sidecar()
+    summary.containers, summary.cpu_seconds, summary.unattributed_cpu_seconds = [], None, 0.0
+
+    assert verdict(summary) == "ran 8 m 00 s — no container was seen"
+    assert not any("lower bound" in one for one in remarks(summary))

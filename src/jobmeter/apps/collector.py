@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jobmeter import __version__
 from jobmeter.apps import outputs
+from jobmeter.collector.absence import Absence
 from jobmeter.collector.life import Life, hold_signals
 from jobmeter.collector.log import Log
 from jobmeter.collector.resume import METER, Unfinished, unfinished_run
@@ -79,12 +80,13 @@ class _Sidecar:
         )
         groups = self._groups(life)
         meter = self._meter(groups)
+        absence = self._absence(meter)
         self._hear_marks(life)
         if self._sending is not None:
             self._sending.start()
         self._log.info("metering", run_uid=self._recorder.run_uid, journal=self._journal.path)
         try:
-            life.run(meter, lambda: self._exit(groups))
+            life.run(meter, lambda: self._exit(groups, absence))
         finally:
             meter.close()
             groups.close()
@@ -218,15 +220,19 @@ class _Sidecar:
             self._warn(f"--cgroup-path: {error}.")
             return CgroupFinder(root)
 
-    def _exit(self, groups: ContainerGroups) -> Exit:
+    def _absence(self, meter: Meter) -> Absence | None:
+        """Who notices that no container is seen; nobody where the run that goes on has seen one."""
+        if self._names:
+            return None
+        absence = Absence(lambda: meter.scans, self._warn)
+        self._recorder.add_sink(absence.take)
+        return absence
+
+    def _exit(self, groups: ContainerGroups, absence: Absence | None) -> Exit:
         """How the job ended; of one that was never seen, why not."""
-        summary = self._fold.summary()
-        if not summary.containers:
-            self._warn(
-                "No container was seen: the collector needs the pid namespace of the job (shareProcessNamespace, "
-                "--pid=container:JOB) or that of the host."
-            )
-        return collector_exit(summary, groups.suspects)
+        if absence is not None:
+            absence.end()
+        return collector_exit(self._fold.summary(), groups.suspects)
 
     def _meter(self, groups: ContainerGroups) -> Meter:
         records = open_exit_records(self._settings.source, self._warn)

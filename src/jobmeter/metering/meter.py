@@ -56,7 +56,10 @@ class Groups(Protocol):
 
 
 class Meter:
-    """Takes samples. ``declare`` is told of each container before its first sample, ``warn`` of what is missing."""
+    """Takes samples. ``declare`` is told of each container before its first sample, ``warn`` of what is missing.
+
+    ``scans`` counts how often processes were read.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class Meter:
         self._clock = clock
         self._fastest_reading = math.inf
         self._next_scan = 0.0
-        self._scanned = False
+        self.scans = 0
         self._unattributed_seconds = 0.0
         self._unattributed_last = 0.0
         self._complete = True
@@ -174,8 +177,8 @@ class Meter:
         except SourceUnavailable as error:
             self._warn(f"{error}; processes are missing from the result.")
         # The first one opens everything and says nothing of what the next will cost.
-        cost = self._cpu_clock() - begun if self._scanned else 0.0
-        self._scanned = True
+        cost = self._cpu_clock() - begun if self.scans else 0.0
+        self.scans += 1
         self._next_scan = elapsed + max(
             _SCAN_SECONDS_APART, min(cost / _SCAN_SHARE, _SCAN_AT_LEAST_EVERY_SECONDS)
         )

@@ -24,8 +24,9 @@ SOURCE_WORDS = {
 
 def total_cpu_seconds(summary: Summary) -> float | None:
     """CPU time of the job: what containers account for and what could not be given to one."""
-    parts = [part for part in (summary.cpu_seconds, summary.unattributed_cpu_seconds) if part is not None]
-    return sum(parts) if parts else None
+    rest = summary.unattributed_cpu_seconds or None
+    # That nothing is left over says nothing of a job whose containers were not seen.
+    return rest if summary.cpu_seconds is None else summary.cpu_seconds + (rest or 0.0)
 
 
 def average_cores(summary: Summary) -> float | None:

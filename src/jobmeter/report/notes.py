@@ -4,7 +4,7 @@ from jobmeter.model.job import Job
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import Summary
 from jobmeter.report.columns import sources
-from jobmeter.report.figures import ESTIMATE, LOWER_BOUND, doubt, roughly, size
+from jobmeter.report.figures import ESTIMATE, LOWER_BOUND, doubt, roughly, size, total_cpu_seconds
 from jobmeter.report.text import clean, plural
 
 _DOUBTS = {
@@ -71,7 +71,7 @@ def meter(summary: Summary) -> str:
 def remarks(summary: Summary) -> list[str]:
     """What the reader has to know of the numbers: what may be missing, what still runs, warnings."""
     found = []
-    if not summary.cpu_complete:
+    if not summary.cpu_complete and total_cpu_seconds(summary) is not None:
         found.append(_DOUBTS[doubt(summary)])
     if summary.unattributed_cpu_seconds:
         seconds = roughly(summary.unattributed_cpu_seconds)

@@ -136,6 +136,8 @@ def _short(name: str) -> str:
 def _usage(summary: Summary) -> list[str]:
     if summary.exit.reason == "oom":
         return []
+    if summary.sample_count and not summary.containers:
+        return ["no container was seen"]
     facts = []
     used, total = average_cores(summary), total_cpu_seconds(summary)
     mark = doubt(summary)
