@@ -16,17 +16,19 @@ def test_the_defaults_are_those_of_seed_000():
 
 
 @pytest.mark.parametrize(
-    "argv, environ, listen",
+    "argv, environ, listen, place",
     [
-        (["--addr=:1"], {}, ":1"),
-        (["--listen", ":1"], {}, ":1"),
-        (["--addr", ":1"], {"JOBMETER_LISTEN": ":2"}, ":1"),
-        ([], {"JOBMETER_LISTEN": ":2"}, ":2"),
+        ([], {}, ":8080", "--listen"),
+        (["--addr=:1"], {}, ":1", "--addr"),
+        (["--listen", ":1"], {}, ":1", "--listen"),
+        (["--addr", ":1"], {"JOBMETER_LISTEN": ":2"}, ":1", "--addr"),
+        ([], {"JOBMETER_LISTEN": ":2"}, ":2", "JOBMETER_LISTEN"),
     ],
 )
-def test_where_to_listen_has_two_names(argv, environ, listen):
-    """The seed's and ours; a flag is stronger than a variable."""
-    assert receiver_settings(argv, environ).listen == listen
+def test_where_to_listen_has_two_names(argv, environ, listen, place):
+    """The seed's and ours; a flag is stronger than a variable. A refusal names the one that was used."""
+    found = receiver_settings(argv, environ)
+    assert (found.listen, found.listen_place) == (listen, place)
 
 
 def test_tokens_come_from_flags_variables_and_files(tmp_path):

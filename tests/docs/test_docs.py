@@ -79,3 +79,10 @@ def test_make_targets_of_the_pages_exist():
 def test_version_is_in_the_package():
     """One place holds the version."""
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+def test_only_the_receiver_makes_a_database():
+    """What copies one says nothing of that."""
+    helps = {name: {option.name: option.help for option in USAGE[name][1]} for name in ("receiver", "admin")}
+    assert "made when missing" in helps["receiver"]["db"]
+    assert "made" not in helps["admin"]["db"]

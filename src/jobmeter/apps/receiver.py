@@ -18,7 +18,7 @@ def receive(settings: ReceiverSettings) -> int:
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
     log = Log(settings.log_level, settings.log_format)
-    with listening_socket(settings.listen) as listening:
+    with listening_socket(settings.listen, settings.listen_place) as listening:
         receiver = Receiver(
             Database.open(settings.db),
             Tokens(settings.read_token, settings.push_token),

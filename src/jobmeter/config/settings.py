@@ -215,7 +215,9 @@ RECEIVER_OPTIONS = (
     *(one for one in COLLECTOR_OPTIONS if one.name in ("log-level", "log-format")),
 )
 
-ADMIN_OPTIONS = tuple(option for option in RECEIVER_OPTIONS if option.name == "db")
+ADMIN_OPTIONS = tuple(
+    option._replace(help="the receiver's database") for option in RECEIVER_OPTIONS if option.name == "db"
+)
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
@@ -284,9 +286,10 @@ class DoctorSettings(Struct, frozen=True, kw_only=True):
 
 
 class ReceiverSettings(Struct, frozen=True, kw_only=True):
-    """Settings of `jobmeter receiver`; durations in seconds."""
+    """Settings of `jobmeter receiver`; durations in seconds. ``listen_place`` is where ``listen`` was given."""
 
     listen: str = ":8080"
+    listen_place: str = "--listen"
     db: str = "metrics.db"
     read_token: str | None = None
     push_token: str | None = None
@@ -364,7 +367,9 @@ def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Receiv
     if address is not None:
         if "listen" in flags:
             raise UsageError("--addr and --listen are the same; one of them is enough")
-        values["listen"] = address
+        values["listen"], values["listen_place"] = address, "--addr"
+    elif "listen" in values and "listen" not in flags:
+        values["listen_place"] = "JOBMETER_LISTEN"
     return ReceiverSettings(**values)
 
 
