@@ -51,6 +51,14 @@ def test_exit_code_and_reason(
     assert end.certainty == "certain"
 
 
+def test_a_kill_that_was_not_for_want_of_memory_says_so(jobmeter: Jobmeter) -> None:
+    """SIGKILL makes everybody think of memory; the kernel's count rules it out where it can be read."""
+    result = jobmeter.run("sh", "-c", "kill -KILL $$").result
+
+    counted = result.containers[0].oom_kills == 0
+    assert ("not by the kernel for lack of memory" in (result.exit.detail or "")) is counted
+
+
 def test_command_without_dashes_keeps_its_own_flags(jobmeter: Jobmeter) -> None:
     """`jobmeter run ls --all` gives `--all` to ls: what follows the command is the command's."""
     assert jobmeter.run("echo", "--quiet", "--", "-x").stdout == "--quiet -- -x\n"

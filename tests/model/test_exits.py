@@ -26,8 +26,19 @@ CORE_DUMPED = 0x80 | 11
             ),
         ),
         (
+            KILLED,
+            {"memory_sufficed": True},
+            Exit(
+                reason="signal",
+                code=137,
+                signal="SIGKILL",
+                detail="Killed by SIGKILL, not by the kernel for lack of memory.",
+                certainty="certain",
+            ),
+        ),
+        (
             CORE_DUMPED,
-            {},
+            {"memory_sufficed": True},
             Exit(
                 reason="signal", code=139, signal="SIGSEGV", detail="Killed by SIGSEGV.", certainty="certain"
             ),

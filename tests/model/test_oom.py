@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.model.oom import biggest_process, collector_exit, out_of_memory
+from jobmeter.model.oom import biggest_process, collector_exit, memory_sufficed, out_of_memory
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, Summary
 
 MIB = 2**20
@@ -26,6 +26,15 @@ def test_no_kill_is_no_oom() -> None:
     found = summary(ContainerSummary(name="a", oom_kills=0), ContainerSummary(name="b"))
     assert out_of_memory(found) is None
     assert collector_exit(found).reason == "unknown"
+
+
+@pytest.mark.parametrize(
+    "kills, sufficed", [([], False), ([0], True), ([0, None], False), ([None], False), ([0, 1], False)]
+)
+def test_that_memory_sufficed_is_said_only_where_every_kill_is_counted(kills, sufficed) -> None:
+    """A count that could not be read to the end rules nothing out."""
+    found = summary(*(ContainerSummary(name=str(i), oom_kills=one) for i, one in enumerate(kills)))
+    assert memory_sufficed(found) is sufficed
 
 
 def test_the_innermost_container_with_a_kill_is_named() -> None:

@@ -83,6 +83,24 @@ def test_cause_carries_its_certainty() -> None:
     assert cause(sidecar()[0]) is None
 
 
+@pytest.mark.parametrize(
+    "detail, told",
+    [
+        ("Killed by SIGKILL.", None),
+        (
+            "Killed by SIGKILL, not by the kernel for lack of memory.",
+            "Killed by SIGKILL, not by the kernel for lack of memory (certain)",
+        ),
+    ],
+)
+def test_a_cause_says_more_than_the_verdict(detail: str, told: str | None) -> None:
+    """The verdict has named the signal already."""
+    summary, _ = make_build()
+    summary.exit = Exit(reason="signal", code=137, signal="SIGKILL", detail=detail, certainty="certain")
+
+    assert cause(summary) == told
+
+
 def test_a_run_without_containers_names_no_number() -> None:
     """Zero cores would be a number that nobody read."""
     summary, _ = sidecar()

@@ -20,6 +20,7 @@ from jobmeter.metering.timetable import Timetable
 from jobmeter.model import exits
 from jobmeter.model.errors import CommandError
 from jobmeter.model.exits import Exit, Survivor
+from jobmeter.model.oom import memory_sufficed
 from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import ContainerInfo
 from jobmeter.supervise.command import Command, Inherited, become_subreaper, inherit
@@ -230,6 +231,8 @@ class _Session:
         return exits.from_wait_status(
             self.status,
             out_of_memory=self.record.out_of_memory(certain=certain),
+            # What was counted before metering stopped says nothing of the end.
+            memory_sufficed=not self._failed and memory_sufficed(self.record.fold.summary()),
             cancelled_by=self._cancelled_by,
         )
 

@@ -50,12 +50,17 @@ class OutOfMemory(NamedTuple):
 
 
 def from_wait_status(
-    status: int, *, out_of_memory: OutOfMemory | None = None, cancelled_by: str | None = None
+    status: int,
+    *,
+    out_of_memory: OutOfMemory | None = None,
+    memory_sufficed: bool = False,
+    cancelled_by: str | None = None,
 ) -> Exit:
     """The exit of a command by its wait(2) status.
 
     A command that succeeded in spite of an OOM kill has succeeded; one that was itself killed, or says
     137 as a shell does of a killed child, died of it; of any other failure it is the probable cause.
+    ``memory_sufficed`` says that the kernel counted its kills to the end, and there was none.
     ``cancelled_by`` names the signal that another process sent the wrapper.
     """
     killed_by = status & 0x7F
@@ -72,8 +77,15 @@ def from_wait_status(
         detail = f"The job was asked to stop by {cancelled_by}."
         return Exit(reason="cancelled", code=code, signal=name, detail=detail, certainty="certain")
     if name is not None:
-        return Exit(reason="signal", code=code, signal=name, detail=f"Killed by {name}.", certainty="certain")
+        detail = killed_sentence(name, memory_sufficed=memory_sufficed)
+        return Exit(reason="signal", code=code, signal=name, detail=detail, certainty="certain")
     return Exit(reason="failure", code=code, certainty="certain")
+
+
+def killed_sentence(signal_name: str, *, memory_sufficed: bool = False) -> str:
+    """By which signal; SIGKILL is also what the kernel sends for want of memory, so that is ruled out where it is."""
+    but = ", not by the kernel for lack of memory" if memory_sufficed and signal_name == "SIGKILL" else ""
+    return f"Killed by {signal_name}{but}."
 
 
 def not_started(code: int, reason: str) -> Exit:

@@ -27,6 +27,11 @@ def out_of_memory(summary: Summary, *, certain: bool = True) -> OutOfMemory | No
     return OutOfMemory(kills, certain, limit=_limit(worst), biggest=biggest)
 
 
+def memory_sufficed(summary: Summary) -> bool:
+    """True where the kernel's count of OOM kills is known for the whole job, to its end, and is zero."""
+    return bool(summary.containers) and all(one.oom_kills == 0 for one in summary.containers)
+
+
 def collector_exit(summary: Summary, suspects: Sequence[str] = ()) -> Exit:
     """The exit of a job that was metered from beside: "oom" if the kernel says so or it is likely, else unknown.
 

@@ -1,5 +1,6 @@
 """The one sentence that opens every report: what happened, and the fact that explains most."""
 
+from jobmeter.model.exits import killed_sentence
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Summary
 from jobmeter.report.figures import (
@@ -80,9 +81,9 @@ def outcome(summary: Summary) -> str:
 
 
 def cause(summary: Summary) -> str | None:
-    """What is known of the cause of the end, and how well; None when there is nothing to add."""
+    """What is known of the cause of the end, and how well; None when there is nothing to add to the outcome."""
     end = summary.exit
-    if not end.detail or end.reason == "success":
+    if not end.detail or end.reason == "success" or end.detail == killed_sentence(end.signal or ""):
         return None
     certainty = {"certain": " (certain)", "probable": " (probable)"}.get(end.certainty or "", "")
     return clean(end.detail).rstrip(".") + certainty
