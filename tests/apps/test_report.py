@@ -8,7 +8,8 @@ import pytest
 from jobmeter.cli import main
 from jobmeter.config.settings import FORMATS
 from jobmeter.model import summary as summaries
-from tests.support.runs import UID, fold, records, write_journal
+from jobmeter.spool.journal import Journal
+from tests.support.runs import OTHER_UID, UID, fold, records, write_journal
 
 SIGNS = {
     "terminal": "jobmeter: succeeded",
@@ -62,6 +63,36 @@ def test_json_lines_carry_run_and_time(journal, capsys):
     assert [(line["run_uid"], line["time"]) for line in lines] == [
         (UID, f"2026-11-21T12:00:0{second}.000Z") for second in range(3)
     ]
+
+
+@pytest.mark.parametrize(
+    "form, going_on, over",
+    [
+        ("terminal", "jobmeter: still running after 2 s", "jobmeter: lost after 2 s"),
+        ("markdown", "**still running after 2 s**", "**lost after 2 s"),
+        ("json", '"reason": "lost"', '"reason": "lost"'),
+    ],
+)
+def test_a_run_whose_journal_is_locked_still_runs(tmp_path, capsys, form, going_on, over):
+    """The writer's lock tells a run that goes on from one that was lost; the contract of the JSON has one word."""
+    path = str(write_journal(tmp_path / "journal.jsonl", *records(ended=False)))
+    writer = Journal(path, print)
+    main(["report", path, f"--format={form}"])
+    assert going_on in capsys.readouterr().out
+    writer.close()
+    main(["report", path, f"--format={form}"])
+    assert over in capsys.readouterr().out
+
+
+def test_an_older_run_of_a_journal_that_is_written_does_not_run(tmp_path, capsys):
+    """The lock is the newest run's."""
+    path = str(
+        write_journal(tmp_path / "journal.jsonl", *records(ended=False), *records(OTHER_UID, ended=False))
+    )
+    writer = Journal(path, print)
+    main(["report", path, f"--run={UID}"])
+    assert "lost after 2 s" in capsys.readouterr().out
+    writer.close()
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown"])

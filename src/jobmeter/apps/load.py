@@ -1,5 +1,6 @@
 """Opens what `jobmeter report` is given: a journal or a summary."""
 
+import fcntl
 import shutil
 import sys
 import tempfile
@@ -20,11 +21,12 @@ _MAX_SUMMARY_BYTES = 256 * 1024 * 1024
 
 
 class Loaded(Struct, frozen=True):
-    """One run; a summary alone has no timeline and no samples."""
+    """One run; a summary alone has no timeline and no samples. ``running`` where its meter still writes the journal."""
 
     summary: Summary
     timeline: Timeline | None = None
     samples: tuple[wire.Tick, ...] = ()
+    running: bool = False
 
 
 def load(path: str, run_uid: str | None, top: int, *, keep_samples: bool = False) -> Loaded:
@@ -89,11 +91,13 @@ def _is_record(line: bytes) -> bool:
 def _load_journal(path: str, run_uid: str | None, top: int, keep_samples: bool) -> Loaded:
     reader = JournalReader(path)
     fold: RunFold | None = None
-    current: str | None = None
+    current = newest = None
     samples: list[wire.Tick] = []
     seen: dict[str, None] = {}
     for record in reader:
         seen.setdefault(record.run_uid)
+        if isinstance(record, wire.Start):
+            newest = record.run_uid
         if run_uid is not None and record.run_uid != run_uid:
             continue
         if record.run_uid != current and isinstance(record, wire.Start):
@@ -112,7 +116,21 @@ def _load_journal(path: str, run_uid: str | None, top: int, keep_samples: bool) 
             else f"{reader.damaged} lines of the journal are"
         )
         fold.warn(f"{lines} damaged and left out.")
-    return Loaded(fold.summary(), fold.timeline(), tuple(samples))
+    running = not fold.ended and current == newest and _is_being_written(path)
+    return Loaded(fold.summary(), fold.timeline(), tuple(samples), running)
+
+
+def _is_being_written(path: str) -> bool:
+    """True while the journal's writer, which holds a lock on it, lives on this machine."""
+    with open(path, "rb") as file:
+        try:
+            # Shared and gone with the file: whoever is about to write it is hardly in our way.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # A file system without locks says nothing.
+    return False
 
 
 def _nothing(path: str, run_uid: str | None, seen: list[str]) -> str:

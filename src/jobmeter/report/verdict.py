@@ -1,6 +1,6 @@
 """The one sentence that opens every report: what happened, and the fact that explains most."""
 
-from jobmeter.model.exits import killed_sentence
+from jobmeter.model.exits import Exit, killed_sentence
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Summary
 from jobmeter.report.figures import (
@@ -22,6 +22,9 @@ from jobmeter.report.figures import (
 )
 from jobmeter.report.text import clean, fit, plural
 
+# The end of a run that goes on, for those who read a report: the contract has no word for it.
+RUNNING = Exit(reason="running")
+
 # Shares from which a limit is the fact that explains a run.
 _THROTTLED_SHARE = 0.1
 _MEMORY_SHARE = 0.9
@@ -34,6 +37,7 @@ TONES = {
     "timeout": "bad",
     "cancelled": "warn",
     "lost": "warn",
+    "running": "bold",
     "unknown": "bold",
 }
 
@@ -74,6 +78,8 @@ def outcome(summary: Summary) -> str:
             return f"{maybe}timed out{code} after {took}"
         case "cancelled":
             return f"{maybe}cancelled{code} after {took}"
+        case "running":
+            return f"still running after {took}"
         case "lost":
             return f"lost after {took}: the record stops without an end"
         case _:
