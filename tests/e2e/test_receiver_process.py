@@ -210,6 +210,17 @@ def test_a_run_that_has_nothing_to_say_is_not_lost(tmp_path, monkeypatch):
     assert states == {"running"}
 
 
+def test_a_run_is_not_lost_because_the_receiver_was_away(tmp_path):
+    """Its sender could not be heard then, so that its silence counts from the start of the receiver."""
+    lost_after = 3.0
+    with running_receiver(tmp_path, f"--lost-after={lost_after}s") as receiver:
+        receiver.stream(list(records())[:3])
+    time.sleep(lost_after)
+    with running_receiver(tmp_path, f"--lost-after={lost_after}s") as receiver:
+        time.sleep(lost_after / 2)  # The first look comes after a quarter.
+        assert receiver.get(f"/api/v1/runs/{UID}").json()["state"] == "running"
+
+
 def test_one_receiver_finishes_what_another_began(tmp_path):
     """Two of them on one database at the same time."""
     whole = list(records())

@@ -141,8 +141,9 @@ class Streams:
         raise Problem(503, "Others send the same run; try again.", headers={"Retry-After": "1"})
 
     async def finish_silent(self) -> None:
-        """For ever: finish what was not heard of for too long."""
+        """For ever: finish what was not heard of for too long. Nobody could be heard before we began to listen."""
         shortest, longest = _SWEEP_SECONDS
+        await asyncio.sleep(self._lost_after_seconds)
         while True:
             await asyncio.sleep(min(longest, max(shortest, self._lost_after_seconds / 4)))
             with suppress(StoreError):  # Later is early enough.
