@@ -124,3 +124,5 @@ def test_percents_for_people(ratio, text) -> None:
 def test_cores_for_people() -> None:
     """Two decimals."""
     assert format_cores(1.9251) == "1.93"
+    # A summary says 0.005 of either, the receiver's course 0.00498.
+    assert format_cores(0.00498) == format_cores(0.005) == "0.01"

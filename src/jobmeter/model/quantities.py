@@ -4,6 +4,7 @@ import math
 import re
 
 from jobmeter.model.errors import UsageError
+from jobmeter.model.statistics import STATISTIC_DIGITS
 
 _DURATION_UNITS_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(us|µs|ms|s|m|h)")
@@ -69,8 +70,12 @@ def format_duration(seconds: float) -> str:
 
 
 def format_cores(cores: float) -> str:
-    """``1.93``: cores with two decimals."""
-    return f"{cores:.2f}"
+    """``1.93``: cores with two decimals, by way of the three that a summary has: one number looks the same everywhere.
+
+    >>> format_cores(0.00498), format_cores(0.005)
+    ('0.01', '0.01')
+    """
+    return f"{round(cores, STATISTIC_DIGITS):.2f}"
 
 
 def format_percent(ratio: float) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 PERCENTILES = (99, 95, 75, 50)
+# Decimals of rates, in statistics and timelines alike.
+STATISTIC_DIGITS = 3
 
 
 class Statistic(Struct, frozen=True):
@@ -50,7 +52,7 @@ class Series:
         """The largest value so far."""
         return max(self._values, default=None)
 
-    def statistic(self, *, average: float | None = None, digits: int | None = 3) -> Statistic:
+    def statistic(self, *, average: float | None = None, digits: int | None = STATISTIC_DIGITS) -> Statistic:
         """The Statistic of the values; ``average`` replaces the mean where the true one is known.
 
         A rate's true average is its total over its duration, which the mean of unevenly spaced

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from jobmeter.model.container_fold import ContainerRates
+from jobmeter.model.statistics import STATISTIC_DIGITS
 from jobmeter.model.timeline import ContainerTrack, Timeline, TimelineMark
 
 
@@ -43,7 +44,7 @@ class _Column:
         """The mean of each point, None for a gap."""
         self.extend(points)
         return [
-            round(total / count, 4) if count else None
+            round(total / count, STATISTIC_DIGITS) if count else None
             for count, total in zip(self._counts, self._totals, strict=True)
         ]
 
@@ -51,7 +52,8 @@ class _Column:
         """The highest value of each point, None for a gap."""
         self.extend(points)
         return [
-            round(peak, 4) if count else None for count, peak in zip(self._counts, self._peaks, strict=True)
+            round(peak, STATISTIC_DIGITS) if count else None
+            for count, peak in zip(self._counts, self._peaks, strict=True)
         ]
 
 

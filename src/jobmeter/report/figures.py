@@ -5,6 +5,7 @@ from datetime import datetime
 
 from jobmeter.model.quantities import format_bytes, format_cores, format_duration
 from jobmeter.model.sample import ByteLimit, Limit
+from jobmeter.model.statistics import STATISTIC_DIGITS
 from jobmeter.model.summary import ContainerSummary, Section, Summary
 from jobmeter.model.timeline import ContainerTrack, Timeline
 
@@ -34,7 +35,7 @@ def average_cores(summary: Summary) -> float | None:
     total = total_cpu_seconds(summary)
     if total is None or summary.duration_seconds <= 0:
         return None
-    return round(total / summary.duration_seconds, 3)
+    return round(total / summary.duration_seconds, STATISTIC_DIGITS)
 
 
 def finite(limit: Limit | ByteLimit) -> float | None:
