@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from jobmeter.model.exits import Exit
+from jobmeter.model.sample import Pressure, Stall
 from jobmeter.model.summary import ProgramSummary
 from jobmeter.report.notes import remarks
+from jobmeter.report.terminal import render_terminal
 from jobmeter.report.verdict import cause, tone, verdict
 from tests.report.examples import EXAMPLES, MIB, make_build, oom_kill, sidecar
 
@@ -64,6 +66,36 @@ def test_a_container_near_its_memory_limit_is_named() -> None:
     summary.containers[0].oom_kills = 0
 
     assert verdict(summary).endswith("100 % of its limit of 512 MiB")
+
+
+@pytest.mark.parametrize(
+    "pressure, words",
+    [
+        (Pressure(Stall(56.0), Stall(0.0), Stall(12.0)), ["waited for CPU 86 % of the time"]),
+        (Pressure(Stall(1.0), Stall(33.0), None), ["waited for memory 51 % of the time"]),
+        (Pressure(Stall(70.0), None, None), ["waited for CPU 100 % of the time"]),
+        (Pressure(Stall(19.0), Stall(0.0), Stall(12.0)), []),
+        (None, []),
+    ],
+)
+def test_what_was_waited_for_most_of_the_time_is_told(pressure: Pressure | None, words: list[str]) -> None:
+    """A busy machine explains a slow job better than its own numbers; some waiting is normal."""
+    summary, _ = make_build()
+    summary.containers[0].pressure = pressure
+
+    assert verdict(summary).split(", memory peak 740 MiB, ")[1:] == words
+
+
+def test_the_longest_verdict_breaks_between_its_facts() -> None:
+    """What was waited for is not torn from the waiting."""
+    summary, timeline = make_build()
+    summary.containers[0].pressure = Pressure(Stall(56.0))
+    summary.exit = Exit(reason="success", code=0)
+
+    assert render_terminal(summary, timeline).splitlines()[:2] == [
+        "jobmeter: succeeded in 1 m 05 s — 1.51 of 2 cores, memory peak 740 MiB,",
+        "          waited for CPU 86 % of the time",
+    ]
 
 
 def test_the_largest_process_may_be_known_by_its_program_alone() -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from jobmeter.model.quantities import format_bytes, format_cores, format_duration
-from jobmeter.model.sample import ByteLimit, Limit
+from jobmeter.model.sample import ByteLimit, Limit, Pressure
 from jobmeter.model.statistics import STATISTIC_DIGITS
 from jobmeter.model.summary import ContainerSummary, Section, Summary
 from jobmeter.model.timeline import ContainerTrack, Timeline
@@ -139,6 +140,28 @@ def largest(summary: Summary) -> ContainerSummary | None:
     """The container at the top with the highest memory peak."""
     known = [container for container in roots(summary) if memory_peak(container)]
     return max(known, key=lambda container: (memory_peak(container) or ("", 0.0))[1], default=None)
+
+
+class Wait(NamedTuple):
+    """What tasks of a container waited for, for how long, and the share of the run's time."""
+
+    what: str
+    seconds: float
+    share: float
+    container: ContainerSummary
+
+
+def longest_wait(summary: Summary) -> Wait | None:
+    """What some task waited for longest; None where the kernel told of no waiting."""
+    waits = []
+    for container in summary.containers if summary.duration_seconds > 0 else ():
+        pressure = container.pressure or Pressure()
+        for what, stall in (("CPU", pressure.cpu), ("memory", pressure.memory), ("I/O", pressure.io)):
+            seconds = stall.some_seconds if stall else None
+            if seconds:
+                share = min(1.0, seconds / summary.duration_seconds)
+                waits.append(Wait(what, seconds, share, container))
+    return max(waits, key=lambda wait: wait.seconds, default=None)
 
 
 def doubt(summary: Summary, container: ContainerSummary | None = None) -> str:

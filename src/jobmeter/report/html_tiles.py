@@ -13,6 +13,7 @@ from jobmeter.report.figures import (
     duration,
     finite,
     largest,
+    longest_wait,
     marked,
     memory_peak,
     moment,
@@ -107,23 +108,11 @@ def _throttled(summary: Summary) -> str:
 
 def _waited(summary: Summary) -> str:
     """What tasks waited for longest, where it was a notable share of the run."""
-    waits = [
-        (stall.some_seconds, what, box)
-        for box in summary.containers
-        if box.pressure
-        for what, stall in (
-            ("CPU", box.pressure.cpu),
-            ("memory", box.pressure.memory),
-            ("I/O", box.pressure.io),
-        )
-        if stall and stall.some_seconds and summary.duration_seconds > 0
-    ]
-    longest = max(waits, key=lambda wait: wait[0], default=None)
-    if longest is None or longest[0] < _WAITED_SHARE * summary.duration_seconds:
+    wait = longest_wait(summary)
+    if wait is None or wait.share < _WAITED_SHARE:
         return ""
-    seconds, what, box = longest
-    share = format_percent(min(1.0, seconds / summary.duration_seconds))
-    return _tile(f"Waited for {what}", duration(seconds), f"{share} of the time{_where(summary, box)}")
+    sub = f"{format_percent(wait.share)} of the time{_where(summary, wait.container)}"
+    return _tile(f"Waited for {wait.what}", duration(wait.seconds), sub)
 
 
 def _where(summary: Summary, container: ContainerSummary) -> str:

@@ -3,9 +3,10 @@
 import re
 from unicodedata import east_asian_width
 
-# Spaces within a number and its unit: "812 MiB", "1 m 05 s".
+# Spaces within a number and its unit, "812 MiB", "1 m 05 s", and in "waited for CPU".
 _TIED = re.compile(
     r"(?<=\d) (?=(?:ms|[smh]|[KMGT]?i?B|cores?|ticks?|samples?)\b|%)|(?<=\d [mh]) (?=\d\d [ms]\b)"
+    r"|(?<=\bwaited) (?=for\b)|(?<=\bwaited for) (?=\S)"
 )
 _TIE = "\0"
 
@@ -58,7 +59,7 @@ def pad(text: str, width: int, *, left: bool = False) -> str:
 def wrap(text: str, width: int, *, first: str = "", indent: str = "  ") -> list[str]:
     """The words of a text in lines of at most ``width`` cells, which begin with ``first``, then ``indent``.
 
-    A number stays with its unit.
+    A number stays with its unit, and what was waited for with the waiting.
     """
     lines: list[str] = []
     line, empty = first, True

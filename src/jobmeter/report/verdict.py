@@ -13,6 +13,7 @@ from jobmeter.report.figures import (
     doubt,
     finite,
     largest,
+    longest_wait,
     marked,
     memory_peak,
     roots,
@@ -28,6 +29,7 @@ RUNNING = Exit(reason="running")
 # Shares from which a limit is the fact that explains a run.
 _THROTTLED_SHARE = 0.1
 _MEMORY_SHARE = 0.9
+_WAITED_SHARE = 0.3
 
 TONES = {
     "success": "good",
@@ -165,7 +167,7 @@ def _usage(summary: Summary) -> list[str]:
 
 
 def _pinch(summary: Summary) -> str | None:
-    """The limit that held the run back, if one did."""
+    """What held the run back, if something did: a limit, or what its tasks had to wait for."""
     if summary.exit.reason == "oom":
         return None
     for container in summary.containers:
@@ -177,6 +179,10 @@ def _pinch(summary: Summary) -> str | None:
     if fullest and _memory_share(fullest) >= _MEMORY_SHARE:
         limit_text = byte_limit(fullest.memory_limit_bytes)
         return f"{format_percent(_memory_share(fullest))} of its limit of {limit_text}"
+    wait = longest_wait(summary) if summary.duration_seconds >= BRIEF_SECONDS else None
+    if wait and wait.share > _WAITED_SHARE:
+        where = f" in {_short(wait.container.name)}" if len(summary.containers) > 1 else ""
+        return f"waited for {wait.what} {format_percent(wait.share)} of the time{where}"
     return None
 
 
