@@ -203,6 +203,16 @@ def test_certificate_of_the_named_authority(
         assert post(connect(receiver.url, TOKEN)) == 201
 
 
+def test_tls_asked_of_a_plain_server(connect: Connect, receiver: FlakyReceiver) -> None:
+    """No word of the TLS library: the address that may be meant; another try would end the same."""
+    error = failure(connect(receiver.url.replace("http:", "https:")))
+    assert (error.retryable, error.answered) == (False, True)
+    assert (
+        str(error)
+        == f"{receiver.url.replace('http:', 'https:')} does not speak TLS; {receiver.url} may be meant"
+    )
+
+
 def test_proxy_of_the_environment(
     connect: Connect, receiver: FlakyReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ TIMEOUT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER_SECONDS = 60.0
 _RETRYABLE = frozenset({408, 425, 429})
+# What the TLS library takes the answer of a plain HTTP server for.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG"})
 
 
 class Answer(NamedTuple):
@@ -130,6 +132,9 @@ class Endpoint:
             return SendError(
                 f"the certificate of {self.name} is not accepted: {error.verify_message}", retryable=False
             )
+        if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+            plain = f"http{self.name.removeprefix('https')}"
+            return SendError(f"{self.name} does not speak TLS; {plain} may be meant", retryable=False)
         if isinstance(error, TimeoutError):
             return SendError(f"{self.name} did not answer in time", retryable=True, answered=False)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

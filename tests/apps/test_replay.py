@@ -92,4 +92,6 @@ def test_what_cannot_be_sent_is_one_sentence(
         assert len(error.splitlines()) == 1
     receiver.always = 403
     assert main(["report", journal, f"--receiver={receiver.url}"]) == 1
-    assert f"{UID} was not sent whole: {receiver.url} answered 403" in capsys.readouterr().err
+    why, what_to_do = capsys.readouterr().err.splitlines()
+    assert f"{UID} was not sent whole: {receiver.url} answered 403: told to." in why
+    assert what_to_do == "Give its push token with --push-token-file FILE or $JOBMETER_PUSH_TOKEN."

@@ -139,6 +139,7 @@ def test_receiver_that_comes_back_is_told_everything(receiver: FlakyReceiver, tm
     summary = collector.stop()
     assert receiver.runs[summary["run_uid"]] == collector.records()
     assert collector.log().count("answered 503") == 1
+    assert collector.log().count(f"page='{receiver.url}/runs/{summary['run_uid']}'") == 1
 
 
 def test_receiver_that_is_away_for_longer_than_the_job(receiver: FlakyReceiver, tmp_path: Path) -> None:
@@ -179,6 +180,7 @@ def test_refusal_is_said_at_once_and_not_repeated(
     collector.wait_for_samples()
     collector.stop()
     assert len(receiver.asked) == 1
+    assert ("$JOBMETER_PUSH_TOKEN" in collector.log()) == (status == 401)
     assert TOKEN not in collector.log()
 
 

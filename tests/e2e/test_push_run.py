@@ -46,9 +46,9 @@ def only_run(receiver: FlakyReceiver) -> tuple[str, list[dict[str, Any]]]:
     return run_uid, found
 
 
-def send(jobmeter: Jobmeter, sentence: str) -> str:
-    """Do what the sentence says about the journal; returns what was said then."""
-    command = sentence.partition("the journal has it: jobmeter ")[2].splitlines()[0]
+def send(jobmeter: Jobmeter, text: str) -> str:
+    """Do what is said about the journal; returns what was said then."""
+    command = text.partition("The journal has it; this sends it:\n  jobmeter ")[2].splitlines()[0]
     done = subprocess.run(
         [*jobmeter.argv()[:3], *shlex.split(command)],
         env=jobmeter.environment(FINE), capture_output=True, text=True, check=False, timeout=120,
@@ -72,6 +72,13 @@ def test_stream_and_summary_are_one_run(jobmeter: Jobmeter, receiver: FlakyRecei
     assert pushed["run_summary"]["duration_seconds"] == done.result.duration_seconds
     assert pushed["execution"]["run_id"] == "77"
     assert "not sent" not in done.stderr
+    assert done.stderr.splitlines()[-1] == f"jobmeter: the run is at {receiver.url}/base/runs/{run_uid}"
+
+
+def test_success_is_silent_where_silence_is_asked_for(jobmeter: Jobmeter, receiver: FlakyReceiver) -> None:
+    """Nothing is printed with --quiet."""
+    done = jobmeter.run("--quiet", f"--receiver={receiver.url}", "true", env=FINE)
+    assert (done.stderr, len(receiver.runs)) == ("", 1)
 
 
 def test_records_arrive_while_the_command_runs(jobmeter: Jobmeter, receiver: FlakyReceiver) -> None:
@@ -118,11 +125,11 @@ def test_receiver_that_is_away_for_longer_than_the_job(
         "sh", "-c", f"exit {code}", env=FINE,
     )  # fmt: skip
     assert done.exit_code == code
-    streamed, pushed = done.stderr.splitlines()
-    assert "records of the run were not sent: " in streamed
+    streamed, divider, pushed = done.stderr.partition("jobmeter: the summary was not pushed.\n")
+    assert "records of the run were not sent.\n" in streamed
     assert "Connection refused" in streamed
     assert str(jobmeter.journal) in streamed
-    assert "the summary was not pushed: " in pushed
+    assert divider
     assert TOKEN not in done.stderr
     assert "records sent" in send(jobmeter, streamed.replace(away, receiver.url))
     assert "summary pushed" in send(jobmeter, pushed.replace(away, receiver.url))
@@ -226,7 +233,8 @@ def test_real_receiver_has_one_run_whose_summary_is_the_run_s(
     stored = real.get(f"/api/v1/runs/{done.result.run_uid}").json()["summary"]
     assert stored == json.loads((jobmeter.directory / "summary.json").read_text())
     again = (
-        f"the journal has it: jobmeter report {jobmeter.journal} {' '.join(addresses)} --push-token={PUSH}"
+        f"The journal has it; this sends it:\n  jobmeter report {jobmeter.journal} {' '.join(addresses)} "
+        f"--push-token={PUSH}"
     )
     assert "0 records sent" in send(jobmeter, again)
     assert len(real.get("/api/v1/runs").json()["runs"]) == 1

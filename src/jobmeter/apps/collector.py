@@ -102,10 +102,13 @@ class _Sidecar:
         )
 
     def finish_sending(self) -> None:
-        """Wait for what was not yet sent, at most to the end of the grace period; say what could not be."""
-        if self._sending is not None:
-            for sentence in self._sending.finish(self._fold.summary(), self._deadline):
-                self._log.warn(sentence)
+        """Wait for what was not yet sent, at most to the end of the grace period; say what became of it."""
+        if self._sending is None:
+            return
+        for text in self._sending.finish(self._fold.summary(), self._deadline):
+            self._log.warn(text.replace("\n", " "))
+        if self._sending.page is not None:
+            self._log.info("the receiver has the run", page=self._sending.page)
 
     def close(self) -> None:
         """Close what stays open to the end."""
@@ -172,12 +175,14 @@ class _Sidecar:
 
     def _say_of_sending(self, problem: SendError | None) -> None:
         """Called by the thread that sends: the log is for it too, the run's record is not."""
+        from jobmeter.apps.sending import advice
+
         if problem is None:
             self._log.info("sending again")
         elif problem.retryable:
             self._log.warn(f"{problem}; it is tried again")
         else:
-            self._log.warn(f"{problem}; nothing more is sent")
+            self._log.warn(f"{problem}; nothing more is sent. {advice(problem)}".removesuffix(". "))
 
     def _unfinished(self, job: Job) -> Unfinished | None:
         path = self._settings.journal

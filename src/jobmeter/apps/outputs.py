@@ -126,10 +126,10 @@ def attempt(what: str, write: Callable[[], None]) -> None:
         say(f"{what} could not be written: {reason}")
 
 
-def say(sentence: str) -> None:
-    """One diagnostic sentence on stderr."""
+def say(text: str) -> None:
+    """One diagnostic sentence on stderr; what else there is to say of it goes on lines of its own."""
     try:
-        sys.stderr.write(f"jobmeter: {sentence}\n")
+        sys.stderr.write(f"jobmeter: {text}".replace("\n", "\n  ") + "\n")
         sys.stderr.flush()
     except OSError:
         return  # A closed stderr must not change the job's exit code.

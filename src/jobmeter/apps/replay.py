@@ -4,6 +4,7 @@ from contextlib import closing
 
 from jobmeter.apps import outputs
 from jobmeter.apps.load import is_journal, load
+from jobmeter.apps.sending import advice
 from jobmeter.config.settings import ReportSettings
 from jobmeter.model import wire
 from jobmeter.model.errors import JobmeterError, JournalError, SendError, UsageError
@@ -66,4 +67,4 @@ def _deliver(errand: Errand, patience: float, failed: str) -> None:
     try:
         deliver(errand, patience)
     except SendError as error:
-        raise JobmeterError(f"{failed}: {error}") from None
+        raise JobmeterError(f"{failed}: {error}.\n{advice(error)}".removesuffix(".\n")) from None

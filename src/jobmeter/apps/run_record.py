@@ -38,7 +38,7 @@ class RunRecord:
             outputs.bound_default_journals(path, environ, self.recorder.run_uid)
         self.recorder.add_sink(self.journal.write)
         self._sending = self._make_sending(settings)
-        self._grace = settings.grace
+        self._settings = settings
         self.recorder.start(
             start_time=rfc3339_of(begun), monotonic_seconds=self.started, boot_id=read_boot_id(),
             interval_seconds=settings.interval, version=__version__, meter=meter, job=job, host=self.host.describe(),
@@ -61,10 +61,13 @@ class RunRecord:
             self._sending.start()
 
     def finish_sending(self, ended: float) -> None:
-        """Wait for what was not yet sent, at most the grace period since ``ended``; say what could not be."""
-        if self._sending is not None:
-            for sentence in self._sending.finish(self.fold.summary(), ended + self._grace):
-                outputs.say(sentence)
+        """Wait for what was not yet sent, at most the grace period since ``ended``; say what became of it."""
+        if self._sending is None:
+            return
+        for text in self._sending.finish(self.fold.summary(), ended + self._settings.grace):
+            outputs.say(text)
+        if self._sending.page is not None and not self._settings.quiet:
+            outputs.say(f"the run is at {self._sending.page}")
 
     def close(self) -> None:
         """Close the journal."""

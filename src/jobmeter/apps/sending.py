@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from textwrap import wrap
 from typing import Protocol
 
 from jobmeter.model import wire
@@ -13,6 +14,11 @@ from jobmeter.spool.journal import Journal
 from jobmeter.spool.push import Push
 from jobmeter.spool.stream import Stream
 from jobmeter.transport import Endpoint, shown
+
+_TOKEN_REFUSED = (401, 403)
+_NOT_THERE = (404, 405)
+# With its indentation a line fits the smallest usual terminal.
+_WIDTH = 78
 
 Say = Callable[[SendError | None], None]
 
@@ -49,6 +55,7 @@ class Sending:
         At the end a ``patient`` one tries also a service that never answered until the deadline: nobody waits for it.
         """
         self._settings = settings
+        self._run_uid = run_uid
         self._patient = patient
         self._journal = journal
         self._say = say
@@ -78,7 +85,7 @@ class Sending:
             self._delivery.nudge()
 
     def finish(self, summary: Summary, deadline: float) -> list[str]:
-        """Wait until all has arrived, at most to ``deadline`` on the monotonic clock; one sentence for what has not.
+        """Wait until all has arrived, at most to ``deadline`` on the monotonic clock; what to say of what has not.
 
         The summary goes when the stream has arrived, so that it meets a finished run, or after half of the time.
         """
@@ -92,10 +99,17 @@ class Sending:
             push.start()
         arrived = self._delivery is None or self._delivery.wait(deadline)
         pushed = push is None or push.wait(deadline)
-        sentences = [] if arrived else [self._not_streamed()]
+        said = [] if arrived else [self._not_streamed()]
         if push is not None and not pushed:
-            sentences.append(self._not_pushed(push))
-        return sentences
+            said.append(self._not_pushed(push))
+        return said
+
+    @property
+    def page(self) -> str | None:
+        """Where the receiver shows the run, once it has all of it."""
+        if self._stream is None or not self._stream.finished:
+            return None
+        return f"{shown(self._settings.receiver or '').rstrip('/')}/runs/{self._run_uid}"
 
     def _push(self, summary: Summary) -> Delivery | None:
         if self._settings.push_endpoint is None:
@@ -108,21 +122,30 @@ class Sending:
         assert self._delivery is not None
         missing = min(self._taken, self._next_sequence - self._stream.next_sequence)
         since = " since the restart" if self._resumed else ""
-        url = shown(self._settings.receiver or "")
-        return (
-            f"{missing} of {self._taken} records of the run{since} were not sent: "
-            f"{_reason(self._delivery, url)}; {self._kept('--receiver', url)}"
-        )
+        what = f"{missing} of {self._taken} records of the run{since} were not sent"
+        return self._failure(what, self._delivery, "--receiver", self._settings.receiver or "")
 
     def _not_pushed(self, push: Delivery) -> str:
-        url = shown(self._settings.push_endpoint or "")
-        return f"the summary was not pushed: {_reason(push, url)}; {self._kept('--push-endpoint', url)}"
+        return self._failure(
+            "the summary was not pushed", push, "--push-endpoint", self._settings.push_endpoint or ""
+        )
 
-    def _kept(self, flag: str, url: str) -> str:
+    def _failure(self, what: str, delivery: Delivery, flag: str, url: str) -> str:
+        """What was not sent, why, what to do: a line for each."""
+        problem = delivery.problem or SendError(f"{shown(url)} took too long", retryable=True)
+        sentences = (f"{what}.", f"{problem}.", advice(problem))
+        lines = [line for one in sentences for line in wrap(one, _WIDTH, break_on_hyphens=False)]
         if not self._journal.complete:
-            return "no journal has them all"
-        return f"the journal has it: jobmeter report {self._journal.path} {flag} {url}"
+            return "\n".join([*lines, "No journal has all of it."])
+        token = " --push-token-file FILE" if problem.status in _TOKEN_REFUSED else ""
+        command = f"jobmeter report {self._journal.path} {flag} {shown(url)}{token}"
+        return "\n".join([*lines, "The journal has it; this sends it:", command])
 
 
-def _reason(delivery: Delivery, url: str) -> str:
-    return str(delivery.problem) if delivery.problem is not None else f"{url} took too long"
+def advice(problem: SendError) -> str:
+    """What can be done about it, a sentence; nothing where that is plain or nobody knows."""
+    if problem.status in _TOKEN_REFUSED:
+        return "Give its push token with --push-token-file FILE or $JOBMETER_PUSH_TOKEN."
+    if problem.status in _NOT_THERE:
+        return "Is the address right? --push-endpoint URL/api/v1/metrics, --receiver URL."
+    return ""
