@@ -51,6 +51,19 @@ def test_a_run_compared_with_itself_has_no_changes() -> None:
     assert "%" not in text.split("\n\n", 1)[1]
 
 
+def test_what_came_to_nothing_is_compared_with_zero() -> None:
+    """A run that was no longer throttled has a zero, not an unknown; what neither run has is left out."""
+    before, after = make_build()[0], make_build()[0]
+    before.containers[0].throttled_seconds = 2.0
+
+    lines = render_comparison(before, after).splitlines()
+
+    assert [line.split() for line in lines if "throttled" in line] == [
+        ["throttled", "2.0", "s", "0", "ms", "-2.0", "s", "-100", "%"]
+    ]
+    assert not any("OOM kills" in line for line in lines)
+
+
 def test_a_change_says_difference_and_ratio() -> None:
     """Percent up to a doubling, a factor from there; nothing where a number is missing or was zero."""
     assert (Change("m", 100, 150, size).difference, Change("m", 100, 150, size).ratio) == ("+50 B", "+50 %")

@@ -92,6 +92,14 @@ def test_unknown_is_a_dash_and_no_limit_a_word() -> None:
     ]
 
 
+def test_a_cell_that_is_not_known_is_a_dash() -> None:
+    """In the tables of all containers as well."""
+    containers = render_html(*sidecar()).split("<caption>CPU, cores</caption>")[1].split("</table>")[0]
+
+    assert "<td>–</td>" in containers
+    assert "<td></td>" not in containers
+
+
 def test_names_are_text() -> None:
     """A name that is HTML is shown as it is written."""
     page = render_html(*hostile())

@@ -25,6 +25,17 @@ def test_empty_columns_and_sparse_rows_are_left_out() -> None:
     assert table("t", [("x", "")], [Column("b", [""])], 40) == []
 
 
+def test_an_empty_cell_of_a_column_that_says_something_is_a_dash() -> None:
+    """Unknown is seen to be unknown; a column may have nothing to say of a row instead."""
+    columns = [Column("a", ["", "1"]), Column("b", ["2", ""], blank="")]
+
+    assert lines_of(table("t", [("x", ""), ("y", "")], columns, 40)) == [
+        "t         a  b",
+        "  x       –  2",
+        "  y       1",
+    ]
+
+
 def test_where_room_is_short_columns_go_by_rank_and_names_are_cut() -> None:
     """The least important column goes first; what has no rank stays."""
     columns = [

@@ -9,7 +9,7 @@ from jobmeter.report.sparkline import resample, sparkline
     "values, ceiling, blocks",
     [
         ([0, 1, 2, 4], None, "▁▂▄█"),
-        ([1, None, 1], None, "█ █"),
+        ([1, None, 1], None, "█–█"),
         ([1, 2], 4, "▂▄"),
         ([5], 4, "█"),
         ([0, 0], None, "▁▁"),

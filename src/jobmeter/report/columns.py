@@ -36,7 +36,7 @@ def cpu_columns(summary: Summary, containers: Containers) -> list[Column]:
         Column("p95", rows(lambda each: cores(each.cpu_cores.p95)), rank=3),
         Column("peak", rows(lambda each: cores(each.cpu_cores.peak)), style="cpu"),
         Column("limit", rows(lambda each: core_limit(each.cpu_limit_cores))),
-        Column("throttled", rows(lambda each: duration(each.throttled_seconds or None)), style="warn"),
+        _notable("throttled", [each.throttled_seconds for each in containers], duration, style="warn"),
         Column("CPU time", rows(lambda each: bound(each, duration(each.cpu_seconds)))),
         Column("user", rows(lambda each: duration(each.cpu_user_seconds)), rank=1),
         Column("system", rows(lambda each: duration(each.cpu_system_seconds)), rank=2),
@@ -60,7 +60,7 @@ def memory_columns(containers: Containers) -> list[Column]:
         Column("of limit", rows(_limit_share), rank=3),
         Column("one process", rows(lambda each: size(each.memory_high_water_bytes)), rank=1),
         Column("with page cache", rows(lambda each: size(each.memory_charged_peak_bytes)), rank=2),
-        Column("OOM kills", rows(lambda each: f"{each.oom_kills:,}" if each.oom_kills else ""), style="warn"),
+        _notable("OOM kills", [each.oom_kills for each in containers], _count, style="warn"),
     ]
 
 
@@ -69,27 +69,40 @@ def _limit_share(container: ContainerSummary) -> str:
     return format_percent(peak / limit) if limit and peak is not None else ""
 
 
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _notable(
+    title: str,
+    values: Sequence[float | None],
+    form: Callable[[float], str],
+    *,
+    rank: int = 0,
+    style: str = "",
+) -> Column:
+    """A column that says nothing where all of it is nothing: then it is left out."""
+    texts = ["" if value is None else form(value) for value in values]
+    nothing = all(text in ("", form(0)) for text in texts)
+    return Column(title, [""] * len(texts) if nothing else texts, rank, style=style)
+
+
 def wait_columns(containers: Containers) -> list[Column]:
     """Pressure, disk, network and tasks, one row per container; a column of zeros is empty."""
-
-    def rows(title: str, values: list[float | None], form: Callable[[float], str], rank: int) -> Column:
-        texts = ["" if value is None else form(value) for value in values]
-        nothing = all(text in ("", form(0)) for text in texts)
-        return Column(title, [""] * len(texts) if nothing else texts, rank)
 
     def stalls(resource: str) -> list[float | None]:
         found = [getattr(each.pressure, resource, None) for each in containers]
         return [stall.some_seconds if isinstance(stall, Stall) else None for stall in found]
 
     return [
-        rows("for CPU", stalls("cpu"), duration, 0),
-        rows("memory", stalls("memory"), duration, 0),
-        rows("I/O", stalls("io"), duration, 0),
-        rows("disk read", [each.io_read_bytes for each in containers], size, 1),
-        rows("written", [each.io_write_bytes for each in containers], size, 2),
-        rows("net in", [each.network_rx_bytes for each in containers], size, 3),
-        rows("out", [each.network_tx_bytes for each in containers], size, 4),
-        rows("tasks", [each.pids_peak for each in containers], lambda value: f"{value:,.0f}", 5),
+        _notable("for CPU", stalls("cpu"), duration),
+        _notable("memory", stalls("memory"), duration),
+        _notable("I/O", stalls("io"), duration),
+        _notable("disk read", [each.io_read_bytes for each in containers], size, rank=1),
+        _notable("written", [each.io_write_bytes for each in containers], size, rank=2),
+        _notable("net in", [each.network_rx_bytes for each in containers], size, rank=3),
+        _notable("out", [each.network_tx_bytes for each in containers], size, rank=4),
+        _notable("tasks", [each.pids_peak for each in containers], _count, rank=5),
     ]
 
 

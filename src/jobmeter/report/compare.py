@@ -7,7 +7,7 @@ from msgspec import Struct
 from jobmeter.model.summary import ContainerSummary, Summary
 from jobmeter.report.figures import cores as cores_text
 from jobmeter.report.figures import distinct_names, duration, size, total_cpu_seconds
-from jobmeter.report.layout import Column, Line, paint, table
+from jobmeter.report.layout import UNKNOWN, Column, Line, paint, table
 from jobmeter.report.markdown import escape_markdown
 from jobmeter.report.notes import identity
 from jobmeter.report.text import clean, wrap
@@ -86,8 +86,8 @@ def compare_markdown(before: Summary, after: Summary) -> str:
         known = [change for change in changes if change.before is not None or change.after is not None]
         rows = [f"| {escape_markdown(title)} | before | after | difference | |", "|:--|--:|--:|--:|--:|"]
         rows += [
-            f"| {escape_markdown(each.name)} | {each.form(each.before)} | {each.form(each.after)} "
-            f"| {each.difference} | {each.ratio} |"
+            f"| {escape_markdown(each.name)} | {each.form(each.before) or UNKNOWN} "
+            f"| {each.form(each.after) or UNKNOWN} | {each.difference or UNKNOWN} | {each.ratio} |"
             for each in known
         ]
         blocks += ["\n".join(rows)] if known else []
@@ -100,7 +100,7 @@ def _table(title: str, changes: Sequence[Change], width: int) -> list[Line]:
         Column("before", [each.form(each.before) for each in known]),
         Column("after", [each.form(each.after) for each in known]),
         Column("difference", [each.difference for each in known], rank=1),
-        Column("change", [each.ratio for each in known]),
+        Column("change", [each.ratio for each in known], blank=""),
     ]
     lines = table(title, [(each.name, "") for each in known], columns, width, name_width=22)
     for line, change in zip(lines[1:], known, strict=False):
@@ -136,21 +136,27 @@ def _container_changes(before: ContainerSummary | None, after: ContainerSummary 
     ) -> Change:
         return Change(name, value(before) if before else None, value(after) if after else None, form)
 
+    def notable(
+        name: str, value: Callable[[ContainerSummary], float | None], form: Callable[[float | None], str]
+    ) -> Change:
+        found = change(name, value, form)
+        return found if found.before or found.after else Change(name, None, None, form)
+
     return [
         change("CPU time", lambda box: box.cpu_seconds, duration),
         change("cores, average", lambda box: box.cpu_cores.avg, cores_text),
         change("cores, p95", lambda box: box.cpu_cores.p95, cores_text),
         change("cores, peak", lambda box: box.cpu_cores.peak, cores_text),
-        change("throttled", lambda box: box.throttled_seconds or None, duration),
+        notable("throttled", lambda box: box.throttled_seconds, duration),
         change("memory, average", lambda box: box.memory_bytes.avg, size),
         change("memory, peak", lambda box: box.memory_bytes.peak, size),
         change("largest process", lambda box: box.memory_high_water_bytes, size),
         change("with page cache", lambda box: box.memory_charged_peak_bytes, size),
-        change("read", lambda box: box.io_read_bytes or None, size),
-        change("written", lambda box: box.io_write_bytes or None, size),
-        change(
+        notable("read", lambda box: box.io_read_bytes, size),
+        notable("written", lambda box: box.io_write_bytes, size),
+        notable(
             "OOM kills",
-            lambda box: box.oom_kills or None,
+            lambda box: box.oom_kills,
             lambda count: "" if count is None else f"{count:,}",
         ),
     ]

@@ -18,6 +18,7 @@ from jobmeter.report.figures import (
     size,
 )
 from jobmeter.report.html_parts import text
+from jobmeter.report.layout import UNKNOWN
 
 _GROUPS = {
     "Container": ("id", "parent"),
@@ -34,7 +35,7 @@ _GROUPS = {
         *("pressure", "io_read_bytes", "io_write_bytes", "network_rx_bytes", "network_tx_bytes", "pids_peak"),
     ),
 }
-_UNKNOWN = '<span class="unknown" title="not known">–</span>'
+_UNKNOWN = f'<span class="unknown" title="not known">{UNKNOWN}</span>'
 
 
 def fields_table(containers: Sequence[ContainerSummary]) -> str:

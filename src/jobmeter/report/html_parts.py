@@ -38,7 +38,7 @@ def table(
             continue
         depth = nested[i] if i < len(nested) else 0
         style = f' class="nested" style="padding-left:{1.2 * min(depth, 5):.1f}em!important"' if depth else ""
-        cells = [f"<td{_class(column)}>{text(column.cells[i])}" for column in shown]
+        cells = [f"<td{_class(column)}>{text(column.cell(i))}" for column in shown]
         if i < len(bars):
             cells[-1] += bar(bars[i], "cpu")
         head = f'<th scope="row"{style}>{text(fit(clean(name), _NAME_CELLS))}</th>'

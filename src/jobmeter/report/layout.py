@@ -21,16 +21,25 @@ _ANSI = {
     "memory": "35",
 }
 _GAP = "  "
+UNKNOWN = "–"
 
 
 class Column(Struct, frozen=True):
-    """One column of a table; of the columns with a ``rank``, the highest go first where room is short."""
+    """One column of a table; of the columns with a ``rank``, the highest go first where room is short.
+
+    An empty cell is shown as ``blank``: what it would say is not known.
+    """
 
     title: str
     cells: list[str]
     rank: int = 0
     left: bool = False
     style: str = ""
+    blank: str = UNKNOWN
+
+    def cell(self, row: int) -> str:
+        """What is shown in a row."""
+        return self.cells[row] or self.blank
 
 
 def paint(lines: Sequence[Line], width: int, *, colour: bool) -> str:
@@ -85,7 +94,7 @@ def table(
 def _row(name: Span, index: int, columns: Sequence[Column], first: int) -> Line:
     line: Line = [(pad("  " + clean(name[0]), first, left=True), name[1])]
     for column in columns:
-        line.append((_GAP + pad(column.cells[index], _width(column), left=column.left), column.style))
+        line.append((_GAP + pad(column.cell(index), _width(column), left=column.left), column.style))
     return line
 
 

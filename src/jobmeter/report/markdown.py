@@ -129,7 +129,7 @@ def _table(title: str, names: Sequence[str], columns: Sequence[Column]) -> str:
         "|:--|" + "".join(":--|" if column.left else "--:|" for column in shown),
     ]
     for i, name in enumerate(names):
-        lines.append(f"| {name} | " + " | ".join(_name(column.cells[i]) for column in shown) + " |")
+        lines.append(f"| {name} | " + " | ".join(_name(column.cell(i)) for column in shown) + " |")
     return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import ceil
 
+from jobmeter.report.layout import UNKNOWN
+
 _LEVELS = "▁▂▃▄▅▆▇█"
 
 
@@ -56,14 +58,14 @@ def _part(
 
 
 def sparkline(values: Sequence[float | None], ceiling: float | None = None) -> str:
-    """One character per value, a blank for None; ``ceiling`` is the value of a full block.
+    """One character per value, a dash for None; ``ceiling`` is the value of a full block.
 
     >>> sparkline([0, 1, 2, None, 4])
-    '▁▂▄ █'
+    '▁▂▄–█'
     """
     known = [value for value in values if value is not None]
     top = max(known, default=0.0) if ceiling is None else ceiling
-    return "".join(" " if value is None else _block(value, top) for value in values)
+    return "".join(UNKNOWN if value is None else _block(value, top) for value in values)
 
 
 def _block(value: float, top: float) -> str:
