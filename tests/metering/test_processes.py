@@ -10,7 +10,7 @@ import pytest
 from jobmeter.linux.process_table import ProcessTable
 from jobmeter.metering.membership import JOB, Descent
 from jobmeter.metering.processes import GroupUse, ProcessWatch
-from jobmeter.model.readings import ProcessReading
+from jobmeter.model.readings import ExitRecord, ProcessReading
 from jobmeter.model.sample import ProgramSample
 from tests.support.fake_host import FakeHost
 
@@ -25,11 +25,23 @@ def host(tmp_path: Path) -> FakeHost:
     return found
 
 
-def watch_of(host: FakeHost, *, started_after: float = 10.0, top: int = 10) -> ProcessWatch:
+def watch_of(
+    host: FakeHost, *, started_after: float = 10.0, top: int = 10, records: bool = False
+) -> ProcessWatch:
     """A run that began ten seconds after boot, without a reaper of its own."""
     membership = Descent(WRAPPER)
     table = ProcessTable(host.root, wanted=membership.admit)
-    return ProcessWatch(table, membership, root=host.root, started_after=started_after, top=top)
+    return ProcessWatch(
+        table, membership, root=host.root, started_after=started_after, top=top, use_exit_records=records
+    )
+
+
+def ended(pid: int, name: str, high_water_kb: int) -> ExitRecord:
+    """A child of the wrapper ended."""
+    return ExitRecord(
+        pid=pid, tgid=pid, parent_pid=WRAPPER, name=name, user_seconds=0.1, system_seconds=0.0, certain_seconds=0.1,
+        high_water_bytes=high_water_kb * 1024, read_bytes=0, write_bytes=0, lifetime_seconds=1.0, last_of_group=True,
+    )  # fmt: skip
 
 
 def programs(watch: ProcessWatch) -> dict[str, ProgramSample]:
@@ -158,6 +170,24 @@ def test_processes_that_ended_are_counted_by_program(host: FakeHost) -> None:
     }
     watch.end_all()
     assert programs(watch) == {"make": ProgramSample(name="make", count=1, cpu_seconds=0.05)}
+    watch.close()
+
+
+@pytest.mark.parametrize(
+    "name, recorded_kb, peak_kb", [("cc1", 890, 900), ("cc1", 950, 950), ("other", 890, 890)]
+)
+def test_a_process_and_its_program_have_one_peak(host: FakeHost, name, recorded_kb, peak_kb) -> None:
+    """The larger of what /proc and the exit record say, unless the process became another program meanwhile."""
+    watch = watch_of(host, records=True)
+    host.put(60, parent=WRAPPER, start_tick=1000, name="cc1", peak_kb=900)
+    watch.scan(1.0, None)
+    listed = watch.take_processes()
+    host.remove(60)
+    watch.scan(2.0, None, lambda: [ended(60, name, recorded_kb)])
+    listed += watch.take_processes()
+
+    assert programs(watch)[name].peak_memory_bytes == peak_kb * 1024
+    assert max(one.high_water_bytes or 0 for one in listed if one.name == name) == peak_kb * 1024
     watch.close()
 
 

@@ -280,6 +280,10 @@ class ProcessWatch:
 
     def _count_ended(self, ended: Ended, group: str, elapsed: float) -> None:
         known = self._left.get(ended.pid) or self._members.get(ended.pid)
+        if known is not None and known.reading.name == ended.name:
+            # VmHWM is counted more finely than what the record says of the same: the list and the program agree.
+            high_water = max(ended.high_water_bytes, known.high_water_bytes or 0)
+            ended = ended._replace(high_water_bytes=high_water)
         born = self._started_after + elapsed - ended.lifetime_seconds
         self._ended.add(ended, group, known.reading.start_seconds if known else round(born, 2))
         for ancestor in self._ancestry(group):
