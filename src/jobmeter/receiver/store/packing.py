@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 _LEVEL = 6
 _CHUNK_BYTES = 256 * 1024
 _XZ_BEGINS = b"\xfd7zXZ\x00"
-# For JSON of many like lines: what precedes a letter tells more than where it stands in a word (lc, pb). Chains need
-# half the memory and the time of trees, and find as much here; a MiB is some hundred ticks back.
+# For JSON of many like lines: what precedes a letter tells more than where it stands in a word (lc, pb), and long
+# matches are worth looking for, though not everywhere. Chains need half the memory and the time of trees, and find as
+# much here; a MiB is some hundred ticks back.
 _XZ_FILTERS = [
     {
         "id": lzma.FILTER_LZMA2,
@@ -17,6 +18,8 @@ _XZ_FILTERS = [
         "lc": 4,
         "pb": 0,
         "mf": lzma.MF_HC4,
+        "nice_len": 160,
+        "depth": 12,
     }
 ]
 
