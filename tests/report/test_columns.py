@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.model.summary import ContainerSummary
-from jobmeter.report.columns import cpu_columns, memory_columns
+from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary
+from jobmeter.report.columns import cpu_columns, memory_columns, process_columns, program_columns
 from tests.report.examples import make_build
 
 
@@ -28,3 +28,19 @@ def test_nothing_is_told_apart_from_unknown(seconds, kills, cells) -> None:
         for column in (*cpu_columns(summary, containers), *memory_columns(containers))
     }
     assert (columns["throttled"], columns["OOM kills"]) == cells
+
+
+@pytest.mark.parametrize(
+    "count, seconds, text",
+    [(1, 0.004, "≈ 4 ms"), (280, 5.3, "≈ 5.3 s"), (3, 30.0, "30.0 s"), (1, None, "–")],
+)
+def test_times_of_short_processes_are_estimates(count, seconds, text) -> None:
+    """Their sum may pass the CPU time of the job, which is exact: by ticks a process of 3 ms has 4 or none."""
+    columns = program_columns([ProgramSummary(name="cc1", count=count, cpu_seconds=seconds)])
+    assert {column.title: column.cell(0) for column in columns}["CPU time"] == text
+
+
+def test_the_time_of_one_process_is_marked_alike() -> None:
+    """A process is its program's only one, as a rule."""
+    columns = process_columns([ProcessSummary(pid=1, name="cc1", cpu_seconds=0.3)])
+    assert {column.title: column.cell(0) for column in columns}["CPU time"] == "≈ 300 ms"

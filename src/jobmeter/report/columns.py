@@ -6,6 +6,7 @@ from jobmeter.model.quantities import format_percent
 from jobmeter.model.sample import Stall
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Section, Summary
 from jobmeter.report.figures import (
+    ESTIMATE,
     SOURCE_WORDS,
     byte_limit,
     core_limit,
@@ -20,6 +21,10 @@ from jobmeter.report.figures import (
 from jobmeter.report.layout import Column
 
 Containers = Sequence[ContainerSummary]
+
+# The kernel counts the time of a single process by clock ticks: so much of it is chance, little where it is long.
+_TICK_SECONDS = 0.01
+_NEGLIGIBLE_SHARE = 0.01
 
 
 def cpu_columns(summary: Summary, containers: Containers) -> list[Column]:
@@ -121,11 +126,17 @@ def section_columns(sections: Sequence[Section]) -> list[Column]:
     ]
 
 
+def _counted_by_ticks(seconds: float | None, processes: int = 1) -> str:
+    """CPU time of processes, marked as an estimate where ticks may be much of it."""
+    exact = seconds is not None and processes * _TICK_SECONDS <= _NEGLIGIBLE_SHARE * seconds
+    return marked(duration(seconds), "" if exact else ESTIMATE)
+
+
 def program_columns(programs: Sequence[ProgramSummary]) -> list[Column]:
     """How often a program ran and what all its processes used together."""
     return [
         Column("runs", [f"× {program.count:,}" for program in programs]),
-        Column("CPU time", [duration(program.cpu_seconds) for program in programs], style="cpu"),
+        Column("CPU time", [_counted_by_ticks(one.cpu_seconds, one.count) for one in programs], style="cpu"),
         Column("memory", [size(program.peak_memory_bytes) for program in programs], rank=1, style="memory"),
     ]
 
@@ -138,7 +149,7 @@ def process_columns(processes: Sequence[ProcessSummary], *, containers: bool = F
         Column("in", where, rank=3, left=True),
         Column("pid", [str(each.pid) for each in processes], rank=2),
         Column("CPU", ["" if percent is None else f"{percent:.0f} %" for percent in percents], rank=1),
-        Column("CPU time", [duration(each.cpu_seconds) for each in processes], style="cpu"),
+        Column("CPU time", [_counted_by_ticks(each.cpu_seconds) for each in processes], style="cpu"),
         Column("memory", [size(each.peak_memory_bytes) for each in processes], style="memory"),
     ]
 
