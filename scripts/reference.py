@@ -5,7 +5,7 @@ Command: .venv/bin/python scripts/reference.py > docs/reference.md (make golden 
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -38,9 +38,9 @@ FORGE_VARIABLES = (
 )  # fmt: skip
 SUMMARY_STRUCTS = (
     summary.Summary, summary.ContainerSummary, summary.ProcessSummary, summary.ProgramSummary,
-    summary.Section, exits.Exit, exits.Survivor, summary.CollectorSummary,
+    summary.Section, exits.Exit, exits.Survivor, summary.CollectorSummary, job.Job, job.Host, statistics.Statistic,
+    sample.Pressure, sample.Stall,
 )  # fmt: skip
-PLAIN_STRUCTS = (job.Job, job.Host, statistics.Statistic, sample.Pressure, sample.Stall)
 RECORDS = (wire.Start, wire.Declare, wire.Tick, wire.Mark, wire.Warn, wire.Resume, wire.End)
 SAMPLE_STRUCTS = (
     sample.Sample, sample.HostSample, sample.ContainerInfo, sample.ContainerSample, sample.ProcessSample,
@@ -56,7 +56,6 @@ def reference() -> str:
     parts += ["## Variables", *_variables()]
     parts += [f"## Summary: `{summary.SCHEMA}`", _SUMMARY_TEXT]
     parts += [part for struct in SUMMARY_STRUCTS for part in _described(struct)]
-    parts += [part for struct in PLAIN_STRUCTS for part in _plain(struct)]
     parts += ["## Journal records, version 1", _JOURNAL_TEXT]
     parts += [part for struct in (*RECORDS, *SAMPLE_STRUCTS) for part in _plain(struct)]
     return "\n\n".join(parts) + "\n"
@@ -105,12 +104,12 @@ def _variables() -> Iterator[str]:
 
 def _described(struct: type[Struct]) -> Iterator[str]:
     hints = get_type_hints(struct, include_extras=True)
-    if get_origin(next(iter(hints.values()))) is not Annotated:
-        yield from _plain(struct)
-        return
     yield f"### {struct.__name__}"
     yield _first_line(struct)
-    yield _table(("field", "type", "unit", "source", "meaning"), (_field_row(n, h) for n, h in hints.items()))
+    rows = [("field", "type", "unit", "source", "meaning"), *(_field_row(n, h) for n, h in hints.items())]
+    filled = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    head, *told = zip(*filled, strict=True)
+    yield _table(head, told)
 
 
 def _field_row(name: str, hint: Any) -> tuple[str, ...]:

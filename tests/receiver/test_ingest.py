@@ -47,6 +47,12 @@ def test_a_flat_body_is_its_own_summary():
     assert parse(sent).repository == "o/r"
 
 
+def test_any_object_is_a_summary():
+    """As seed 000 has it; without names it is nobody's run."""
+    found = parse(b'{"a":1}')
+    assert (found.summary, {getattr(found, name) for name in NAMES}) == (b'{"a":1}', {None})
+
+
 def test_the_summary_keeps_every_byte():
     """Numbers and unknown fields are not written anew."""
     raw = b'{"a": 1.50, "a": 2e0,\n "b":"\\u00e9"}'

@@ -1,9 +1,9 @@
 """How a run ended and why, and what was still running then."""
 
 import signal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 # Words, not enumerations: a reader of version 1 must be able to read one that a later release adds.
 ExitReason = str  # "success", "failure", "signal", "oom", "timeout", "cancelled", "lost", "unknown"
@@ -13,24 +13,30 @@ _KILLED = 128 + 9
 
 
 class Exit(Struct, frozen=True, kw_only=True):
-    """The end of a job: ``code`` as the shell sees it, ``signal`` by name, ``detail`` one sentence.
+    """How a job ended, and why."""
 
-    ``certainty`` is "certain" when an account of the kernel or the exit status proves the reason,
-    "probable" when it is inferred, null when there is nothing to prove.
-    """
-
-    reason: ExitReason = "unknown"
-    code: int | None = None
-    signal: str | None = None
-    detail: str | None = None
-    certainty: Certainty | None = None
+    reason: Annotated[
+        ExitReason, Meta(description="success, failure, signal, oom, timeout, cancelled, lost or unknown.")
+    ] = "unknown"
+    code: Annotated[
+        int | None, Meta(description="The exit code as a shell sees it; null when it is not known.")
+    ] = None
+    signal: Annotated[str | None, Meta(description="The name of the signal that ended it.")] = None
+    detail: Annotated[str | None, Meta(description="One sentence about it.")] = None
+    certainty: Annotated[
+        Certainty | None,
+        Meta(
+            description="certain: an account of the kernel or the exit status proves the reason; "
+            "probable: it is inferred; null: there is nothing to prove."
+        ),
+    ] = None
 
 
 class Survivor(Struct, frozen=True):
     """A process of the job that was still running when the command had ended."""
 
-    pid: int
-    name: str
+    pid: Annotated[int, Meta(description="Its number.")]
+    name: Annotated[str, Meta(description="Its name.")]
 
 
 class OutOfMemory(NamedTuple):

@@ -4,9 +4,9 @@ A counter only grows while its owner lives; a field that could not be read is No
 of the stored form. Rates are made from two samples on reading (jobmeter.model.rates).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 # Words, not enumerations: a reader of version 1 must be able to read one that a later release adds.
 CpuSource = str  # "cgroup", "exit_records", "proc"
@@ -16,21 +16,20 @@ ByteLimit = int | Literal["unlimited"] | None
 
 
 class Stall(Struct, frozen=True):
-    """Pressure stall totals of one resource (Documentation/accounting/psi.rst), counters in seconds.
+    """Pressure stall totals of one resource (Documentation/accounting/psi.rst), counters in seconds."""
 
-    ``some``: at least one task waited; ``full``: all non-idle tasks waited.
-    """
-
-    some_seconds: float | None = None
-    full_seconds: float | None = None
+    some_seconds: Annotated[float | None, Meta(description="Time in which at least one task waited.")] = None
+    full_seconds: Annotated[
+        float | None, Meta(description="Time in which all tasks that had work waited.")
+    ] = None
 
 
 class Pressure(Struct, frozen=True):
     """Pressure stall totals of the three resources; None where the kernel keeps none."""
 
-    cpu: Stall | None = None
-    memory: Stall | None = None
-    io: Stall | None = None
+    cpu: Annotated[Stall | None, Meta(description="Waiting for a CPU.")] = None
+    memory: Annotated[Stall | None, Meta(description="Waiting for memory.")] = None
+    io: Annotated[Stall | None, Meta(description="Waiting for a disk.")] = None
 
 
 class HostSample(Struct, frozen=True, kw_only=True, omit_defaults=True):

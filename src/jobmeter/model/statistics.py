@@ -2,8 +2,9 @@
 
 from array import array
 from collections.abc import Sequence
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 PERCENTILES = (99, 95, 75, 50)
 # Decimals of rates, in statistics and timelines alike.
@@ -17,12 +18,12 @@ class Statistic(Struct, frozen=True):
     null for fewer than two values. Bytes are whole numbers, also when read back.
     """
 
-    peak: int | float | None = None
-    p99: int | float | None = None
-    p95: int | float | None = None
-    p75: int | float | None = None
-    p50: int | float | None = None
-    avg: int | float | None = None
+    peak: Annotated[int | float | None, Meta(description="The highest value.")] = None
+    p99: Annotated[int | float | None, Meta(description="99 % of the values are not above it.")] = None
+    p95: Annotated[int | float | None, Meta(description="95 % of the values are not above it.")] = None
+    p75: Annotated[int | float | None, Meta(description="75 % of the values are not above it.")] = None
+    p50: Annotated[int | float | None, Meta(description="The median.")] = None
+    avg: Annotated[int | float | None, Meta(description="The mean; of a rate the total by the time.")] = None
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float:

@@ -1,13 +1,15 @@
 """The course of a run for drawing: a bounded number of points, columns of equal length."""
 
-from msgspec import Struct, field
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
 
 
 class TimelineMark(Struct, frozen=True):
-    """A named point in the run, in seconds since its start."""
+    """A named point in the run."""
 
-    elapsed_seconds: float
-    name: str
+    elapsed_seconds: Annotated[float, Meta(description="Seconds from the run's start.")]
+    name: Annotated[str, Meta(description="What was marked.")]
 
 
 class ContainerTrack(Struct, kw_only=True):

@@ -28,11 +28,11 @@ _HEADERS = (b"content-type", b"application/json")
 class Execution(Struct, kw_only=True):
     """Which job it was; what is not known is null."""
 
-    organization: Name | None = None
-    repository: Name | None = None
-    workflow: Name | None = None
-    job: Name | None = None
-    run_id: Name | None = None
+    organization: Annotated[Name | None, Meta(description="The owner of the repository.")] = None
+    repository: Annotated[Name | None, Meta(description="Its full path or its name alone.")] = None
+    workflow: Annotated[Name | None, Meta(description="The workflow.")] = None
+    job: Annotated[Name | None, Meta(description="The job.")] = None
+    run_id: Annotated[Name | None, Meta(description="The forge's id of the run.")] = None
 
 
 class Post(Struct, kw_only=True):
@@ -41,21 +41,21 @@ class Post(Struct, kw_only=True):
     In the flat form the members of ``execution`` stand beside it, or the body is the summary itself.
     """
 
-    execution: Execution | None = None
-    run_summary: dict[str, Any] | None = None
-    summary: dict[str, Any] | None = None
-    payload: dict[str, Any] | None = None
-    organization: Name | None = None
-    repository: Name | None = None
-    workflow: Name | None = None
-    job: Name | Job | None = None
-    run_id: Name | None = None
+    execution: Annotated[Execution | None, Meta(description="Which job it was.")] = None
+    run_summary: Annotated[dict[str, Any] | None, Meta(description="The summary, any JSON object.")] = None
+    summary: Annotated[dict[str, Any] | None, Meta(description="Another name for `run_summary`.")] = None
+    payload: Annotated[dict[str, Any] | None, Meta(description="Another name for `run_summary`.")] = None
+    organization: Annotated[Name | None, Meta(description="The owner of the repository.")] = None
+    repository: Annotated[Name | None, Meta(description="Its full path or its name alone.")] = None
+    workflow: Annotated[Name | None, Meta(description="The workflow.")] = None
+    job: Annotated[Name | Job | None, Meta(description="The job; in a summary of jobmeter an object.")] = None
+    run_id: Annotated[Name | None, Meta(description="The forge's id of the run.")] = None
 
 
 class Stored(Struct):
     """The number of the run in this receiver."""
 
-    id: int
+    id: Annotated[int, Meta(description="The same for the same run again.")]
 
 
 class _Post(Post, kw_only=True):

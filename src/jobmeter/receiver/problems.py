@@ -14,9 +14,11 @@ MEDIA_TYPE = "application/problem+json"
 class ProblemDetails(Struct, kw_only=True, omit_defaults=False):
     """The body of every answer that is not a success."""
 
-    type: str = "about:blank"
+    type: Annotated[
+        str, Meta(description="Always about:blank: the status says what kind of problem it is.")
+    ] = "about:blank"
     title: Annotated[str, Meta(description="The name of the status.")]
-    status: int
+    status: Annotated[int, Meta(description="The status of the answer.")]
     detail: Annotated[str, Meta(description="One sentence: what is wrong, where, what is accepted.")]
 
 

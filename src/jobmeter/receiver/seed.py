@@ -27,14 +27,16 @@ _HELP = (
 class StoredSummary(Struct):
     """One row: the job's names as they were sent, and the summary in ``payload``."""
 
-    id: int
-    organization: str | None
-    repository: str | None
-    workflow: str | None
-    job: str | None
-    run_id: str | None
+    id: Annotated[int, Meta(description="The number of the run in this receiver.")]
+    organization: Annotated[str | None, Meta(description="The owner of the repository.")]
+    repository: Annotated[str | None, Meta(description="Its full path or its name alone.")]
+    workflow: Annotated[str | None, Meta(description="The workflow.")]
+    job: Annotated[str | None, Meta(description="The job.")]
+    run_id: Annotated[str | None, Meta(description="The forge's id of the run.")]
     received_at: Annotated[str, Meta(description="RFC 3339 UTC, milliseconds.")]
-    payload: dict[str, Any]
+    payload: Annotated[
+        dict[str, Any], Meta(description="The summary as it was sent, unknown fields included.")
+    ]
 
 
 class _Row(StoredSummary, gc=False):

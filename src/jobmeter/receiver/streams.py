@@ -45,11 +45,13 @@ _SWEEP_SECONDS = (0.2, 30.0)
 
 
 class PartAnswer(Struct):
-    """``next_sequence`` is the first record that is not on disk; everything below it is safe."""
+    """What the receiver has of a run."""
 
-    run_uid: str
-    next_sequence: int
-    ended: bool
+    run_uid: Annotated[str, Meta(description="The run's key.")]
+    next_sequence: Annotated[
+        int, Meta(description="The first record that is not on disk; everything below it is safe.")
+    ]
+    ended: Annotated[bool, Meta(description="Whether the end of the run is there.")]
 
 
 class _Key(Struct):

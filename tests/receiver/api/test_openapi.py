@@ -93,6 +93,20 @@ def test_every_schema_of_the_document_is_one(spec: dict[str, Any]) -> None:
     assert {reference.removeprefix("#/components/schemas/") for reference in references(spec)} <= set(schemas)
 
 
+def test_every_schema_and_each_of_its_properties_is_described(spec: dict[str, Any]) -> None:
+    """Nobody has to read the code to know what a number is."""
+    schemas = spec["components"]["schemas"]
+    bare = [name for name, schema in schemas.items() if not schema.get("description")]
+    bare += [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, about in schema.get("properties", {}).items()
+        if not about.get("description")
+    ]
+    assert bare == []
+    assert "end of each bucket" in schemas["RunTimeline"]["properties"]["elapsed_seconds"]["description"]
+
+
 def test_schemas_are_those_of_the_code(spec: dict[str, Any]) -> None:
     """Fields with their meaning, as in the reference page."""
     summary = spec["components"]["schemas"]["Summary"]

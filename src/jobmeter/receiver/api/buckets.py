@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.timeline import TimelineMark
@@ -15,33 +16,59 @@ _LATE = 0.05
 
 
 class Range(Struct, kw_only=True):
-    """One series, one value per bucket; null where nothing was read.
+    """One series, one value per bucket; null where nothing was read."""
 
-    ``avg`` of a rate is weighted by the time it held.
-    """
-
-    min: list[float | None] = field(default_factory=list)
-    avg: list[float | None] = field(default_factory=list)
-    max: list[float | None] = field(default_factory=list)
+    min: Annotated[list[float | None], Meta(description="The lowest value of each bucket.")] = field(
+        default_factory=list
+    )
+    avg: Annotated[
+        list[float | None],
+        Meta(description="The mean of each bucket; of a rate weighted by the time it held."),
+    ] = field(default_factory=list)
+    max: Annotated[list[float | None], Meta(description="The highest value of each bucket.")] = field(
+        default_factory=list
+    )
 
 
 class ContainerCourse(Struct, kw_only=True):
-    """One container over the run: CPU use in cores, memory in bytes."""
+    """One container over the run."""
 
-    name: str
-    cpu_cores: Range
-    memory_bytes: Range
+    name: Annotated[str, Meta(description="Its name, as in the summary.")]
+    cpu_cores: Annotated[Range, Meta(description="CPU use in cores: 2.0 is two full ones.")]
+    memory_bytes: Annotated[
+        Range, Meta(description="Memory in use in bytes, as memory_source of the summary says.")
+    ]
 
 
 class Course(Struct, kw_only=True):
-    """A run over time; bucket ``i`` ends at ``elapsed_seconds[i]``, counted from the run's start."""
+    """A run over time, in buckets of equal length."""
 
-    resolution_seconds: float
-    elapsed_seconds: list[float] = field(default_factory=list)
-    machine_cpu_percent: Range = field(default_factory=Range)
-    machine_memory_bytes: Range = field(default_factory=Range)
-    containers: list[ContainerCourse] = field(default_factory=list)
-    marks: list[TimelineMark] = field(default_factory=list)
+    resolution_seconds: Annotated[
+        float,
+        Meta(
+            description="Length of a bucket: what was asked for or the meter's interval, doubled as often as needed."
+        ),
+    ]
+    elapsed_seconds: Annotated[
+        list[float],
+        Meta(
+            description="The end of each bucket in seconds from the run's start; the last one may be later than the "
+            "run's end."
+        ),
+    ] = field(default_factory=list)
+    machine_cpu_percent: Annotated[Range, Meta(description="CPU use of the whole machine, 0 to 100.")] = (
+        field(default_factory=Range)
+    )
+    machine_memory_bytes: Annotated[
+        Range, Meta(description="Memory in use on the whole machine in bytes: MemTotal - MemAvailable.")
+    ] = field(default_factory=Range)
+    containers: Annotated[
+        list[ContainerCourse],
+        Meta(description="The containers in the order they were first seen; of `jobmeter run` one, the job."),
+    ] = field(default_factory=list)
+    marks: Annotated[list[TimelineMark], Meta(description="Where sections begin, in their order.")] = field(
+        default_factory=list
+    )
 
 
 class _Series:

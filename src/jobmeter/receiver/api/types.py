@@ -27,7 +27,7 @@ class RunItem(Struct, kw_only=True):
     received_at: _ReceivedAt
     start_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
     end_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
-    duration_seconds: float | None = None
+    duration_seconds: Annotated[float | None, Meta(description="From its start to its end.")] = None
     cpu_seconds: Annotated[
         float | None, Meta(description="CPU time of the job, that of no nameable container included.")
     ] = None
@@ -41,7 +41,7 @@ class RunItem(Struct, kw_only=True):
 class RunList(Struct, kw_only=True):
     """Runs, the newest first."""
 
-    runs: list[RunItem] = field(default_factory=list)
+    runs: Annotated[list[RunItem], Meta(description="At most `limit` of them.")] = field(default_factory=list)
     next_cursor: Annotated[
         str | None, Meta(description="`cursor` for the runs that follow; null when there are none.")
     ] = None
