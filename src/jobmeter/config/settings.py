@@ -95,7 +95,7 @@ RUN_OPTIONS = (
     Option("duration", "JOBMETER_DURATION", "with --pid: stop after this time", duration, "DURATION"),
     Option("quiet", "JOBMETER_QUIET", "print no report", None),
     *_SENDING,
-    _GRACE._replace(help="time for what is not yet sent at the end, if the receiver has answered at all"),
+    _GRACE._replace(help="at the end: time for what is not yet sent, where the receiver has answered; else 2s at most"),
 )
 
 # Options that name what one run writes, meters or sends: a jobmeter started by the job must not take them over,
@@ -136,7 +136,7 @@ COLLECTOR_OPTIONS = (
     _JOURNAL,
     Option("json", "JOBMETER_JSON", "write the summary as JSON at the end", metavar="FILE"),
     Option("mark-socket", "JOBMETER_MARK_SOCKET", "socket on which jobmeter mark is heard", metavar="NAME"),
-    _GRACE._replace(help="time to finish and to send the rest in after SIGTERM"),
+    _GRACE._replace(help="after SIGTERM: time to finish, and to send what is not yet sent"),
     *_SENDING,
 )
 
