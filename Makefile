@@ -57,7 +57,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/runtime: requirements/runtime.txt pyproject.toml
-	scripts/make-venv
+	@scripts/make-venv
 	@touch $@
 
 .venv/test: requirements/test.txt .venv/runtime

@@ -69,6 +69,14 @@ def test_readme_shows_the_report_that_was_made():
     assert (ROOT / "docs/images/report.txt").read_text() in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.parametrize("script", ["demo", "make-venv"])
+def test_what_the_demo_says_fits_a_terminal(script):
+    """The first lines that a newcomer sees say what takes long, and do not wrap."""
+    said = re.findall(r'echo "(.*)"', (ROOT / "scripts" / script).read_text())
+    assert any("about half a minute" in line for line in said)
+    assert [line for line in said if len(line) > 80] == []
+
+
 def test_make_targets_of_the_pages_exist():
     """A command that a page tells to run is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
