@@ -95,7 +95,9 @@ RUN_OPTIONS = (
     Option("duration", "JOBMETER_DURATION", "with --pid: stop after this time", duration, "DURATION"),
     Option("quiet", "JOBMETER_QUIET", "print no report", None),
     *_SENDING,
-    _GRACE._replace(help="at the end: time for what is not yet sent, where the receiver has answered; else 2s at most"),
+    _GRACE._replace(
+        help="at the end: time for what is not yet sent, where the receiver has answered; else 2s at most"
+    ),
 )
 
 # Options that name what one run writes, meters or sends: a jobmeter started by the job must not take them over,
