@@ -85,7 +85,7 @@ def routes(writer: Writer, figures: Figures) -> tuple[Route, ...]:
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive)
         summary = parse(body.content(), _idempotency_key(scope))
-        answer = b'{"id":%d}' % await writer.submit(summary, scope.get("client"))
+        answer = b'{"id":%d}' % await writer.submit(summary)
         figures.summaries.inc()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 201, "headers": [_HEADERS, length]})

@@ -31,12 +31,12 @@ def part(run_uid: str, first: int, count: int, *, ends_after: int | None = None,
     return Part(run_uid, first, lines, job=job, gap=gap, ends=ending is not None, ending=ending)
 
 
-def with_writer(path: Path, work: Callable[[Writer, Database], Awaitable[Any]], **options: Any) -> Any:
+def with_writer(path: Path, work: Callable[[Writer, Database], Awaitable[Any]]) -> Any:
     """What ``work`` gives, with a writer on the database at this path."""
 
     async def run() -> Any:
         database = Database.open(str(path))
-        writer = Writer(database, **options)
+        writer = Writer(database)
         writer.start()
         try:
             return await work(writer, database)

@@ -25,17 +25,11 @@ _PREPARED = 256
 # So much is written back at a time. Of less, the same pages are written again and again; and a WAL that still
 # grows makes the disk write more at each commit than one whose space is used again.
 _WAL_PAGES = 4_000
-# What may take long: to wait for a lock that another process holds, and to write the WAL back.
-_PATIENT_PRAGMAS = (
-    f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}",
-    f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}",
-)
-_IMPATIENT_PRAGMAS = ("PRAGMA busy_timeout = 0", "PRAGMA wal_autocheckpoint = 0")
 _WRITER_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    *_PATIENT_PRAGMAS,
+    f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}",
     "PRAGMA cache_size = -16384",
 )
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -4096")
@@ -91,14 +85,6 @@ def store_error(error: DBAPIError, place: str = "the database") -> StoreError:
     if getattr(error.orig, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"{place} cannot grow: no space is left on the device")
     return StoreError(f"{place} cannot be used: {error.orig}")
-
-
-def be_patient(connection: Connection, patient: bool) -> None:
-    """Let the writer's connection do what may take long, as it does from the start, or leave it to a later commit."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    for pragma in _PATIENT_PRAGMAS if patient else _IMPATIENT_PRAGMAS:
-        driver.execute(pragma)
 
 
 def backup(path: str, target: str) -> None:

@@ -1,11 +1,7 @@
-"""The one writer: a thread that commits many submissions at once, and the event loop where one comes alone.
+"""The one writer: a thread that commits many submissions at once.
 
 A submission is acknowledged when the commit it is in has reached the disk. While one commit waits for the disk
 the next ones gather, so that their number per commit grows with the load.
-
-To hand one over to the thread and back takes a good part of the time that a fast disk needs. So a summary that comes
-while nothing else waits, from who sent the one before, is stored by the loop itself, as long as commits were quick;
-never while the thread commits.
 """
 
 import asyncio
@@ -19,16 +15,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
-from jobmeter.receiver.store.database import Database, be_patient, store_error
+from jobmeter.receiver.store.database import Database, store_error
 from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
 
 MAX_QUEUED = 4096
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 _MAX_BATCH = 256
-_QUICK_SECONDS = 0.001
-_MAX_ALONE_BYTES = 64 * 1024
-# Those of the loop only let the WAL grow: by some 16 MiB at most until the thread's next one.
-_ALONE_IN_A_ROW = 256
 
 
 class QueueFull(StoreError):
@@ -64,53 +56,19 @@ class _Waiting(NamedTuple):
     future: "asyncio.Future[Any]"
 
 
-class _Allowance:
-    """Whether the event loop may commit: while the disk is quick, and so often between two commits of the thread.
-
-    Time that a slow commit took is made good by as many quick ones of the thread, so that a disk which stalls now
-    and then stops the loop for a small part of the time at most.
-    """
-
-    def __init__(self) -> None:
-        self._left = 0
-
-    def __bool__(self) -> bool:
-        return self._left > 0
-
-    def committed(self, seconds: float, by_loop: bool) -> None:
-        """A commit took so long."""
-        if seconds >= _QUICK_SECONDS:
-            self._left = -int(seconds / _QUICK_SECONDS)
-        elif by_loop:
-            self._left -= 1
-        else:
-            self._left = self._left + 1 if self._left < 0 else _ALONE_IN_A_ROW
-
-
 class Writer:
     """Stores what it is given, in the order it was given; one per database and process."""
 
-    def __init__(
-        self,
-        database: Database,
-        observer: Observer | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
+    def __init__(self, database: Database, observer: Observer | None = None) -> None:
         self._database = database
         self._observer = observer
-        self._clock = clock
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._queued = 0
         self._queued_bytes = 0
-        self._alone: _Waiting | None = None
-        self._sender: object = None
-        self._allowance = _Allowance()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._closing = False
-        # Used by the thread while something is in the queue or being committed, by the loop otherwise.
         self._connection: Connection | None = None
-        self._patient = True
 
     @property
     def queued(self) -> int:
@@ -122,73 +80,23 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def submit(self, change: NewSummary | Change, sender: object = None) -> "asyncio.Future[Any]":
-        """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised.
-
-        Where several senders take turns, the next one could be read while the disk works for this one.
-        """
+    def submit(self, change: NewSummary | Change) -> "asyncio.Future[Any]":
+        """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised."""
         assert self._loop is not None
         if self._closing or self._queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
             raise QueueFull("more is waiting to be stored than there is room for")
-        waiting = _Waiting(change, self._loop.create_future())
         self._queued += 1
         self._queued_bytes += change.size
-        again, self._sender = sender == self._sender, sender
-        if again and self._queued == 1 and self._allowance and _is_small(change):
-            # What else comes in this turn of the loop shall be in one commit with it.
-            self._alone = waiting
-            self._loop.call_soon(self._commit_alone)
-        else:
-            self._hand_over()
-            self._queue.put(waiting)
-        return waiting.future
+        future = self._loop.create_future()
+        self._queue.put(_Waiting(change, future))
+        return future
 
     async def close(self) -> None:
         """Take nothing more, commit what waits, end the thread; twice is safe."""
         self._closing = True
         if self._thread.ident is not None:
-            self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
-
-    def _hand_over(self) -> None:
-        """What has come alone is for the thread after all."""
-        if self._alone is not None:
-            self._queue.put(self._alone)
-            self._alone = None
-
-    def _commit_alone(self) -> None:
-        if self._alone is None:
-            return
-        begun = self._clock()
-        ids = self._inserted_at_once(self._alone.change)
-        seconds = self._clock() - begun
-        self._allowance.committed(seconds, by_loop=True)
-        if ids is None:
-            self._hand_over()
-            return
-        self._observe(1, seconds)
-        waiting, self._alone = self._alone, None
-        self._answer([waiting], ids)
-
-    def _inserted_at_once(self, change: NewSummary | Change) -> range | None:
-        """None when it is for the thread: the run is known, another process holds the lock, or it fails."""
-        if self._connection is None or self._connection.invalidated:
-            return None
-        try:
-            self._be_patient(self._connection, False)
-            return _inserted_alone(self._connection, [change])
-        except Exception:
-            return None  # The thread meets it again and answers with it.
-
-    def _be_patient(self, connection: Connection, patient: bool) -> None:
-        if self._patient != patient:
-            be_patient(connection, patient)
-            self._patient = patient
-
-    def _observe(self, changes: int, seconds: float) -> None:
-        if self._observer is not None:
-            self._observer(changes, seconds)
 
     def _work(self) -> None:
         assert self._loop is not None
@@ -197,11 +105,10 @@ class Writer:
             batch, going = self._gather()
             if not batch:
                 continue
-            begun = self._clock()
+            begun = time.perf_counter()
             results = self._commit(batch)
-            seconds = self._clock() - begun
-            self._allowance.committed(seconds, by_loop=False)
-            self._observe(len(batch), seconds)
+            if self._observer is not None:
+                self._observer(len(batch), time.perf_counter() - begun)
             self._loop.call_soon_threadsafe(self._answer, batch, results)
         if self._connection is not None:
             self._connection.close()
@@ -223,8 +130,7 @@ class Writer:
         try:
             # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
             if self._connection is None or self._connection.invalidated:
-                self._connection, self._patient = self._database.writer.connect(), True
-            self._be_patient(self._connection, True)
+                self._connection = self._database.writer.connect()
             changes = [waiting.change for waiting in batch]
             if (ids := _inserted_alone(self._connection, changes)) is not None:
                 return list(ids)
@@ -249,10 +155,6 @@ class Writer:
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
-
-
-def _is_small(change: NewSummary | Change) -> bool:
-    return isinstance(change, NewSummary) and len(change.summary) <= _MAX_ALONE_BYTES
 
 
 def _inserted_alone(connection: Connection, changes: Sequence[NewSummary | Change]) -> range | None:
