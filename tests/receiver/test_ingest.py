@@ -106,7 +106,10 @@ def test_an_idempotency_key_is_the_key_of_one_job():
         (body(execution=NAMES, run_summary={"run_uid": 5}), "`$.run_summary.run_uid`"),
         (body(execution=NAMES, run_summary={"run_uid": "a/b"}), "`$.run_summary.run_uid`"),
         (body(execution=NAMES, run_summary={"start_time": "today"}), "`$.run_summary.start_time`"),
+        (body(run_summary={"start_time": "0001-01-01T00:00:00+14:00"}), "`$.run_summary.start_time`"),
+        (body(run_summary={"start_time": "9999-12-31T23:59:59-14:00"}), "`$.run_summary.start_time`"),
         (body(execution=NAMES, run_summary={"job": {"attempt": "x"}}), "`$.run_summary.job"),
+        (body(run_summary={"job": {"runner_labels": ["x" * 100] * 1000}}), "`job` has 103"),
         (body(execution=NAMES | {"job": "\ud800"}, run_summary={}), "surrogate"),
         (body(execution=NAMES | {"job": "a\0b"}, run_summary={}), "NUL"),
         (
@@ -142,3 +145,9 @@ def test_whatever_is_sent_is_stored_or_refused(sent):
     except Problem as problem:
         content = b"{}" if problem.status == 400 else b""
     assert isinstance(json.loads(content), dict)
+
+
+def test_what_waits_is_as_large_as_its_job_and_its_summary():
+    """So that many large jobs do not wait uncounted."""
+    found = parse(body(run_summary={"job": {"runner_labels": ["x" * 1000] * 60}}))
+    assert found.size >= len(found.summary) + 60_000

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -18,10 +17,12 @@ from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route
 from jobmeter.receiver.store.summaries import NewSummary
 from jobmeter.receiver.store.writer import Writer
+from jobmeter.receiver.times import milliseconds
 
 Name = Annotated[str, Meta(max_length=1024)]
 RunUid = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
 _MAX_KEY = 255
+_MAX_JOB_BYTES = 64 * 1024
 _HEADERS = (b"content-type", b"application/json")
 
 
@@ -70,7 +71,7 @@ class _Keys(Struct, kw_only=True):
     schema: str | None = None
     run_uid: RunUid | None = None
     job: Job | Name | None = None
-    start_time: Annotated[datetime, Meta(tz=True)] | None = None
+    start_time: str | None = None
 
 
 _POST = msgspec.json.Decoder(_Post)
@@ -126,13 +127,13 @@ def parse(body: bytes, key: bytes = b"") -> NewSummary:
         body.decode()  # What msgspec skips it does not look at.
     except UnicodeDecodeError as error:
         raise Problem(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
-    job_json = _ENCODER.encode(job)
+    job_json = encoded_job(job)
     if b"\\u0000" in job_json:
         raise Problem(400, "A name of the job has the character NUL in it, which is not accepted.")
     return NewSummary(
         keys.run_uid or _derived_uid(body, key, post),
         job.forge, job.organization, job.repository, job.workflow, job.job, job.run_id, job.ref,
-        None if start is None else int(start.astimezone(UTC).timestamp() * 1000),
+        None if start is None else milliseconds(start, f"The field `{name}.start_time`"),
         job_json,
         raw,
     )  # fmt: skip
@@ -173,6 +174,17 @@ def _job_of(post: _Post, told: Job | str | None) -> Job:
     }  # fmt: skip
     known = {name: value for name, value in names.items() if value is not None}
     return msgspec.structs.replace(job, **known) if known else job
+
+
+def encoded_job(job: Job) -> bytes:
+    """The job as JSON. Raises a problem 400 for one so large that a list of runs would be, too."""
+    encoded = _ENCODER.encode(job)
+    if len(encoded) > _MAX_JOB_BYTES:
+        raise Problem(
+            400,
+            f"The field `job` has {len(encoded)} bytes as JSON; accepted are up to {_MAX_JOB_BYTES}.",
+        )
+    return encoded
 
 
 def _idempotency_key(scope: Scope) -> bytes:

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from jobmeter.model.errors import JournalError, StoreError
 from jobmeter.model.summarize import RunFold
 from jobmeter.receiver.bodies import Body, read_body
 from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.ingest import RunUid
+from jobmeter.receiver.ingest import RunUid, encoded_job
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.database import Database
@@ -36,6 +35,7 @@ from jobmeter.receiver.store.streams import (
     silent_runs,
 )
 from jobmeter.receiver.store.writer import Writer
+from jobmeter.receiver.times import milliseconds
 
 MAX_RECORDS = 100_000
 MAX_SEQUENCE = 2**53
@@ -193,13 +193,15 @@ def parse(run_uid: str, body: Body, gap: bool) -> Parsed | None:
     starts = next((record for record in found if isinstance(record, wire.Start)), None)
     if first.sequence == 0 and first.kind != "start" and not gap:
         raise Problem(400, f"Line 1: the record 0 of a run is its start, not {first.kind[:40]!r}.")
+    if starts is not None:
+        encoded_job(starts.job)  # It is refused when it is too large.
     part = Part(
         run_uid,
         first.sequence,
         tuple(lines),
         body.sent if body.gzipped else None,
         job=starts.job if starts else None,
-        start_time=None if starts is None else _milliseconds(starts.start_time),
+        start_time=None if starts is None else milliseconds(starts.start_time, "start_time"),
         gap=gap,
         ends=keys[-1].kind == "end",
     )
@@ -229,14 +231,6 @@ def _checked(run_uid: str, lines: Sequence[bytes]) -> tuple[list[_Key], list[wir
         if record is not None:
             found.append(record)
     return keys, found
-
-
-def _milliseconds(start_time: str) -> int:
-    try:
-        moment = datetime.fromisoformat(start_time)
-        return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        raise Problem(400, f"start_time {start_time[:40]!r} is not accepted; accepted is RFC 3339.") from None
 
 
 def _switch(request: Request, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -12,6 +11,7 @@ from jobmeter.model.quantities import parse_duration
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Parameter
 from jobmeter.receiver.store.queries import RunFilter
+from jobmeter.receiver.times import milliseconds
 
 MAX_RUNS, DEFAULT_RUNS = 1000, 50
 MAX_POINTS, DEFAULT_POINTS = 5000, 480
@@ -147,12 +147,5 @@ def _milliseconds(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    try:
-        # A plus that was not encoded arrives as a blank.
-        moment = datetime.fromisoformat(text.upper().replace(" ", "+"))
-    except ValueError:
-        raise Problem(
-            400, f"{name} is {text[:60]!r}; accepted is a time in RFC 3339, as 2026-11-21T12:00:00Z."
-        ) from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+    # A plus that was not encoded arrives as a blank.
+    return milliseconds(text.replace(" ", "+"), name)

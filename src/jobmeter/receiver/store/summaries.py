@@ -32,7 +32,7 @@ class NewSummary(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of memory it takes while it waits."""
-        return len(self.summary) + 1024
+        return len(self.summary) + len(self.job_json) + 1024
 
 
 _COLUMNS = (*NewSummary._fields, "state", "pushed", "received_at", "heard_at")
