@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from jobmeter.ops.serving import listening_socket, listens_beyond_loopback
 from tests.conftest import TESTS
 
 SECONDS = 0.4
+MOST = 8
 SERVER = f"""
-import asyncio, contextlib
+import asyncio, contextlib, sys
 from jobmeter.ops.serving import listening_socket, serve
 
 async def application(scope, receive, send):
@@ -36,23 +38,37 @@ async def life():
 
 with listening_socket("127.0.0.1:0") as listening:
     started = lambda: print(listening.getsockname()[1], flush=True)
-    serve(application, listening, life, started, request_seconds={SECONDS})
+    serve(application, listening, life, started, request_seconds=float(sys.argv[1]), max_connections=int(sys.argv[2]))
 """
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    """A server that waits 0.4 s for a request; it ends by SIGTERM, after its life."""
+@contextlib.contextmanager
+def running(seconds: float, connections: int) -> Iterator[int]:
+    """A server that waits so long for a request; it ends by SIGTERM, after its life."""
     environ = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
-    command = [sys.executable, "-c", SERVER]
+    command = [sys.executable, "-c", SERVER, str(seconds), str(connections)]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield int(process.stdout.readline())
         process.terminate()
         assert process.stdout.read() == "over\n"
     assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A server that waits 0.4 s for a request."""
+    with running(SECONDS, 1000) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def patient_port() -> Iterator[int]:
+    """A server that waits for ever, but not for many."""
+    with running(1000.0, MOST) as found:
+        yield found
 
 
 @pytest.fixture
@@ -112,6 +128,57 @@ def test_a_client_with_nothing_to_ask_keeps_its_connection(client: socket.socket
         client.sendall(GET % path)
         assert answered(client)
         time.sleep(3 * SECONDS)
+
+
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head, drops",
+    [
+        (b"GET / HTTP/1.1\r\n", b"a: b\r\n"),
+        (CHUNKED + b"0\r\n", b"a: b\r\n"),
+        (CHUNKED + b"1\r\nx\r\n0\r\na: ", b"b"),
+        (CHUNKED + b"1;", b"x"),
+    ],
+    ids=["head", "trailers", "one trailer", "extension of a chunk"],
+)
+def test_what_is_no_body_is_bounded(patient_port: int, head: bytes, drops: bytes) -> None:
+    """However quickly it comes, and whatever the part of the request it is."""
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as client:
+        drip(client, head, drops * 4000)
+
+
+def test_a_long_body_is_no_head(patient_port: int) -> None:
+    """With and without a length, and after it the next request."""
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as client:
+        for head, body in (
+            (POST + b"Content-Length: 1000000\r\n\r\n", b"x" * 1_000_000),
+            (CHUNKED, b"5\r\nxxxxx\r\n" * 100_000 + b"0\r\na: b\r\n\r\n"),
+            (GET % b"/", b""),
+        ):
+            client.sendall(head + body)
+            assert answered(client)
+
+
+def test_connections_are_bounded(patient_port: int) -> None:
+    """One too many is closed at once; there is room again when another has gone."""
+    address = ("127.0.0.1", patient_port)
+    held = [socket.create_connection(address, timeout=30) for _ in range(MOST)]
+    try:
+        for one in held:
+            one.sendall(GET % b"/")
+            assert answered(one)
+        with socket.create_connection(address, timeout=30) as refused, contextlib.suppress(ConnectionError):
+            assert refused.recv(1) == b""
+        held.pop().close()
+        time.sleep(0.2)
+        with socket.create_connection(address, timeout=30) as welcome:
+            welcome.sendall(GET % b"/")
+            assert answered(welcome)
+    finally:
+        for one in held:
+            one.close()
 
 
 def test_slow_clients_do_not_keep_others_waiting(port: int) -> None:

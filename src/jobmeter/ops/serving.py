@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from jobmeter.model.errors import JobmeterError, UsageError
 
 REQUEST_SECONDS = 30.0
+MAX_CONNECTIONS = 4096
 _KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
@@ -22,16 +23,20 @@ _MAX_HEAD_BYTES = 64 * 1024
 
 
 class _Protocol(HttpToolsProtocol):
-    """A connection on which a request must arrive in time, with a head of bounded size."""
+    """A connection on which a request must arrive in time, with a head and trailers of bounded size."""
 
     request_seconds = REQUEST_SECONDS
+    max_connections = MAX_CONNECTIONS
     _watch: asyncio.TimerHandle | None = None
     _since: float | None = None
-    _in_head = True
-    _head_bytes = 0
+    _got_on = False
+    _bytes_in_vain = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+            return
         self._since = self.loop.time()
         self._look_later()
 
@@ -40,23 +45,24 @@ class _Protocol(HttpToolsProtocol):
             self._watch.cancel()
         super().connection_lost(exc)
 
+    # The parser keeps all that is neither body nor the end of a request: head, trailers.
     def data_received(self, data: bytes) -> None:
+        self._got_on = False
         super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self.transport.close()
+        self._bytes_in_vain = 0 if self._got_on else self._bytes_in_vain + len(data)
+        if self._bytes_in_vain > _MAX_HEAD_BYTES:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
-        self._since, self._in_head, self._head_bytes = self.loop.time(), True, 0
+        self._since = self.loop.time()
         super().on_message_begin()
 
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        self._got_on = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._since = None
+        self._since, self._got_on = None, True
         super().on_message_complete()
 
     # One timer a connection that looks now and then costs a request nothing.
@@ -117,15 +123,18 @@ def serve(
     started: Callable[[], None],
     *,
     request_seconds: float = REQUEST_SECONDS,
+    max_connections: int = MAX_CONNECTIONS,
 ) -> None:
     """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first.
 
-    A request that has not arrived whole after ``request_seconds`` is cut off.
+    A request that has not arrived whole after ``request_seconds`` is cut off, a connection beyond
+    ``max_connections`` at once.
     """
+    bounds = {"request_seconds": request_seconds, "max_connections": max_connections}
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=type("_Protocol", (_Protocol,), {"request_seconds": request_seconds}),
+        http=type("_Protocol", (_Protocol,), bounds),
         ws="none",
         lifespan="off",
         log_config=None,
