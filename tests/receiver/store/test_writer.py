@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from jobmeter.model.errors import StoreError
+from jobmeter.receiver.store import database as databases
 from jobmeter.receiver.store import writer as writers
 from jobmeter.receiver.store.writer import QueueFull
 from tests.receiver.store.support import found, stored, summary, with_writer
@@ -110,8 +115,10 @@ def test_a_later_summary_of_a_run_replaces_the_earlier_one(tmp_path):
     assert found(tmp_path / "db", "a").summary == b'{"n":2}'
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a defect"), sqlite3.OperationalError("x")])
-def test_a_change_that_fails_undoes_nothing_but_itself(tmp_path, error):
+@pytest.mark.parametrize(
+    "error, expected", [(RuntimeError("a defect"), RuntimeError), (sqlite3.OperationalError("x"), StoreError)]
+)
+def test_a_change_that_fails_undoes_nothing_but_itself(tmp_path, error, expected):
     """The others of its commit are stored; it has its error."""
 
     async def work(writer, _):
@@ -123,7 +130,7 @@ def test_a_change_that_fails_undoes_nothing_but_itself(tmp_path, error):
         return await asyncio.gather(*rest, return_exceptions=True)
 
     one, failed, other = with_writer(tmp_path / "db", work)
-    assert (one, failed, other) == (1, error, 2)
+    assert (one, type(failed), other) == (1, expected, 2)
     assert sqlite3.connect(tmp_path / "db").execute("SELECT count(*) FROM parts").fetchone() == (0,)
 
 
@@ -181,3 +188,124 @@ def test_a_database_that_went_away_is_an_error_of_ours(tmp_path):
     (error,) = with_writer(path, work)
     assert isinstance(error, StoreError)
     assert "no such table" in str(error)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process writes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def results_of(writer, *changes):
+    return await asyncio.gather(*map(writer.submit, changes), return_exceptions=True)
+
+
+@pytest.mark.parametrize("with_a_known_one", [False, True])
+def test_a_lock_of_another_is_the_answer_to_all_that_wait(tmp_path, monkeypatch, with_a_known_one):
+    """After one wait for it, not one for each; then it goes on."""
+    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.3)
+    path = tmp_path / "db"
+    stored(path, summary("known"))
+    changes = [summary(f"u{number}") for number in range(9)] + [summary("known")] * with_a_known_one
+
+    async def work(writer, _):
+        with locked(path):
+            begun = time.monotonic()
+            answers = await results_of(writer, *changes)
+            seconds = time.monotonic() - begun
+        return answers, seconds, await results_of(writer, *changes)
+
+    refused, seconds, taken = with_writer(path, work)
+    assert {type(one) for one in refused} == {StoreError}
+    assert "locked" in str(refused[0])
+    assert seconds < 5 * 0.3
+    assert sorted(taken) == sorted({*taken})
+
+
+def test_a_wait_for_a_lock_ends_while_senders_still_listen():
+    """Who comes at its begin waits for two; they give up after 10 s."""
+    assert 2 * databases._BUSY_SECONDS < 10
+
+
+def test_a_lock_that_comes_while_each_is_tried_alone_is_waited_for_once(tmp_path):
+    """What is left has the same answer."""
+    path = tmp_path / "db"
+
+    class Locked(Blocking):
+        def apply(self, connection, now):
+            with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+
+    async def work(writer, _):
+        blocking = Blocking()
+        first = writer.submit(blocking)
+        changes = (summary("a"), Failing(RuntimeError("x")), Locked(), summary("b"))
+        rest = asyncio.gather(*map(writer.submit, changes), return_exceptions=True)
+        blocking.released.set()
+        await first
+        return await rest
+
+    results = with_writer(path, work)
+    assert [type(one) for one in results] == [int, RuntimeError, StoreError, StoreError]
+
+
+def test_who_counts_cannot_stop_the_writer(tmp_path):
+    """It stores on."""
+
+    def failing(changes, seconds):
+        raise ValueError("a defect")
+
+    async def work(writer, _):
+        writer._observer = failing
+        return [await writer.submit(summary(uid)) for uid in "ab"], writer.trouble()
+
+    assert with_writer(tmp_path / "db", work) == ([1, 2], None)
+
+
+def test_trouble_is_what_the_last_commit_failed_of_and_ends_with_it(tmp_path, monkeypatch):
+    """It tries again by itself, as nobody sends to a receiver in trouble."""
+    monkeypatch.setattr(databases, "_BUSY_SECONDS", 0.05)
+    path = tmp_path / "db"
+
+    async def until(writer, expected):
+        deadline = time.monotonic() + 20
+        while (writer.trouble() is None) != expected and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        return writer.trouble()
+
+    async def work(writer, _):
+        told = [writer.trouble()]
+        with locked(path):
+            await results_of(writer, summary("a"))
+            told.append(writer.trouble())
+            await asyncio.sleep(0.3)
+            told.append(writer.trouble())
+        told.append(await until(writer, True))
+        await writer.close()
+        return [*told, writer.trouble()]
+
+    before, failed, still, after, closed = with_writer(path, work)
+    assert (before, after, closed) == (None, None, "the writer does not run")
+    assert failed == still
+    assert "locked" in failed
+
+
+def test_trouble_is_a_change_that_waits_for_long(tmp_path, monkeypatch):
+    """As while the disk stalls."""
+    monkeypatch.setattr(writers, "_LONG_SECONDS", 0.1)
+
+    async def work(writer, _):
+        blocking = Blocking()
+        waiting = writer.submit(blocking)
+        await asyncio.sleep(0.2)
+        told = writer.trouble()
+        blocking.released.set()
+        await waiting
+        return told, writer.trouble()
+
+    told, after = with_writer(tmp_path / "db", work)
+    assert "has waited for more than" in told
+    assert after is None

@@ -18,7 +18,8 @@ from jobmeter.model.errors import NewerSchema, StoreError, StoreFull
 
 Answer = TypeVar("Answer")
 
-_BUSY_SECONDS = 10.0
+# Who comes during one wait waits for the next one too, and senders give up after 10 s.
+_BUSY_SECONDS = 4.0
 _READERS = 4
 # Two for each number of summaries in a commit.
 _PREPARED = 256
@@ -33,6 +34,17 @@ _WRITER_PRAGMAS = (
     "PRAGMA cache_size = -16384",
 )
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -4096")
+_NO_FAULT_OF_A_CHANGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MAGIC = b"SQLite format 3\0"
 
@@ -80,11 +92,22 @@ class Database:
         self.writer.dispose()
 
 
-def store_error(error: DBAPIError, place: str = "the database") -> StoreError:
-    """The error of the database's library as one of ours."""
-    if getattr(error.orig, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+def store_error(error: DBAPIError | sqlite3.Error, place: str = "the database") -> StoreError:
+    """The error of the database or its library as one of ours."""
+    cause = _cause(error)
+    if getattr(cause, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"{place} cannot grow: no space is left on the device")
-    return StoreError(f"{place} cannot be used: {error.orig}")
+    return StoreError(f"{place} cannot be used: {cause}")
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether it would have met any other change too, as a lock of another process and a full disk do."""
+    # The lowest byte is the kind; what is above it tells more.
+    return getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF in _NO_FAULT_OF_A_CHANGE
+
+
+def _cause(error: BaseException) -> BaseException:
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
 
 
 def backup(path: str, target: str) -> None:

@@ -42,17 +42,14 @@ def insert_alone(connection: Connection, summaries: Sequence[NewSummary], now: i
     """Store summaries of new runs by one statement, which is a transaction of its own, and give their ids.
 
     Each statement lets the interpreter's lock go and must wait for it again: a transaction of one takes half as
-    long as one of four. None when it is not for here: there are too many, one is known, or it fails; then
+    long as one of four. None when it is not for here: there are too many, or one is known; then
     ``store_summaries`` may have to store again what is stored already, which changes nothing.
     """
     if len(summaries) > _MAX_ROWS:
         return None
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    try:
-        cursor = driver.execute(_insert_sql(len(summaries)), _values(summaries, now))
-    except sqlite3.Error:
-        return None
+    cursor = driver.execute(_insert_sql(len(summaries)), _values(summaries, now))
     return _ids(cursor.lastrowid, len(summaries)) if cursor.rowcount == len(summaries) else None
 
 

@@ -5,9 +5,12 @@ the next ones gather, so that their number per commit grows with the load.
 """
 
 import asyncio
+import contextlib
 import queue
+import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,12 +18,13 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
-from jobmeter.receiver.store.database import Database, store_error
+from jobmeter.receiver.store.database import Database, concerns_all, store_error
 from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
 
 MAX_QUEUED = 4096
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 _MAX_BATCH = 256
+_LONG_SECONDS = 10.0
 
 
 class QueueFull(StoreError):
@@ -51,6 +55,15 @@ class Observer(Protocol):
         ...
 
 
+class _Trial:
+    """Writes a page in which nothing changes."""
+
+    size = 0
+
+    def apply(self, connection: Connection, now: int) -> None:
+        connection.exec_driver_sql("PRAGMA user_version = 0")
+
+
 class _Waiting(NamedTuple):
     change: NewSummary | Change
     future: "asyncio.Future[Any]"
@@ -63,8 +76,9 @@ class Writer:
         self._database = database
         self._observer = observer
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._queued = 0
+        self._queued_since: deque[float] = deque()
         self._queued_bytes = 0
+        self._failure: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._closing = False
@@ -73,7 +87,20 @@ class Writer:
     @property
     def queued(self) -> int:
         """How many changes wait, those of the commit under way included."""
-        return self._queued
+        return len(self._queued_since)
+
+    def trouble(self) -> str | None:
+        """Why nothing can be stored now, as far as is known; for the event loop, as ``submit`` is.
+
+        After a failure this asks the thread to try again: nobody may send to a receiver that is in trouble.
+        """
+        if not self._thread.is_alive():
+            return "the writer does not run"
+        if self._queued_since and time.monotonic() - self._queued_since[0] > _LONG_SECONDS:
+            return f"a change has waited for more than {_LONG_SECONDS:.0f} s to be stored"
+        if self._failure is not None and not self._queued_since and not self._closing:
+            self.submit(_Trial()).add_done_callback(asyncio.Future.exception)
+        return self._failure
 
     def start(self) -> None:
         """Begin to work for the running event loop, which is the only one that may submit."""
@@ -83,9 +110,9 @@ class Writer:
     def submit(self, change: NewSummary | Change) -> "asyncio.Future[Any]":
         """The result, once it is on disk. Raises QueueFull; the future raises StoreError and what ``apply`` raised."""
         assert self._loop is not None
-        if self._closing or self._queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
+        if self._closing or self.queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
             raise QueueFull("more is waiting to be stored than there is room for")
-        self._queued += 1
+        self._queued_since.append(time.monotonic())
         self._queued_bytes += change.size
         future = self._loop.create_future()
         self._queue.put(_Waiting(change, future))
@@ -106,9 +133,8 @@ class Writer:
             if not batch:
                 continue
             begun = time.perf_counter()
-            results = self._commit(batch)
-            if self._observer is not None:
-                self._observer(len(batch), time.perf_counter() - begun)
+            results = self._commit([waiting.change for waiting in batch])
+            self._observe(len(batch), time.perf_counter() - begun)
             self._loop.call_soon_threadsafe(self._answer, batch, results)
         if self._connection is not None:
             self._connection.close()
@@ -126,28 +152,57 @@ class Writer:
             return batch, True
         return batch, False
 
-    def _commit(self, batch: Sequence[_Waiting]) -> list[Any]:
+    def _observe(self, changes: int, seconds: float) -> None:
+        if self._observer is not None:
+            with contextlib.suppress(Exception):  # Nothing would be stored any more without this thread.
+                self._observer(changes, seconds)
+
+    def _commit(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
+        """The result of each; an error is one."""
         try:
-            # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
-            if self._connection is None or self._connection.invalidated:
-                self._connection = self._database.writer.connect()
-            changes = [waiting.change for waiting in batch]
-            if (ids := _inserted_alone(self._connection, changes)) is not None:
-                return list(ids)
-            with self._connection.begin():
-                return _apply_all(self._connection, changes)
-        except DBAPIError as error:
-            if len(batch) == 1:
-                return [store_error(error)]
+            return self._stored(changes)
         except Exception as error:
-            if len(batch) == 1:
-                return [error]
-        # One of them may have spoilt it for all: each is tried in a commit of its own.
-        return [result for waiting in batch for result in self._commit([waiting])]
+            if len(changes) == 1 or concerns_all(error):
+                return [self._failed(error) for _ in changes]
+        return self._commit_each(changes)
+
+    def _commit_each(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
+        """One of them has spoilt it for all: each in a commit of its own."""
+        results: list[Any] = []
+        for change in changes:
+            try:
+                results += self._stored([change])
+            except Exception as error:
+                if concerns_all(error):
+                    return results + [self._failed(error) for _ in changes[len(results) :]]
+                results.append(self._failed(error))
+        return results
+
+    def _stored(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
+        """The results, once all of them are on disk in one commit."""
+        # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
+        if self._connection is None or self._connection.invalidated:
+            self._connection = self._database.writer.connect()
+        ids = _inserted_alone(self._connection, changes)
+        if ids is not None:
+            results: list[Any] = list(ids)
+        else:
+            with self._connection.begin():
+                results = _apply_all(self._connection, changes)
+        self._failure = None
+        return results
+
+    def _failed(self, error: Exception) -> Exception:
+        """An error of the database as one of ours."""
+        if not isinstance(error, DBAPIError | sqlite3.Error):
+            return error
+        failure = store_error(error)
+        self._failure = str(failure)
+        return failure
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
         for waiting, result in zip(batch, results, strict=True):
-            self._queued -= 1
+            self._queued_since.popleft()
             self._queued_bytes -= waiting.change.size
             if waiting.future.done():
                 continue  # Who asked has gone.
