@@ -8,10 +8,10 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from jobmeter.receiver.problems import Problem
+from jobmeter.receiver.api.parameters import query_of, whole
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import SeedRow, runs_of_job
+from jobmeter.receiver.store.queries import SeedPage, SeedRow, runs_of_job
 
 MAX_LIMIT = 1_000_000_000
 _ROWS_AT_A_TIME = 100
@@ -22,6 +22,7 @@ _HELP = (
     "The workflow.",
     "The job.",
 )
+_LIMIT = Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "So many of the newest.")
 
 
 class StoredSummary(Struct):
@@ -44,24 +45,25 @@ class _Row(StoredSummary, gc=False):
 
 
 _ENCODER = msgspec.json.Encoder()
-_Ask = Callable[[int | None, int], Awaitable[list[SeedRow]]]
+_Ask = Callable[[int | None, int], Awaitable[SeedPage]]
 
 
 def routes(database: Database) -> tuple[Route, ...]:
     """The route that answers as seed 000 does."""
 
     async def summaries(request: Request) -> Response:
-        limit = _limit(request.query_params.get("limit"))
+        limit = whole(query_of(request.query_params, (_LIMIT,)), "limit", MAX_LIMIT, MAX_LIMIT)
         org, repo, workflow, job = (request.path_params[name] for name in _PATH)
 
-        def ask(before: int | None, limit: int) -> Awaitable[list[SeedRow]]:
-            return database.read(lambda asked: runs_of_job(asked, org, repo, workflow, job, before, limit))
+        def ask(before: int | None, left: int) -> Awaitable[SeedPage]:
+            count = min(left, _ROWS_AT_A_TIME)
+            return database.read(lambda asked: runs_of_job(asked, org, repo, workflow, job, before, count))
 
         # What is asked for most fits into one answer; more is sent as it is read.
-        first = await ask(None, _ROWS_AT_A_TIME if limit is None else min(limit, _ROWS_AT_A_TIME))
-        if len(first) < _ROWS_AT_A_TIME or limit == _ROWS_AT_A_TIME:
-            return Response(_encoded(first), media_type="application/json")
-        return StreamingResponse(_streamed(ask, first, limit), media_type="application/json")
+        first = await ask(None, limit)
+        if first.is_last or len(first.rows) == limit:
+            return Response(_encoded(first.rows), media_type="application/json")
+        return StreamingResponse(_streamed(ask, first.rows, limit), media_type="application/json")
 
     return (
         Route(
@@ -72,7 +74,7 @@ def routes(database: Database) -> tuple[Route, ...]:
             "The summaries of one job, newest first",
             (
                 *(Parameter(name, "path", str, text, required=True) for name, text in zip(_PATH, _HELP, strict=True)),
-                Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "So many of the newest."),
+                _LIMIT,
             ),
             answers={200: Content(list[StoredSummary], "The rows; none is an empty array.")},
             problems=(400,),
@@ -80,23 +82,19 @@ def routes(database: Database) -> tuple[Route, ...]:
     )  # fmt: skip
 
 
-async def _streamed(ask: _Ask, rows: list[SeedRow], limit: int | None) -> AsyncIterator[bytes]:
-    opening, left = b"[", MAX_LIMIT if limit is None else limit
+async def _streamed(ask: _Ask, rows: list[SeedRow], left: int) -> AsyncIterator[bytes]:
+    opening = b"["
     while rows:
-        yield opening + _encoded(rows)[1:-1]
-        opening, left = b",", left - len(rows)
-        rows = await ask(rows[-1].id, min(left, _ROWS_AT_A_TIME)) if left else []
+        before, left = rows[-1].id, left - len(rows)
+        piece = opening + _encoded(rows)[1:-1]
+        # A client that does not read shall not keep them, too.
+        rows, opening = [], b","
+        yield piece
+        if left:
+            rows = (await ask(before, left)).rows
     yield b"]"
 
 
 def _encoded(rows: Iterable[SeedRow]) -> bytes:
     """The rows as a JSON array."""
     return _ENCODER.encode([_Row(*row[:-1], Raw(row.summary)) for row in rows])
-
-
-def _limit(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 11 and 1 <= int(text) <= MAX_LIMIT):
-        raise Problem(400, f"The parameter limit is {text[:40]!r}; accepted are 1 to {MAX_LIMIT}.")
-    return int(text)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import SeedRow, runs_of_job
+from jobmeter.receiver.store.queries import SeedPage, SeedRow, runs_of_job
 from jobmeter.receiver.store.summaries import store_summaries
 from tests.receiver.store.support import summary
 
@@ -23,6 +25,26 @@ def test_a_row_has_the_names_the_time_and_the_summary(tmp_path, milliseconds, te
     database = Database.open(str(tmp_path / "db"))
     with database.writer.begin() as connection:
         store_summaries(connection, [summary("a", b'{"n":1}')], milliseconds)
-    rows = database.read_here(lambda asked: runs_of_job(asked, "o", "r", "w", "j", None, 10))
+    page = database.read_here(lambda asked: runs_of_job(asked, "o", "r", "w", "j", None, 10))
     database.close()
-    assert rows == [SeedRow(1, "o", "o/r", "w", "j", "7", text, b'{"n":1}')]
+    assert page == SeedPage([SeedRow(1, "o", "o/r", "w", "j", "7", text, b'{"n":1}')], True)
+
+
+@pytest.mark.parametrize("limit", [3, 10])
+def test_a_page_ends_by_its_rows_or_by_their_bytes(tmp_path, limit):
+    """All rows come, newest first, whichever form their repository has; a page holds little more than 4 MiB."""
+    database = Database.open(str(tmp_path / "db"))
+    large = b'{"n":"' + b"x" * 1_500_000 + b'"}'
+    rows = [summary(str(n), large)._replace(repository=("r", "o/r")[n % 2]) for n in range(12)]
+    with database.writer.begin() as connection:
+        store_summaries(connection, rows, 0)
+    found: list[int] = []
+    is_last = False
+    while not is_last:
+        # A page is read with the connection of the page before: nothing of that is left open.
+        ask = partial(runs_of_job, organization="o", repository="r", workflow="w", job="j", limit=limit)
+        page, is_last = database.read_here(partial(ask, before=found[-1] if found else None))
+        assert len(page) <= 3
+        found += [row.id for row in page]
+    database.close()
+    assert found == list(range(12, 0, -1))

@@ -97,7 +97,7 @@ def whole(query: Mapping[str, str], name: str, most: int, default: int) -> int:
     text = query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= most):
         raise Problem(400, f"{name} is {text[:60]!r}; accepted is a whole number from 1 to {most}.")
     return int(text)
 

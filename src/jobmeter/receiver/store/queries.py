@@ -1,7 +1,10 @@
 """Questions to the store. Each takes a connection of its own and returns plain rows."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from heapq import merge
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
 
@@ -62,6 +65,7 @@ _MAX_LISTED_BYTES = 1024 * 1024
 _LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c.summary), else_=None)
 
 _NO_ID = 2**63 - 1
+_MAX_PAGE_BYTES = 4 * 1024 * 1024
 # As text, so that the rows come as the driver makes them: to go through a result of the library doubles the time.
 # Times are written out here because the interpreter takes longer for it than for all the rest of a row.
 _SEED_ROWS = f"""
@@ -117,6 +121,13 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         yield runs.c.id < before
 
 
+class SeedPage(NamedTuple):
+    """Some rows, newest first, and whether there are no more after them."""
+
+    rows: list[SeedRow]
+    is_last: bool
+
+
 def runs_of_job(
     connection: Connection,
     organization: str,
@@ -125,19 +136,38 @@ def runs_of_job(
     job: str,
     before: int | None,
     limit: int,
-) -> list[SeedRow]:
+) -> SeedPage:
     """At most ``limit`` rows of one job that have a summary, newest first, with an id below ``before``.
 
-    ``repository`` is the full path, or the name alone below the organization.
+    Fewer when their summaries are large. ``repository`` is the full path, or the name alone below the organization.
     """
+    with ExitStack() as opened:
+        # One question a form: of both at once, all rows of the job would be read and sorted.
+        forms = [
+            opened.enter_context(
+                closing(_seed_rows(connection, organization, name, workflow, job, before, limit))
+            )
+            for name in (repository, f"{organization}/{repository}")
+        ]
+        return _page(merge(*forms, key=itemgetter(0), reverse=True), limit)
+
+
+def _seed_rows(connection: Connection, *values: Any) -> Any:
+    *names, before, limit = values
+    cursor = connection.exec_driver_sql(_SEED_ROWS, (*names, before or _NO_ID, limit)).cursor
+    assert cursor is not None
+    return cursor
+
+
+def _page(rows: Iterable[Any], limit: int) -> SeedPage:
     found: list[SeedRow] = []
-    # One question a form: of both at once, all rows of the job would be read and sorted.
-    for name in (repository, f"{organization}/{repository}"):
-        values = (organization, name, workflow, job, before or _NO_ID, limit)
-        cursor = connection.exec_driver_sql(_SEED_ROWS, values).cursor
-        assert cursor is not None
-        found += map(SeedRow._make, cursor.fetchall())
-    return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
+    size = 0
+    for row in rows:
+        found.append(SeedRow._make(row))
+        size += len(found[-1].summary)
+        if len(found) == limit or size >= _MAX_PAGE_BYTES:
+            return SeedPage(found, False)
+    return SeedPage(found, True)
 
 
 class NextPart(NamedTuple):
