@@ -279,6 +279,26 @@ def test_a_restart_of_the_collector(source, total) -> None:
         "The collector was restarted 10.0 s after the start; what only it knew is missing for the gap."
     ]
     assert summary.containers[0].cpu_cores.peak == 4
+    assert summary.cpu_complete is False  # Who began and ended meanwhile was not seen.
+
+
+@pytest.mark.parametrize(
+    "readings, total",
+    [
+        pytest.param((12.0, 13.0), 13, id="the same"),
+        pytest.param((1.0, 2.0), 12, id="made again meanwhile"),
+    ],
+)
+def test_a_container_that_the_journal_had_lost_is_not_counted_twice(readings, total) -> None:
+    """A restarted collector takes it for new, while who was sent its records knows what it had used."""
+    container = ContainerInfo(key="job", name="job", began=True)
+    run = Run(container)
+    run.cpu(1, 10.0, oom_kills=1)
+    run.recorder.resume(5, "2")
+    run.recorder.declare(5.0, container)
+    for second, reading in enumerate(readings, 6):
+        run.cpu(second, reading, oom_kills=1)
+    assert (run.summary().cpu_seconds, run.job().oom_kills) == (total, 1)
 
 
 def test_a_restart_after_the_end_reopens_the_run() -> None:

@@ -37,8 +37,13 @@ class _Growth:
         self.fell = False
         self._last = last
         self._missed = False
+        self._may_be_new = False
 
     def add(self, value: float | None) -> None:
+        if value is not None and self._may_be_new:
+            self._may_be_new = False
+            if self._last is not None and value < self._last:
+                self._last = 0
         growth = None if value is None else delta(self._last, value)
         # Growth over a reading that failed fell into more than one interval.
         self.recent = None if self._missed else growth
@@ -50,6 +55,10 @@ class _Growth:
 
     def restart(self, at: float | None) -> None:
         self._last = at
+
+    def may_be_new(self) -> None:
+        """The next reading is of the same counter or of a new one, which only a lower value tells."""
+        self._may_be_new = True
 
 
 _COUNTERS = (
@@ -67,6 +76,7 @@ class ContainerFold:
         self._usual_span_seconds = usual_span(interval_seconds)
         self._cpu_source: CpuSource | None = None
         self._switched = False
+        self._resumed = False
         self._began_after: float | None = None
         self._cpu_rate = self._window(None)
         self._memory_source: MemorySource | None = None
@@ -108,17 +118,25 @@ class ContainerFold:
         return 0 if self.info.began else None
 
     def declare(self, info: ContainerInfo) -> None:
-        """Take over what is newly known; declared again as begun, its counters started anew."""
-        self.info = replace(info, began=info.began or self.info.began)
+        """Take over what is newly known; declared again as begun, its counters started anew.
+
+        Just after a restart of the collector that may mean only that its journal had lost the container.
+        """
+        resumed, self._resumed = self._resumed, False
+        self.info = replace(info, began=self.info.began or (info.began and not resumed))
         if info.began:
             kept_by_the_kernel = [*self._counters.values(), *self._stalls.values()]
             if self._cpu_source in (None, "cgroup"):
                 kept_by_the_kernel += self._cpu.values()
             for growth in kept_by_the_kernel:
-                growth.restart(0)
+                if resumed:
+                    growth.may_be_new()
+                else:
+                    growth.restart(0)
 
     def resume(self) -> None:
         """The collector was restarted: counters that it keeps itself start again at zero."""
+        self._resumed = True
         if self._cpu_source != "cgroup":
             for growth in self._cpu.values():
                 growth.restart(0)

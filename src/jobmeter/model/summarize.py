@@ -226,6 +226,7 @@ class RunFold:
 
     def _resume(self, record: wire.Resume) -> None:
         self._end = None
+        self._cpu_complete = False  # Who began or ended meanwhile was not seen.
         for fold in self._containers.values():
             fold.resume()
         self._unattributed.restart()
