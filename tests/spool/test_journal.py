@@ -88,7 +88,7 @@ def test_a_journal_cut_at_every_byte_is_readable(tmp_path: Path) -> None:
 def test_the_next_start_goes_on_behind_a_torn_record(tmp_path: Path) -> None:
     """Wherever the first writer was killed, what the second writes is readable too."""
     path = tmp_path / "journal.jsonl"
-    write(path, FEW)
+    write(path, RECORDS[:3])
     whole = path.read_bytes()
     for size in range(0, len(whole) + 1, 11):
         path.write_bytes(whole[:size])
@@ -302,7 +302,9 @@ def test_second_writer_writes_beside_the_first(tmp_path: Path) -> None:
     assert other.path in said[0]
 
 
-@pytest.mark.parametrize("content", [b"build-machine\n", b"{}\n", b"\x7fELF", b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"build-machine\n", b'{"kind":"Pod","apiVersion":"v1"}\n', b"\x7fELF", b"\0\n"]
+)
 def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     """The run is written beside it, and the sentence says where."""
     path = tmp_path / "notes"

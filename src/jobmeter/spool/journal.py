@@ -11,7 +11,7 @@ from jobmeter.model.errors import JournalError
 
 # Somebody else's link is not followed, and a pipe that nobody reads must not stop the meter.
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_BEGINNING = b'{"kind":"'
+_BEGINNING = b'{"kind":"start","v":'
 # A run that ticks every 50 ms for half a day; a disk must not fill up.
 MAX_JOURNAL_BYTES = 1024**3
 
@@ -132,8 +132,11 @@ class Journal:
 
 def _not_ours(fd: int) -> str | None:
     """Why a file that could be opened must not be added to; None where it may."""
-    if os.fstat(fd).st_size and os.pread(fd, len(_BEGINNING), 0) != _BEGINNING:
-        return "is no journal"
+    if os.fstat(fd).st_size:
+        # The first writer may have been killed within its first line.
+        head = os.pread(fd, len(_BEGINNING), 0).partition(b"\n")[0]
+        if not _BEGINNING.startswith(head):
+            return "is no journal"
     return None if _lock(fd) else "is written by another jobmeter"
 
 
