@@ -71,6 +71,7 @@ def test_a_change_says_difference_and_ratio() -> None:
     assert Change("m", 100, 310, size).ratio == "× 3.1"
     assert Change("m", None, 310, size).difference == ""
     assert Change("m", 0, 310, size).ratio == ""
+    assert Change("m", 5e-324, 310, size).ratio == ""
 
 
 def test_names_cannot_break_the_comparison() -> None:

@@ -1,5 +1,6 @@
 """Two runs side by side: what changed, by how much, and which programs changed most."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -48,8 +49,10 @@ class Change(Struct, frozen=True):
         ):
             return ""
         share = self.after / self.before
+        if share >= 2:
+            return f"× {share:.3g}" if math.isfinite(share) else ""
         percent = round((share - 1) * 100)
-        return f"× {share:.3g}" if share >= 2 else f"{percent:+} %" if percent else ""
+        return f"{percent:+} %" if percent else ""
 
     @property
     def style(self) -> str:
