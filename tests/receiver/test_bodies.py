@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
+import time
+from contextlib import ExitStack
 
 import pytest
 
-from jobmeter.receiver.bodies import MAX_BODY_BYTES, Body, Disconnected, read_body
+from jobmeter.receiver.bodies import (
+    MAX_BODY_BYTES,
+    SMALL_BYTES,
+    Body,
+    Disconnected,
+    Intake,
+    Parsing,
+    read_body,
+)
 from jobmeter.receiver.problems import Problem
 
 
@@ -69,3 +80,75 @@ def test_what_does_not_inflate_within_its_bound_is_refused(sent, status):
 def test_what_is_just_small_enough_is_taken():
     """The bound itself is accepted."""
     assert len(Body(gzip.compress(bytes(1000)), gzipped=True).content(limit=1000)) == 1000
+
+
+@pytest.mark.parametrize(
+    "body, inline",
+    [
+        (Body(bytes(SMALL_BYTES), gzipped=False), True),
+        (Body(bytes(SMALL_BYTES + 1), gzipped=False), False),
+        (Body(gzip.compress(bytes(SMALL_BYTES)), gzipped=True), True),
+        (Body(gzip.compress(bytes(SMALL_BYTES + 1)), gzipped=True), False),
+    ],
+)
+def test_a_large_body_is_parsed_beside_the_loop(body, inline):
+    """Also one that is large only without its compression."""
+    made = asyncio.run(Parsing().parse(body, lambda content: (len(content), threading.current_thread())))
+    assert made[0] == len(body.content())
+    assert (made[1] is threading.main_thread()) is inline
+
+
+def test_two_large_bodies_are_parsed_at_once():
+    """Others wait: what is made of them takes memory."""
+    now = most = 0
+    lock = threading.Lock()
+
+    def make(_):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+
+    async def work():
+        parsing = Parsing()
+        large = Body(bytes(SMALL_BYTES + 1), gzipped=False)
+        await asyncio.gather(*(parsing.parse(large, make) for _ in range(6)))
+
+    asyncio.run(work())
+    assert most == 2
+
+
+def held(intake, *sizes):
+    """The headers of the problems of bodies that come one after the other while none is answered; None without."""
+
+    def receive_of(size):
+        async def receive():
+            return {"type": "http.request", "body": bytes(size), "more_body": False}
+
+        return receive
+
+    async def work():
+        found: list[object] = []
+        with ExitStack() as open_requests:
+            for size in sizes:
+                receive = open_requests.enter_context(intake.counting(receive_of(size)))
+                try:
+                    await receive()
+                    found.append(None)
+                except Problem as problem:
+                    found.append((problem.status, problem.headers))
+        return found
+
+    return asyncio.run(work())
+
+
+def test_bodies_that_wait_are_bounded_together():
+    """Small ones find room while there is none for large ones; with the answers all of it is there again."""
+    intake, refused = Intake(1_000_000), (503, {"Retry-After": "1", "Connection": "close"})
+    for _ in range(2):
+        assert held(intake, 700_000, 10_000, 50_000) == [None] * 3
+        assert held(intake, 700_000, 100_000, 50_000) == [None, refused, None]
+        assert held(intake, 740_000, *[50_000] * 6) == [None] * 6 + [refused]

@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.receiver.auth import Tokens
-from jobmeter.receiver.bodies import Disconnected
+from jobmeter.receiver.bodies import Disconnected, Intake
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.problems import Problem, Unavailable
 from jobmeter.receiver.routing import Route, Router
@@ -31,6 +31,7 @@ class Application:
         self._tokens = tokens
         self._figures = figures
         self._log = log
+        self._intake = Intake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; no error reaches the server."""
@@ -39,7 +40,8 @@ class Application:
         try:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
             self._tokens.check(route, scope)
-            await route.handler(scope, receive, answer)
+            with self._intake.counting(receive) as counted:
+                await route.handler(scope, counted, answer)
         except Disconnected:
             answer.status = 499
         except Exception as error:

@@ -1,13 +1,21 @@
-"""Reads the body of a request: bounded in size and time, inflated when it is compressed."""
+"""Reads the bodies of requests: each bounded in size, all together in memory; inflated when they are compressed."""
 
+import asyncio
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
-from jobmeter.receiver.problems import Problem, TooLarge
+from jobmeter.receiver.problems import Problem, TooLarge, Unavailable
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_INFLATED_BYTES = 32 * 1024 * 1024
+SMALL_BYTES = 64 * 1024
+MAX_HELD_BYTES = 64 * 1024 * 1024
+_PARSED_AT_ONCE = 2
+Parsed = TypeVar("Parsed")
 _CODINGS = {b"": False, b"identity": False, b"gzip": True, b"x-gzip": True}
 
 
@@ -25,6 +33,55 @@ class Body:
     def content(self, limit: int = MAX_INFLATED_BYTES) -> bytes:
         """The body without its compression. Raises problems 400 and 413."""
         return _inflated(self.sent, limit) if self.gzipped else self.sent
+
+
+class Intake:
+    """Bounds the memory of all bodies whose requests are not answered yet.
+
+    A quarter is kept for small ones, so that they find room while large ones come slowly.
+    """
+
+    def __init__(self, limit: int = MAX_HELD_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def counting(self, receive: Receive) -> Iterator[Receive]:
+        """``receive`` of one request; it raises a problem 503 when there is no room for what comes."""
+        own = 0
+
+        async def counted() -> Message:
+            nonlocal own
+            message = await receive()
+            size = len(message.get("body", b""))
+            own += size
+            self._held += size
+            if size and self._held > (self._limit if own <= SMALL_BYTES else self._limit * 3 // 4):
+                raise Unavailable("Too much is being sent at once; try again soon.", closing=True)
+            return message
+
+        try:
+            yield counted
+        finally:
+            self._held -= own
+
+
+class Parsing:
+    """Makes something of bodies: of small ones at once, of large ones in a thread, few at a time."""
+
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(_PARSED_AT_ONCE)
+
+    async def parse(self, body: Body, make: Callable[[bytes], Parsed]) -> Parsed:
+        """What ``make`` makes of the content, which may be large although the body is small."""
+        content: bytes | None = None
+        if len(body.sent) <= SMALL_BYTES:
+            with suppress(TooLarge):
+                content = body.content(SMALL_BYTES)
+        if content is not None:
+            return make(content)
+        async with self._room:
+            return await asyncio.to_thread(lambda: make(body.content()))
 
 
 async def read_body(scope: Scope, receive: Receive) -> Body:

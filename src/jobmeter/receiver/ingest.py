@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from jobmeter.model import summary as summaries
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
-from jobmeter.receiver.bodies import read_body
+from jobmeter.receiver.bodies import Parsing, read_body
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route
@@ -83,9 +83,11 @@ _ENCODER = msgspec.json.Encoder()
 def routes(writer: Writer, figures: Figures) -> tuple[Route, ...]:
     """The route that takes summaries."""
 
+    parsing = Parsing()
+
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_body(scope, receive)
-        summary = parse(body.content(), _idempotency_key(scope))
+        key = _idempotency_key(scope)
+        summary = await parsing.parse(await read_body(scope, receive), lambda content: parse(content, key))
         answer = b'{"id":%d}' % await writer.submit(summary)
         figures.summaries.inc()
         length = (b"content-length", str(len(answer)).encode())

@@ -68,7 +68,8 @@ class TooLarge(Problem):
 
 
 class Unavailable(Problem):
-    """It cannot be done now; the same request is welcome after some seconds."""
+    """It cannot be done now; the same request is welcome after some seconds, ``closing`` over another connection."""
 
-    def __init__(self, detail: str, retry_after_seconds: int = 1) -> None:
-        super().__init__(503, detail, headers={"Retry-After": str(retry_after_seconds)})
+    def __init__(self, detail: str, retry_after_seconds: int = 1, *, closing: bool = False) -> None:
+        headers = {"Retry-After": str(retry_after_seconds)}
+        super().__init__(503, detail, headers=headers | ({"Connection": "close"} if closing else {}))
