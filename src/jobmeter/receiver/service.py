@@ -12,6 +12,7 @@ from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.app import Application, Log
 from jobmeter.receiver.auth import Tokens
+from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages
@@ -29,14 +30,16 @@ class Receiver:
         self._figures = Figures(daemon_registry())
         self._writer = Writer(database, self._figures.committed)
         self._figures.queued.set_function(lambda: self._writer.queued)
-        self._streams = Streams(database, self._writer, self._figures, lost_after_seconds=lost_after_seconds)
+        self._endings = Endings(
+            database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
+        )
         self.application = Application(self._routes(), tokens, self._figures, log)
 
     def _routes(self) -> tuple[Route, ...]:
         return with_document(
             (
                 *ingest.routes(self._writer, self._figures),
-                *self._streams.routes(),
+                *Streams(self._writer, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(self._database).routes(),
                 *Pages(self._database).routes(),
@@ -70,12 +73,12 @@ class Receiver:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
-        sweep = asyncio.create_task(self._streams.finish_silent())
+        sweep = asyncio.create_task(self._endings.finish_silent())
         try:
             yield
         finally:
             sweep.cancel()
             await asyncio.wait([sweep])
-            await self._streams.settle()
+            await self._endings.settle()
             await self._writer.close()
             self._database.close()

@@ -1,39 +1,24 @@
-"""`POST /api/v1/runs/{run_uid}/parts`: takes the records of a run while it runs, and finishes it."""
+"""`POST /api/v1/runs/{run_uid}/parts`: takes the records of a run while it runs."""
 
 import asyncio
 import re
-import time
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from jobmeter.model import wire
-from jobmeter.model.errors import JournalError, StoreError
-from jobmeter.model.summarize import RunFold
+from jobmeter.model.errors import JournalError
 from jobmeter.receiver.bodies import Body, read_body
+from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.ingest import RunUid, encoded_job
 from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
-from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import find_run, records
-from jobmeter.receiver.store.streams import (
-    Ending,
-    Finish,
-    Gap,
-    Heard,
-    Outdated,
-    Part,
-    Progress,
-    merged,
-    silent_runs,
-)
+from jobmeter.receiver.store.streams import Gap, Heard, Outdated, Part, Progress
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds
 
@@ -41,7 +26,6 @@ MAX_RECORDS = 100_000
 MAX_SEQUENCE = 2**53
 _UID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRIES = 5
-_SWEEP_SECONDS = (0.2, 30.0)
 
 
 class PartAnswer(Struct):
@@ -72,16 +56,12 @@ class Parsed(NamedTuple):
 
 
 class Streams:
-    """Takes parts of runs, and finishes those that fell silent."""
+    """Takes parts of runs."""
 
-    def __init__(
-        self, database: Database, writer: Writer, figures: Figures, *, lost_after_seconds: float
-    ) -> None:
-        self._database = database
+    def __init__(self, writer: Writer, endings: Endings, figures: Figures) -> None:
         self._writer = writer
+        self._endings = endings
         self._figures = figures
-        self._lost_after_seconds = lost_after_seconds
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def routes(self) -> tuple[Route, ...]:
         """The route that takes parts."""
@@ -123,13 +103,11 @@ class Streams:
         part = parsed.part
         for _ in range(_TRIES):
             if part.ends:
-                part = part._replace(
-                    ending=await self._database.read(lambda found: _ending_of(found, parsed))
-                )
+                part = part._replace(ending=await self._endings.of_part(part, parsed.records))
             try:
                 state: Progress = await self._writer.submit(part)
                 if part.ends and state.stored_records:
-                    self._later(self._merge(part.run_uid))
+                    self._endings.merge_later(part.run_uid)
                 return state
             except Outdated:
                 continue
@@ -141,40 +119,6 @@ class Streams:
                     next_sequence=gap.next_sequence,
                 ) from None
         raise Problem(503, "Others send the same run; try again.", headers={"Retry-After": "1"})
-
-    async def finish_silent(self) -> None:
-        """For ever: finish what was not heard of for too long. Nobody could be heard before we began to listen."""
-        shortest, longest = _SWEEP_SECONDS
-        await asyncio.sleep(self._lost_after_seconds)
-        while True:
-            await asyncio.sleep(min(longest, max(shortest, self._lost_after_seconds / 4)))
-            with suppress(StoreError):  # Later is early enough.
-                await self._finish_all(int((time.time() - self._lost_after_seconds) * 1000))
-
-    async def _finish_all(self, before: int) -> None:
-        for run_uid in await self._database.read(lambda connection: silent_runs(connection, before)):
-            await self._finish(run_uid, before)
-
-    async def _finish(self, run_uid: str, before: int) -> None:
-        ending = await self._database.read(lambda connection: _lost(connection, run_uid))
-        if await self._writer.submit(Finish(run_uid, before, ending)):
-            self._figures.lost.inc()
-            await self._merge(run_uid)
-
-    async def _merge(self, run_uid: str) -> None:
-        with suppress(StoreError):  # It saves room; nothing is missing without it.
-            merge = await self._database.read(lambda connection: merged(connection, run_uid))
-            if merge is not None:
-                await self._writer.submit(merge)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def settle(self) -> None:
-        """Wait for what goes on after an answer."""
-        await asyncio.gather(*self._tasks)
 
 
 def parse(run_uid: str, body: Body, gap: bool) -> Parsed | None:
@@ -238,41 +182,3 @@ def _switch(request: Request, name: str) -> bool:
     if text not in ("true", "false"):
         raise Problem(400, f"The parameter {name} is {text[:40]!r}; accepted are true and false.")
     return text == "true"
-
-
-def _ending_of(connection: Connection, parsed: Parsed) -> Ending:
-    """What the stored records and those of the part say together."""
-    run = find_run(connection, parsed.part.run_uid)
-    fold = _folded(connection, run.id) if run else _fold()
-    for record in parsed.records:
-        with suppress(JournalError):
-            fold.add(record)
-    return Ending(run.next_sequence if run else 0, _summary(fold))
-
-
-def _lost(connection: Connection, run_uid: str) -> Ending:
-    run = find_run(connection, run_uid)
-    if run is None:
-        return Ending(0, None, "lost")
-    return Ending(run.next_sequence, _summary(_folded(connection, run.id)), "lost")
-
-
-def _folded(connection: Connection, run_id: int) -> RunFold:
-    fold = _fold()
-    for record in records(connection, run_id):
-        with suppress(JournalError):
-            fold.add(record)
-    return fold
-
-
-def _fold() -> RunFold:
-    """For a summary alone, which has no timeline."""
-    return RunFold(timeline_points=2)
-
-
-def _summary(fold: RunFold) -> bytes | None:
-    """None when nothing can be told, as without the start record."""
-    try:
-        return msgspec.json.encode(fold.summary())
-    except (JournalError, OverflowError, ValueError):
-        return None

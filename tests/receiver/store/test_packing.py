@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from jobmeter.model.errors import JournalError
 from jobmeter.receiver.store.packing import block_packer, packed, unpacked
 
 LINES = tuple(b'{"kind":"sample","sequence":%d,"cpu_seconds":%d.5}' % (one, one * 7) for one in range(40_000))
@@ -34,3 +35,12 @@ def test_a_block_takes_less_than_its_parts() -> None:
     parts = [packed(LINES[place : place + 10]) for place in range(0, len(LINES), 10)]
 
     assert len(block(TEXT)) < sum(map(len, parts)) / 3
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, block], ids=["sent", "block"])
+def test_what_is_damaged_is_one_error(pack: Callable[[bytes], bytes]) -> None:
+    """Whatever it was packed with."""
+    body = pack(TEXT)
+
+    with pytest.raises(JournalError, match="a stored part of the run is damaged"):
+        list(unpacked(body[:50] + bytes(50) + body[100:]))

@@ -3,7 +3,6 @@
 Each takes a connection, reads, and returns a value of ``types``; none knows HTTP.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +10,6 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from jobmeter.model import wire
-from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import RunFold, rfc3339_of
@@ -19,7 +17,8 @@ from jobmeter.model.summary import Summary
 from jobmeter.receiver.api.buckets import BucketFold
 from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
-from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs, records
+from jobmeter.receiver.store.folding import first_record, fold_stored, summary_of
+from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
 from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
 
 # A tick of the meter is the finest that can be told, as far as it is a sensible one.
@@ -73,16 +72,13 @@ def course_of(
     run = find_run(connection, run_uid)
     if run is None:
         return None
-    buckets: BucketFold | None = None
-    fold = RunFold()
-    for record in _readable(connection, run):
-        if buckets is None:
-            buckets = BucketFold(resolution_seconds or _interval(record), points)
-            fold = RunFold(timeline_points=2, course=buckets)
-        _add(fold, record)
-    if buckets is None:
+    first = first_record(connection, run.id)
+    if first is None:
         step = resolution_seconds or _INTERVAL_BOUNDS[0]
         return RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
+    buckets = BucketFold(resolution_seconds or _interval(first), points)
+    fold = RunFold(timeline_points=2, course=buckets)
+    fold_stored(connection, run.id, fold)
     course = buckets.course(fold.container_names(), fold.timeline().marks)
     return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
@@ -160,30 +156,13 @@ def _is_plausible(value: Any) -> bool:
 def _provisional(connection: Connection, run: Run) -> Summary | None:
     """The summary of what was streamed so far; a run that goes on has no end yet."""
     fold = RunFold(timeline_points=2)
-    for record in _readable(connection, run):
-        _add(fold, record)
-    try:
-        summary = fold.summary()
-    except JournalError:
+    fold_stored(connection, run.id, fold)
+    summary = summary_of(fold)
+    if summary is None:
         return None
     if run.state == "running" and not fold.ended:
         summary.exit = Exit()
     return summary if _is_plausible(summary) else None
-
-
-def _readable(connection: Connection, run: Run) -> Iterator[wire.AnyRecord]:
-    """The records of a run up to one that cannot be read."""
-    try:
-        yield from records(connection, run.id)
-    except JournalError:
-        return
-
-
-def _add(fold: RunFold, record: wire.AnyRecord) -> None:
-    try:
-        fold.add(record)
-    except JournalError as error:
-        fold.warn(f"A record is left out: {error}.")
 
 
 def _interval(record: wire.AnyRecord) -> float:

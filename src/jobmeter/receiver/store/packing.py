@@ -4,6 +4,8 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 
+from jobmeter.model.errors import JournalError
+
 _LEVEL = 6
 _CHUNK_BYTES = 256 * 1024
 _XZ_BEGINS = b"\xfd7zXZ\x00"
@@ -35,14 +37,22 @@ def block_packer() -> lzma.LZMACompressor:
 
 
 def unpacked(body: bytes) -> Iterator[bytes]:
-    """What was compressed in either way, or sent as gzip, in pieces of bounded size."""
-    if body.startswith(_XZ_BEGINS):
-        unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-        piece = unpacker.decompress(body, _CHUNK_BYTES)
-        while piece:
-            yield piece
-            piece = b"" if unpacker.eof else unpacker.decompress(b"", _CHUNK_BYTES)
-        return
+    """What was compressed in either way, or sent as gzip, in pieces of bounded size. Raises JournalError."""
+    try:
+        yield from _unpacked_xz(body) if body.startswith(_XZ_BEGINS) else _inflated(body)
+    except (zlib.error, lzma.LZMAError) as error:
+        raise JournalError(f"a stored part of the run is damaged: {error}") from None
+
+
+def _unpacked_xz(body: bytes) -> Iterator[bytes]:
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    piece = unpacker.decompress(body, _CHUNK_BYTES)
+    while piece:
+        yield piece
+        piece = b"" if unpacker.eof else unpacker.decompress(b"", _CHUNK_BYTES)
+
+
+def _inflated(body: bytes) -> Iterator[bytes]:
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     piece = inflater.decompress(body, _CHUNK_BYTES)
     while piece:

@@ -1,0 +1,132 @@
+"""Ends streamed runs: with a summary of all their records, also when they fall silent; and saves room afterwards."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from jobmeter.model import wire
+from jobmeter.model.errors import JournalError, StoreError
+from jobmeter.model.summarize import RunFold
+from jobmeter.receiver.app import Log
+from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.folding import fold_record, fold_stored, summary_of
+from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.store.streams import Ending, Finish, Part, merged, silent_runs
+from jobmeter.receiver.store.writer import Writer
+
+_SWEEP_SECONDS = (0.2, 30.0)
+
+
+class Endings:
+    """Folds and finishes runs, those too that fell silent."""
+
+    def __init__(
+        self, database: Database, writer: Writer, figures: Figures, log: Log, *, lost_after_seconds: float
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._figures = figures
+        self._log = log
+        self._lost_after_seconds = lost_after_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def of_part(self, part: Part, records: Sequence[wire.AnyRecord]) -> Ending:
+        """The ending of a run with this part, which is its last one and has these records."""
+        ending, trouble = await self._database.read(partial(_ending_of, part=part, records=records))
+        self._tell(part.run_uid, trouble)
+        return ending
+
+    async def finish_silent(self) -> None:
+        """For ever: finish what was not heard of for too long. Nobody could be heard before we began to listen."""
+        shortest, longest = _SWEEP_SECONDS
+        await asyncio.sleep(self._lost_after_seconds)
+        while True:
+            await asyncio.sleep(min(longest, max(shortest, self._lost_after_seconds / 4)))
+            try:
+                await self._finish_all(int((time.time() - self._lost_after_seconds) * 1000))
+            except Exception as error:  # Later is early enough.
+                self._log.warn("runs that fell silent could not be looked for", error=str(error))
+
+    async def _finish_all(self, before: int) -> None:
+        for run_uid in await self._database.read(partial(silent_runs, heard_before=before)):
+            try:
+                await self._finish(run_uid, before)
+            except Exception as error:  # The others are to be finished all the same.
+                self._log.warn("a run that fell silent is not finished", run_uid=run_uid, error=str(error))
+
+    async def _finish(self, run_uid: str, before: int) -> None:
+        ending, trouble = await self._database.read(partial(_lost, run_uid=run_uid))
+        if await self._writer.submit(Finish(run_uid, before, ending)):
+            self._figures.lost.inc()
+            self._tell(run_uid, trouble)
+            if trouble is None:
+                await self._merge(run_uid)
+
+    def _tell(self, run_uid: str, trouble: str | None) -> None:
+        if trouble is not None:
+            self._log.warn("a run could not be read to its end", run_uid=run_uid, error=trouble)
+
+    def merge_later(self, run_uid: str) -> None:
+        """Begin to make a run that is over smaller."""
+        self._later(self._merge(run_uid))
+
+    async def _merge(self, run_uid: str) -> None:
+        with suppress(StoreError, JournalError):  # It saves room; nothing is missing without it.
+            merge = await self._database.read(lambda connection: merged(connection, run_uid))
+            if merge is not None:
+                await self._writer.submit(merge)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait for what goes on after an answer."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _ending_of(
+    connection: Connection, part: Part, records: Sequence[wire.AnyRecord]
+) -> tuple[Ending, str | None]:
+    """What the stored records and those of the part say together; and why the stored ones could not all be read."""
+    run = find_run(connection, part.run_uid)
+    fold = _fold()
+    trouble = fold_stored(connection, run.id, fold) if run else None
+    for record in records:
+        fold_record(record, fold)
+    return Ending(run.next_sequence if run else 0, _summary(fold)), trouble
+
+
+def _lost(connection: Connection, run_uid: str) -> tuple[Ending, str | None]:
+    """What the stored records say, without a summary if nothing can be told; and why not all could be read."""
+    run = find_run(connection, run_uid)
+    if run is None:
+        return Ending(0, None, "lost"), None
+    fold = _fold()
+    try:
+        trouble = fold_stored(connection, run.id, fold)
+        summary = _summary(fold)
+    except Exception as error:  # Whatever it is, it would be the same the next time.
+        trouble, summary = str(error), None
+    return Ending(run.next_sequence, summary, "lost"), trouble
+
+
+def _fold() -> RunFold:
+    """For a summary alone, which has no timeline."""
+    return RunFold(timeline_points=2)
+
+
+def _summary(fold: RunFold) -> bytes | None:
+    summary = summary_of(fold)
+    try:
+        return None if summary is None else msgspec.json.encode(summary)
+    except (OverflowError, ValueError):
+        return None

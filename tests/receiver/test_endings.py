@@ -1,0 +1,127 @@
+"""Runs are ended whatever is stored of another one, and whatever cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from jobmeter.model import wire
+from jobmeter.receiver import endings
+from jobmeter.receiver.endings import Endings
+from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.streams import Part, silent_runs
+from jobmeter.receiver.store.writer import Writer
+from tests.receiver.store.support import found, stored, with_writer
+from tests.support.runs import records
+
+
+class Messages:
+    """A log that is looked at."""
+
+    def __init__(self) -> None:
+        self.runs: list[object] = []
+        self.errors: list[str] = []
+
+    def warn(self, message: str, **fields: object) -> None:
+        self.runs.append(fields.get("run_uid"))
+        self.errors.append(str(fields.get("error")))
+
+
+def streamed(run_uid: str, *, ended: bool = False, ticks: int = 3) -> list[Part]:
+    """A run, each record in a part of its own."""
+    lines = [wire.encode(record) for record in records(run_uid, ended=ended, ticks=ticks)]
+    return [Part(run_uid, number, (line,)) for number, line in enumerate(lines)]
+
+
+def changed(path: Path, sql: str, *values: object) -> None:
+    """Change the database behind the receiver's back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(sql, values)
+
+
+def with_endings(
+    path: Path, work: Callable[[Endings, Database, Writer], Awaitable[Any]], log: Messages
+) -> Any:
+    """What ``work`` gives; runs are lost at once."""
+
+    async def run(writer: Writer, database: Database) -> Any:
+        figures = Figures(CollectorRegistry())
+        return await work(Endings(database, writer, figures, log, lost_after_seconds=0.001), database, writer)
+
+    return with_writer(path, run)
+
+
+def swept(path: Path, until: Callable[[], bool]) -> Messages:
+    """Look for lost runs until there is nothing to look for."""
+    log = Messages()
+
+    async def work(ended: Endings, _: Database, __: Writer) -> None:
+        sweep = asyncio.create_task(ended.finish_silent())
+        for _try in range(1000):
+            await asyncio.sleep(0.01)
+            if until() or sweep.done():
+                break
+        await asyncio.sleep(0.05)
+        sweep.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweep
+
+    with_endings(path, work, log)
+    return log
+
+
+def states(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {state for (state,) in connection.execute("SELECT state FROM runs")}
+
+
+@pytest.mark.parametrize("fault", ["damaged", "newer", "a defect"])
+def test_a_run_that_cannot_be_read_does_not_keep_the_others_from_their_end(tmp_path, monkeypatch, fault):
+    """It is finished too, with what could be read, and the log says so once."""
+    monkeypatch.setattr(endings, "_SWEEP_SECONDS", (0.01, 0.01))
+    path = tmp_path / "db"
+    stored(path, *streamed("bad"))
+    stored(path, *streamed("good"))
+    if fault == "damaged":
+        changed(path, "UPDATE parts SET body = x'0011223344' WHERE run = 1 AND first_sequence = 2")
+    elif fault == "newer":
+        stored(path, Part("bad", 5, (b'{"v":99,"kind":"start","run_uid":"bad","sequence":5}',)))
+    else:
+        changed(path, "UPDATE parts SET body = 'text' WHERE run = 1 AND first_sequence = 2")
+    changed(path, "UPDATE runs SET heard_at = id")
+
+    log = swept(path, lambda: states(path) == {"lost"})
+
+    assert states(path) == {"lost"}
+    assert log.runs == ["bad"]
+    good, bad = found(path, "good").summary, found(path, "bad").summary
+    assert good is not None
+    assert b"cannot be read" not in good
+    assert (bad is None) == (fault == "a defect")
+    assert b"cannot be read" in (bad or b"cannot be read")
+
+
+def test_the_search_for_lost_runs_survives_a_database_that_cannot_be_used(tmp_path, monkeypatch):
+    """It says so, and goes on."""
+    monkeypatch.setattr(endings, "_SWEEP_SECONDS", (0.01, 0.01))
+    path = tmp_path / "db"
+    stored(path, *streamed("u"))
+    failures = iter([ValueError("a defect")])
+
+    def failing_once(*args: Any, **options: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return silent_runs(*args, **options)
+
+    monkeypatch.setattr("jobmeter.receiver.endings.silent_runs", failing_once)
+    log = swept(path, lambda: states(path) == {"lost"})
+    assert states(path) == {"lost"}
+    assert log.errors == ["a defect"]
