@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,19 @@ def test_an_answer_stays_small_with_any_number_of_containers() -> None:
     assert found.resolution_seconds == 16
     assert found.elapsed_seconds[-1] == 1008
     assert len(found.containers) == 1000
+
+
+def test_a_fold_stays_small_with_any_number_of_containers() -> None:
+    """Not only its answer: what it keeps of every second of each of them would fill the memory."""
+    rates = {str(number): ContainerRates(None, 1) for number in range(1000)}
+    fold = BucketFold(1.0, 1000)
+    for second in range(240):
+        fold.add(float(second), None, None, rates)
+    assert len(pickle.dumps(fold)) < 5_000_000
+    found = fold.course(dict.fromkeys(rates, "c"), [])
+    assert found.resolution_seconds == 4
+    assert found.containers[0].cpu_cores == Range(min=[None] * 60, avg=[None] * 60, max=[None] * 60)
+    assert found.containers[0].memory_bytes.avg == [1.0] * 60
 
 
 def test_a_tick_that_is_a_little_late_ends_its_bucket() -> None:

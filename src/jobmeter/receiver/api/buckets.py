@@ -130,22 +130,19 @@ class BucketFold:
     ) -> None:
         """Take one sample's rates over; raises OverflowError for a time that no bucket can hold."""
         elapsed = max(0.0, elapsed)
+        for key in containers:
+            if key not in self._containers:
+                self._containers[key] = (_Series(), _Series())
         self._reach(elapsed)
+        self._stay_small(len(self._containers))
         self._add(self._machine, elapsed, machine_percent, machine_bytes)
         for key, rates in containers.items():
-            series = self._containers.get(key)
-            if series is None:
-                series = self._containers[key] = (_Series(), _Series())
-            self._add(series, elapsed, rates.cpu_cores, rates.memory_bytes)
+            self._add(self._containers[key], elapsed, rates.cpu_cores, rates.memory_bytes)
         self._before = elapsed
 
     def course(self, names: Mapping[str, str], marks: Sequence[TimelineMark]) -> Course:
-        """The buckets as columns; ``names`` gives the containers in their order.
-
-        With very many containers the buckets are coarser, so that the answer stays small.
-        """
-        while self._count > 1 and self._count * len(names) > _MAX_CELLS:
-            self._coarsen(1)
+        """The buckets as columns; ``names`` gives the containers in their order."""
+        self._stay_small(len(names))
         count = self._count
         machine_cpu, machine_memory = (series.range(count) for series in self._machine)
         none = (_Series(), _Series())
@@ -187,6 +184,11 @@ class BucketFold:
         if doublings:
             self._coarsen(doublings)
         self._count = max(self._count, self._bucket(elapsed) + 1)
+
+    def _stay_small(self, containers: int) -> None:
+        """With very many containers have coarser buckets, so that neither the fold nor its answer is large."""
+        while self._count > 1 and self._count * containers > _MAX_CELLS:
+            self._coarsen(1)
 
     def _coarsen(self, doublings: int) -> None:
         self._resolution *= 2.0**doublings
