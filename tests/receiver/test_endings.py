@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ from prometheus_client import CollectorRegistry
 
 from jobmeter.model import wire
 from jobmeter.receiver import endings
+from jobmeter.receiver.bodies import Body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.folding import fold_stored
 from jobmeter.receiver.store.streams import Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
-from tests.receiver.store.support import found, stored, with_writer
+from jobmeter.receiver.streams import Streams
+from tests.receiver.store.support import found, ndjson, stored, summary, with_writer
 from tests.support.runs import records
 
 
@@ -125,3 +130,75 @@ def test_the_search_for_lost_runs_survives_a_database_that_cannot_be_used(tmp_pa
     log = swept(path, lambda: states(path) == {"lost"})
     assert states(path) == {"lost"}
     assert log.errors == ["a defect"]
+
+
+def endless(started: threading.Event) -> Iterator[bytes]:
+    """A run that is never packed to its end."""
+    while True:
+        started.set()
+        yield b"{}\n"
+
+
+def test_a_merge_does_not_keep_the_receiver_from_its_end(tmp_path, monkeypatch):
+    """It is broken off, and all records are there."""
+    path, started = tmp_path / "db", threading.Event()
+    stored(path, *streamed("u"))
+    monkeypatch.setattr("jobmeter.receiver.store.merging.unpacked", lambda body: endless(started))
+    log = Messages()
+
+    async def work(ended: Endings, _: Database, __: Writer) -> None:
+        ended.merge_later("u")
+        ended.merge_later("u")
+        await asyncio.to_thread(started.wait, 10)
+        await asyncio.wait_for(ended.settle(), 10)
+
+    with_endings(path, work, log)
+    assert log.runs == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM parts").fetchone() == (5,)
+
+
+def test_a_merge_that_fails_is_told_and_stops_nothing(tmp_path, monkeypatch):
+    """The receiver still commits what waits."""
+    path, log = tmp_path / "db", Messages()
+    stored(path, *streamed("u"))
+    changed(path, "UPDATE parts SET body = x'0011' WHERE first_sequence = 1")
+
+    async def work(ended: Endings, _: Database, writer: Writer) -> Any:
+        ended.merge_later("u")
+        for _try in range(1000):
+            await asyncio.sleep(0.01)
+            if log.runs:
+                break
+        await ended.settle()
+        return await writer.submit(summary("after"))
+
+    assert with_endings(path, work, log) == 2
+    assert log.runs == ["u"]
+
+
+def test_an_end_that_is_sent_again_is_folded_once(tmp_path, monkeypatch):
+    """Who waits for the answer has grown impatient; both are told the same."""
+    path, log = tmp_path / "db", Messages()
+    stored(path, *streamed("u"))
+    end = ndjson(list(records("u"))[-1:])
+    folds: list[object] = []
+
+    def folding(*args: Any) -> str | None:
+        folds.append(args)
+        time.sleep(0.1)
+        return fold_stored(*args)
+
+    monkeypatch.setattr("jobmeter.receiver.endings.fold_stored", folding)
+
+    async def work(ended: Endings, _: Database, writer: Writer) -> Any:
+        streams = Streams(writer, ended, Figures(CollectorRegistry()))
+        answers = await asyncio.gather(*(streams.store("u", Body(end, False)) for _try in range(5)))
+        await ended.settle()
+        return answers
+
+    answers = with_endings(path, work, log)
+    assert {(one.next_sequence, one.ended) for one in answers} == {(6, True)}
+    assert sum(one.stored_records for one in answers) == 1
+    assert len(folds) == 1
+    assert found(path, "u").summary is not None

@@ -1,24 +1,24 @@
 """Ends streamed runs: with a summary of all their records, also when they fall silent; and saves room afterwards."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from sqlalchemy import Connection
 
 from jobmeter.model import wire
-from jobmeter.model.errors import JournalError, StoreError
 from jobmeter.model.summarize import RunFold
 from jobmeter.receiver.app import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_record, fold_stored, summary_of
+from jobmeter.receiver.store.merging import next_merge
 from jobmeter.receiver.store.queries import find_run
-from jobmeter.receiver.store.streams import Ending, Finish, Part, merged, silent_runs
+from jobmeter.receiver.store.streams import Ending, Finish, Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
 
 _SWEEP_SECONDS = (0.2, 30.0)
@@ -35,7 +35,15 @@ class Endings:
         self._figures = figures
         self._log = log
         self._lost_after_seconds = lost_after_seconds
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # A merge takes one of the few threads that read, and the memory of a block.
+        self._merging = asyncio.Lock()
+        self._stopping = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def alone(self, run_uid: str) -> asyncio.Lock:
+        """Held by who ends this run: a sender that grows impatient sends the end again while it is folded."""
+        return self._under_way.setdefault(run_uid, asyncio.Lock())
 
     async def of_part(self, part: Part, records: Sequence[wire.AnyRecord]) -> Ending:
         """The ending of a run with this part, which is its last one and has these records."""
@@ -67,29 +75,36 @@ class Endings:
             self._figures.lost.inc()
             self._tell(run_uid, trouble)
             if trouble is None:
-                await self._merge(run_uid)
+                self.merge_later(run_uid)
 
     def _tell(self, run_uid: str, trouble: str | None) -> None:
         if trouble is not None:
             self._log.warn("a run could not be read to its end", run_uid=run_uid, error=trouble)
 
     def merge_later(self, run_uid: str) -> None:
-        """Begin to make a run that is over smaller."""
-        self._later(self._merge(run_uid))
-
-    async def _merge(self, run_uid: str) -> None:
-        with suppress(StoreError, JournalError):  # It saves room; nothing is missing without it.
-            merge = await self._database.read(lambda connection: merged(connection, run_uid))
-            if merge is not None:
-                await self._writer.submit(merge)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        """Begin to make a run that is over smaller. One that is left half merged at the end stays so."""
+        task = asyncio.create_task(self._merge(run_uid))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _merge(self, run_uid: str) -> None:
+        sequence = 0
+        try:
+            async with self._merging:
+                while True:
+                    question = partial(
+                        next_merge, run_uid=run_uid, sequence=sequence, stopping=self._stopping
+                    )
+                    merge = await self._database.read(question)
+                    if merge is None or not await self._writer.submit(merge):
+                        return
+                    sequence = merge.next_sequence
+        except Exception as error:  # It saves room; nothing is missing without it.
+            self._log.warn("the parts of a run are not merged", run_uid=run_uid, error=str(error))
+
     async def settle(self) -> None:
-        """Wait for what goes on after an answer."""
+        """Break off what goes on after an answer."""
+        self._stopping.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
@@ -98,6 +113,8 @@ def _ending_of(
 ) -> tuple[Ending, str | None]:
     """What the stored records and those of the part say together; and why the stored ones could not all be read."""
     run = find_run(connection, part.run_uid)
+    if run is not None and run.next_sequence >= part.next_sequence:
+        return Ending(run.next_sequence, None), None  # It is there, and nobody will ask for the summary.
     fold = _fold()
     trouble = fold_stored(connection, run.id, fold) if run else None
     for record in records:

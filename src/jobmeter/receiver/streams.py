@@ -90,14 +90,21 @@ class Streams:
             )
         gap = _switch(request, "gap")
         body = await read_body(request.scope, request.receive)
-        parsed = await asyncio.to_thread(parse, run_uid, body, gap)
-        if parsed is None:
-            state = await self._writer.submit(Heard(run_uid))
-        else:
-            state = await self._store(parsed)
+        state = await self.store(run_uid, body, gap)
         self._figures.records.inc(state.stored_records)
         answer = PartAnswer(run_uid, state.next_sequence, state.ended)
         return Response(msgspec.json.encode(answer), media_type="application/json")
+
+    async def store(self, run_uid: str, body: Body, gap: bool = False) -> Progress:
+        """Store the records of a body; of an empty one only that its sender lives. Raises Problem."""
+        parsed = await asyncio.to_thread(parse, run_uid, body, gap)
+        if parsed is None:
+            heard: Progress = await self._writer.submit(Heard(run_uid))
+            return heard
+        if not parsed.part.ends:
+            return await self._store(parsed)
+        async with self._endings.alone(run_uid):
+            return await self._store(parsed)
 
     async def _store(self, parsed: Parsed) -> Progress:
         part = parsed.part

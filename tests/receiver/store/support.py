@@ -10,7 +10,7 @@ from typing import Any
 from jobmeter.model import wire
 from jobmeter.model.job import Job
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import Run, find_run
+from jobmeter.receiver.store.queries import Run, find_run, part_bodies
 from jobmeter.receiver.store.streams import Ending, Part
 from jobmeter.receiver.store.summaries import NewSummary
 from jobmeter.receiver.store.writer import Writer
@@ -68,6 +68,17 @@ def found(path: Path, run_uid: str) -> Run:
         database.close()
     assert run is not None
     return run
+
+
+def lines(path: Path, run_uid: str) -> list[int]:
+    """The numbers of the stored records, in order, of a run that is made of ``part``s."""
+    run = found(path, run_uid)
+    database = Database.open(str(path))
+    try:
+        text = database.read_here(lambda connection: b"".join(part_bodies(connection, run.id)))
+    finally:
+        database.close()
+    return [int(line.split(b":")[1][:-1]) for line in text.splitlines()]
 
 
 def ndjson(records: Sequence[wire.AnyRecord]) -> bytes:

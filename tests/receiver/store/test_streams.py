@@ -6,24 +6,12 @@ import itertools
 
 import pytest
 
-from jobmeter.receiver.store import streams, writer
-from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import next_part, part_bodies, without_lines
-from jobmeter.receiver.store.streams import Ending, Finish, Gap, Heard, Outdated, Part, Progress, merged
-from tests.receiver.store.support import found, part, stored, summary
+from jobmeter.receiver.store import writer
+from jobmeter.receiver.store.queries import without_lines
+from jobmeter.receiver.store.streams import Ending, Finish, Gap, Heard, Outdated, Part, Progress
+from tests.receiver.store.support import found, lines, part, stored, summary
 
 FOREVER = 2**62
-
-
-def lines(path, run_uid):
-    """The numbers of the stored records, in order."""
-    run = found(path, run_uid)
-    database = Database.open(str(path))
-    try:
-        text = database.read_here(lambda connection: b"".join(part_bodies(connection, run.id)))
-    finally:
-        database.close()
-    return [int(line.split(b":")[1][:-1]) for line in text.splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -134,63 +122,6 @@ def test_a_question_is_a_sign_of_life(tmp_path, monkeypatch):
     _, asked = stored(path, part("u", 2, 1, ends_after=2), Heard("u"))
     assert asked == Progress(3, True)
     assert found(path, "u").state == "finished"
-
-
-def merge_of(path, run_uid):
-    database = Database.open(str(path))
-    try:
-        return database.read_here(lambda connection: merged(connection, run_uid))
-    finally:
-        database.close()
-
-
-@pytest.mark.parametrize("block_bytes, blocks", [(10**9, 1), (100, 2), (1, 10)])
-def test_the_parts_of_a_run_that_is_over_are_merged(tmp_path, monkeypatch, block_bytes, blocks):
-    """Into blocks of bounded size; every record is there once and in order, and the stream can go on."""
-    monkeypatch.setattr(streams, "_BLOCK_BYTES", block_bytes)
-    path = tmp_path / "db"
-    stored(path, *(part("u", first, 2) for first in range(0, 18, 2)), part("u", 18, 2, ends_after=18))
-    merge = merge_of(path, "u")
-    if blocks == 10:
-        assert merge is None
-        return
-    assert len(merge.blocks) == blocks
-    assert stored(path, merge) == [True]
-    assert lines(path, "u") == list(range(20))
-    assert stored(path, part("u", 19, 2))[0].next_sequence == 21
-    assert lines(path, "u") == list(range(21))
-
-
-def test_parts_are_not_merged_when_more_came_meanwhile(tmp_path):
-    """Nor while the run goes on."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
-    merge = merge_of(path, "u")
-    assert stored(path, part("u", 3, 1), merge)[1] is False
-    assert lines(path, "u") == [0, 1, 2, 3]
-
-
-def test_a_gap_stays_between_two_blocks(tmp_path):
-    """Within a block records follow one another, so that a reader may count them."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 1), part("u", 5, 2, gap=True), part("u", 7, 1, ends_after=7))
-    merge = merge_of(path, "u")
-    assert [(one.first_sequence, one.next_sequence) for one in merge.blocks] == [(0, 3), (5, 8)]
-    assert stored(path, merge) == [True]
-    assert lines(path, "u") == [0, 1, 2, 5, 6, 7]
-
-
-def test_who_reads_part_by_part_is_not_confused_by_a_merge(tmp_path):
-    """The merged part is taken up behind what was already read."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
-    stored(path, merge_of(path, "u"))
-    database = Database.open(str(path))
-    try:
-        found = [database.read_here(lambda asked, n=n: next_part(asked, 1, n)) for n in (0, 2, 4)]  # type: ignore[misc]
-    finally:
-        database.close()
-    assert [one and (one.skip, one.next_sequence) for one in found] == [(0, 4), (2, 4), None]
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,15 @@ def block_packer() -> lzma.LZMACompressor:
     return lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_XZ_FILTERS)
 
 
+def is_block(body: bytes) -> bool:
+    """Whether a ``block_packer`` has made it."""
+    return body.startswith(_XZ_BEGINS)
+
+
 def unpacked(body: bytes) -> Iterator[bytes]:
     """What was compressed in either way, or sent as gzip, in pieces of bounded size. Raises JournalError."""
     try:
-        yield from _unpacked_xz(body) if body.startswith(_XZ_BEGINS) else _inflated(body)
+        yield from _unpacked_xz(body) if is_block(body) else _inflated(body)
     except (zlib.error, lzma.LZMAError) as error:
         raise JournalError(f"a stored part of the run is damaged: {error}") from None
 

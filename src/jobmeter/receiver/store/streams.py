@@ -7,15 +7,13 @@ one database agree.
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
-from jobmeter.receiver.store.packing import block_packer, packed, unpacked
+from jobmeter.receiver.store.packing import packed
 from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
-
-_BLOCK_BYTES = 16 * 1024 * 1024
 
 
 class Progress(NamedTuple):
@@ -130,14 +128,6 @@ class Heard(NamedTuple):
         return Progress(run.next_sequence, run.state == "finished")
 
 
-class Block(NamedTuple):
-    """A stored part: records from one sequence to before another, compressed."""
-
-    first_sequence: int
-    next_sequence: int
-    body: bytes
-
-
 class Finish(NamedTuple):
     """A run that fell silent is over, as ``ending`` says."""
 
@@ -163,70 +153,6 @@ class Finish(NamedTuple):
         values = _ended(self.ending, run.pushed)
         connection.execute(update(runs).where(runs.c.id == run.id).values(values))
         return True
-
-
-class Merge(NamedTuple):
-    """The parts of a run that is over, merged into few: compressed together they take a third of the room."""
-
-    run_uid: str
-    next_sequence: int
-    blocks: tuple[Block, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory it takes while it waits."""
-        return sum(len(block.body) for block in self.blocks)
-
-    def apply(self, connection: Connection, now: int) -> bool:
-        """Put them in place of the parts they were made of, unless more came in the meantime."""
-        run = _find(connection, self.run_uid)
-        if run is None or run.state == "running" or run.next_sequence != self.next_sequence:
-            return False
-        connection.execute(delete(parts).where(parts.c.run == run.id))
-        connection.execute(insert(parts), [block._asdict() | {"run": run.id} for block in self.blocks])
-        return True
-
-
-def merged(connection: Connection, run_uid: str) -> Merge | None:
-    """What the parts of a run become; None when there is nothing to merge."""
-    run = _find(connection, run_uid)
-    if run is None:
-        return None
-    query = select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body).where(parts.c.run == run.id)
-    blocks: list[Block] = []
-    count, packing = 0, _Packing(0)
-    for part in connection.execution_options(yield_per=10).execute(query.order_by(parts.c.first_sequence)):
-        count += 1
-        if packing.size >= _BLOCK_BYTES or part.first_sequence != packing.next_sequence:
-            blocks += packing.blocks()
-            packing = _Packing(part.first_sequence)
-        packing.add(part.body, part.next_sequence)
-    blocks += packing.blocks()
-    return Merge(run_uid, run.next_sequence, tuple(blocks)) if len(blocks) < count else None
-
-
-class _Packing:
-    """A block in the making: records without a gap."""
-
-    def __init__(self, first_sequence: int) -> None:
-        self.size = 0
-        self.next_sequence = first_sequence
-        self._first_sequence = first_sequence
-        self._packer = block_packer()
-        self._packed = bytearray()
-
-    def add(self, body: bytes, next_sequence: int) -> None:
-        """The records of a stored part."""
-        for piece in unpacked(body):
-            self._packed += self._packer.compress(piece)
-            self.size += len(piece)
-        self.next_sequence = next_sequence
-
-    def blocks(self) -> list[Block]:
-        """The block; none when nothing is in it."""
-        if not self.size:
-            return []
-        return [Block(self._first_sequence, self.next_sequence, bytes(self._packed + self._packer.flush()))]
 
 
 def silent_runs(connection: Connection, heard_before: int, limit: int = 100) -> list[str]:

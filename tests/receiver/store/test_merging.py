@@ -1,0 +1,128 @@
+"""Parts of a run that is over become few, each record once and in order, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import random
+import threading
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import pytest
+
+from jobmeter.receiver.store import merging
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.merging import Merge, next_merge
+from jobmeter.receiver.store.queries import next_part
+from jobmeter.receiver.store.streams import Ending, Part
+from tests.receiver.store.support import lines, part, stored
+
+
+def merge_of(path: Path, sequence: int = 0, *, stopping: bool = False) -> Merge | None:
+    """The next merge of the run "u"."""
+    stop = threading.Event()
+    if stopping:
+        stop.set()
+    database = Database.open(str(path))
+    try:
+        return database.read_here(lambda connection: next_merge(connection, "u", sequence, stop))
+    finally:
+        database.close()
+
+
+def merged(path: Path) -> list[tuple[int, int]]:
+    """Merge all that can be; from which record to before which."""
+    done: list[tuple[int, int]] = []
+    while (merge := merge_of(path, done[-1][1] if done else 0)) is not None:
+        assert stored(path, merge) == [True]
+        done.append((merge.first_sequence, merge.next_sequence))
+    return done
+
+
+@pytest.mark.parametrize("block_bytes, blocks", [(10**9, [(0, 20)]), (100, [(0, 14), (14, 20)]), (1, [])])
+def test_the_parts_of_a_run_that_is_over_are_merged(tmp_path, monkeypatch, block_bytes, blocks):
+    """Into blocks of bounded size; and the stream can go on."""
+    monkeypatch.setattr(merging, "_BLOCK_BYTES", block_bytes)
+    path = tmp_path / "db"
+    stored(path, *(part("u", first, 2) for first in range(0, 18, 2)), part("u", 18, 2, ends_after=18))
+    assert merged(path) == blocks
+    assert lines(path, "u") == list(range(20))
+    assert stored(path, part("u", 19, 2))[0].next_sequence == 21
+    assert lines(path, "u") == list(range(21))
+
+
+def test_what_came_after_a_merge_is_merged_beside_it(tmp_path):
+    """A block stays as it is: to pack a long run anew at each late part would take long."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merged(path) == [(0, 4)]
+    stored(path, part("u", 4, 2), part("u", 6, 2), part("u", 8, 2, ends_after=8))
+    assert merged(path) == [(4, 10)]
+    assert merged(path) == []
+    assert lines(path, "u") == list(range(10))
+
+
+def test_parts_are_not_merged_when_more_came_meanwhile(tmp_path):
+    """Nor while the run goes on."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
+    merge = merge_of(path)
+    assert stored(path, part("u", 3, 1), merge)[1] is False
+    assert stored(path, part("u", 4, 1, ends_after=4), merge)[1] is False
+    assert lines(path, "u") == [0, 1, 2, 3, 4]
+
+
+def test_two_receivers_that_merge_the_same_do_it_once(tmp_path):
+    """The second finds other parts than it has read."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
+    merge = merge_of(path)
+    assert stored(path, merge, merge) == [True, False]
+    assert lines(path, "u") == [0, 1, 2]
+
+
+def test_a_gap_stays_between_two_blocks(tmp_path):
+    """Within a block records follow one another, so that a reader may count them."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 1), part("u", 5, 2, gap=True), part("u", 7, 1, ends_after=7))
+    assert merged(path) == [(0, 3), (5, 8)]
+    assert lines(path, "u") == [0, 1, 2, 5, 6, 7]
+
+
+def test_a_merge_that_is_broken_off_changes_nothing(tmp_path):
+    """It stops within a part."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merge_of(path, stopping=True) is None
+    assert lines(path, "u") == [0, 1, 2, 3]
+
+
+def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(tmp_path, monkeypatch):
+    """Of records that cannot be compressed, too."""
+    monkeypatch.setattr(merging, "_BLOCK_BYTES", 2_000_000)
+    path, chance = tmp_path / "db", random.Random(1)
+    bodies = [zlib.compress(chance.randbytes(1_000_000), 0) for _ in range(40)]
+    parts = [Part("u", number, (b"",), compressed=body) for number, body in enumerate(bodies)]
+    stored(path, *parts[:-1], parts[-1]._replace(ends=True, ending=Ending(39, None)))
+    tracemalloc.start()
+    try:
+        merge = merge_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert merge is not None
+    assert merge.part_count == 2
+    assert peak < 20_000_000
+
+
+def test_who_reads_part_by_part_is_not_confused_by_a_merge(tmp_path):
+    """The merged part is taken up behind what was already read."""
+    path = tmp_path / "db"
+    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merged(path) == [(0, 4)]
+    database = Database.open(str(path))
+    try:
+        found = [database.read_here(lambda asked, n=n: next_part(asked, 1, n)) for n in (0, 2, 4)]  # type: ignore[misc]
+    finally:
+        database.close()
+    assert [one and (one.skip, one.next_sequence) for one in found] == [(0, 4), (2, 4), None]
