@@ -5,10 +5,10 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from jobmeter.model.errors import StoreError
 from jobmeter.ops.health import healthy, readiness
 from jobmeter.ops.metrics import daemon_registry, exposition
 from jobmeter.receiver import ingest, seed
+from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.app import Application, Log
 from jobmeter.receiver.auth import Tokens
@@ -16,6 +16,7 @@ from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages
+from jobmeter.receiver.readiness import Readiness
 from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.writer import Writer
@@ -33,16 +34,18 @@ class Receiver:
         self._endings = Endings(
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
+        self._readiness = Readiness(str(database.reader.url.database), self._writer.trouble)
         self.application = Application(self._routes(), tokens, self._figures, log)
 
     def _routes(self) -> tuple[Route, ...]:
+        readings = Readings(self._database)
         return with_document(
             (
                 *ingest.routes(self._writer, self._figures),
                 *Streams(self._writer, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
-                *RunsApi(self._database).routes(),
-                *Pages(self._database).routes(),
+                *RunsApi(readings).routes(),
+                *Pages(readings).routes(),
                 *self._own_routes(),
             )
         )
@@ -52,7 +55,7 @@ class Receiver:
         return (
             Route("GET", "/healthz", healthy, "open", "Whether the process is alive", answers={200: text}),
             Route(
-                "GET", "/readyz", readiness(self._trouble), "open", "Whether it can store and answer",
+                "GET", "/readyz", readiness(self._readiness.trouble), "open", "Whether it can store and answer",
                 answers={200: text, 503: text},
             ),
             Route(
@@ -60,13 +63,6 @@ class Receiver:
                 answers={200: Content(None, "The form that was asked for.", "text/plain")},
             ),
         )  # fmt: skip
-
-    async def _trouble(self) -> str | None:
-        try:
-            await self._database.read(lambda connection: connection.exec_driver_sql("SELECT 1").one())
-        except StoreError as error:
-            return str(error)
-        return None
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
@@ -81,4 +77,5 @@ class Receiver:
             await asyncio.wait([sweep])
             await self._endings.settle()
             await self._writer.close()
+            self._readiness.close()
             self._database.close()

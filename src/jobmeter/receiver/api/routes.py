@@ -26,10 +26,10 @@ from jobmeter.receiver.api.parameters import (
     row_before,
     whole,
 )
+from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
 from jobmeter.receiver.problems import NotFound
 from jobmeter.receiver.routing import Content, Route, endpoint
-from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import find_run, next_part, without_lines
 
@@ -40,8 +40,8 @@ _TIMELINE = (POINTS, RESOLUTION)
 class RunsApi:
     """Answers questions about runs from one database."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes."""
@@ -56,14 +56,14 @@ class RunsApi:
                 "GET", "/api/v1/runs/{run_uid}", endpoint(self.one_run), "read", "One run and its summary",
                 parameters=(RUN_UID,),
                 answers={200: Content(RunDetail, "The run.")},
-                problems=(400, 404),
+                problems=(400, 404, 503),
             ),
             Route(
                 "GET", "/api/v1/runs/{run_uid}/timeline", endpoint(self.timeline), "read",
                 "The course of one run: lowest, mean and highest value in buckets of time",
                 parameters=(RUN_UID, *_TIMELINE),
                 answers={200: Content(RunTimeline, "The buckets.")},
-                problems=(400, 404),
+                problems=(400, 404, 503),
             ),
             Route(
                 "GET", "/api/v1/runs/{run_uid}/records", endpoint(self.run_records), "read",
@@ -80,13 +80,13 @@ class RunsApi:
         wanted, limit = filter_of(query), whole(query, "limit", MAX_RUNS, DEFAULT_RUNS)
         before = row_before(query)
         return _json(
-            await self._database.read(partial(answers.list_runs, wanted=wanted, before=before, limit=limit))
+            await self._readings.read(partial(answers.list_runs, wanted=wanted, before=before, limit=limit))
         )
 
     async def one_run(self, request: Request) -> Response:
         """One run and its summary, which passes through as it was sent where that is a summary."""
         query_of(request.query_params, ())
-        found = await self._database.read(partial(answers.describe_run, run_uid=_uid(request)))
+        found = await self._readings.describe(_uid(request))
         if found is None:
             raise _unknown(request)
         if found.raw is None:
@@ -98,8 +98,7 @@ class RunsApi:
         query = query_of(request.query_params, _TIMELINE)
         resolution = resolution_of(query)
         points = whole(query, "points", MAX_POINTS, DEFAULT_POINTS if resolution is None else MAX_POINTS)
-        ask = partial(answers.course_of, run_uid=_uid(request), points=points, resolution_seconds=resolution)
-        course = await self._database.read(ask)
+        course = await self._readings.course(_uid(request), points=points, resolution_seconds=resolution)
         if course is None:
             raise _unknown(request)
         return _json(course)
@@ -107,7 +106,7 @@ class RunsApi:
     async def run_records(self, request: Request) -> Response:
         """The parts of a run, one after the other, so that no reader stands in the way of the writer for long."""
         query_of(request.query_params, ())
-        run = await self._database.read(partial(find_run, run_uid=_uid(request)))
+        run = await self._readings.read(partial(find_run, run_uid=_uid(request)))
         if run is None:
             raise _unknown(request)
         return StreamingResponse(self._parts(run.id), media_type="application/x-ndjson")
@@ -115,7 +114,7 @@ class RunsApi:
     async def _parts(self, run_id: int) -> AsyncIterator[bytes]:
         sequence = 0
         while True:
-            part = await self._database.read(partial(next_part, run_id=run_id, sequence=sequence))
+            part = await self._readings.read(partial(next_part, run_id=run_id, sequence=sequence))
             if part is None:
                 return
             sequence = part.next_sequence

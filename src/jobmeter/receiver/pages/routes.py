@@ -20,12 +20,12 @@ from jobmeter.receiver.api.parameters import (
     query_of,
     row_before,
 )
+from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
 from jobmeter.receiver.pages.style import PAGE_STYLE
 from jobmeter.receiver.problems import NotFound, Problem
 from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
-from jobmeter.receiver.store.database import Database
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import document
 
@@ -52,8 +52,8 @@ _PAGE = Content(None, "A page.", "text/html")
 class Pages:
     """Shows the runs of one database to people."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes; who reads them in a browser is asked for the token by HTTP Basic."""
@@ -67,7 +67,7 @@ class Pages:
             Route(
                 "GET", "/runs/{run_uid}", _page(self.one), "read", "One run, as a page",
                 parameters=(RUN_UID,),
-                answers={200: _PAGE, 400: _PAGE, 404: _PAGE},
+                answers={200: _PAGE, 400: _PAGE, 404: _PAGE, 503: _PAGE},
                 challenge="Basic",
             ),
         )  # fmt: skip
@@ -78,16 +78,14 @@ class Pages:
         query = {name: value for name, value in asked.items() if value or name == CURSOR.name}
         wanted, before = filter_of(query), row_before(query)
         ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
-        return _html("jobmeter: runs", runs_body(await self._database.read(ask), query))
+        return _html("jobmeter: runs", runs_body(await self._readings.read(ask), query))
 
     async def one(self, request: Request) -> Response:
         """One run with its course."""
         query_of(request.query_params, ())
         run_uid = request.path_params["run_uid"]
-        found = await self._database.read(partial(answers.describe_run, run_uid=run_uid))
-        course = await self._database.read(
-            partial(answers.course_of, run_uid=run_uid, points=_POINTS, resolution_seconds=None)
-        )
+        found = await self._readings.describe(run_uid)
+        course = await self._readings.course(run_uid, points=_POINTS)
         if found is None or course is None:
             raise NotFound(f"There is no run {run_uid[:64]!r}.")
         return _html(f"jobmeter: {run_title(found.detail)}", one_run_body(found.detail, course))

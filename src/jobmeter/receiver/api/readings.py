@@ -1,0 +1,54 @@
+"""Asks the store for the pages and the API: what reads a whole run only a few at once."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from jobmeter.receiver.api import answers
+from jobmeter.receiver.api.answers import Found
+from jobmeter.receiver.api.types import RunTimeline
+from jobmeter.receiver.problems import Unavailable
+from jobmeter.receiver.store.database import Answer, Database
+from jobmeter.receiver.store.queries import find_run
+
+_LONG_AT_ONCE = 2
+_MAX_LONG = 16
+
+
+class Readings:
+    """Questions to one database; a long one never takes the last reader, so that short ones do not wait for it."""
+
+    def __init__(self, database: Database) -> None:
+        self.read = database.read
+        self._room = asyncio.Semaphore(_LONG_AT_ONCE)
+        self._asked = 0
+
+    async def read_long(self, question: Callable[[Connection], Answer]) -> Answer:
+        """Ask what may take long. Raises a problem 503 when too many wait for that already."""
+        if self._asked == _MAX_LONG:
+            raise Unavailable("Too many ask for whole runs at once; try again soon.", 5)
+        self._asked += 1
+        try:
+            async with self._room:
+                return await self.read(question)
+        finally:
+            self._asked -= 1
+
+    async def describe(self, run_uid: str) -> Found | None:
+        """One run with its summary; None when there is none."""
+        run = await self.read(partial(find_run, run_uid=run_uid))
+        if run is None:
+            return None
+        # What is not summed up yet is made from all that has come.
+        read = self.read_long if run.summary is None or run.state == "running" else self.read
+        return await read(partial(answers.describe_run, run_uid=run_uid))
+
+    async def course(
+        self, run_uid: str, *, points: int, resolution_seconds: float | None = None
+    ) -> RunTimeline | None:
+        """The course of one run; None when there is none."""
+        return await self.read_long(
+            partial(answers.course_of, run_uid=run_uid, points=points, resolution_seconds=resolution_seconds)
+        )
