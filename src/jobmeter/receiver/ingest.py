@@ -133,7 +133,7 @@ def parse(body: bytes, key: bytes = b"") -> NewSummary:
     if b"\\u0000" in job_json:
         raise Problem(400, "A name of the job has the character NUL in it, which is not accepted.")
     return NewSummary(
-        keys.run_uid or _derived_uid(body, key, post),
+        keys.run_uid or _derived_uid(body, key),
         job.forge, job.organization, job.repository, job.workflow, job.job, job.run_id, job.ref,
         None if start is None else milliseconds(start, f"The field `{name}.start_time`"),
         job_json,
@@ -200,8 +200,7 @@ def _idempotency_key(scope: Scope) -> bytes:
     return b""
 
 
-def _derived_uid(body: bytes, key: bytes, post: _Post) -> str:
-    """The same for the same key and job, or for the same body: a UUID of version 8 (RFC 9562)."""
-    said = b"key\0" + key + b"\0" + _ENCODER.encode(post.execution) if key else b"body\0" + body
-    digits = hashlib.sha256(said).hexdigest()
+def _derived_uid(body: bytes, key: bytes) -> str:
+    """The same for the same key, or without one for the same body: a UUID of version 8 (RFC 9562)."""
+    digits = hashlib.sha256(b"key\0" + key if key else b"body\0" + body).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-8{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
