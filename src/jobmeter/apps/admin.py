@@ -4,6 +4,7 @@ import os
 
 from jobmeter.apps.extras import required
 from jobmeter.config.settings import AdminSettings
+from jobmeter.model.wire import encodable
 
 
 def admin(settings: AdminSettings) -> int:
@@ -11,5 +12,5 @@ def admin(settings: AdminSettings) -> int:
     with required("receiver"):
         from jobmeter.receiver.store.database import backup
     backup(settings.db, settings.target)
-    print(f"{settings.target}: {os.path.getsize(settings.target)} bytes")
+    print(f"{encodable(settings.target)}: {os.path.getsize(settings.target)} bytes")
     return 0

@@ -77,7 +77,21 @@ def test_a_copy_has_what_was_stored(tmp_path):
     finally:
         database.close()
     assert found(copy, "b").id == 2
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("content", [b"precious", None])
+def test_a_copy_leaves_what_is_beside_it_alone(tmp_path, content):
+    """Be it a file or a directory, whatever its name."""
+    stored(tmp_path / "db", summary("a"))
+    other = tmp_path / "copy.part"
+    if content is None:
+        other.mkdir()
+    else:
+        other.write_bytes(content)
+    backup(str(tmp_path / "db"), str(tmp_path / "copy"))
+    assert other.is_dir() if content is None else other.read_bytes() == content
+    assert {path.name for path in tmp_path.iterdir()} - {"db-shm", "db-wal"} == {"copy", "copy.part", "db"}
 
 
 def modes(directory: Path) -> dict[str, str]:
@@ -121,10 +135,26 @@ def test_a_copy_replaces_nothing_but_a_copy(tmp_path, content):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "there"]
 
 
-@pytest.mark.parametrize("source, target", [("nonesuch", "copy"), ("db", "db"), ("db", "missing/copy")])
+@pytest.mark.parametrize(
+    "source, target",
+    [
+        ("nonesuch", "copy"),
+        ("db", "db"),
+        ("db", "missing/copy"),
+        ("db", "db/copy"),
+        ("db", "new/"),
+        ("db", "a\0b"),
+        ("db", "x" * 300),
+        ("empty", "copy"),
+        ("words", "copy"),
+    ],
+)
 def test_a_copy_that_cannot_be_made_is_one_sentence(tmp_path, source, target):
     """And leaves the database alone."""
     stored(tmp_path / "db", summary("a"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words").write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreError):
-        backup(str(tmp_path / source), str(tmp_path / target))
+        backup(str(tmp_path / source), f"{tmp_path}/{target}")
     assert found(tmp_path / "db", "a").id == 1
+    assert {path.name for path in tmp_path.iterdir()} - {"db-shm", "db-wal"} == {"db", "empty", "words"}

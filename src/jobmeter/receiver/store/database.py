@@ -5,7 +5,8 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,38 +116,55 @@ def backup(path: str, target: str) -> None:
 
     It replaces an older copy, whose mode it takes, and nothing else. Raises StoreError.
     """
+    try:
+        _check_copy(path, target)
+        with _unfinished_beside(target) as unfinished:
+            _copy(path, unfinished)
+            if os.path.exists(target):
+                shutil.copymode(target, unfinished)
+            _flush(unfinished)
+            os.replace(unfinished, target)
+    except (sqlite3.Error, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{path} could not be copied to {target!r}: {reason}") from None
+
+
+def _check_copy(path: str, target: str) -> None:
+    """Raises StoreError when there is nothing to copy, or when the copy would replace what is no database."""
     if not os.path.exists(path):
         raise StoreError(f"{path} does not exist; --db names the database of the receiver")
-    if os.path.exists(target) and os.path.samefile(path, target):
-        raise StoreError(f"{target} is the database itself; name another file for the copy")
-    unfinished = f"{target}.part"
-    try:
-        _refuse_foreign(target)
-        with contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source:
-            Path(unfinished).unlink(missing_ok=True)
-            _make_private(unfinished)
-            with contextlib.closing(sqlite3.connect(unfinished)) as copy:
-                # In one step: a copy in several begins anew at each commit of a busy receiver.
-                source.backup(copy)
-        if os.path.exists(target):
-            shutil.copymode(target, unfinished)
-        _flush(unfinished)
-        os.replace(unfinished, target)
-    except (sqlite3.Error, OSError) as error:
-        Path(unfinished).unlink(missing_ok=True)
-        raise StoreError(f"{path} could not be copied to {target}: {error}") from None
-
-
-def _refuse_foreign(target: str) -> None:
-    """Raises StoreError when a copy there would replace what is no database."""
     if not os.path.lexists(target):
         return
+    if os.path.exists(target) and os.path.samefile(path, target):
+        raise StoreError(f"{target} is the database itself; name another file for the copy")
     content = b""
     if os.path.isfile(target):
         with open(target, "rb") as file:
             content = file.read(len(_MAGIC))
     if content != _MAGIC:
         raise StoreError(f"{target} exists and is no SQLite database; name a new file or an older copy")
+
+
+@contextlib.contextmanager
+def _unfinished_beside(target: str) -> Iterator[str]:
+    """A file for this user alone, under a name that nobody has; it goes unless it was given another one."""
+    fd, unfinished = tempfile.mkstemp(
+        prefix=".jobmeter-", suffix=".part", dir=os.path.dirname(target) or os.curdir
+    )
+    os.close(fd)
+    try:
+        yield unfinished
+    finally:
+        Path(unfinished).unlink(missing_ok=True)
+
+
+def _copy(path: str, target: str) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(target)) as copy,
+    ):
+        # In one step: a copy in several begins anew at each commit of a busy receiver.
+        source.backup(copy)
 
 
 def _make_private(path: str) -> None:
