@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Protocol
 
+from starlette.datastructures import QueryParams
 from starlette.types import Message, Receive, Scope, Send
 
 from jobmeter.model.errors import StoreError, StoreFull
@@ -11,7 +12,7 @@ from jobmeter.receiver.auth import Tokens
 from jobmeter.receiver.bodies import Disconnected, Intake
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.problems import Problem, Unavailable
-from jobmeter.receiver.routing import Route, Router
+from jobmeter.receiver.routing import Route, Router, query_of
 from jobmeter.receiver.store.writer import QueueFull
 
 
@@ -40,6 +41,7 @@ class Application:
         try:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
             self._tokens.check(route, scope)
+            _check_query(route, scope)
             with self._intake.counting(receive) as counted:
                 await route.handler(scope, counted, answer)
         except Disconnected:
@@ -71,6 +73,12 @@ class Application:
         self._log.warn(
             "a request failed", error=repr(error), trace="".join(traceback.format_exception(error))
         )
+
+
+def _check_query(route: Route, scope: Scope) -> None:
+    """Refuse what the route does not know; a page does so itself, and a probe may ask as it likes."""
+    if scope["query_string"] and route.access != "open" and route.challenge == "Bearer":
+        query_of(QueryParams(scope["query_string"]), route.parameters)
 
 
 class _Answer:

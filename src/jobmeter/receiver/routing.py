@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobmeter.receiver.problems import MethodNotAllowed, NotFound, Problem
+
+MAX_TEXT = 1000
+"""So many characters the value of a parameter may have."""
 
 Access = Literal["open", "read", "push"]
 """Anyone, who has the read token, or who has the push token; a token that is not set is not asked for."""
@@ -114,6 +118,24 @@ def _decoded(name: str, segment: bytes) -> str:
         return unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         raise Problem(400, f"The path's {{{name}}} is not UTF-8 once it is decoded.") from None
+
+
+def query_of(parameters: QueryParams, accepted: Iterable[Parameter]) -> dict[str, str]:
+    """Names and values; one that is not known or is given twice is a problem, as it would change the answer."""
+    names = [parameter.name for parameter in accepted if parameter.place == "query"]
+    found: dict[str, str] = {}
+    for name, value in parameters.multi_items():
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise Problem(400, f"The parameter {name[:60]!r} is not known; accepted are {listed}.")
+        if name in found:
+            raise Problem(400, f"The parameter {name} is given more than once.")
+        if len(value) > MAX_TEXT:
+            raise Problem(
+                400, f"The parameter {name} is too long; at most {MAX_TEXT} characters are accepted."
+            )
+        found[name] = value
+    return found
 
 
 def endpoint(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

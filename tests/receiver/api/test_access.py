@@ -85,3 +85,15 @@ def test_only_who_may_gets_in(receiver: RunningReceiver, rule: str, who: Who) ->
     assert answer.headers["content-type"] == "application/problem+json"
     assert READ not in answer.text
     assert PUSH not in answer.text
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_parameter_that_no_route_knows_is_refused(receiver: RunningReceiver, rule: str) -> None:
+    """It was meant to change the answer; only who probes or scrapes may send any."""
+    token = {"read": READ, "push": PUSH}.get(RULES[rule], "")
+    answer = ask(receiver, f"{rule}?limti=1", Who("", f"Bearer {token}"))
+    if RULES[rule] == "open":
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 400
+        assert "limti" in answer.text

@@ -1,15 +1,14 @@
 """The parameters of the questions: what they accept for the document, and the checked values of a request."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from starlette.datastructures import QueryParams
 
 from jobmeter.model.quantities import parse_duration
 from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Parameter
+from jobmeter.receiver.routing import MAX_TEXT, Parameter
 from jobmeter.receiver.store.queries import RunFilter
 from jobmeter.receiver.times import milliseconds
 
@@ -18,12 +17,11 @@ MAX_POINTS, DEFAULT_POINTS = 5000, 480
 FINEST_SECONDS = 0.01
 TEXT_FILTERS = ("organization", "repository", "workflow", "job", "ref", "forge")
 STATES = ("running", "finished", "lost")
-_MAX_TEXT = 1000
 _RESOLUTION = re.compile(r"[0-9]{1,5}(?:ms|s|m|h)")
 # The number of a row in the store, which no one else needs to know.
 _CURSOR = re.compile(r"[1-9][0-9]{0,17}")
 
-_Text = Annotated[str, Meta(max_length=_MAX_TEXT)]
+_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 RUN_UID = Parameter(
@@ -72,24 +70,6 @@ RESOLUTION = Parameter(
     Annotated[str, Meta(pattern=f"^{_RESOLUTION.pattern}$")],
     "The length of a bucket, as 500ms or 10s; doubled until `points` hold the run.",
 )
-
-
-def query_of(parameters: QueryParams, accepted: Iterable[Parameter]) -> dict[str, str]:
-    """Names and values; one that is not known or is given twice is a problem, as it would change the answer."""
-    names = [parameter.name for parameter in accepted]
-    found: dict[str, str] = {}
-    for name, value in parameters.multi_items():
-        if name not in names:
-            listed = ", ".join(names) or "none"
-            raise Problem(400, f"The parameter {name[:60]!r} is not known; accepted are {listed}.")
-        if name in found:
-            raise Problem(400, f"The parameter {name} is given more than once.")
-        if len(value) > _MAX_TEXT:
-            raise Problem(
-                400, f"The parameter {name} is too long; at most {_MAX_TEXT} characters are accepted."
-            )
-        found[name] = value
-    return found
 
 
 def whole(query: Mapping[str, str], name: str, most: int, default: int) -> int:

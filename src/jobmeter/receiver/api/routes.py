@@ -21,7 +21,6 @@ from jobmeter.receiver.api.parameters import (
     RESOLUTION,
     RUN_UID,
     filter_of,
-    query_of,
     resolution_of,
     row_before,
     whole,
@@ -29,7 +28,7 @@ from jobmeter.receiver.api.parameters import (
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
 from jobmeter.receiver.problems import NotFound
-from jobmeter.receiver.routing import Content, Route, endpoint
+from jobmeter.receiver.routing import Content, Route, endpoint, query_of
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import find_run, next_part, without_lines
 
@@ -85,7 +84,6 @@ class RunsApi:
 
     async def one_run(self, request: Request) -> Response:
         """One run and its summary, which passes through as it was sent where that is a summary."""
-        query_of(request.query_params, ())
         found = await self._readings.describe(_uid(request))
         if found is None:
             raise _unknown(request)
@@ -105,7 +103,6 @@ class RunsApi:
 
     async def run_records(self, request: Request) -> Response:
         """The parts of a run, one after the other, so that no reader stands in the way of the writer for long."""
-        query_of(request.query_params, ())
         run = await self._readings.read(partial(find_run, run_uid=_uid(request)))
         if run is None:
             raise _unknown(request)

@@ -17,7 +17,6 @@ from jobmeter.receiver.api.parameters import (
     FILTERS,
     RUN_UID,
     filter_of,
-    query_of,
     row_before,
 )
 from jobmeter.receiver.api.readings import Readings
@@ -25,7 +24,7 @@ from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
 from jobmeter.receiver.pages.style import PAGE_STYLE
 from jobmeter.receiver.problems import NotFound, Problem
-from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
+from jobmeter.receiver.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import document
 
