@@ -1,4 +1,4 @@
-"""Merges the parts of a run that is over: compressed together they take far less room.
+"""Merges the parts of a run that is over: compressed together they take less room, as ``packing`` says.
 
 Block by block, so that a run of any length takes the memory of one, and may be left half merged at any time.
 """
