@@ -1,6 +1,7 @@
 """Starts a receiver again and again on one database and one port, and kills each at a random moment.
 
-`python -m tests.e2e.support.receiver_killer KILLS SEED ARGUMENT...` prints how long each had lived. Each receiver is
+`python -m tests.e2e.support.receiver_killer KILLS SEED ARGUMENT...` prints when each was killed, by the monotonic
+clock. Each receiver is
 a fork of this process: an interpreter and its imports take ten times as long as what a receiver does to start, and
 the moments shall fall into its work.
 """
@@ -42,12 +43,12 @@ def run(kills: int, seed: int, arguments: list[str]) -> None:
         pid = os.fork()
         if pid == 0:
             os._exit(main(["receiver", *arguments]))
-        seconds = chance.uniform(0, LONGEST_SECONDS)
-        time.sleep(seconds)
+        time.sleep(chance.uniform(0, LONGEST_SECONDS))
+        killed = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         assert os.WIFSIGNALED(status), f"a receiver ended by itself: {status}"
-        print(seconds, flush=True)
+        print(killed, flush=True)
 
 
 if __name__ == "__main__":
