@@ -1,9 +1,7 @@
 """Questions to the store. Each takes a connection of its own and returns plain rows."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
-from heapq import merge
-from operator import itemgetter
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
@@ -141,33 +139,33 @@ def runs_of_job(
 
     Fewer when their summaries are large. ``repository`` is the full path, or the name alone below the organization.
     """
-    with ExitStack() as opened:
-        # One question a form: of both at once, all rows of the job would be read and sorted.
-        forms = [
-            opened.enter_context(
-                closing(_seed_rows(connection, organization, name, workflow, job, before, limit))
-            )
-            for name in (repository, f"{organization}/{repository}")
-        ]
-        return _page(merge(*forms, key=itemgetter(0), reverse=True), limit)
+    # One question a form: of both at once, all rows of the job would be read and sorted.
+    one, other = (
+        _seed_page(connection, (organization, name, workflow, job, before or _NO_ID, limit))
+        for name in (repository, f"{organization}/{repository}")
+    )
+    return _merged(one, other, limit) if one.rows and other.rows else one if one.rows else other
 
 
-def _seed_rows(connection: Connection, *values: Any) -> Any:
-    *names, before, limit = values
-    cursor = connection.exec_driver_sql(_SEED_ROWS, (*names, before or _NO_ID, limit)).cursor
-    assert cursor is not None
-    return cursor
-
-
-def _page(rows: Iterable[Any], limit: int) -> SeedPage:
+def _seed_page(connection: Connection, values: tuple[Any, ...]) -> SeedPage:
     found: list[SeedRow] = []
-    size = 0
-    for row in rows:
-        found.append(SeedRow._make(row))
-        size += len(found[-1].summary)
-        if len(found) == limit or size >= _MAX_PAGE_BYTES:
-            return SeedPage(found, False)
-    return SeedPage(found, True)
+    size, make = 0, SeedRow._make
+    cursor: Any = connection.exec_driver_sql(_SEED_ROWS, values).cursor
+    with closing(cursor):
+        for row in cursor:
+            found.append(make(row))
+            size += len(row[-1])
+            if size >= _MAX_PAGE_BYTES:
+                return SeedPage(found, False)
+    return SeedPage(found, len(found) < values[-1])
+
+
+def _merged(one: SeedPage, other: SeedPage, limit: int) -> SeedPage:
+    """The rows of both down to where one of them may have more."""
+    lowest = max((page.rows[-1].id for page in (one, other) if not page.is_last), default=0)
+    rows = sorted(one.rows + other.rows, key=lambda row: row.id, reverse=True)
+    found = [row for row in rows if row.id >= lowest][:limit]
+    return SeedPage(found, one.is_last and other.is_last and len(found) == len(rows))
 
 
 class NextPart(NamedTuple):
