@@ -19,11 +19,11 @@ from jobmeter.receiver import endings
 from jobmeter.receiver.bodies import Body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_stored
 from jobmeter.receiver.store.streams import Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
-from jobmeter.receiver.streams import Streams
 from tests.receiver.store.support import found, ndjson, stored, summary, with_writer
 from tests.support.runs import records
 
@@ -192,8 +192,8 @@ def test_an_end_that_is_sent_again_is_folded_once(tmp_path, monkeypatch):
     monkeypatch.setattr("jobmeter.receiver.endings.fold_stored", folding)
 
     async def work(ended: Endings, _: Database, writer: Writer) -> Any:
-        streams = Streams(writer, ended, Figures(CollectorRegistry()))
-        answers = await asyncio.gather(*(streams.store("u", Body(end, False)) for _try in range(5)))
+        taking = Parts(writer, ended, Figures(CollectorRegistry()))
+        answers = await asyncio.gather(*(taking.store("u", Body(end, False)) for _try in range(5)))
         await ended.settle()
         return answers
 

@@ -16,11 +16,11 @@ from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages
+from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.readiness import Readiness
 from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.writer import Writer
-from jobmeter.receiver.streams import Streams
 
 
 class Receiver:
@@ -42,7 +42,7 @@ class Receiver:
         return with_document(
             (
                 *ingest.routes(self._writer, self._figures),
-                *Streams(self._writer, self._endings, self._figures).routes(),
+                *Parts(self._writer, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *Pages(readings).routes(),

@@ -55,7 +55,7 @@ class Parsed(NamedTuple):
     records: tuple[wire.AnyRecord, ...]
 
 
-class Streams:
+class Parts:
     """Takes parts of runs."""
 
     def __init__(self, writer: Writer, endings: Endings, figures: Figures) -> None:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from jobmeter.receiver.bodies import Body
+from jobmeter.receiver.parts import parse
 from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.streams import parse
 
 START = {
     "v": 1, "kind": "start", "run_uid": "u", "sequence": 0, "start_time": "2026-11-21T12:00:00Z",
