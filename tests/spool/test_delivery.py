@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 import time
@@ -22,7 +23,7 @@ class Script:
     """An errand that does what it is told at each step: True, False or a failure; then it is finished."""
 
     def __init__(self, steps: Iterable[bool | SendError | Exception]) -> None:
-        self._steps = list(steps)
+        self._steps = iter(steps)
         self.moments: list[float] = []
         self.finished = False
         self.begun = threading.Event()
@@ -33,10 +34,10 @@ class Script:
         self.moments.append(time.monotonic())
         self.masked = set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         self.begun.set()
-        if not self._steps:
+        step = next(self._steps, None)
+        if step is None:
             self.finished = True
             return False
-        step = self._steps.pop(0)
         if isinstance(step, Exception):
             raise step
         return step
@@ -96,16 +97,27 @@ def test_it_ends_within_its_bound() -> None:
     assert str(sent.problem) == "it failed"
 
 
+def test_what_takes_too_long_is_left_at_the_end() -> None:
+    """However much there is still to send, and however well it goes, the thread ends with its bound."""
+    errand = Script(itertools.repeat(True, 10**7))
+    sent = Delivery(errand)
+    sent.start()
+    sent.end(time.monotonic() + 0.05)
+    assert not sent.wait(time.monotonic() + PATIENCE)
+    count = len(errand.moments)
+    time.sleep(0.05)
+    assert len(errand.moments) == count
+
+
 def test_step_that_hangs_is_not_waited_for() -> None:
     """The thread is left behind; it is a daemon."""
     hanging = threading.Event()
     errand = Script([])
-    errand.step = lambda timeout: hanging.wait()  # type: ignore[method-assign]
+    errand.step = lambda timeout: not hanging.wait()  # type: ignore[method-assign]
     sent = Delivery(errand)
     sent.start()
     sent.end(time.monotonic())
     assert not sent.wait(time.monotonic() + 0.01)
-    errand.finished = True
     hanging.set()
 
 
@@ -184,12 +196,11 @@ def test_end_waits_but_shortly_for_who_is_silent(monkeypatch: pytest.MonkeyPatch
     hanging = threading.Event()
     errand = Script([])
     timeouts: list[float] = []
-    errand.step = lambda timeout: timeouts.append(timeout) or hanging.wait()  # type: ignore[func-returns-value, method-assign]
+    errand.step = lambda timeout: timeouts.append(timeout) or not hanging.wait()  # type: ignore[func-returns-value, method-assign]
     deadline = time.monotonic() + PATIENCE
     assert not ended(errand, patient=False).wait(deadline)
     assert time.monotonic() < deadline
     assert timeouts == [delivery._LEAST_TIMEOUT_SECONDS]
-    errand.finished = True
     hanging.set()
 
 

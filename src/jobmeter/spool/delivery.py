@@ -115,6 +115,8 @@ class Delivery:
         try:
             while self._errand.step(self._timeout()):
                 self._succeeded()
+                if self._ending.is_set() and time.monotonic() >= self._deadline:
+                    return False
         except SendError as error:
             if self.problem is None or not error.retryable:
                 self._say(error)
