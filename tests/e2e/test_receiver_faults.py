@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -72,7 +73,7 @@ class Pushing(threading.Thread):
         self.join(60)
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     """Sends over all failures, and keeps what was acknowledged of each run."""
 
     def __init__(self, url: str, name: str) -> None:
@@ -92,18 +93,18 @@ class Client(threading.Thread):
         except Exception as error:
             self._failure = error
 
+    @abstractmethod
     def send(self, run_uid: str) -> None:
         """Send one run, however often it takes."""
-        raise NotImplementedError
 
     def acknowledge(self, run_uid: str, what: int) -> None:
         """The receiver says that it has so much."""
         self.acknowledged[run_uid] = what
         self.moments.append(time.monotonic())
 
+    @abstractmethod
     def check(self, receiver: RunningReceiver) -> None:
         """The receiver has what it has acknowledged."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """The run that is being sent is the last one."""

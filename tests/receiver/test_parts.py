@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from jobmeter.receiver.bodies import Body
 from jobmeter.receiver.parts import parse
 from jobmeter.receiver.problems import Problem
 
@@ -16,9 +15,9 @@ START = {
 }  # fmt: skip
 
 
-def start(**members: object) -> Body:
+def start(**members: object) -> bytes:
     """A part that is the start of a run alone."""
-    return Body(json.dumps(START | members).encode() + b"\n", gzipped=False)
+    return json.dumps(START | members).encode() + b"\n"
 
 
 def test_the_start_of_a_run_says_when_it_began() -> None:

@@ -80,10 +80,8 @@ _SUMMARY = msgspec.json.Decoder(Summary)
 _ENCODER = msgspec.json.Encoder()
 
 
-def routes(writer: Writer, figures: Figures) -> tuple[Route, ...]:
+def routes(writer: Writer, parsing: Parsing, figures: Figures) -> tuple[Route, ...]:
     """The route that takes summaries."""
-
-    parsing = Parsing()
 
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
         key = _idempotency_key(scope)

@@ -1,6 +1,5 @@
 """`POST /api/v1/runs/{run_uid}/parts`: takes the records of a run while it runs."""
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
-from jobmeter.receiver.bodies import Body, read_body
+from jobmeter.receiver.bodies import Body, Parsing, read_body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.ingest import RunUid, encoded_job
@@ -58,8 +57,9 @@ class Parsed(NamedTuple):
 class Parts:
     """Takes parts of runs."""
 
-    def __init__(self, writer: Writer, endings: Endings, figures: Figures) -> None:
+    def __init__(self, writer: Writer, parsing: Parsing, endings: Endings, figures: Figures) -> None:
         self._writer = writer
+        self._parsing = parsing
         self._endings = endings
         self._figures = figures
 
@@ -97,7 +97,8 @@ class Parts:
 
     async def store(self, run_uid: str, body: Body, gap: bool = False) -> Progress:
         """Store the records of a body; of an empty one only that its sender lives. Raises Problem."""
-        parsed = await asyncio.to_thread(parse, run_uid, body, gap)
+        compressed = body.sent if body.gzipped else None
+        parsed = await self._parsing.parse(body, lambda content: parse(run_uid, content, gap, compressed))
         if parsed is None:
             heard: Progress = await self._writer.submit(Heard(run_uid))
             return heard
@@ -128,9 +129,11 @@ class Parts:
         raise Problem(503, "Others send the same run; try again.", headers={"Retry-After": "1"})
 
 
-def parse(run_uid: str, body: Body, gap: bool) -> Parsed | None:
-    """The part in a body; None for an empty one. Raises a problem 400 that names line and field."""
-    content = body.content()
+def parse(run_uid: str, content: bytes, gap: bool, compressed: bytes | None = None) -> Parsed | None:
+    """The part in the content of a body, which may have been sent ``compressed``; None for an empty one.
+
+    Raises a problem 400 that names line and field.
+    """
     lines = content.split(b"\n")
     if lines[-1]:
         raise Problem(400, "The last line of the part has no newline: it may have been cut off.")
@@ -150,7 +153,7 @@ def parse(run_uid: str, body: Body, gap: bool) -> Parsed | None:
         run_uid,
         first.sequence,
         tuple(lines),
-        body.sent if body.gzipped else None,
+        compressed,
         job=starts.job if starts else None,
         start_time=None if starts is None else milliseconds(starts.start_time, "start_time"),
         gap=gap,

@@ -12,14 +12,15 @@ from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.app import Application, Log
 from jobmeter.receiver.auth import Tokens
+from jobmeter.receiver.bodies import Parsing
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages
 from jobmeter.receiver.parts import Parts
-from jobmeter.receiver.readiness import Readiness
 from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.readiness import Readiness
 from jobmeter.receiver.store.writer import Writer
 
 
@@ -38,11 +39,11 @@ class Receiver:
         self.application = Application(self._routes(), tokens, self._figures, log)
 
     def _routes(self) -> tuple[Route, ...]:
-        readings = Readings(self._database)
+        readings, parsing = Readings(self._database), Parsing()
         return with_document(
             (
-                *ingest.routes(self._writer, self._figures),
-                *Parts(self._writer, self._endings, self._figures).routes(),
+                *ingest.routes(self._writer, parsing, self._figures),
+                *Parts(self._writer, parsing, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *Pages(readings).routes(),

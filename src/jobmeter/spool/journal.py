@@ -11,6 +11,7 @@ from jobmeter.model.errors import JournalError
 
 # Somebody else's link is not followed, and a pipe that nobody reads must not stop the meter.
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+# Of every journal: its first record is the start of a run.
 _BEGINNING = b'{"kind":"start","v":'
 # A run that ticks every 50 ms for half a day; a disk must not fill up.
 MAX_JOURNAL_BYTES = 1024**3

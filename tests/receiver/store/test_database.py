@@ -80,17 +80,27 @@ def test_a_copy_has_what_was_stored(tmp_path):
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*"))
 
 
+def put(path: Path, content: bytes | None) -> None:
+    """A file with this content, or a directory."""
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+
+
+def holds(path: Path, content: bytes | None) -> bool:
+    """Whether it is what was put there."""
+    return path.is_dir() if content is None else path.read_bytes() == content
+
+
 @pytest.mark.parametrize("content", [b"precious", None])
 def test_a_copy_leaves_what_is_beside_it_alone(tmp_path, content):
     """Be it a file or a directory, whatever its name."""
     stored(tmp_path / "db", summary("a"))
     other = tmp_path / "copy.part"
-    if content is None:
-        other.mkdir()
-    else:
-        other.write_bytes(content)
+    put(other, content)
     backup(str(tmp_path / "db"), str(tmp_path / "copy"))
-    assert other.is_dir() if content is None else other.read_bytes() == content
+    assert holds(other, content)
     assert {path.name for path in tmp_path.iterdir()} - {"db-shm", "db-wal"} == {"copy", "copy.part", "db"}
 
 
@@ -125,13 +135,10 @@ def test_a_copy_replaces_nothing_but_a_copy(tmp_path, content):
     """Not a file of something else, an empty one, or a directory."""
     stored(tmp_path / "db", summary("a"))
     target = tmp_path / "there"
-    if content is None:
-        target.mkdir()
-    else:
-        target.write_bytes(content)
+    put(target, content)
     with pytest.raises(StoreError, match="there exists and is no SQLite database; name a new file"):
         backup(str(tmp_path / "db"), str(target))
-    assert target.is_dir() if content is None else target.read_bytes() == content
+    assert holds(target, content)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "there"]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from jobmeter.model.container_fold import ContainerRates
+from jobmeter.model.statistics import STATISTIC_DIGITS
 from jobmeter.model.timeline import TimelineMark
 
 _MAX_WHOLE = 2**63
@@ -94,9 +95,9 @@ class _Series:
     def range(self, count: int) -> Range:
         found = [self._cells.get(bucket) for bucket in range(count)]
         return Range(
-            min=[None if cell is None else round(cell[2], 4) for cell in found],
-            avg=[None if cell is None else round(cell[1] / cell[0], 4) for cell in found],
-            max=[None if cell is None else round(cell[3], 4) for cell in found],
+            min=[None if cell is None else round(cell[2], STATISTIC_DIGITS) for cell in found],
+            avg=[None if cell is None else round(cell[1] / cell[0], STATISTIC_DIGITS) for cell in found],
+            max=[None if cell is None else round(cell[3], STATISTIC_DIGITS) for cell in found],
         )
 
 

@@ -160,7 +160,7 @@ def _unfinished_beside(target: str) -> Iterator[str]:
 
 def _copy(path: str, target: str) -> None:
     with (
-        contextlib.closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(reading_uri(path), uri=True)) as source,
         contextlib.closing(sqlite3.connect(target)) as copy,
     ):
         # In one step: a copy in several begins anew at each commit of a busy receiver.
@@ -180,8 +180,9 @@ def _flush(path: str) -> None:
         os.close(fd)
 
 
-def _quoted(path: str) -> str:
-    return Path(os.path.abspath(path)).as_uri().removeprefix("file://")
+def reading_uri(path: str) -> str:
+    """Opens the database for reading only: one that is gone is missed then, and not made anew."""
+    return f"{Path(os.path.abspath(path)).as_uri()}?mode=ro"
 
 
 def _engine(path: str, pragmas: tuple[str, ...], begin: str, size: int) -> Engine:

@@ -5,18 +5,19 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
+
+from jobmeter.receiver.store.database import reading_uri
+from jobmeter.receiver.store.schema import runs
 
 _PATIENCE_SECONDS = 1.0
-_NEWEST = "SELECT run_uid, state FROM runs ORDER BY id DESC LIMIT 1"
+_NEWEST = f"SELECT run_uid, state FROM {runs.name} ORDER BY id DESC LIMIT 1"
 
 
 class Readiness:
     """Asks the writer, and reads the database with a thread and a connection that no question takes away."""
 
     def __init__(self, path: str, writer: Callable[[], str | None]) -> None:
-        # Read only, so that it is missed when it is gone, and not made anew.
-        self._uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+        self._uri = reading_uri(path)
         self._writer = writer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.receiver.readiness import Readiness
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.readiness import Readiness
 from tests.receiver.api.running import running_receiver
 
 
