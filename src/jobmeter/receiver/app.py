@@ -42,8 +42,8 @@ class Application:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
             self._tokens.check(route, scope)
             _check_query(route, scope)
-            with self._intake.counting(receive) as counted:
-                await route.handler(scope, counted, answer)
+            with self._intake.counting(receive) as body:
+                await route.handler(scope, body, answer)
         except Disconnected:
             answer.status = 499
         except Exception as error:

@@ -2,9 +2,9 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self, TypeVar
 
 from starlette.types import Message, Receive, Scope
 
@@ -45,25 +45,42 @@ class Intake:
         self._limit = limit
         self._held = 0
 
-    @contextmanager
-    def counting(self, receive: Receive) -> Iterator[Receive]:
-        """``receive`` of one request; it raises a problem 503 when there is no room for what comes."""
-        own = 0
+    def counting(self, receive: Receive) -> "Counted":
+        """``receive`` of one request, counted."""
+        return Counted(self, receive)
 
-        async def counted() -> Message:
-            nonlocal own
-            message = await receive()
-            size = len(message.get("body", b""))
-            own += size
-            self._held += size
-            if size and self._held > (self._limit if own <= SMALL_BYTES else self._limit * 3 // 4):
-                raise Unavailable("Too much is being sent at once; try again soon.", closing=True)
-            return message
+    def take(self, size: int, all_of_it: int) -> None:
+        """Take room for so many bytes more of a request with so many in all. Raises a problem 503."""
+        self._held += size
+        if size and self._held > (self._limit if all_of_it <= SMALL_BYTES else self._limit * 3 // 4):
+            raise Unavailable("Too much is being sent at once; try again soon.", closing=True)
 
-        try:
-            yield counted
-        finally:
-            self._held -= own
+    def give_back(self, size: int) -> None:
+        """So many bytes are not held any more."""
+        self._held -= size
+
+
+class Counted:
+    """``receive`` of one request, whose body is counted by the intake until the context ends."""
+
+    def __init__(self, intake: Intake, receive: Receive) -> None:
+        self._intake = intake
+        self._receive = receive
+        self._size = 0
+
+    async def __call__(self) -> Message:
+        """The next message of the request. Raises a problem 503 when there is no room for it."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self._size += size
+        self._intake.take(size, self._size)
+        return message
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._intake.give_back(self._size)
 
 
 class Parsing:
@@ -74,14 +91,18 @@ class Parsing:
 
     async def parse(self, body: Body, make: Callable[[bytes], Parsed]) -> Parsed:
         """What ``make`` makes of the content, which may be large although the body is small."""
-        content: bytes | None = None
         if len(body.sent) <= SMALL_BYTES:
-            with suppress(TooLarge):
-                content = body.content(SMALL_BYTES)
-        if content is not None:
-            return make(content)
+            content = body.sent if not body.gzipped else _small_content(body)
+            if content is not None:
+                return make(content)
         async with self._room:
             return await asyncio.to_thread(lambda: make(body.content()))
+
+
+def _small_content(body: Body) -> bytes | None:
+    with suppress(TooLarge):
+        return body.content(SMALL_BYTES)
+    return None
 
 
 async def read_body(scope: Scope, receive: Receive) -> Body:

@@ -1,7 +1,6 @@
 """`POST /api/v1/metrics`: takes one summary, in each form that is accepted, and answers when it is on disk."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -87,7 +86,7 @@ def routes(writer: Writer, parsing: Parsing, figures: Figures) -> tuple[Route, .
         key = _idempotency_key(scope)
         summary = await parsing.parse(await read_body(scope, receive), lambda content: parse(content, key))
         answer = b'{"id":%d}' % await writer.submit(summary)
-        figures.summaries.inc()
+        figures.stored_summary()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 201, "headers": [_HEADERS, length]})
         await send({"type": "http.response.body", "body": answer})
@@ -167,13 +166,16 @@ def _summary_of(post: _Post, body: bytes) -> tuple[str, bytes]:
 
 def _job_of(post: _Post, told: Job | str | None) -> Job:
     """The whole job: what the summary says of it, named as the envelope says."""
-    job = told if isinstance(told, Job) else Job()
-    names: Mapping[str, Any] = msgspec.structs.asdict(post.execution) if post.execution else {
-        "organization": post.organization, "repository": post.repository, "workflow": post.workflow,
-        "job": post.job if isinstance(post.job, str) else None, "run_id": post.run_id,
+    said = post.execution or post
+    names: dict[str, Any] = {
+        "organization": said.organization, "repository": said.repository, "workflow": said.workflow,
+        "job": said.job if isinstance(said.job, str) else None, "run_id": said.run_id,
     }  # fmt: skip
-    known = {name: value for name, value in names.items() if value is not None}
-    return msgspec.structs.replace(job, **known) if known else job
+    if not isinstance(told, Job):
+        return Job(**names)
+    return msgspec.structs.replace(
+        told, **{name: value for name, value in names.items() if value is not None}
+    )
 
 
 def encoded_job(job: Job) -> bytes:
