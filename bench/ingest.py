@@ -1,14 +1,18 @@
 """Summaries stored a second, and the newest 100 of a job with a million runs: our receiver and one in Go with GORM.
 
-    python -m bench.ingest [SECONDS]
+    python -m bench.ingest [SECONDS [ROUNDS]]
 
 wrk, on the same cores, makes each request another run with a summary of 3 containers: the fields of seed 000 (1.6 kB),
-or all of ours (6 kB). What was acknowledged is counted in the database afterwards. The peer (bench/peers) stores as
-durably: a commit waits for the disk. It is left out where Go or its modules cannot be had.
+or all of ours (6 kB). What was acknowledged is counted in the database afterwards. Receivers take turns; medians, and
+the best round in parentheses. The peer (bench/peers) stores as durably: a commit waits for the disk. It is left out
+where Go or its modules cannot be had. Two floors: our server and our writer with nothing looked at between them
+(bench/peers/bare.py), and the same rows inserted one after the other without HTTP.
 """
 
+import itertools
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -17,16 +21,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
+from math import nan
 from pathlib import Path
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from bench.support import ROOT, plain_environ, table
 
-SECONDS = 10
 STORED_RUNS = 1_000_000
+ALONE = "floor: inserts alone"
 NAMES = {
     "organization": "acme",
     "repository": "acme/engine",
@@ -48,26 +55,75 @@ class Load(NamedTuple):
     p99_ms: float
 
 
+class Round(NamedTuple):
+    """What one receiver did under one load."""
+
+    per_second: float
+    p99_ms: float
+    cpu_ms: float
+    peak_mib: float
+
+
+Contestant = Callable[[str, int, int], Round]
+"""Measures one under a kind of summary, so many connections, and so many seconds."""
+
+
 def main() -> None:
     """Print both tables."""
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    seconds, rounds = (int(text) for text in (*sys.argv[1:], "10", "5")[:2])
     subprocess.run([ROOT / "scripts/install-packages", "wrk=wrk"], check=True)
     with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         directory = Path(name)
-        peer = build_peer(directory)
-        rows = []
         for kind, body in bodies().items():
-            (directory / "body").write_text(body)
-            for connections in (64, 1):
-                rows.append(ours(directory, kind, connections, seconds))
-                if peer is not None:
-                    rows.append(theirs(directory, peer, kind, connections, seconds))
+            (directory / kind).write_text(body)
+        found = race(contestants(directory), seconds, rounds)
+        print(f"Python {platform.python_version()} of {sys.base_prefix}\n")
         table(
-            ("receiver", "summary", "connections", "stored/s", "p99 ms", "CPU s per 1,000", "peak RSS MiB"),
-            rows,
+            ("receiver", "summary", "connections", "stored/s", "p99 ms", "CPU ms each", "peak RSS MiB"),
+            [(who, kind, str(connections), *row(of)) for (who, kind, connections), of in found.items()],
         )
         print()
         table(("asked", "p50 ms", "p99 ms", "peak RSS MiB"), [newest(directory)])
+
+
+def contestants(directory: Path) -> dict[str, Contestant]:
+    """Who stores summaries, by name."""
+    bare = (sys.executable, str(ROOT / "bench/peers/bare.py"), "ADDRESS")
+    peer = build_peer(directory)
+    return {
+        "jobmeter": partial(over_http, directory, receiver, "runs"),
+        **({"Go, GORM, WAL, FULL": partial(over_http, directory, lambda db: (str(peer), "ADDRESS", str(db)), "metrics")}
+           if peer else {}),
+        "floor: server and writer": partial(over_http, directory, lambda db: (*bare, str(db)), "runs"),
+        ALONE: partial(inserts, directory),
+    }  # fmt: skip
+
+
+def race(
+    contestants: Mapping[str, Contestant], seconds: int, rounds: int
+) -> dict[tuple[str, str, int], list[Round]]:
+    """All rounds by contestant, summary and connections; there and back, so that no one is always after another."""
+    found: dict[tuple[str, str, int], list[Round]] = {}
+    for kind, connections in itertools.product(bodies(), (64, 1)):
+        for number in range(rounds):
+            for who in list(contestants)[:: -1 if number % 2 else 1]:
+                if who == ALONE and connections > 1:
+                    continue
+                measured = contestants[who](kind, connections, seconds)
+                found.setdefault((who, kind, connections), []).append(measured)
+    return found
+
+
+def row(rounds: Sequence[Round]) -> tuple[str, ...]:
+    """Medians as they are shown, and the best rate."""
+    middle = Round(*map(median, zip(*rounds, strict=True)))
+    best = max(one.per_second for one in rounds)
+    return (
+        f"{middle.per_second:,.0f} ({best:,.0f})",
+        f"{middle.p99_ms:.1f}",
+        f"{middle.cpu_ms:.3f}",
+        f"{middle.peak_mib:.0f}",
+    )
 
 
 def bodies() -> dict[str, str]:
@@ -101,28 +157,45 @@ def build_peer(directory: Path) -> Path | None:
     return directory / "peer"
 
 
-def ours(directory: Path, kind: str, connections: int, seconds: int) -> tuple[str, ...]:
-    """One row of our receiver."""
-    database = directory / "ours.db"
-    with running(receiver(database), database) as (address, process):
-        return measured("jobmeter", process, address, database, "runs", directory, kind, connections, seconds)
+def over_http(
+    directory: Path, command: Callable[[Path], Sequence[str]], rows: str, kind: str, connections: int, seconds: int
+) -> Round:  # fmt: skip
+    """A receiver with an empty database under load; counts what it stored."""
+    database = directory / "runs.db"
+    for file in directory.glob("runs.db*"):
+        file.unlink()
+    with serving(command(database)) as (address, process):
+        load(address, directory / kind, connections, 1, "warm")
+        before = cpu_seconds(process)
+        found = load(address, directory / kind, connections, seconds, "run")
+        used, peak = cpu_seconds(process) - before, peak_bytes(process)
+    with closing(sqlite3.connect(database)) as connection:
+        (stored,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    # The warm-up is stored too, and what was under way when wrk stopped was not counted by it.
+    assert stored >= found.accepted > 0, f"{found.accepted} were acknowledged, {stored} are stored"
+    return Round(found.per_second, found.p99_ms, 1000 * used / found.accepted, peak / 2**20)
 
 
-def theirs(directory: Path, peer: Path, kind: str, connections: int, seconds: int) -> tuple[str, ...]:
-    """One row of the peer."""
-    database = directory / "peer.db"
-    with running((str(peer), "ADDRESS", str(database)), database) as (address, process):
-        return measured(
-            "Go, GORM, WAL, FULL",
-            process,
-            address,
-            database,
-            "metrics",
-            directory,
-            kind,
-            connections,
-            seconds,
-        )
+def inserts(directory: Path, kind: str, _connections: int, seconds: int) -> Round:
+    """The same rows in a loop, each in a commit that waits for the disk."""
+    from jobmeter.receiver import ingest
+    from jobmeter.receiver.store.database import Database
+    from jobmeter.receiver.store.summaries import insert_alone
+
+    for file in directory.glob("runs.db*"):
+        file.unlink()
+    one = ingest.parse((directory / kind).read_bytes().replace(b"@@@", b"x"))
+    database = Database.open(str(directory / "runs.db"))
+    took: list[float] = []
+    used = time.process_time()
+    with database.writer.connect() as connection:
+        end = time.perf_counter() + seconds
+        while (before := time.perf_counter()) < end:
+            assert insert_alone(connection, [one._replace(run_uid=f"run-{len(took)}")], 1) is not None
+            took.append(time.perf_counter() - before)
+    used = time.process_time() - used
+    database.close()
+    return Round(len(took) / seconds, 1000 * quantiles(took, n=100)[98], 1000 * used / len(took), nan)
 
 
 def receiver(database: Path) -> tuple[str, ...]:
@@ -136,15 +209,6 @@ def receiver(database: Path) -> tuple[str, ...]:
         f"--db={database}",
         "--log-level=warn",
     )
-
-
-@contextmanager
-def running(command: Sequence[str], database: Path) -> Iterator[tuple[str, int]]:
-    """A receiver with an empty database: where it listens, and its process."""
-    for file in database.parent.glob(database.name + "*"):
-        file.unlink()
-    with serving(command) as found:
-        yield found
 
 
 @contextmanager
@@ -175,30 +239,11 @@ def answers(address: str) -> bool:
     return True
 
 
-def measured(
-    name: str, process: int, address: str, database: Path, rows: str, directory: Path, kind: str, connections: int,
-    seconds: int,
-) -> tuple[str, ...]:  # fmt: skip
-    """Load one receiver, count what it stored."""
-    load(address, directory, connections, 1, "warm")
-    before = cpu_seconds(process)
-    found = load(address, directory, connections, seconds, "run")
-    used = cpu_seconds(process) - before
-    with closing(sqlite3.connect(database)) as connection:
-        (stored,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
-    # The warm-up is stored too, and what was under way when wrk stopped was not counted by it.
-    assert stored >= found.accepted > 0, f"{found.accepted} were acknowledged, {stored} are stored"
-    return (
-        name, kind, str(connections), f"{found.per_second:,.0f}", f"{found.p99_ms:.1f}",
-        f"{1000 * used / found.accepted:.3f}", f"{peak_bytes(process) / 2**20:.0f}",
-    )  # fmt: skip
-
-
-def load(address: str, directory: Path, connections: int, seconds: int, prefix: str) -> Load:
+def load(address: str, body: Path, connections: int, seconds: int, prefix: str) -> Load:
     """Post with wrk for so long."""
     done = subprocess.run(
         ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=30s",
-         f"--script={ROOT / 'bench/ingest.lua'}", f"http://{address}", "--", directory / "body", f"{prefix}-"],
+         f"--script={ROOT / 'bench/ingest.lua'}", f"http://{address}", "--", body, f"{prefix}-"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))

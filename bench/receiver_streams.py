@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 from msgspec.structs import replace
 
-from bench.ingest import cpu_seconds, receiver, running
+from bench.ingest import cpu_seconds, receiver, serving
 from bench.support import ROOT, table
 from jobmeter.model import wire
 from jobmeter.model.exits import Exit
@@ -127,7 +127,7 @@ def main() -> None:
     jobs = [Job(number, first) for number in range(JOBS)]
     with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         database = Path(name) / "streams.db"
-        with running(receiver(database), database) as (address, process):
+        with serving(receiver(database)) as (address, process):
             rows = asyncio.run(measured(jobs, address, process, seconds))
         check(jobs, database)
     print(f"{JOBS} jobs, a tick every {TICK_SECONDS:g} s, a part every {PART_INTERVAL_SECONDS:g} s\n")

@@ -38,17 +38,19 @@ async def life():
 
 with listening_socket("127.0.0.1:0") as listening:
     started = lambda: print(listening.getsockname()[1], flush=True)
-    serve(application, listening, life, started, request_seconds=float(sys.argv[1]), max_connections=int(sys.argv[2]))
+    seconds, idle, connections = sys.argv[1:]
+    serve(application, listening, life, started, request_seconds=float(seconds), idle_seconds=float(idle),
+          max_connections=int(connections))
 """
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
 @contextlib.contextmanager
-def running(seconds: float, connections: int) -> Iterator[int]:
-    """A server that waits so long for a request; it ends by SIGTERM, after its life."""
+def running(seconds: float, idle: float, connections: int) -> Iterator[int]:
+    """A server that waits so long for a request, and between two; it ends by SIGTERM, after its life."""
     environ = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
-    command = [sys.executable, "-c", SERVER, str(seconds), str(connections)]
+    command = [sys.executable, "-c", SERVER, str(seconds), str(idle), str(connections)]
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield int(process.stdout.readline())
@@ -60,14 +62,21 @@ def running(seconds: float, connections: int) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A server that waits 0.4 s for a request."""
-    with running(SECONDS, 1000) as found:
+    with running(SECONDS, 1000.0, 1000) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def patient_port() -> Iterator[int]:
     """A server that waits for ever, but not for many."""
-    with running(1000.0, MOST) as found:
+    with running(1000.0, 1000.0, MOST) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def hurried_port() -> Iterator[int]:
+    """A server that lets go of a connection on which nothing is asked for 0.4 s."""
+    with running(1000.0, SECONDS, 1000) as found:
         yield found
 
 
@@ -128,6 +137,30 @@ def test_a_client_with_nothing_to_ask_keeps_its_connection(client: socket.socket
         client.sendall(GET % path)
         assert answered(client)
         time.sleep(3 * SECONDS)
+
+
+def test_an_idle_connection_is_closed(hurried_port: int) -> None:
+    """So long after the last answer, however many there were, and not while one is being made."""
+    with socket.create_connection(("127.0.0.1", hurried_port), timeout=30) as client:
+        for path in (b"/", b"/slow", b"/"):
+            client.sendall(GET % path)
+            assert answered(client)
+            time.sleep(SECONDS / 2)
+        begun = time.monotonic()
+        assert client.recv(1) == b""
+    assert time.monotonic() - begun < 10 * SECONDS
+
+
+def test_requests_may_come_before_the_answers(hurried_port: int) -> None:
+    """All are answered in their order; the connection is idle after the last only."""
+    with socket.create_connection(("127.0.0.1", hurried_port), timeout=30) as client:
+        client.sendall(
+            GET % b"/" + GET % b"/slow" + POST + b"Content-Length: 100000\r\n\r\n" + b"x" * 100_000
+        )
+        text = b""
+        while text.count(b"ok") < 3 and (piece := client.recv(1000)):
+            text += piece
+        assert text.count(b"HTTP/1.1 200") == text.count(b"ok") == 3
 
 
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -16,7 +16,7 @@ from jobmeter.model.errors import JobmeterError, UsageError
 
 REQUEST_SECONDS = 30.0
 MAX_CONNECTIONS = 4096
-_KEEP_ALIVE_SECONDS = 75
+IDLE_SECONDS = 75.0
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
 _MAX_HEAD_BYTES = 64 * 1024
@@ -26,9 +26,11 @@ class _Protocol(HttpToolsProtocol):
     """A connection on which a request must arrive in time, with a head and trailers of bounded size."""
 
     request_seconds = REQUEST_SECONDS
+    idle_seconds = IDLE_SECONDS
     max_connections = MAX_CONNECTIONS
     _watch: asyncio.TimerHandle | None = None
     _since: float | None = None
+    _idle_since: float | None = None
     _got_on = False
     _bytes_in_vain = 0
 
@@ -62,18 +64,34 @@ class _Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._since, self._got_on = None, True
+        self._since, self._idle_since, self._got_on = None, None, True
         super().on_message_complete()
+
+    # The library's, but for the timer that it would set at each answer.
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
 
     # One timer a connection that looks now and then costs a request nothing.
     def _look_later(self) -> None:
-        self._watch = self.loop.call_later(self.request_seconds / 4, self._look)
+        self._watch = self.loop.call_later(min(self.request_seconds, self.idle_seconds) / 4, self._look)
 
     def _look(self) -> None:
-        if self._since is not None and self.loop.time() - self._since > self.request_seconds:
+        if self._is_over(self._since, self.request_seconds) or self._is_over(
+            self._idle_since, self.idle_seconds
+        ):
             self.transport.close()
         else:
             self._look_later()
+
+    def _is_over(self, since: float | None, seconds: float) -> bool:
+        return since is not None and self.loop.time() - since > seconds
 
 
 class _Server(uvicorn.Server):
@@ -123,14 +141,19 @@ def serve(
     started: Callable[[], None],
     *,
     request_seconds: float = REQUEST_SECONDS,
+    idle_seconds: float = IDLE_SECONDS,
     max_connections: int = MAX_CONNECTIONS,
 ) -> None:
     """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first.
 
-    A request that has not arrived whole after ``request_seconds`` is cut off, a connection beyond
-    ``max_connections`` at once.
+    A request that has not arrived whole after ``request_seconds`` is cut off, a connection on which nothing was
+    asked for ``idle_seconds`` since the last answer, and one beyond ``max_connections`` at once.
     """
-    bounds = {"request_seconds": request_seconds, "max_connections": max_connections}
+    bounds = {
+        "request_seconds": request_seconds,
+        "idle_seconds": idle_seconds,
+        "max_connections": max_connections,
+    }
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -142,7 +165,6 @@ def serve(
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)

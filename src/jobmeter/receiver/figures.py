@@ -67,7 +67,7 @@ class _Requests(Collector):
             "Requests answered, by route and status.",
             labels=("route", "status"),
         )
-        for (route, status), count in list(self.answers.items()):
+        for (route, status), count in self.answers.items():
             answers.add_metric((route, str(status)), count)
         yield answers
         yield CounterMetricFamily(
