@@ -24,7 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -122,7 +122,7 @@ def row(rounds: Sequence[Round]) -> tuple[str, ...]:
         f"{middle.per_second:,.0f} ({best:,.0f})",
         f"{middle.p99_ms:.1f}",
         f"{middle.cpu_ms:.3f}",
-        f"{middle.peak_mib:.0f}",
+        "" if isnan(middle.peak_mib) else f"{middle.peak_mib:.0f}",
     )
 
 
