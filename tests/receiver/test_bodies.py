@@ -10,16 +10,16 @@ from contextlib import ExitStack
 
 import pytest
 
+from jobmeter.ops.application import Disconnected
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.bodies import (
     MAX_BODY_BYTES,
     SMALL_BYTES,
     Body,
-    Disconnected,
     Intake,
     Parsing,
     read_body,
 )
-from jobmeter.receiver.problems import Problem
 
 
 def read(*pieces: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), whole: bool = True) -> Body:

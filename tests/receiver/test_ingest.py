@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.ingest import parse
-from jobmeter.receiver.problems import Problem
 from tests.conftest import GOLDEN
 
 NAMES = {"organization": "o", "repository": "o/r", "workflow": "w", "job": "j", "run_id": "7"}

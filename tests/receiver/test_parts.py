@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.parts import parse
-from jobmeter.receiver.problems import Problem
 
 START = {
     "v": 1, "kind": "start", "run_uid": "u", "sequence": 0, "start_time": "2026-11-21T12:00:00Z",

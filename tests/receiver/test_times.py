@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.receiver.problems import Problem
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.times import milliseconds
 
 

@@ -11,8 +11,8 @@ from jobmeter.config.settings import ReceiverSettings
 def receive(settings: ReceiverSettings) -> int:
     """Serve until SIGTERM; everything that was acknowledged is on disk."""
     with required("receiver"):
+        from jobmeter.ops.access import Tokens
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, serve
-        from jobmeter.receiver.auth import Tokens
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.

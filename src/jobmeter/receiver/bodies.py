@@ -8,7 +8,8 @@ from typing import Self, TypeVar
 
 from starlette.types import Message, Receive, Scope
 
-from jobmeter.receiver.problems import Problem, TooLarge, Unavailable
+from jobmeter.ops.application import Disconnected
+from jobmeter.ops.problems import Problem, TooLarge, Unavailable
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_INFLATED_BYTES = 32 * 1024 * 1024
@@ -17,10 +18,6 @@ MAX_HELD_BYTES = 64 * 1024 * 1024
 _PARSED_AT_ONCE = 2
 Parsed = TypeVar("Parsed")
 _CODINGS = {b"": False, b"identity": False, b"gzip": True, b"x-gzip": True}
-
-
-class Disconnected(Exception):
-    """The client has gone before its body was complete; there is no one to answer."""
 
 
 class Body:

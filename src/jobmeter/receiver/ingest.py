@@ -10,10 +10,10 @@ from starlette.types import Receive, Scope, Send
 from jobmeter.model import summary as summaries
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Content, Parameter, Route
 from jobmeter.receiver.bodies import Parsing, read_body
 from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Content, Parameter, Route
 from jobmeter.receiver.store.summaries import NewSummary
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobmeter import __version__
-from jobmeter.receiver.problems import MEDIA_TYPE, ProblemDetails
-from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
+from jobmeter.ops.problems import MEDIA_TYPE, ProblemDetails
+from jobmeter.ops.routing import Content, Parameter, Route, endpoint
 
 Json = dict[str, Any]
 
-_TOKENS = {"read": "readToken", "push": "pushToken"}
+_TOKENS = {"read": "readToken", "push": "pushToken", "debug": "readToken"}
 _SCHEMES: Json = {
     "readToken": {"type": "http", "scheme": "bearer", "description": "The read token, where one is set."},
     "pushToken": {"type": "http", "scheme": "bearer", "description": "The push token, where one is set."},

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.bodies import Body, Parsing, read_body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.ingest import RunUid, encoded_job
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Content, Parameter, Route, endpoint
 from jobmeter.receiver.store.streams import Gap, Heard, Outdated, Part, Progress
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds

@@ -8,8 +8,8 @@ from msgspec import Meta, Raw, Struct
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.api.parameters import whole
-from jobmeter.receiver.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.queries import SeedPage, SeedRow, runs_of_job
 

@@ -4,24 +4,27 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from jobmeter.model.errors import StoreError, StoreFull
+from jobmeter.ops.access import Tokens
+from jobmeter.ops.application import Application, Log
 from jobmeter.ops.health import healthy, readiness
 from jobmeter.ops.metrics import daemon_registry, exposition
+from jobmeter.ops.problems import Problem, Unavailable
+from jobmeter.ops.routing import Content, Route
 from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
-from jobmeter.receiver.app import Application, Log
-from jobmeter.receiver.auth import Tokens
-from jobmeter.receiver.bodies import Parsing
+from jobmeter.receiver.bodies import Intake, Parsing
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages
 from jobmeter.receiver.parts import Parts
-from jobmeter.receiver.routing import Content, Route
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.readiness import Readiness
-from jobmeter.receiver.store.writer import Writer
+from jobmeter.receiver.store.writer import QueueFull, Writer
 
 
 class Receiver:
@@ -36,7 +39,14 @@ class Receiver:
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
         self._readiness = Readiness(str(database.reader.url.database), self._writer.trouble)
-        self.application = Application(self._routes(), tokens, self._figures, log)
+        self.application = Application(
+            self._routes(),
+            tokens,
+            log,
+            answered=self._figures.answered,
+            admit=Intake().counting,
+            problem_of=partial(_problem_of, log),
+        )
 
     def _routes(self) -> tuple[Route, ...]:
         readings, parsing = Readings(self._database), Parsing()
@@ -80,3 +90,17 @@ class Receiver:
             await self._writer.close()
             self._readiness.close()
             self._database.close()
+
+
+def _problem_of(log: Log, error: Exception) -> Problem | None:
+    """What a client is told when something cannot be stored or asked for."""
+    match error:
+        case QueueFull():
+            return Unavailable("More is waiting to be stored than there is room for; try again soon.")
+        case StoreFull():
+            log.warn(str(error))
+            return Problem(507, "There is no room to store it; what was acknowledged before is safe.")
+        case StoreError():
+            log.warn(str(error))
+            return Unavailable("The database cannot be used now; try again soon.", 5)
+    return None

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from jobmeter.receiver.problems import Problem
+from jobmeter.ops.problems import Problem
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

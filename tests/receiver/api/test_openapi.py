@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from jobmeter.model.summary import Summary
+from jobmeter.ops.problems import ProblemDetails
+from jobmeter.ops.routing import Content, Parameter, Route
 from jobmeter.receiver.openapi import document
-from jobmeter.receiver.problems import ProblemDetails
-from jobmeter.receiver.routing import Content, Parameter, Route
 from tests.conftest import TESTS
 from tests.receiver.api.running import RunningReceiver
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.api.readings import Readings
-from jobmeter.receiver.problems import Problem
 from jobmeter.receiver.store.database import Database
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from jobmeter.model.quantities import parse_duration
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import MAX_TEXT, Parameter
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import MAX_TEXT, Parameter
 from jobmeter.receiver.store.queries import RunFilter
 from jobmeter.receiver.times import milliseconds
 

@@ -6,10 +6,10 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from jobmeter.ops.problems import Unavailable
 from jobmeter.receiver.api import answers
 from jobmeter.receiver.api.answers import Found
 from jobmeter.receiver.api.types import RunTimeline
-from jobmeter.receiver.problems import Unavailable
 from jobmeter.receiver.store.database import Answer, Database
 from jobmeter.receiver.store.queries import find_run
 

@@ -8,6 +8,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from jobmeter.ops.problems import NotFound
+from jobmeter.ops.routing import Content, Route, endpoint, query_of
 from jobmeter.receiver.api import answers
 from jobmeter.receiver.api.parameters import (
     CURSOR,
@@ -27,8 +29,6 @@ from jobmeter.receiver.api.parameters import (
 )
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
-from jobmeter.receiver.problems import NotFound
-from jobmeter.receiver.routing import Content, Route, endpoint, query_of
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import find_run, next_part, without_lines
 

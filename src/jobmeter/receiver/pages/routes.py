@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from jobmeter.ops.problems import NotFound, Problem
+from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.api import answers
 from jobmeter.receiver.api.parameters import (
     CURSOR,
@@ -23,8 +25,6 @@ from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
 from jobmeter.receiver.pages.style import PAGE_STYLE
-from jobmeter.receiver.problems import NotFound, Problem
-from jobmeter.receiver.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import document
 

@@ -1,19 +1,20 @@
-"""The receiver's application: finds the route, asks who it is, answers problems, counts."""
+"""The application of a daemon: finds the route, asks who it is, answers problems, counts."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from starlette.datastructures import QueryParams
 from starlette.types import Message, Receive, Scope, Send
 
-from jobmeter.model.errors import StoreError, StoreFull
-from jobmeter.receiver.auth import Tokens
-from jobmeter.receiver.bodies import Disconnected, Intake
-from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.problems import Problem, Unavailable
-from jobmeter.receiver.routing import Route, Router, query_of
-from jobmeter.receiver.store.writer import QueueFull
+from jobmeter.ops.access import Tokens
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Route, Router, query_of
+
+
+class Disconnected(Exception):
+    """The client has gone before its request was complete; there is no one to answer."""
 
 
 class Log(Protocol):
@@ -25,14 +26,29 @@ class Log(Protocol):
 
 
 class Application:
-    """An ASGI application over a route table."""
+    """An ASGI application over a route table.
 
-    def __init__(self, routes: Iterable[Route], tokens: Tokens, figures: Figures, log: Log) -> None:
+    ``answered`` is told the route's path and the status of each request. ``admit`` may count what a request
+    sends while it is answered. ``problem_of`` knows the daemon's own errors; of any other the client learns
+    nothing but that the log tells it.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        tokens: Tokens,
+        log: Log,
+        *,
+        answered: Callable[[str, int], None],
+        admit: Callable[[Receive], AbstractContextManager[Receive]] = nullcontext,
+        problem_of: Callable[[Exception], Problem | None] = lambda error: None,
+    ) -> None:
         self.router = Router(routes)
         self._tokens = tokens
-        self._figures = figures
         self._log = log
-        self._intake = Intake()
+        self._answered = answered
+        self._admit = admit
+        self._problem_of = problem_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; no error reaches the server."""
@@ -42,7 +58,7 @@ class Application:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
             self._tokens.check(route, scope)
             _check_query(route, scope)
-            with self._intake.counting(receive) as body:
+            with self._admit(receive) as body:
                 await route.handler(scope, body, answer)
         except Disconnected:
             answer.status = 499
@@ -52,22 +68,14 @@ class Application:
                 self._report(error)
                 raise
             await self._problem(error).response()(scope, receive, answer)
-        self._figures.answered(route.path if route else "", answer.status)
+        self._answered(route.path if route else "", answer.status)
 
     def _problem(self, error: Exception) -> Problem:
-        match error:
-            case Problem():
-                return error
-            case QueueFull():
-                return Unavailable("More is waiting to be stored than there is room for; try again soon.")
-            case StoreFull():
-                self._log.warn(str(error))
-                return Problem(507, "There is no room to store it; what was acknowledged before is safe.")
-            case StoreError():
-                self._log.warn(str(error))
-                return Unavailable("The database cannot be used now; try again soon.", 5)
+        known = error if isinstance(error, Problem) else self._problem_of(error)
+        if known is not None:
+            return known
         self._report(error)
-        return Problem(500, "The receiver has failed to answer; its log says why.")
+        return Problem(500, "The request could not be answered; the log says why.")
 
     def _report(self, error: Exception) -> None:
         self._log.warn(

@@ -1,4 +1,8 @@
-"""Who may ask: a read token and a push token, compared in constant time."""
+"""Who may ask: a read token and a push token, compared in constant time.
+
+What shows the inside of the process (``debug``) needs the read token too; where none is set, a listener that only
+this machine reaches.
+"""
 
 import base64
 import binascii
@@ -7,24 +11,33 @@ from typing import Literal
 
 from starlette.types import Scope
 
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Access, Route
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Access, Route
+
+_DEBUG_NEEDS = "This route is open on a loopback address only, as long as the daemon has no read token."
 
 
 class Tokens:
-    """The tokens of a receiver; one that is not set opens its routes to everyone."""
+    """The tokens of a daemon; one that is not set opens its routes to everyone.
 
-    def __init__(self, read: str | None = None, push: str | None = None) -> None:
+    ``loopback`` says that the daemon listens where only this machine reaches it.
+    """
+
+    def __init__(self, read: str | None = None, push: str | None = None, *, loopback: bool = False) -> None:
+        self._loopback = loopback
         self._expected: dict[Access, bytes | None] = {
             "open": None,
             "read": read.encode() if read else None,
             "push": push.encode() if push else None,
+            "debug": read.encode() if read else None,
         }
 
     def check(self, route: Route, scope: Scope) -> None:
-        """Raises a problem 401 when the route needs a token that the request does not carry."""
+        """Raises a problem 401 when the route needs a token that the request does not carry, 403 when nobody may."""
         expected = self._expected[route.access]
         if expected is None:
+            if route.access == "debug" and not self._loopback:
+                raise Problem(403, _DEBUG_NEEDS)
             return
         given = _token(scope)
         if given is None or not hmac.compare_digest(given, expected):
@@ -54,9 +67,10 @@ def _password(credentials: bytes) -> bytes | None:
 
 def _unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing: bool) -> Problem:
     header = 'Bearer realm="jobmeter"' if challenge == "Bearer" else 'Basic realm="jobmeter", charset="UTF-8"'
+    token = "push" if access == "push" else "read"
     what = "needs" if missing else "was sent a token that is not"
     return Problem(
         401,
-        f"This route {what} the {access} token of the receiver; it is sent as `Authorization: Bearer TOKEN`.",
+        f"This route {what} the {token} token; it is sent as `Authorization: Bearer TOKEN`.",
         headers={"WWW-Authenticate": header},
     )

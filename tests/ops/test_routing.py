@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Route, Router
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Route, Router
 
 
 async def nothing(scope, receive, send):

@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobmeter.receiver.problems import MethodNotAllowed, NotFound, Problem
+from jobmeter.ops.problems import MethodNotAllowed, NotFound, Problem
 
 MAX_TEXT = 1000
 """So many characters the value of a parameter may have."""
 
-Access = Literal["open", "read", "push"]
-"""Anyone, who has the read token, or who has the push token; a token that is not set is not asked for."""
+Access = Literal["open", "read", "push", "debug"]
+"""Anyone, who has the read token, or who has the push token; a token that is not set is not asked for, but by
+``debug``: without the read token it is for this machine alone."""
 
 
 class Parameter(NamedTuple):

@@ -6,9 +6,9 @@ import base64
 
 import pytest
 
-from jobmeter.receiver.auth import Tokens
-from jobmeter.receiver.problems import Problem
-from jobmeter.receiver.routing import Route
+from jobmeter.ops.access import Tokens
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Route
 
 
 async def nothing(scope, receive, send):
@@ -32,13 +32,13 @@ def allowed(tokens: Tokens, access: str, authorization: str | None) -> bool:
     "authorization, access",
     [
         (None, {"open"}),
-        ("Bearer r", {"open", "read"}),
-        ("bearer r", {"open", "read"}),
+        ("Bearer r", {"open", "read", "debug"}),
+        ("bearer r", {"open", "read", "debug"}),
         ("Bearer p", {"open", "push"}),
         ("Bearer wrong", {"open"}),
         ("Bearer", {"open"}),
         ("Bearer é", {"open"}),
-        (basic("anyone:r"), {"open", "read"}),
+        (basic("anyone:r"), {"open", "read", "debug"}),
         (basic("anyone:p"), {"open", "push"}),
         (basic("r"), {"open"}),
         ("Basic ###", {"open"}),
@@ -48,13 +48,27 @@ def allowed(tokens: Tokens, access: str, authorization: str | None) -> bool:
 def test_a_token_opens_its_routes_and_no_others(authorization, access):
     """As Bearer, or as the password of Basic."""
     tokens = Tokens(read="r", push="p")
-    assert {one for one in ("open", "read", "push") if allowed(tokens, one, authorization)} == access
+    assert {one for one in ("open", "read", "push", "debug") if allowed(tokens, one, authorization)} == access
 
 
 def test_a_token_that_is_not_set_is_not_asked_for():
     """Each by itself, as in seed 000."""
     assert allowed(Tokens(push="p"), "read", None)
     assert not allowed(Tokens(push="p"), "push", None)
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_the_inside_of_a_process_is_for_this_machine_where_there_is_no_token(loopback):
+    """With a token it is for who has it, wherever it listens."""
+    route = Route("GET", "/debug/x", nothing, "debug", "")
+    if loopback:
+        Tokens(push="p", loopback=True).check(route, {"headers": []})
+    else:
+        with pytest.raises(Problem, match="loopback") as raised:
+            Tokens(push="p").check(route, {"headers": [(b"authorization", b"Bearer p")]})
+        assert raised.value.status == 403
+    assert allowed(Tokens(read="r", loopback=loopback), "debug", "Bearer r")
+    assert not allowed(Tokens(read="r", loopback=loopback), "debug", None)
 
 
 def test_a_page_asks_by_basic():
