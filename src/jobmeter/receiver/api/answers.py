@@ -79,7 +79,7 @@ def course_of(
     buckets = BucketFold(resolution_seconds or _interval(first), points)
     fold = RunFold(timeline_points=2, course=buckets)
     fold_stored(connection, run.id, fold)
-    course = buckets.course(fold.container_names(), fold.timeline().marks)
+    course = buckets.course(fold.container_names(), fold.timeline().marks, fold.last_elapsed_seconds)
     return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
 

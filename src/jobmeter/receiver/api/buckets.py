@@ -1,7 +1,11 @@
-"""The course of a run in buckets of equal time: the lowest, mean and highest value of each."""
+"""The course of a run in buckets of equal time: the lowest, mean and highest value of each.
+
+The last bucket ends with the run, so that it is shorter than the others, or longer by what a tick may be late.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -42,7 +46,7 @@ class ContainerCourse(Struct, kw_only=True):
 
 
 class Course(Struct, kw_only=True):
-    """A run over time, in buckets of equal length."""
+    """A run over time, in buckets of equal length; the last one ends with the run."""
 
     resolution_seconds: Annotated[
         float,
@@ -53,8 +57,8 @@ class Course(Struct, kw_only=True):
     elapsed_seconds: Annotated[
         list[float],
         Meta(
-            description="The end of each bucket in seconds from the run's start; the last one may be later than the "
-            "run's end."
+            description="The end of each bucket in seconds from the run's start: a multiple of the resolution, but of "
+            "the last one the run's end, or that of the newest sample while it runs."
         ),
     ] = field(default_factory=list)
     machine_cpu_percent: Annotated[Range, Meta(description="CPU use of the whole machine, 0 to 100.")] = (
@@ -141,15 +145,24 @@ class BucketFold:
             self._add(self._containers[key], elapsed, rates.cpu_cores, rates.memory_bytes)
         self._before = elapsed
 
-    def course(self, names: Mapping[str, str], marks: Sequence[TimelineMark]) -> Course:
-        """The buckets as columns; ``names`` gives the containers in their order."""
+    def course(
+        self, names: Mapping[str, str], marks: Sequence[TimelineMark], end: float | None = None
+    ) -> Course:
+        """The buckets as columns; ``names`` gives the containers in their order.
+
+        ``end`` is that of the run where it ended after its last sample.
+        """
+        last = self._reach_end(end)
         self._stay_small(len(names))
         count = self._count
         machine_cpu, machine_memory = (series.range(count) for series in self._machine)
         none = (_Series(), _Series())
         return Course(
             resolution_seconds=self._resolution,
-            elapsed_seconds=[round((bucket + 1) * self._resolution, 3) for bucket in range(count)],
+            elapsed_seconds=[
+                round(last if bucket + 1 == count else (bucket + 1) * self._resolution, 3)
+                for bucket in range(count)
+            ],
             machine_cpu_percent=machine_cpu,
             machine_memory_bytes=machine_memory,
             containers=[
@@ -185,6 +198,15 @@ class BucketFold:
         if doublings:
             self._coarsen(doublings)
         self._count = max(self._count, self._bucket(elapsed) + 1)
+
+    def _reach_end(self, end: float | None) -> float:
+        """Have buckets up to the end, if there are any, and give it; one that no bucket can hold is left out."""
+        last = self._before
+        if self._count and end is not None and end > last:
+            with suppress(OverflowError):
+                self._reach(end)
+                last = end
+        return last
 
     def _stay_small(self, containers: int) -> None:
         """With very many containers have coarser buckets, so that neither the fold nor its answer is large."""
