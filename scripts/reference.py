@@ -18,9 +18,9 @@ from jobmeter.model import exits, job, sample, statistics, summary, wire
 
 EXIT_CODES = (
     ("0", "fine; `run`: the command succeeded; `mark`: always"),
-    ("1", "failed: a file that cannot be read, or written"),
-    ("2", "a flag or its value is not accepted"),
-    ("125", "`run`: a flag is not accepted, or the command could not be started"),
+    ("1", "failed: what was asked for could not be done"),
+    ("2", "a flag or its value is not accepted, or the file that it names cannot be read or written"),
+    ("125", "`run`: the same of its flags, and the command was not run; or it could not be started"),
     ("126", "`run`: the command was found but cannot be executed"),
     ("127", "`run`: the command was not found"),
     ("128 + N", "`run`: the command was killed by signal N"),
@@ -73,7 +73,15 @@ _JOURNAL_TEXT = (
 )
 
 
+_OPTIONS_TEXT = (
+    "A flag wins over its variable, and a variable that is empty is not set. So is an empty value of a flag of `run` "
+    'and `collector`, as in `--receiver="$RECEIVER"`; other commands refuse it. A variable that is not accepted is '
+    "left out with a sentence, but by `receiver` and `admin`, which do not start."
+)
+
+
 def _commands() -> Iterator[str]:
+    yield _OPTIONS_TEXT
     for name, (about, _) in cli.COMMANDS.items():
         usage, options = USAGE[name]
         yield f"### `jobmeter {name}`"

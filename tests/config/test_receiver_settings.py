@@ -50,18 +50,36 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         (["--lost-after=0s"], {}, "--lost-after"),
         (["--listen=:1", "--addr=:1"], {}, "are the same"),
         (["word"], {}, "'word' is not accepted"),
+        (["--read-token="], {}, "--read-token: this is no token"),
+        (["--read-token=x", "--read-token-file={file}"], {}, "--read-token and --read-token-file both"),
+        (["--push-token=x", "--push-token-file={file}"], {}, "--push-token and --push-token-file both"),
     ],
 )
-def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sentence):
+def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sentence, tmp_path):
     """A token that cannot be read must not leave it open to everyone."""
+    file = tmp_path / "token"
+    file.write_text("from-file\n")
     with pytest.raises(UsageError, match=sentence) as raised:
-        receiver_settings(argv, environ)
+        receiver_settings([word.format(file=file) for word in argv], environ)
     assert "two words" not in str(raised.value)
 
 
 def test_a_backup_names_its_file():
     """`admin backup` is the one task there is."""
     assert admin_settings(["backup", "copy", "--db=x"], {}).target == "copy"
-    for words in ([], ["backup"], ["restore", "copy"], ["backup", "a", "b"]):
-        with pytest.raises(UsageError, match="jobmeter admin backup"):
-            admin_settings(words, {})
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ([], "there is no task"),
+        (["backup"], "backup needs the file to copy to"),
+        (["restore", "copy"], "the task 'restore' is not known"),
+        (["backup", "a", "b"], "'b' is not accepted"),
+    ],
+)
+def test_what_admin_does_not_take_is_named(words, sentence):
+    """Each mistake has its sentence, and all of them the usage."""
+    with pytest.raises(UsageError, match=sentence) as raised:
+        admin_settings(words, {})
+    assert "usage: jobmeter admin backup [options] FILE" in str(raised.value)

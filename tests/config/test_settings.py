@@ -98,7 +98,7 @@ def test_tables_and_settings_agree(command: str) -> None:
         if option.name not in ALIASES and not option.name.endswith("-file")
     ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
-    others = {"problems", "command", "files", "target", "listen_place"}
+    others = {"problems", "flags", "command", "files", "target", "listen_place"}
     assert {option.field for option in options} == set(fields) - others
     for option in options:
         default = fields[option.field]
@@ -152,7 +152,10 @@ def test_a_process_that_runs_already() -> None:
         ("run", ["--interval", "2h", "x"], ["--interval", "'2h'", "50ms to 1h"]),
         ("run", ["--source=guess", "x"], ["--source", "'guess'", "auto, cgroup, exit_records, proc"]),
         ("run", ["--top", "-1", "x"], ["--top", "'-1'", "whole number"]),
-        ("run", ["--top=", "x"], ["--top", "''", "whole number"]),
+        ("report", ["--top=", "a"], ["--top", "''", "whole number"]),
+        ("report", ["--receiver=", "a"], ["--receiver", "''", "https://"]),
+        ("report", ["--width=0", "a"], ["--width", "'0'", "40 and more"]),
+        ("report", ["--width=39", "a"], ["--width", "'39'", "40 and more"]),
         ("run", ["--top", "9999999999", "x"], ["--top", "999999999"]),
         ("run", ["--quiet=maybe", "x"], ["--quiet", "'maybe'", "true and false"]),
         ("run", ["--pid", "1", "--duration=0s"], ["--duration", "'0s'", "above zero"]),
@@ -170,7 +173,7 @@ def test_a_process_that_runs_already() -> None:
         ("run", ["--receiver=http://x:port", "x"], ["--receiver", "Port", "https://"]),
         ("run", ["--receiver=http://x/?token=secret", "x"], ["--receiver", "'x'", "query"]),
         ("run", ["--push-token=secret token", "x"], ["--push-token", "visible ASCII"]),
-        ("run", ["--push-token=", "x"], ["--push-token", "1 to 4096"]),
+        ("run", ["--push-token= ", "x"], ["--push-token", "1 to 4096"]),
         ("run", ["--push-token-file=/nonesuch", "x"], ["--push-token-file", "/nonesuch", "No such file"]),
         ("report", ["--receiver=http://x", "a", "b"], ["--receiver", "one file"]),
         ("collector", ["--log-format=xml"], ["--log-format", "'xml'", "json, text"]),
@@ -234,7 +237,6 @@ def test_the_rest_may_stand_between_flags() -> None:
     [
         (["--push-token-file={}"], {}, "filed"),
         ([], {"JOBMETER_PUSH_TOKEN_FILE": "{}"}, "filed"),
-        (["--push-token=given", "--push-token-file={}"], {}, "given"),
         (["--push-token-file={}"], {"JOBMETER_PUSH_TOKEN": "fleet"}, "filed"),
         (["--push-token=given"], {"JOBMETER_PUSH_TOKEN_FILE": "{}"}, "given"),
         ([], {"JOBMETER_PUSH_TOKEN": "fleet", "JOBMETER_PUSH_TOKEN_FILE": "{}"}, "fleet"),
@@ -248,6 +250,28 @@ def test_token_may_be_in_a_file(command, argv, environ, token, tmp_path) -> None
     words = [word.format(place) for word in argv]
     found = read(command, words, {name: text.format(place) for name, text in environ.items()})
     assert (found.push_token, found.problems) == (token, ())
+
+
+@pytest.mark.parametrize("command", ["run", "collector", "report"])
+def test_token_in_a_flag_and_in_a_file_is_one_too_many(command, tmp_path) -> None:
+    """Neither is taken silently for the other."""
+    place = tmp_path / "token"
+    place.write_text("filed\n")
+    with pytest.raises(UsageError, match=r"^--push-token and --push-token-file both say the token"):
+        read(command, ["--push-token=given", f"--push-token-file={place}"])
+
+
+@pytest.mark.parametrize(
+    "command, option", [case for case in CASES if case.values[0] in ("run", "collector")]
+)
+def test_empty_value_of_a_flag_is_none(command: str, option: Option) -> None:
+    """A CI variable that is not set, within a command line, stops no job; the environment holds then."""
+    assert read(command, [f"{option.flag}="]) == read(command)
+    if option.parse is not None:
+        assert read(command, [option.flag, ""]) == read(command)
+    text, value = EXAMPLES[option.name]
+    assert getattr(read(command, [f"{option.flag}="], {option.env: text}), option.field) == value
+    assert read(command, [f"{option.flag}={text}", f"{option.flag}="]) == read(command)
 
 
 def test_what_a_job_sends_is_not_for_a_jobmeter_within_it() -> None:

@@ -45,7 +45,13 @@ class Invocation(NamedTuple):
     flags: frozenset[str] = frozenset()
 
     def merge_file(self, field: str) -> None:
-        """Take a secret out of ``FIELD_file`` where ``FIELD`` itself was not given, or only by a variable."""
+        """Take a secret out of ``FIELD_file`` where ``FIELD`` itself was not given, or only by a variable.
+
+        Raises UsageError where both were given as flags.
+        """
+        if {field, f"{field}_file"} <= self.flags:
+            flag = f"--{field.replace('_', '-')}"
+            raise UsageError(f"{flag} and {flag}-file both say the token; one of them is enough")
         found = self.values.pop(f"{field}_file", None)
         overruled = f"{field}_file" in self.flags and field not in self.flags
         if found is not None and (overruled or field not in self.values):
@@ -100,6 +106,14 @@ def web_address(text: str) -> str:
     return text
 
 
+def columns(text: str) -> int:
+    """Columns of a terminal: from 40."""
+    number = whole_number(text)
+    if number < 40:
+        raise UsageError(f"{text!r} is too narrow; accepted are 40 and more")
+    return number
+
+
 def secret(text: str) -> str:
     """A token: up to 4,096 visible ASCII characters; what was given is never repeated in a sentence."""
     token = text.strip()
@@ -120,13 +134,19 @@ def secret_file(path: str) -> str:
 
 
 def parse(
-    options: Sequence[Option], argv: Sequence[str], environ: Mapping[str, str], *, stop_at_first: bool
+    options: Sequence[Option],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    stop_at_first: bool,
+    empty_is_unset: bool = False,
 ) -> Invocation:
     """Read options from ``argv``, then from the environment what argv does not say.
 
     ``--name=value`` and ``--name value`` are accepted, with one dash too. ``--`` ends the options, and so
     does the first other word where ``stop_at_first``. Raises UsageError for a flag. A variable is often set for a
-    whole fleet, so one that is not accepted is a problem, one sentence, and the default holds.
+    whole fleet, so one that is not accepted is a problem, one sentence, and the default holds. An empty variable is
+    one that is not set; where ``empty_is_unset`` so is an empty value of a flag, which may have come from one.
     """
     by_flag = {option.flag: option for option in options}
     values: dict[str, Any] = {}
@@ -145,7 +165,12 @@ def parse(
                 rest += words
                 break
             continue
-        values[option.field] = _flag_value(option, given, words)
+        if option.parse is not None and given is None:
+            given = _next_word(option, words)
+        if given == "" and empty_is_unset:
+            values.pop(option.field, None)
+        else:
+            values[option.field] = True if given is None else _value(option, given, option.flag)
     flags = frozenset(values)
     for option in options:
         text = environ.get(option.env, "") if option.env else ""
@@ -167,14 +192,10 @@ def _match(word: str, by_flag: Mapping[str, Option]) -> tuple[Option | None, str
     return option, value if equals else None
 
 
-def _flag_value(option: Option, given: str | None, words: list[str]) -> Any:
-    if option.parse is None:
-        return _switch(option.flag, given) if given is not None else True
-    if given is None:
-        if not words:
-            raise UsageError(f"the flag {option.flag} needs a value: {option.help}")
-        given = words.pop(0)
-    return _value(option, given, option.flag)
+def _next_word(option: Option, words: list[str]) -> str:
+    if not words:
+        raise UsageError(f"the flag {option.flag} needs a value: {option.help}")
+    return words.pop(0)
 
 
 def _value(option: Option, text: str, place: str) -> Any:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from jobmeter.config.options import (
     Invocation,
     Option,
+    columns,
     duration,
     interval,
     list_length,
@@ -142,6 +143,10 @@ COLLECTOR_OPTIONS = (
     *_SENDING,
 )
 
+_SENT_LATER = {
+    "receiver": "send the journal's records to the receiver at this address, instead of showing them",
+    "push-endpoint": "send the summary to this address (of a receiver: URL/api/v1/metrics), instead of showing it",
+}
 REPORT_OPTIONS = (
     Option(
         "format",
@@ -161,14 +166,17 @@ REPORT_OPTIONS = (
     Option(
         "width",
         "JOBMETER_WIDTH",
-        "columns of the terminal report",
-        whole_number,
+        "columns of the terminal report, from 40; it uses up to 160",
+        columns,
         "N",
-        default="the terminal's, else 80",
+        default="the terminal's, else $COLUMNS, else 80",
     ),
     Option("top", "JOBMETER_TOP", "entries of the top process lists", list_length, "N", default="10"),
     # A fleet's variables say where jobs send to; that a report sends instead of showing is said by a flag alone.
-    *(one._replace(env="") if one.parse is web_address else one for one in _SENDING),
+    *(
+        one._replace(env="", help=_SENT_LATER[one.name]) if one.name in _SENT_LATER else one
+        for one in _SENDING
+    ),
     _GRACE._replace(help="time to go on trying to send without success"),
 )
 
@@ -223,9 +231,10 @@ ADMIN_OPTIONS = tuple(
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
-    """Settings of `jobmeter run`; durations in seconds."""
+    """Settings of `jobmeter run`; durations in seconds. ``flags`` are the fields that argv gave."""
 
     problems: tuple[str, ...] = ()
+    flags: frozenset[str] = frozenset()
     command: tuple[str, ...] = ()
     interval: float = 1.0
     source: Source = "auto"
@@ -309,7 +318,8 @@ class AdminSettings(Struct, frozen=True, kw_only=True):
 
 def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings:
     """Settings of `run`; a step summary file of the forge is used when none was named."""
-    values, rest, problems = _sending(parse(RUN_OPTIONS, argv, environ, stop_at_first=True))
+    invocation = parse(RUN_OPTIONS, argv, environ, stop_at_first=True, empty_is_unset=True)
+    values, rest, problems = _sending(invocation)
     if values.get("json") == "-" or values.get("markdown") == "-" or values.get("html") == "-":
         raise UsageError(
             "'-' is not accepted as a file: stdout is the command's; name a file, or fd:N for --json"
@@ -323,12 +333,14 @@ def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings
         raise UsageError("--duration goes with --pid; a command is metered until it ends")
     elif not rest:
         raise UsageError("there is no command to run; usage: jobmeter run [options] [--] COMMAND...")
-    return RunSettings(command=tuple(rest), problems=tuple(problems), **values)
+    return RunSettings(command=tuple(rest), problems=tuple(problems), flags=invocation.flags, **values)
 
 
 def collector_settings(argv: Sequence[str], environ: Mapping[str, str]) -> CollectorSettings:
     """Settings of `collector`."""
-    values, rest, problems = _sending(parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False))
+    values, rest, problems = _sending(
+        parse(COLLECTOR_OPTIONS, argv, environ, stop_at_first=False, empty_is_unset=True)
+    )
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: the collector takes only flags")
     return CollectorSettings(problems=tuple(problems), **values)
@@ -380,8 +392,15 @@ def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> AdminSett
     values, rest, problems, _ = parse(ADMIN_OPTIONS, argv, environ, stop_at_first=False)
     if problems:
         raise UsageError(problems[0].removesuffix("; it is left out"))
-    if len(rest) != 2 or rest[0] != "backup":
-        raise UsageError("admin has one task: jobmeter admin backup [options] FILE")
+    usage = "usage: jobmeter admin backup [options] FILE"
+    if not rest:
+        raise UsageError(f"there is no task; accepted is backup, {usage}")
+    if rest[0] != "backup":
+        raise UsageError(f"the task {rest[0]!r} is not known; accepted is backup, {usage}")
+    if not rest[1:]:
+        raise UsageError(f"backup needs the file to copy to; {usage}")
+    if rest[2:]:
+        raise UsageError(f"backup copies to one file, so {rest[2]!r} is not accepted; {usage}")
     return AdminSettings(target=rest[1], **values)
 
 
