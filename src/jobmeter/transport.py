@@ -134,7 +134,9 @@ class Endpoint:
             )
         if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
             plain = f"http{self.name.removeprefix('https')}"
-            return SendError(f"{self.name} does not speak TLS; {plain} may be meant", retryable=False)
+            return SendError(
+                f"{self.name} does not speak TLS; {plain} may be meant", retryable=False, meant=plain
+            )
         if isinstance(error, TimeoutError):
             return SendError(f"{self.name} did not answer in time", retryable=True, answered=False)
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,6 +1,8 @@
 """Where results go: whole files or none, private journals, one sentence for what fails."""
 
 import os
+import pty
+import termios
 
 import pytest
 
@@ -112,3 +114,21 @@ def test_default_directory_keeps_the_newest_journals(tmp_path):
     outputs.bound_default_journals(path, environ, "new")
     left = sorted(int(name.split(".")[0]) for name in os.listdir(os.path.dirname(path)))
     assert left == list(range(5, outputs.JOURNALS_KEPT + 5))
+
+
+def test_width_without_a_terminal_is_that_of_columns(tmp_path):
+    """What a CI system sets for all its jobs; nonsense in it is none."""
+    with open(tmp_path / "log", "w") as log:
+        assert outputs.terminal_columns(log, {"COLUMNS": "120"}) == 120
+        assert [outputs.terminal_columns(log, {"COLUMNS": text}) for text in ("", "wide", "0")] == [80] * 3
+        assert outputs.terminal_columns(log, {}) == 80
+
+
+def test_width_of_a_terminal_is_its_own():
+    """A shell keeps $COLUMNS for itself as a rule, and one that was exported may be old."""
+    ours, theirs = pty.openpty()
+    with open(ours, "w"), open(theirs, "w") as terminal:
+        termios.tcsetwinsize(terminal, (24, 101))
+        assert outputs.terminal_columns(terminal, {"COLUMNS": "120"}) == 101
+        termios.tcsetwinsize(terminal, (0, 0))
+        assert outputs.terminal_columns(terminal, {"COLUMNS": "120"}) == 120

@@ -114,8 +114,18 @@ def test_step_summary_is_used_when_it_is_there(jobmeter: Jobmeter, tmp_path: Pat
     assert "succeeded in" in other.read_text()
 
 
-def test_step_summary_that_is_not_there_is_let_alone(jobmeter: Jobmeter, tmp_path: Path) -> None:
-    """A variable without its file, as in a container, is no fault."""
+def test_step_summary_is_made_where_the_runner_has_not(jobmeter: Jobmeter, tmp_path: Path) -> None:
+    """What imitates a forge may name a file that nobody has made."""
+    step = tmp_path / "step.md"
+
+    done = jobmeter.run("--quiet", "true", env={"GITHUB_STEP_SUMMARY": str(step)})
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "succeeded in" in step.read_text()
+
+
+def test_step_summary_of_elsewhere_is_let_alone(jobmeter: Jobmeter, tmp_path: Path) -> None:
+    """A variable of the machine around a container, without its directory, is no fault."""
     step = tmp_path / "none" / "step.md"
 
     done = jobmeter.run("--quiet", "true", env={"GITHUB_STEP_SUMMARY": str(step)})

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from jobmeter.model.errors import UsageError
+from jobmeter.model.errors import MissingExtra
 from jobmeter.report import svg
 from jobmeter.report.charts import cpu_chart
 from jobmeter.report.palette import CSS
@@ -55,5 +55,5 @@ def test_a_missing_library_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     """Who asks for the page without the library is told how to get it."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
 
-    with pytest.raises(UsageError, match=r"^the HTML page needs vl-convert: pip install vl-convert-python$"):
+    with pytest.raises(MissingExtra, match=r"^vl-convert is not installed, .*: pip install '\.\[html\]' in"):
         svg.require_html()

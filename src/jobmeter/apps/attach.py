@@ -29,7 +29,7 @@ _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 def attach(settings: RunSettings, environ: Mapping[str, str]) -> int:
     """Meter ``--pid`` until it ends, ``--duration`` is over, or a signal comes; returns 0."""
     pid = settings.pid or 0
-    run_report.check_outputs(settings)
+    settings = run_report.check_outputs(settings)
     try:
         pidfd = os.pidfd_open(pid)
     except OSError as error:

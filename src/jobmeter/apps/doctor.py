@@ -9,7 +9,7 @@ from jobmeter.config.settings import DoctorSettings
 from jobmeter.linux.cgroup_mounts import UNIFIED, hierarchies_below
 from jobmeter.linux.taskstats import ExitRecords
 from jobmeter.metering.container_groups import in_initial_pid_namespace
-from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.errors import MissingExtra, SourceUnavailable
 from jobmeter.supervise.placement import Placement
 
 _WIDTH = 80
@@ -125,10 +125,10 @@ def _pressure(settings: DoctorSettings) -> Finding:
 
 def _html(settings: DoctorSettings) -> Finding:
     available = importlib.util.find_spec("vl_convert") is not None
-    detail = (
-        "vl-convert is installed." if available else "vl-convert is missing: pip install vl-convert-python."
+    detail = "vl-convert is installed." if available else f"{MissingExtra('vl-convert', 'html')}."
+    return Finding(
+        "HTML page", available, detail, "`run --html` makes no page, `report --format html` is refused."
     )
-    return Finding("HTML page", available, detail, "--html and --format html are refused.")
 
 
 _CHECKS: tuple[Callable[[DoctorSettings], Finding], ...] = (

@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobmeter.model.errors import JobmeterError
+from jobmeter.model.errors import MissingExtra
 
 
 @contextmanager
 def required(extra: str) -> Iterator[None]:
-    """Imports within need this extra of the installation. Raises JobmeterError where it is missing."""
+    """Imports within need this extra of the installation. Raises MissingExtra where it is not there."""
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("jobmeter"):
             raise
-        raise JobmeterError(
-            f"{error.name} is not installed; the {extra} needs `pip install 'jobmeter[{extra}]'`"
-        ) from None
+        raise MissingExtra(error.name or "a library", extra) from None

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
+from typing import TextIO
 
 from jobmeter.model.errors import JobmeterError, JournalError, UsageError
 from jobmeter.spool.journal import Journal, prune
@@ -124,6 +125,13 @@ def attempt(what: str, write: Callable[[], None]) -> None:
     except Exception as error:  # A chart library's as well: a report must not change what the job has done.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         say(f"{what} could not be written: {reason}")
+
+
+def terminal_columns(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """How wide text may be: the terminal's columns, else $COLUMNS, else 80; a serial console does not know its own."""
+    width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    said = environ.get("COLUMNS", "")
+    return width or (int(said) if said.isdecimal() and len(said) < 5 else 0) or 80
 
 
 def say(text: str) -> None:

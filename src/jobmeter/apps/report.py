@@ -1,6 +1,5 @@
 """`jobmeter report`: a journal or a summary in any form, or two of them side by side."""
 
-import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -111,8 +110,7 @@ def _samples(run: Loaded) -> str:
 
 
 def _terminal(settings: ReportSettings, environ: Mapping[str, str]) -> tuple[int, bool]:
+    width = settings.width or outputs.terminal_columns(sys.stdout, environ)
     terminal = settings.output is None and sys.stdout.isatty()
-    columns = os.get_terminal_size(sys.stdout.fileno()).columns if terminal else 0
-    width = settings.width or columns or 80  # A serial console does not know how wide it is.
     colour = terminal and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
     return max(40, min(width, 160)), colour

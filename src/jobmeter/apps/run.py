@@ -35,7 +35,7 @@ _DEATH_SECONDS = 1.0
 
 def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
     """Run the command, meter it, report; returns the command's exit code."""
-    run_report.check_outputs(settings)
+    settings = run_report.check_outputs(settings)
     inherited = inherit(HANDLED)
     session = _begin(settings, environ, inherited)
     if session is None:

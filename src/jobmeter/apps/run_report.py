@@ -4,23 +4,44 @@ import os
 import sys
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from jobmeter.apps import outputs
 from jobmeter.apps.run_record import RunRecord
 from jobmeter.config.settings import RunSettings
 from jobmeter.model import summary as summaries
+from jobmeter.model.errors import JobmeterError, MissingExtra, UsageError
 from jobmeter.model.summary import Summary
 from jobmeter.model.timeline import Timeline
 
 
-def check_outputs(settings: RunSettings) -> None:
-    """Refuse outputs that cannot be made before the command starts. Raises UsageError."""
-    outputs.check_file("--json", settings.json)
-    outputs.check_file("--markdown", settings.markdown)
-    outputs.check_file("--html", settings.html)
+def check_outputs(settings: RunSettings) -> RunSettings:
+    """Refuse flags that name an output which cannot be made, before the command starts. Raises UsageError.
+
+    One that a variable names, and a page without the library that draws it, is left out: the job runs all the same.
+    """
+    for name in ("json", "markdown", "html"):
+        try:
+            outputs.check_file(
+                f"--{name}" if name in settings.flags else f"JOBMETER_{name.upper()}", getattr(settings, name)
+            )
+        except UsageError as error:
+            if name in settings.flags:
+                raise
+            settings = _without(settings, name, error)
     if settings.html:
         from jobmeter.report.html import require_html
 
-        require_html()
+        try:
+            require_html()
+        except MissingExtra as error:
+            settings = _without(settings, "html", error)
+    return settings
+
+
+def _without(settings: RunSettings, name: str, error: JobmeterError) -> RunSettings:
+    outputs.say(f"{getattr(settings, name)} is not written: {error}")
+    return replace(settings, **{name: None})
 
 
 def write(
@@ -43,7 +64,8 @@ def _write_markdown(
 ) -> None:
     step_summary = environ.get("GITHUB_STEP_SUMMARY")
     target = settings.markdown
-    if target is None and step_summary and os.path.exists(step_summary) and os.access(step_summary, os.W_OK):
+    # In a container the variable may name a place of the machine around it.
+    if target is None and step_summary and os.path.isdir(os.path.dirname(step_summary) or "."):
         target = step_summary
     if target is None:
         return
@@ -62,10 +84,8 @@ def _write_html(target: str, summary: Summary, timeline: Timeline) -> None:
 def _print(environ: Mapping[str, str], summary: Summary, timeline: Timeline) -> None:
     from jobmeter.report.terminal import render_terminal
 
-    terminal = sys.stderr.isatty()
-    colour = terminal and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
-    columns = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else 0
-    width = columns or 80  # A serial console does not know how wide it is.
+    colour = sys.stderr.isatty() and "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
+    width = outputs.terminal_columns(sys.stderr, environ)
     text = render_terminal(summary, timeline, width=max(40, min(width, 120)), colour=colour)
     try:
         sys.stderr.write(text if text.endswith("\n") else text + "\n")

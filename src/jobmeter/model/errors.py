@@ -4,6 +4,7 @@ JobmeterError                 exit code 1
 ├── UsageError                exit code 2: a flag, variable or quantity that is not accepted
 ├── SourceUnavailable         something the kernel or the machine does not let us read, and why
 ├── KernelFormatError         kernel text that is not what its manual page promises
+├── MissingExtra              a library is not installed that one part of jobmeter needs
 ├── JournalError              a journal that cannot be read or written
 ├── StoreError                the receiver's database cannot be opened, read or written
 │   ├── StoreFull             there is no room for it
@@ -35,6 +36,16 @@ class KernelFormatError(JobmeterError):
     """Text from the kernel does not have the documented form."""
 
 
+class MissingExtra(JobmeterError):
+    """A library is not installed; ``extra`` is the extra of jobmeter that brings it."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(
+            f"{library} is not installed, it comes with jobmeter's extra {extra}: "
+            f"pip install '.[{extra}]' in the checkout"
+        )
+
+
 class JournalError(JobmeterError):
     """A journal or a summary file cannot be read or written."""
 
@@ -44,7 +55,7 @@ class SendError(JobmeterError):
 
     ``retryable`` says whether the same may succeed later, ``retry_after_seconds`` when at the earliest;
     ``status`` is the HTTP status, None without an answer. ``answered`` is False when nobody was there to answer,
-    not even by cutting the connection.
+    not even by cutting the connection. ``meant`` is the URL that seems to have been meant, where there is one.
     """
 
     def __init__(
@@ -55,12 +66,14 @@ class SendError(JobmeterError):
         status: int | None = None,
         retry_after_seconds: float | None = None,
         answered: bool = True,
+        meant: str | None = None,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.answered = answered
+        self.meant = meant
 
 
 class StoreError(JobmeterError):

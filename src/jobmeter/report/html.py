@@ -31,7 +31,7 @@ _LEGEND = {
 
 
 def render_html(summary: Summary, timeline: Timeline | None) -> str:
-    """The page; raises UsageError where the library that draws its charts is not installed."""
+    """The page; raises MissingExtra where the library that draws its charts is not installed."""
     require_html()
     title = fit(f"jobmeter: {verdict(summary)}", 160)
     return document(title, run_body(summary, _charts(summary, timeline)), policy=_POLICY)

@@ -4,7 +4,7 @@ import re
 from html import escape
 from itertools import pairwise
 
-from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.model.errors import JobmeterError, MissingExtra
 from jobmeter.report.charts import Chart
 
 _NUMBER = r"-?\d*\.?\d+(?:e-?\d+)?"
@@ -21,11 +21,11 @@ _NOISE = re.compile(
 
 
 def require_html() -> None:
-    """Raise UsageError where the library that draws the charts of the HTML page is not installed."""
+    """Raise MissingExtra where the library that draws the charts of the HTML page is not installed."""
     try:
         import vl_convert  # noqa: F401
     except ImportError:
-        raise UsageError("the HTML page needs vl-convert: pip install vl-convert-python") from None
+        raise MissingExtra("vl-convert", "html") from None
 
 
 def draw(chart: Chart) -> str:
