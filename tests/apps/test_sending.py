@@ -102,3 +102,34 @@ def test_wrong_address_says_how_addresses_end(
     receiver.always = status
     _, (text,) = send(push_endpoint=receiver.url)
     assert "Is the address right? --push-endpoint URL/api/v1/metrics, --receiver URL." in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "status, flag, given, proposed",
+    [
+        (404, "push_endpoint", "{}", "{}/api/v1/metrics"),
+        (405, "push_endpoint", "{}/", "{}/api/v1/metrics"),
+        (404, "push_endpoint", "{}/metrics", "URL"),
+        (404, "receiver", "{}/api/v1/metrics", "{}"),
+        (405, "receiver", "{}/base/api/v1/metrics/", "{}/base"),
+        (404, "receiver", "{}/base", "URL"),
+        (307, "receiver", "{}", "URL"),
+        (400, "receiver", "{}/base", "{}/base"),
+    ],
+)
+def test_command_for_later_does_not_repeat_a_wrong_address(
+    send: Send, receiver: FlakyReceiver, status: int, flag: str, given: str, proposed: str
+) -> None:
+    """It has the address that is likely meant, and where nobody can tell, a place to put it."""
+    receiver.always = status
+    _, (text,) = send(**{flag: given.format(receiver.url)})
+    *_, how, command = text.splitlines()
+    assert command.endswith(f" --{flag.replace('_', '-')} {proposed.format(receiver.url)}")
+    assert ("with the right URL" in how) == (proposed == "URL")
+
+
+def test_command_for_later_has_http_where_there_is_no_tls(send: Send, receiver: FlakyReceiver) -> None:
+    """The sentence above it says so."""
+    _, (text,) = send(receiver=receiver.url.replace("http:", "https:"))
+    assert f"{receiver.url} may be meant" in text.replace("\n", " ")
+    assert text.splitlines()[-1].endswith(f" --receiver {receiver.url}")

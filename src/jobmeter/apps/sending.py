@@ -17,6 +17,7 @@ from jobmeter.transport import Endpoint, shown
 
 _TOKEN_REFUSED = (401, 403)
 _NOT_THERE = (404, 405)
+_PUSH_PATH = "/api/v1/metrics"
 # With its indentation a line fits the smallest usual terminal.
 _WIDTH = 78
 
@@ -138,8 +139,23 @@ class Sending:
         if not self._journal.complete:
             return "\n".join([*lines, "No journal has all of it."])
         token = " --push-token-file FILE" if problem.status in _TOKEN_REFUSED else ""
-        command = f"jobmeter report {self._journal.path} {flag} {shown(url)}{token}"
-        return "\n".join([*lines, "The journal has it; this sends it:", command])
+        address = problem.meant or _other_address(problem.status, flag, shown(url))
+        command = f"jobmeter report {self._journal.path} {flag} {address or 'URL'}{token}"
+        how = "this sends it" if address else "this sends it, with the right URL"
+        return "\n".join([*lines, f"The journal has it; {how}:", command])
+
+
+def _other_address(status: int | None, flag: str, url: str) -> str | None:
+    """Where to send to next time: the same unless the answer was that it is wrong; None where nobody knows."""
+    if status is not None and 300 <= status < 400:
+        return None
+    if status not in _NOT_THERE:
+        return url
+    # The addresses of the receiver and of a push, one taken for the other.
+    base = url.rstrip("/")
+    if flag == "--receiver":
+        return base.removesuffix(_PUSH_PATH) if base.endswith(_PUSH_PATH) else None
+    return base + _PUSH_PATH if base.count("/") == 2 else None
 
 
 def advice(problem: SendError) -> str:
