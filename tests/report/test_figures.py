@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from jobmeter.model.job import Host
 from jobmeter.model.summary import ContainerSummary, Section, Summary
 from jobmeter.model.timeline import ContainerTrack, Timeline
@@ -88,6 +90,25 @@ def test_tracks_follow_the_containers_and_keep_strangers() -> None:
         ("a", "2"),
         ("x", None),
     ]
+
+
+@pytest.mark.parametrize(
+    "read, drawn",
+    [
+        ([1, 2, None], [1, 2, 2]),
+        ([1, None, None], [1, None, None]),
+        ([None, 2, 3], [None, 2, 3]),
+        ([None], [None]),
+    ],
+)
+def test_memory_is_drawn_to_the_end(read: list[int | None], drawn: list[int | None]) -> None:
+    """When the command has ended it has none that could be read; what was read before is the last of it."""
+    timeline = Timeline(containers=[ContainerTrack(name="job", memory_bytes=read)])
+
+    ((track, _),) = figures.tracks(run_of(), timeline)
+
+    assert track.memory_bytes == drawn
+    assert timeline.containers[0].memory_bytes == read
 
 
 def test_section_seconds_survive_times_that_are_none() -> None:

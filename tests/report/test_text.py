@@ -58,6 +58,17 @@ def test_wrap_keeps_a_number_with_its_unit() -> None:
     assert wrap("memory up to 2.4 %", 17) == ["memory up to", "  2.4 %"]
 
 
+def test_wrap_keeps_phrases_whole_where_they_have_room() -> None:
+    """What a number is of stands in its line, if that does not take more than a line."""
+    verdict = "succeeded in 12 s — 0.32 of 2 cores, largest process 14.5 MiB"
+
+    assert wrap(verdict, 50, phrases=True) == [
+        "succeeded in 12 s — 0.32 of 2 cores,",
+        "  largest process 14.5 MiB",
+    ]
+    assert wrap("a, b c d e, f", 6, phrases=True) == ["a, b c", "  d e,", "  f"]
+
+
 def test_wrap_begins_and_indents_as_told() -> None:
     """The first line has its own beginning; a word that is wider than the line is cut."""
     assert wrap("one two " + "x" * 9, 8, first="> ", indent="  ") == ["> one", "  two", "  xxxxx…"]

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from jobmeter.model.quantities import format_bytes, format_cores, format_duration
 from jobmeter.model.sample import ByteLimit, Limit, Pressure
 from jobmeter.model.statistics import STATISTIC_DIGITS
@@ -109,13 +111,25 @@ def distinct_names(containers: Sequence[ContainerSummary] | Sequence[ContainerTr
 
 def tracks(summary: Summary, timeline: Timeline) -> list[tuple[ContainerTrack, ContainerSummary | None]]:
     """The tracks in the order of ``tree``, each with its container; tracks without one come last."""
-    by_name = dict(zip(distinct_names(timeline.containers), timeline.containers, strict=True))
+    known = [_to_the_end(track) for track in timeline.containers]
+    by_name = dict(zip(distinct_names(known), known, strict=True))
     pairs: list[tuple[ContainerTrack, ContainerSummary | None]] = []
     ordered = [container for _, container in tree(summary.containers)]
     for name, container in zip(distinct_names(ordered), ordered, strict=True):
         if name in by_name:
             pairs.append((by_name.pop(name), container))
     return pairs + [(track, None) for track in by_name.values()]
+
+
+def _to_the_end(track: ContainerTrack) -> ContainerTrack:
+    """The track with memory in its last point too.
+
+    The last sample is taken when no process is left that has any, so in its time it was read at the beginning alone.
+    """
+    memory = track.memory_bytes
+    if len(memory) < 2 or memory[-1] is not None or memory[-2] is None:
+        return track
+    return replace(track, memory_bytes=[*memory[:-1], memory[-2]])
 
 
 def memory_peak(container: ContainerSummary) -> tuple[str, float] | None:

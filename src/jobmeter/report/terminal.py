@@ -46,7 +46,8 @@ def render_terminal(
 
 def _opening(summary: Summary, width: int) -> list[Line]:
     lines: list[Line] = [
-        [(text, tone(summary))] for text in wrap(verdict(summary), width, first="jobmeter: ", indent=" " * 10)
+        [(text, tone(summary))]
+        for text in wrap(verdict(summary), width, first="jobmeter: ", indent=" " * 10, phrases=True)
     ]
     why = cause(summary)
     if why:

@@ -9,6 +9,7 @@ _TIED = re.compile(
     r"|(?<=\bwaited) (?=for\b)|(?<=\bwaited for) (?=\S)"
 )
 _TIE = "\0"
+_PHRASES = re.compile(r"(?<=[,—]) ")
 
 
 def clean(text: str) -> str:
@@ -56,11 +57,16 @@ def pad(text: str, width: int, *, left: bool = False) -> str:
     return text + space if left else space + text
 
 
-def wrap(text: str, width: int, *, first: str = "", indent: str = "  ") -> list[str]:
+def wrap(text: str, width: int, *, first: str = "", indent: str = "  ", phrases: bool = False) -> list[str]:
     """The words of a text in lines of at most ``width`` cells, which begin with ``first``, then ``indent``.
 
-    A number stays with its unit, and what was waited for with the waiting.
+    A number stays with its unit, and what was waited for with the waiting; with ``phrases`` all stays together that
+    no comma or dash divides, where it has room.
     """
+    if phrases:
+        room = width - cells(indent)
+        parts = _PHRASES.split(text)
+        text = " ".join(part.replace(" ", _TIE) if cells(part) <= room else part for part in parts)
     lines: list[str] = []
     line, empty = first, True
     for word in _TIED.sub(_TIE, text).split():
