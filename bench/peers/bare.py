@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Receive, Scope, Send
 
+from jobmeter.collector.log import Log
 from jobmeter.ops.serving import listening_socket, serve
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.summaries import NewSummary
@@ -36,7 +37,7 @@ def main(address: str, path: str) -> None:
         yield
         await writer.close()
 
-    serve(store, listening_socket(address), life, lambda: None)
+    serve(store, listening_socket(address), life, lambda: None, Log("warn", "text"))
 
 
 if __name__ == "__main__":

@@ -20,11 +20,22 @@ SECONDS = 0.4
 MOST = 8
 SERVER = f"""
 import asyncio, contextlib, sys
+from jobmeter.collector.log import Log
+from jobmeter.ops.connection import Bounds
 from jobmeter.ops.serving import listening_socket, serve
 
 async def application(scope, receive, send):
     if scope["path"] == "/slow":
         await asyncio.sleep({4 * SECONDS})
+    if scope["path"] == "/early":
+        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
+        await send({{"type": "http.response.body", "body": b"ok"}})
+        return
+    if scope["path"] == "/large":
+        large = b"x" * 50_000_000
+        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]}})
+        await send({{"type": "http.response.body", "body": large}})
+        return
     while (message := await receive()).get("more_body"):
         pass
     if message["type"] == "http.request":
@@ -38,9 +49,8 @@ async def life():
 
 with listening_socket("127.0.0.1:0") as listening:
     started = lambda: print(listening.getsockname()[1], flush=True)
-    seconds, idle, connections = sys.argv[1:]
-    serve(application, listening, life, started, request_seconds=float(seconds), idle_seconds=float(idle),
-          max_connections=int(connections))
+    seconds, idle, connections = map(float, sys.argv[1:])
+    serve(application, listening, life, started, Log("warn", "json"), Bounds(seconds, idle, int(connections)))
 """
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -161,6 +171,72 @@ def test_requests_may_come_before_the_answers(hurried_port: int) -> None:
         while text.count(b"ok") < 3 and (piece := client.recv(1000)):
             text += piece
         assert text.count(b"HTTP/1.1 200") == text.count(b"ok") == 3
+
+
+def test_a_request_that_began_in_time_is_not_cut_off(hurried_port: int) -> None:
+    """Although the connection would have been idle for too long by now."""
+    with socket.create_connection(("127.0.0.1", hurried_port), timeout=30) as client:
+        for _ in range(3):
+            client.sendall(GET % b"/")
+            assert answered(client)
+            time.sleep(0.8 * SECONDS)
+            client.sendall(POST)
+            time.sleep(1.5 * SECONDS)
+            client.sendall(b"Content-Length: 1\r\n\r\nx")
+            assert answered(client)
+
+
+def test_a_request_that_is_answered_before_it_is_whole_leaves_an_idle_connection(hurried_port: int) -> None:
+    """Which is closed as any other."""
+    with socket.create_connection(("127.0.0.1", hurried_port), timeout=30) as client:
+        client.sendall(POST.replace(b"POST /", b"POST /early") + b"Content-Length: 1\r\n\r\n")
+        assert answered(client)
+        client.sendall(b"x")
+        begun = time.monotonic()
+        assert client.recv(1) == b""
+    assert time.monotonic() - begun < 10 * SECONDS
+
+
+def test_a_client_that_does_not_read_is_cut_off(port: int) -> None:
+    """Not one that reads slowly."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(GET % b"/large")
+        got = 0
+        for _ in range(20):
+            time.sleep(SECONDS / 4)
+            got += len(client.recv(100_000))
+        assert got > 500_000
+        time.sleep(6 * SECONDS)
+        with contextlib.suppress(ConnectionError):
+            while piece := client.recv(1_000_000):
+                got += len(piece)
+        assert got < 50_000_000
+
+
+def test_too_many_requests_before_an_answer_are_refused(patient_port: int) -> None:
+    """Others are answered meanwhile."""
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as greedy:
+        with contextlib.suppress(ConnectionError):
+            greedy.sendall(GET % b"/slow" + GET % b"/" * 100_000)
+        with contextlib.suppress(ConnectionError):
+            text = b"".join(iter(lambda: greedy.recv(100_000), b""))
+            assert text.count(b"200 OK") < 100
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as client:
+        client.sendall(GET % b"/")
+        assert answered(client)
+
+
+def test_a_body_of_a_request_for_another_protocol_is_no_request(patient_port: int) -> None:
+    """It is refused; one without a body is answered as any other."""
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as client:
+        client.sendall(POST + upgrade + b"Content-Length: %d\r\n\r\n" % len(GET % b"/") + GET % b"/")
+        text = b"".join(iter(lambda: client.recv(1000), b""))
+        assert text.startswith(b"HTTP/1.1 400")
+        assert text.count(b"HTTP/1.1") == 1
+    with socket.create_connection(("127.0.0.1", patient_port), timeout=30) as client:
+        client.sendall((GET % b"/").removesuffix(b"\r\n") + upgrade + b"\r\n")
+        assert answered(client)
 
 
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"

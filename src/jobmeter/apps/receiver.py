@@ -40,6 +40,6 @@ def receive(settings: ReceiverSettings) -> int:
                     f"RECEIVER_PUSH_TOKEN, or listen on 127.0.0.1"
                 )
 
-        serve(receiver.application, listening, receiver.life, started)
+        serve(receiver.application, listening, receiver.life, started, log)
     log.info("receiver stopped")
     return 0

@@ -1,15 +1,17 @@
 """The application of a daemon: finds the route, asks who it is, answers problems, counts."""
 
+import asyncio
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 from starlette.datastructures import QueryParams
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from jobmeter.ops.access import Tokens
-from jobmeter.ops.problems import Problem
+from jobmeter.ops.answers import Answer, Outlet
+from jobmeter.ops.log import Log
+from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Route, Router, query_of
 
 
@@ -17,19 +19,12 @@ class Disconnected(Exception):
     """The client has gone before its request was complete; there is no one to answer."""
 
 
-class Log(Protocol):
-    """Where the operator reads what went wrong."""
-
-    def warn(self, message: str, **fields: object) -> None:
-        """Something that needs the operator."""
-        ...
-
-
 class Application:
     """An ASGI application over a route table.
 
+    A request whose answer has begun can only be cut off when something fails; any other gets a problem.
     ``answered`` is told the route's path and the status of each request. ``admit`` may count what a request
-    sends while it is answered. ``problem_of`` knows the daemon's own errors; of any other the client learns
+    with a body sends while it is answered. ``problem_of`` knows the daemon's own errors; of any other the client learns
     nothing but that the log tells it.
     """
 
@@ -47,21 +42,32 @@ class Application:
         self._tokens = tokens
         self._log = log
         self._answered = answered
+        self._outlet = Outlet()
         self._admit = admit
         self._problem_of = problem_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; no error reaches the server."""
-        answer = _Answer(send)
+        """Answer one request. Raises what went wrong after the answer had begun."""
+        answer = Answer(send, self._outlet)
         route: Route | None = None
         try:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
             self._tokens.check(route, scope)
             _check_query(route, scope)
-            with self._admit(receive) as body:
-                await route.handler(scope, body, answer)
+            if route.request is None:
+                await route.handler(scope, receive, answer)
+            else:
+                with self._admit(receive) as body:
+                    await route.handler(scope, body, answer)
         except Disconnected:
             answer.status = 499
+        except asyncio.CancelledError:
+            # The server stops and has waited long enough.
+            if answer.status:
+                raise
+            await Unavailable("The daemon stops; try again soon.", closing=True).response()(
+                scope, receive, answer
+            )
         except Exception as error:
             if answer.status:
                 # The answer has begun: cutting it off is the only way left to say that it is not whole.
@@ -87,16 +93,3 @@ def _check_query(route: Route, scope: Scope) -> None:
     """Refuse what the route does not know; a page does so itself, and a probe may ask as it likes."""
     if scope["query_string"] and route.access != "open" and route.challenge == "Bearer":
         query_of(QueryParams(scope["query_string"]), route.parameters)
-
-
-class _Answer:
-    """Passes an answer on and keeps its status; 0 until it has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        await self._send(message)

@@ -2,96 +2,25 @@
 
 import asyncio
 import contextlib
+import logging
+import math
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.ops.connection import DEFAULT_BOUNDS, Bounds, Connection
+from jobmeter.ops.log import Log
 
-REQUEST_SECONDS = 30.0
-MAX_CONNECTIONS = 4096
-IDLE_SECONDS = 75.0
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
-_MAX_HEAD_BYTES = 64 * 1024
-
-
-class _Protocol(HttpToolsProtocol):
-    """A connection on which a request must arrive in time, with a head and trailers of bounded size."""
-
-    request_seconds = REQUEST_SECONDS
-    idle_seconds = IDLE_SECONDS
-    max_connections = MAX_CONNECTIONS
-    _watch: asyncio.TimerHandle | None = None
-    _since: float | None = None
-    _idle_since: float | None = None
-    _got_on = False
-    _bytes_in_vain = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
-            transport.abort()
-            return
-        self._since = self.loop.time()
-        self._look_later()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        super().connection_lost(exc)
-
-    # The parser keeps all that is neither body nor the end of a request: head, trailers.
-    def data_received(self, data: bytes) -> None:
-        self._got_on = False
-        super().data_received(data)
-        self._bytes_in_vain = 0 if self._got_on else self._bytes_in_vain + len(data)
-        if self._bytes_in_vain > _MAX_HEAD_BYTES:
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._since = self.loop.time()
-        super().on_message_begin()
-
-    def on_body(self, body: bytes) -> None:
-        self._got_on = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._since, self._idle_since, self._got_on = None, None, True
-        super().on_message_complete()
-
-    # The library's, but for the timer that it would set at each answer.
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self._idle_since = self.loop.time()
-
-    # One timer a connection that looks now and then costs a request nothing.
-    def _look_later(self) -> None:
-        self._watch = self.loop.call_later(min(self.request_seconds, self.idle_seconds) / 4, self._look)
-
-    def _look(self) -> None:
-        if self._is_over(self._since, self.request_seconds) or self._is_over(
-            self._idle_since, self.idle_seconds
-        ):
-            self.transport.close()
-        else:
-            self._look_later()
-
-    def _is_over(self, since: float | None, seconds: float) -> bool:
-        return since is not None and self.loop.time() - since > seconds
+_SAME_AGAIN_SECONDS = 10.0
 
 
 class _Server(uvicorn.Server):
@@ -139,25 +68,17 @@ def serve(
     listening: socket.socket,
     life: Callable[[], AbstractAsyncContextManager[None]],
     started: Callable[[], None],
-    *,
-    request_seconds: float = REQUEST_SECONDS,
-    idle_seconds: float = IDLE_SECONDS,
-    max_connections: int = MAX_CONNECTIONS,
+    log: Log,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> None:
     """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first.
 
-    A request that has not arrived whole after ``request_seconds`` is cut off, a connection on which nothing was
-    asked for ``idle_seconds`` since the last answer, and one beyond ``max_connections`` at once.
+    What the library says of its own goes to ``log``.
     """
-    bounds = {
-        "request_seconds": request_seconds,
-        "idle_seconds": idle_seconds,
-        "max_connections": max_connections,
-    }
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http=type("_Protocol", (_Protocol,), bounds),
+        http=type("Connection", (Connection,), {"bounds": bounds}),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -168,8 +89,36 @@ def serve(
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with _told_to(log), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, listening, life, started))
+
+
+class _ToLog(logging.Handler):
+    """Hands on what the library says; the same again and again once in a while, since clients can make it say so."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+        self._last = ("", -math.inf)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one message."""
+        message, now = record.getMessage(), time.monotonic()
+        if message != self._last[0] or now - self._last[1] > _SAME_AGAIN_SECONDS:
+            self._last = message, now
+            self._log.warn(message)
+
+
+@contextlib.contextmanager
+def _told_to(log: Log) -> Iterator[None]:
+    library, handler = logging.getLogger("uvicorn.error"), _ToLog(log)
+    library.addHandler(handler)
+    library.propagate = False
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.propagate = True
 
 
 async def _serve(

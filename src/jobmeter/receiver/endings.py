@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from jobmeter.model import wire
 from jobmeter.model.summarize import RunFold
-from jobmeter.ops.application import Log
+from jobmeter.ops.log import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_record, fold_stored, summary_of

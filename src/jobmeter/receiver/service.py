@@ -8,8 +8,9 @@ from functools import partial
 
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.ops.access import Tokens
-from jobmeter.ops.application import Application, Log
+from jobmeter.ops.application import Application
 from jobmeter.ops.health import healthy, readiness
+from jobmeter.ops.log import Log
 from jobmeter.ops.metrics import daemon_registry, exposition
 from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Content, Route

@@ -57,6 +57,8 @@ class Database:
         self.writer = writer
         self.reader = reader
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+        # Answers that nobody has taken up yet are no more than readers.
+        self._room = asyncio.Semaphore(_READERS)
 
     @classmethod
     def open(cls, path: str) -> "Database":
@@ -76,7 +78,8 @@ class Database:
 
     async def read(self, question: Callable[[Connection], Answer]) -> Answer:
         """Ask in a thread, with a connection that sees one state of the database from begin to end."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_here, question)
+        async with self._room:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_here, question)
 
     def read_here(self, question: Callable[[Connection], Answer]) -> Answer:
         """Ask in this thread. Raises StoreError."""
