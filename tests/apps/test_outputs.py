@@ -100,6 +100,22 @@ def test_journal_directory_that_is_a_link_is_not_used(tmp_path):
     assert "is not our own" in said[0]
 
 
+def test_directory_of_the_root_that_is_made_is_said(tmp_path, monkeypatch):
+    """`/shared` that is missing is a volume that was not mounted: what is written there is gone with the container."""
+    monkeypatch.setattr(outputs, "_top_directory", lambda path: str(tmp_path / "shared"))
+    path = str(tmp_path / "shared/jobs/job.jsonl")
+    said: list[str] = []
+    outputs.open_journal(path, said.append).close()
+    assert [one.split(",")[0] for one in said] == [f"{tmp_path}/shared was not there"]
+    outputs.open_journal(path, said.append).close()
+    assert len(said) == 1
+
+
+def test_top_directory_is_below_the_root():
+    """Of any depth."""
+    assert [outputs._top_directory(path) for path in ("/", "/a", "/a/b/c")] == ["/", "/a", "/a"]
+
+
 def test_default_directory_keeps_the_newest_journals(tmp_path):
     """A runner that meters for years does not fill its disk; a journal that was named is left alone."""
     environ = {"XDG_STATE_HOME": str(tmp_path)}

@@ -14,12 +14,12 @@ from jobmeter.spool.recorder import Recorder
 class Sidecar:
     """A collector whose every tick scans, or the first ``scans`` of them."""
 
-    def __init__(self, scans: int = 1000) -> None:
+    def __init__(self, scans: int = 1000, *, on_host: bool = False) -> None:
         self._scans = scans
         self.ticks = 0
         self.fold = RunFold()
         self.recorder = Recorder("run", self.fold)
-        self.absence = Absence(lambda: min(self.ticks, self._scans), self.recorder.warn)
+        self.absence = Absence(lambda: min(self.ticks, self._scans), self.recorder.warn, on_host=on_host)
         self.recorder.add_sink(self.absence.take)
         self.recorder.start(
             start_time="2026-11-21T12:00:00.000Z", monotonic_seconds=5.0, boot_id=None, interval_seconds=1.0,
@@ -77,3 +77,13 @@ def test_a_short_run_says_it_at_its_end() -> None:
     assert [one.split(" (")[0] for one in sidecar.warnings()] == [
         "No container was seen: the collector needs the pid namespace of the job"
     ]
+
+
+def test_a_host_without_containers_is_not_told_to_be_one() -> None:
+    """There is no pid namespace above it to ask for."""
+    sidecar = Sidecar(on_host=True)
+    for second in (0, 5, 10):
+        sidecar.tick(second)
+    (said,) = sidecar.warnings()
+    assert said.startswith("No container was seen in the first 10 s: this is the host, and none runs here")
+    assert "needs" not in said

@@ -229,7 +229,8 @@ class _Sidecar:
         """Who notices that no container is seen; nobody where the run that goes on has seen one."""
         if self._names:
             return None
-        absence = Absence(lambda: meter.scans, self._warn)
+        on_host = in_initial_pid_namespace(self._settings.proc_path)
+        absence = Absence(lambda: meter.scans, self._warn, on_host=on_host)
         self._recorder.add_sink(absence.take)
         return absence
 

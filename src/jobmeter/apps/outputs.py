@@ -39,7 +39,17 @@ def open_journal(path: str, warn: Callable[[str], None]) -> Journal:
     if os.path.basename(directory) == _private_name() and not _is_ours(directory):
         warn(f"The journal directory {directory} is not our own; metering goes on without a journal.")
         return Journal.without(path)
-    return Journal(path, warn)
+    top = _top_directory(directory)
+    missing = not os.path.isdir(top)
+    journal = Journal(path, warn)
+    if missing and journal.writable:
+        warn(f"{top} was not there, so it was made for the journal: a volume may not be mounted.")
+    return journal
+
+
+def _top_directory(path: str) -> str:
+    """The first directory of an absolute path, below the root."""
+    return "/".join(path.split("/")[:2])
 
 
 def bound_default_journals(path: str, environ: Mapping[str, str], run_uid: str) -> None:
