@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 
 import pytest
@@ -10,9 +11,9 @@ from msgspec import structs
 
 from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.job import Job
-from jobmeter.model.summary import Summary
-from jobmeter.model.timeline import Timeline
-from jobmeter.receiver.api.buckets import BucketFold
+from jobmeter.model.summary import ContainerSummary, Summary
+from jobmeter.model.timeline import Timeline, TimelineMark
+from jobmeter.receiver.api.buckets import BucketFold, ContainerCourse, Course, Range
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.pages.listing import runs_body
 from jobmeter.receiver.pages.one import one_run_body, run_title
@@ -73,7 +74,7 @@ def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> Non
     for told in (
         "Failed (exit 2) after 1 m 05 s",
         "CPU: peak 1.99 cores",
-        "Memory: peak 739 MiB, limit 4 GiB",
+        "Memory, working set: sampled peak 739 MiB, limit 4 GiB",
         "make -j2",
         "× 4,312",
         "Largest processes",
@@ -95,6 +96,81 @@ def test_pictures_have_a_name_a_curve_and_the_limit_that_is_near() -> None:
     assert [figure.count('class="limit"') for figure in figures] == [2, 0, 0]
     assert drawn.count('class="mark"') == 3 * 2 * len(figures)
     assert "<title>compile the release</title>" in drawn
+
+
+def course(
+    step: float, ends: list[float], values: list[float | None], marks: Sequence[TimelineMark] = ()
+) -> Course:
+    """One container whose CPU and memory have the same value in a bucket."""
+    series = Range(min=values, avg=values, max=values)
+    box = ContainerCourse(name="job", cpu_cores=series, memory_bytes=series)
+    return Course(resolution_seconds=step, elapsed_seconds=ends, containers=[box], marks=list(marks))
+
+
+def drawn_alone(of: Course, box: ContainerSummary | None = None) -> str:
+    """The pictures of a run with at most one container."""
+    summary, _ = make_build()
+    summary.containers = [box] if box else []
+    return pictures(summary, of)
+
+
+def test_a_picture_ends_where_the_run_ends() -> None:
+    """The last bucket is as wide as it was long, and the axis names the run's end."""
+    drawn = drawn_alone(course(2.0, [2, 4, 6, 7.9], [1.0, None, None, 0.5]))
+    assert 'viewBox="0 -2 3.95 102"' in drawn
+    assert 'class="line" d="M3,50V50H3.95"' in drawn
+    assert "<span>0</span><span>4.0 s</span><span>7.9 s</span>" in drawn
+
+
+@pytest.mark.parametrize(
+    "value, cpu_top, memory_top",
+    [
+        (0.0, "0.1 cores", "1 MiB"),
+        (0.004, "0.1 cores", "1 MiB"),
+        (0.11, "0.15 cores", "1 MiB"),
+        (1.004, "1 core", "1 MiB"),
+        (3.2, "4 cores", "1 MiB"),
+        (739 * 1024.0**2, "800000000 cores", "800 MiB"),
+        (850 * 1024.0**2, "1000000000 cores", "1 GiB"),
+    ],
+)
+def test_an_axis_names_its_top(value: float, cpu_top: str, memory_top: str) -> None:
+    """It ends at a round value that holds the curve; next to nothing does not fill it."""
+    drawn = drawn_alone(course(1.0, [1.0], [value]))
+    tops = [part.split("<")[0] for part in drawn.split('class="scale" aria-hidden="true"><span>')[1:]]
+    assert tops == [cpu_top, memory_top]
+
+
+def test_what_cannot_be_drawn_has_no_picture() -> None:
+    """A value without bounds, and a run of no length."""
+    assert "<svg" not in drawn_alone(course(1.0, [1.0], [float("inf")]))
+    assert drawn_alone(course(1.0, [0.0], [1.0])) == ""
+
+
+def test_marks_have_their_names_at_their_lines() -> None:
+    """Each as far as the next one; where there is no room its line tells it. The legend says what lines mean."""
+    marks = [TimelineMark(0.0, "start"), TimelineMark(2.5, "<b>" + "x" * 90), TimelineMark(9.0, "tests")]
+    marks += [TimelineMark(9.5, "late"), TimelineMark(12.0, "after the end")]
+    drawn = drawn_alone(course(10.0, [10.0], [1.0], marks))
+    cpu = drawn.split('<div class="plot')[1]
+
+    assert cpu.count('class="mark"') == 3
+    assert f'<span style="left:25.0%;width:65.0%">&lt;b&gt;{"x" * 36}…</span>' in cpu
+    assert cpu.count("<span style=") == 1
+    assert "<title>tests</title>" in cpu
+    words = words_of(drawn)
+    assert "mean of each 10 s lowest to highest in it mark (point at it for its name)" in words
+    assert "limit" not in words
+
+
+def test_both_memory_peaks_are_told_where_one_process_held_more_than_was_sampled() -> None:
+    """The key figure and the curve do not contradict each other."""
+    box = ContainerSummary(name="job", memory_source="working_set", memory_high_water_bytes=15 * 1024**2)
+    sampled = course(1.0, [1.0], [8.0 * 1024**2])
+    told = "Memory, working set: sampled peak 8 MiB (largest process, at its own peak: 15 MiB)"
+    assert told in words_of(drawn_alone(sampled, box))
+    box.memory_high_water_bytes = 7 * 1024**2
+    assert "largest process" not in words_of(drawn_alone(sampled, box))
 
 
 def test_many_containers_are_not_all_drawn() -> None:

@@ -20,16 +20,20 @@ main:has(.runs){max-width:1180px}
   background:var(--cpu);border:0;border-radius:5px;cursor:pointer}
 :focus-visible{outline:2px solid var(--cpu);outline-offset:2px}
 .pager{margin-top:14px}
-.plot{margin-top:8px}
-.plot p{margin:0 0 2px;font-size:13px;color:var(--text)}
+.plot{margin-top:10px;display:grid;grid-template-columns:5em minmax(0,1fr);gap:0 8px}
+.plot p{grid-column:1/-1;margin:0 0 2px;font-size:13px;color:var(--text)}
 figure .plot svg{display:block;width:100%;height:84px;background:var(--page);border-bottom:1px solid var(--faint)}
+.scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right}
+.scale,.names,.axis{color:var(--faint);font-size:12px;line-height:1.3}
+.names{grid-column:2;position:relative;height:1.4em}
+.names span{position:absolute;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;padding-right:4px}
 .plot path{vector-effect:non-scaling-stroke;stroke-width:1.4;fill:none}
 .plot .band{fill:currentColor;fill-opacity:.2}
 .plot .area{fill:currentColor;fill-opacity:.22}
 .plot .line{stroke:currentColor}
 .plot .limit{stroke:var(--limit);stroke-dasharray:5 4}
 .plot .mark{stroke:var(--mark);stroke-dasharray:1 3}
-.axis{display:flex;justify-content:space-between;color:var(--faint);font-size:12px}
+.axis{grid-column:2;display:flex;justify-content:space-between}
 @media (max-width:640px){
   .runs thead{display:none}
   .runs,.runs tbody,.runs tr,.runs th,.runs td{display:block}
