@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import threading
-import time
 from contextlib import ExitStack
 
 import pytest
@@ -16,8 +15,8 @@ from jobmeter.receiver.bodies import (
     MAX_BODY_BYTES,
     SMALL_BYTES,
     Body,
+    Handling,
     Intake,
-    Parsing,
     read_body,
 )
 
@@ -93,13 +92,19 @@ def test_what_is_just_small_enough_is_taken():
 )
 def test_a_large_body_is_parsed_beside_the_loop(body, inline):
     """Also one that is large only without its compression."""
-    made = asyncio.run(Parsing().parse(body, lambda content: (len(content), threading.current_thread())))
+
+    async def store(made):
+        return made
+
+    made = asyncio.run(
+        Handling().handle(body, lambda content: (len(content), threading.current_thread()), store)
+    )
     assert made[0] == len(body.content())
     assert (made[1] is threading.main_thread()) is inline
 
 
-def test_two_large_bodies_are_parsed_at_once():
-    """Others wait: what is made of them takes memory."""
+def test_two_large_bodies_are_handled_at_once():
+    """From when they are made something of until that is stored: it takes memory."""
     now = most = 0
     lock = threading.Lock()
 
@@ -108,14 +113,17 @@ def test_two_large_bodies_are_parsed_at_once():
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.02)
+
+    async def store(_):
+        nonlocal now
+        await asyncio.sleep(0.02)
         with lock:
             now -= 1
 
     async def work():
-        parsing = Parsing()
+        handling = Handling()
         large = Body(bytes(SMALL_BYTES + 1), gzipped=False)
-        await asyncio.gather(*(parsing.parse(large, make) for _ in range(6)))
+        await asyncio.gather(*(handling.handle(large, make, store) for _ in range(6)))
 
     asyncio.run(work())
     assert most == 2

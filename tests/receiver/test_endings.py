@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from jobmeter.model import wire
 from jobmeter.receiver import endings
-from jobmeter.receiver.bodies import Body, Parsing
+from jobmeter.receiver.bodies import Body, Handling
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.parts import Parts
@@ -192,7 +192,7 @@ def test_an_end_that_is_sent_again_is_folded_once(tmp_path, monkeypatch):
     monkeypatch.setattr("jobmeter.receiver.endings.fold_stored", folding)
 
     async def work(ended: Endings, _: Database, writer: Writer) -> Any:
-        taking = Parts(writer, Parsing(), ended, Figures(CollectorRegistry()))
+        taking = Parts(writer, Handling(), ended, Figures(CollectorRegistry()))
         answers = await asyncio.gather(*(taking.store("u", Body(end, False)) for _try in range(5)))
         await ended.settle()
         return answers

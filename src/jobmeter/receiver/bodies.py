@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self, TypeVar
 
@@ -15,8 +15,9 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_INFLATED_BYTES = 32 * 1024 * 1024
 SMALL_BYTES = 64 * 1024
 MAX_HELD_BYTES = 64 * 1024 * 1024
-_PARSED_AT_ONCE = 2
-Parsed = TypeVar("Parsed")
+_LARGE_AT_ONCE = 2
+Made = TypeVar("Made")
+Stored = TypeVar("Stored")
 _CODINGS = {b"": False, b"identity": False, b"gzip": True, b"x-gzip": True}
 
 
@@ -80,20 +81,25 @@ class Counted:
         self._intake.give_back(self._size)
 
 
-class Parsing:
-    """Makes something of bodies: of small ones at once, of large ones in a thread, few at a time."""
+class Handling:
+    """Makes something of bodies and stores it: of small ones at once, of large ones in a thread, few at a time.
+
+    A body of some kilobytes may be a thousand times as large inside.
+    """
 
     def __init__(self) -> None:
-        self._room = asyncio.Semaphore(_PARSED_AT_ONCE)
+        self._room = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def parse(self, body: Body, make: Callable[[bytes], Parsed]) -> Parsed:
-        """What ``make`` makes of the content, which may be large although the body is small."""
+    async def handle(
+        self, body: Body, make: Callable[[bytes], Made], store: Callable[[Made], Awaitable[Stored]]
+    ) -> Stored:
+        """What ``store`` gives for what ``make`` makes of the content."""
         if len(body.sent) <= SMALL_BYTES:
             content = body.sent if not body.gzipped else _small_content(body)
             if content is not None:
-                return make(content)
+                return await store(make(content))
         async with self._room:
-            return await asyncio.to_thread(lambda: make(body.content()))
+            return await store(await asyncio.to_thread(lambda: make(body.content())))
 
 
 def _small_content(body: Body) -> bytes | None:

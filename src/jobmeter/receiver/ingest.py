@@ -12,16 +12,15 @@ from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route
-from jobmeter.receiver.bodies import Parsing, read_body
+from jobmeter.receiver.bodies import Handling, read_body
 from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.jobs import RunUid, encoded_job
 from jobmeter.receiver.store.summaries import NewSummary
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds
 
 Name = Annotated[str, Meta(max_length=1024)]
-RunUid = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,64}$")]
 _MAX_KEY = 255
-_MAX_JOB_BYTES = 64 * 1024
 _HEADERS = (b"content-type", b"application/json")
 
 
@@ -76,16 +75,17 @@ class _Keys(Struct, kw_only=True):
 _POST = msgspec.json.Decoder(_Post)
 _KEYS = msgspec.json.Decoder(_Keys)
 _SUMMARY = msgspec.json.Decoder(Summary)
-_ENCODER = msgspec.json.Encoder()
 
 
-def routes(writer: Writer, parsing: Parsing, figures: Figures) -> tuple[Route, ...]:
+def routes(writer: Writer, handling: Handling, figures: Figures) -> tuple[Route, ...]:
     """The route that takes summaries."""
 
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
         key = _idempotency_key(scope)
-        summary = await parsing.parse(await read_body(scope, receive), lambda content: parse(content, key))
-        answer = b'{"id":%d}' % await writer.submit(summary)
+        body = await read_body(scope, receive)
+        answer = b'{"id":%d}' % await handling.handle(
+            body, lambda content: parse(content, key), writer.submit
+        )
         figures.stored_summary()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 201, "headers": [_HEADERS, length]})
@@ -126,14 +126,11 @@ def parse(body: bytes, key: bytes = b"") -> NewSummary:
         body.decode()  # What msgspec skips it does not look at.
     except UnicodeDecodeError as error:
         raise Problem(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
-    job_json = encoded_job(job)
-    if b"\\u0000" in job_json:
-        raise Problem(400, "A name of the job has the character NUL in it, which is not accepted.")
     return NewSummary(
         keys.run_uid or _derived_uid(body, key),
         job.forge, job.organization, job.repository, job.workflow, job.job, job.run_id, job.ref,
         None if start is None else milliseconds(start, f"The field `{name}.start_time`"),
-        job_json,
+        encoded_job(job),
         raw,
     )  # fmt: skip
 
@@ -176,17 +173,6 @@ def _job_of(post: _Post, told: Job | str | None) -> Job:
     return msgspec.structs.replace(
         told, **{name: value for name, value in names.items() if value is not None}
     )
-
-
-def encoded_job(job: Job) -> bytes:
-    """The job as JSON. Raises a problem 400 for one so large that a list of runs would be, too."""
-    encoded = _ENCODER.encode(job)
-    if len(encoded) > _MAX_JOB_BYTES:
-        raise Problem(
-            400,
-            f"The field `job` has {len(encoded)} bytes as JSON; accepted are up to {_MAX_JOB_BYTES}.",
-        )
-    return encoded
 
 
 def _idempotency_key(scope: Scope) -> bytes:

@@ -13,10 +13,10 @@ from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint
-from jobmeter.receiver.bodies import Body, Parsing, read_body
+from jobmeter.receiver.bodies import Body, Handling, read_body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.ingest import RunUid, encoded_job
+from jobmeter.receiver.jobs import RunUid, encoded_job
 from jobmeter.receiver.store.streams import Gap, Heard, Outdated, Part, Progress
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds
@@ -57,9 +57,9 @@ class Parsed(NamedTuple):
 class Parts:
     """Takes parts of runs."""
 
-    def __init__(self, writer: Writer, parsing: Parsing, endings: Endings, figures: Figures) -> None:
+    def __init__(self, writer: Writer, handling: Handling, endings: Endings, figures: Figures) -> None:
         self._writer = writer
-        self._parsing = parsing
+        self._handling = handling
         self._endings = endings
         self._figures = figures
 
@@ -98,14 +98,19 @@ class Parts:
     async def store(self, run_uid: str, body: Body, gap: bool = False) -> Progress:
         """Store the records of a body; of an empty one only that its sender lives. Raises Problem."""
         compressed = body.sent if body.gzipped else None
-        parsed = await self._parsing.parse(body, lambda content: parse(run_uid, content, gap, compressed))
-        if parsed is None:
-            heard: Progress = await self._writer.submit(Heard(run_uid))
-            return heard
-        if not parsed.part.ends:
-            return await self._store(parsed)
-        async with self._endings.alone(run_uid):
-            return await self._store(parsed)
+
+        async def stored(parsed: Parsed | None) -> Progress:
+            if parsed is None:
+                heard: Progress = await self._writer.submit(Heard(run_uid))
+                return heard
+            if not parsed.part.ends:
+                return await self._store(parsed)
+            async with self._endings.alone(run_uid):
+                return await self._store(parsed)
+
+        return await self._handling.handle(
+            body, lambda content: parse(run_uid, content, gap, compressed), stored
+        )
 
     async def _store(self, parsed: Parsed) -> Progress:
         part = parsed.part
@@ -148,7 +153,7 @@ def parse(run_uid: str, content: bytes, gap: bool, compressed: bytes | None = No
     if first.sequence == 0 and first.kind != "start" and not gap:
         raise Problem(400, f"Line 1: the record 0 of a run is its start, not {first.kind[:40]!r}.")
     if starts is not None:
-        encoded_job(starts.job)  # It is refused when it is too large.
+        encoded_job(starts.job)  # Refuses what a list of runs cannot show.
     part = Part(
         run_uid,
         first.sequence,
@@ -167,10 +172,10 @@ def _checked(run_uid: str, lines: Sequence[bytes]) -> tuple[list[_Key], list[wir
     found: list[wire.AnyRecord] = []
     for number, line in enumerate(lines, 1):
         try:
-            line.decode()
+            line.decode()  # What msgspec skips it does not look at.
             record = wire.decode(line)
             key = _KEY.decode(line)
-            msgspec.json.encode(record)
+            msgspec.json.encode(record)  # What cannot be written again is refused now.
         except (JournalError, msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
             raise Problem(400, f"Line {number} of the part is not accepted: {error}.") from None
         if key.run_uid != run_uid:

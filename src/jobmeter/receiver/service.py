@@ -17,7 +17,7 @@ from jobmeter.ops.routing import Content, Route
 from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
-from jobmeter.receiver.bodies import Intake, Parsing
+from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
@@ -50,11 +50,11 @@ class Receiver:
         )
 
     def _routes(self) -> tuple[Route, ...]:
-        readings, parsing = Readings(self._database), Parsing()
+        readings, handling = Readings(self._database), Handling()
         return with_document(
             (
-                *ingest.routes(self._writer, parsing, self._figures),
-                *Parts(self._writer, parsing, self._endings, self._figures).routes(),
+                *ingest.routes(self._writer, handling, self._figures),
+                *Parts(self._writer, handling, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *Pages(readings).routes(),
