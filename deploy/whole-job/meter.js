@@ -11,7 +11,7 @@ const scripts = isPost ? ["meter"] : ["install", "meter"];
 const environment = {
   INPUT_INTERVAL: "",
   INPUT_RECEIVER: "",
-  INPUT_VERSION: "",
+  INPUT_PACKAGE: "",
   ...process.env,
   INPUT_PUSH_TOKEN: process.env["INPUT_PUSH-TOKEN"] || "",
   INPUT_RUN: "",

@@ -253,6 +253,26 @@ def test_every_input_of_the_component_is_used() -> None:
     assert set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", COMPONENT.read_text())) == set(declared)
 
 
+def test_nobody_elses_package_is_installed() -> None:
+    """No public index has jobmeter, anybody could take its name: the images alone say it, with a local wheel."""
+    files = [ROOT / "action.yml", *(path for path in DEPLOY.rglob("*") if path.is_file())]
+    named = {
+        path.name
+        for path in files
+        if re.search(r"\bpip\b.*\binstall .*[ '\"]jobmeter\b(?![/-])", path.read_text())
+    }
+
+    assert named == {"Dockerfile"}
+    assert "PIP_NO_INDEX=1" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_component_has_to_be_told_what_to_install() -> None:
+    """A default could only be a name, or an address, that is not the user's own."""
+    declared = documents(COMPONENT)[0]["spec"]["inputs"]
+
+    assert [name for name, one in declared.items() if "default" not in one] == ["package"]
+
+
 # --- the page
 
 
@@ -280,7 +300,9 @@ def test_pipeline_of_the_page_uses_what_there_is() -> None:
     (include,) = pipeline["include"]
 
     assert include["component"].split("/")[-1].split("@")[0] == COMPONENT.stem
-    assert set(include["inputs"]) <= set(declared["spec"]["inputs"])
+    inputs = declared["spec"]["inputs"]
+    assert set(include["inputs"]) <= set(inputs)
+    assert {name for name, one in inputs.items() if "default" not in one} <= set(include["inputs"])
     assert pipeline["build"]["extends"] == declared["spec"]["inputs"]["name"]["default"]
     assert list(template) == ["$[[ inputs.name ]]"]
 

@@ -31,7 +31,7 @@ def component(**inputs: str) -> dict[str, Any]:
     """The hidden job that the component defines, with its inputs replaced."""
     text = COMPONENT.read_text()
     declared = next(yaml.safe_load_all(text))["spec"]["inputs"]
-    values = {name: one["default"] for name, one in declared.items()} | inputs
+    values = {name: one["default"] for name, one in declared.items() if "default" in one} | inputs
     _, template = yaml.safe_load_all(
         re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda match: values[match[1]], text)
     )
