@@ -6,12 +6,11 @@ from urllib.request import urlopen
 
 
 def main(base: str) -> None:
-    """Print which job it was, how it ended, what it used, and where its page is."""
+    """Print which job it was, how it ended and what it used."""
     with urlopen(f"{base}/api/v1/runs?limit=1", timeout=10) as answer:
         (run,) = json.load(answer)["runs"]
     job = "/".join(str(run["job"][name]) for name in ("repository", "workflow", "job"))
     print(f"  {job}: {run['state']}, {run['duration_seconds']:.1f} s, {run['cpu_seconds']:.1f} s of CPU time")
-    print(f"  {base}/runs/{run['run_uid']}")
 
 
 if __name__ == "__main__":
