@@ -68,6 +68,8 @@ def test_a_run_of_the_list_says_what_it_used(receiver: RunningReceiver) -> None:
         "duration_seconds": 12.0,
         "cpu_seconds": 11.64,
         "memory_peak_bytes": 512 * MIB,
+        "memory_peak_source": "working set",
+        "container_count": 1,
         "exit_reason": "oom",
         "exit_detail": summary.exit.detail,
     }
@@ -106,12 +108,27 @@ def test_filters(receiver: RunningReceiver, question: str, found: list[int]) -> 
     assert [run["run_uid"] for run in runs] == [uid(number) for number in found]
 
 
-def test_the_repository_is_its_path_or_its_name_below_the_organization(receiver: RunningReceiver) -> None:
-    """Both forms that the seed's address takes are understood."""
-    receiver.push(summary_of(20, organization="forms", repository="forms/engine"))
-    for form in ("forms/engine", "engine"):
-        runs = receiver.get(f"/api/v1/runs?organization=forms&repository={form}").json()["runs"]
-        assert [run["run_uid"] for run in runs] == [uid(20)]
+@pytest.mark.parametrize(
+    "question, found",
+    [
+        ("organization=forms&repository=forms/motor", [20]),
+        ("organization=forms&repository=motor", [20]),
+        ("repository=forms/motor", [20]),
+        ("repository=motor", [22, 21, 20]),
+        ("repository=motor&organization=others", [21]),
+        ("repository=oto", []),
+    ],
+)
+def test_the_repository_is_its_path_or_its_name(
+    receiver: RunningReceiver, question: str, found: list[int]
+) -> None:
+    """Both forms that the seed's address takes are understood, the name alone in every organization."""
+    if not receiver.get("/api/v1/runs?organization=forms").json()["runs"]:
+        receiver.push(summary_of(20, organization="forms", repository="forms/motor"))
+        receiver.push(summary_of(21, organization="others", repository="others/motor"))
+        receiver.push(summary_of(22, organization="", repository="motor"))
+    runs = receiver.get(f"/api/v1/runs?{question}").json()["runs"]
+    assert [run["run_uid"] for run in runs] == [uid(number) for number in found]
 
 
 def test_pages_of_the_list_are_stable_while_runs_are_added(receiver: RunningReceiver) -> None:
@@ -248,6 +265,7 @@ def test_a_running_run_has_a_provisional_summary(receiver: RunningReceiver) -> N
     ]
 
     assert (detail["state"], detail["provisional"], item["state"]) == ("running", True, "running")
+    assert item["duration_seconds"] >= 0
     assert detail["summary"]["sample_count"] == 4
     assert detail["summary"]["exit"]["reason"] == "unknown"
     assert [section["name"] for section in detail["summary"]["sections"]] == ["start", "tests"]

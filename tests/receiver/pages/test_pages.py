@@ -223,6 +223,8 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
         duration_seconds=12.0,
         cpu_seconds=18.0,
         memory_peak_bytes=512 * 1024**2,
+        memory_peak_source="working set",
+        container_count=1,
         exit_reason="oom",
         exit_detail="The kernel killed ld.",
     )
@@ -230,13 +232,44 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
     words = words_of(body)
     for told in (
         "acme/engine · ci.yml / link · run 7 · lto",
-        "finished 2026-11-21 12:00 12.0 s 1.50 18.0 s 512 MiB out of memory",
+        "finished 2026-11-21 12:00:00 12.0 s 1.50 18.0 s 512 MiB working set out of memory",
         "The kernel killed ld.",
     ):
         assert told in words
     assert 'href="/runs/a%2Fb%3Fc"' in body
     assert 'href="/?ref=a%26b&amp;cursor=next"' in body
     assert 'name="ref" value="a&amp;b"' in body
+
+
+@pytest.mark.parametrize(
+    "item, told",
+    [
+        (
+            RunItem(run_uid="u7", state="running", job=Job(), received_at=clock(9), duration_seconds=20.0),
+            "a job without a name run u7 running 2026-11-21 12:00:09 received 20.0 s so far",
+        ),
+        (
+            RunItem(
+                run_uid="u8",
+                state="finished",
+                job=Job(job="j", run_id="7"),
+                received_at=clock(9),
+                start_time=clock(0),
+                duration_seconds=3.0,
+                container_count=0,
+            ),
+            "j · run 7 no containers finished 2026-11-21 12:00:00 3.0 s",
+        ),
+        (
+            RunItem(run_uid="u9", state="finished", job=Job(job="j", run_id="7"), received_at=clock(9)),
+            "j · run 7 no summary that can be listed finished 2026-11-21 12:00:09 received",
+        ),
+    ],
+)
+def test_a_row_says_what_its_gaps_mean(item: RunItem, told: str) -> None:
+    """Nobody takes the time of receipt for the start, or guesses why there are no numbers."""
+    words = words_of(runs_body(RunList(runs=[item]), {}))
+    assert words.endswith(f"end {told}")
 
 
 @pytest.mark.parametrize("query, told", [({}, "No run is stored yet"), ({"job": "x"}, "No run is like that")])

@@ -103,9 +103,19 @@ def _item(run: Run) -> RunItem:
         item.start_time, item.end_time = summary.start_time, summary.end_time
         item.duration_seconds = summary.duration_seconds
         item.cpu_seconds = total_cpu_seconds(summary)
-        item.memory_peak_bytes = int(peak[1]) if peak else None
+        if peak:
+            item.memory_peak_source, item.memory_peak_bytes = peak[0], int(peak[1])
+        item.container_count = len(summary.containers)
         item.exit_reason, item.exit_detail = summary.exit.reason, summary.exit.detail
+    elif run.state == "running":
+        item.duration_seconds = _seconds_so_far(run)
     return item
+
+
+def _seconds_so_far(run: Run) -> float:
+    """Since its start, or since it was first heard of where its clock is ahead of ours."""
+    begun = run.received_at if run.start_time is None or run.start_time > run.heard_at else run.start_time
+    return (run.heard_at - begun) / 1000
 
 
 def _time(milliseconds: int) -> str:

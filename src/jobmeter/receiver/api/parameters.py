@@ -29,7 +29,7 @@ RUN_UID = Parameter(
 )
 _MEANINGS = {
     "organization": "The organization, literally.",
-    "repository": "The repository: its full path, or its name below the organization that is also asked for.",
+    "repository": "The repository: its full path, or its name alone.",
     "workflow": "The workflow, literally.",
     "job": "The job's name, literally.",
     "ref": "The ref, literally, as refs/heads/main.",

@@ -27,13 +27,27 @@ class RunItem(Struct, kw_only=True):
     received_at: _ReceivedAt
     start_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
     end_time: Annotated[str | None, Meta(description="RFC 3339, UTC.")] = None
-    duration_seconds: Annotated[float | None, Meta(description="From its start to its end.")] = None
+    duration_seconds: Annotated[
+        float | None,
+        Meta(
+            description="From its start to its end; of a running run to when something of it was last stored."
+        ),
+    ] = None
     cpu_seconds: Annotated[
         float | None, Meta(description="CPU time of the job, that of no nameable container included.")
     ] = None
     memory_peak_bytes: Annotated[
         int | None, Meta(description="The highest memory peak of a container at the top.")
     ] = None
+    memory_peak_source: Annotated[
+        str | None,
+        Meta(
+            description="What that peak is, in the report's words: `working set`, `RSS sum`, `largest process`, …"
+        ),
+    ] = None
+    container_count: Annotated[int | None, Meta(description="How many containers its summary tells of.")] = (
+        None
+    )
     exit_reason: Annotated[str | None, Meta(description="How the job ended, as in the summary.")] = None
     exit_detail: Annotated[str | None, Meta(description="One sentence about it, as in the summary.")] = None
 

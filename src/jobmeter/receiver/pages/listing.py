@@ -1,6 +1,6 @@
 """The page with the newest runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote, urlencode
 
 from jobmeter.receiver.api.types import RunItem, RunList
@@ -13,6 +13,7 @@ from jobmeter.report.verdict import TONES
 FIELDS = ("organization", "repository", "workflow", "job", "ref")
 _STATES = ("running", "finished", "lost")
 _NAME_CELLS, _DETAIL_CELLS = 120, 160
+_HINTS = {"repository": "path or name", "ref": "refs/heads/main"}
 _REASONS = {"oom": "out of memory", "unknown": "", None: ""}
 
 
@@ -38,18 +39,38 @@ def _table(rows: str) -> str:
 def _row(item: RunItem) -> str:
     name = fit(job_identity(item.job), _NAME_CELLS) or "a job without a name"
     link = f'<a href="/runs/{quote(item.run_uid, safe="")}">{text(name)}</a>'
-    detail = f"<small>{text(fit(clean(item.exit_detail), _DETAIL_CELLS))}</small>" if item.exit_detail else ""
     cells = {
         "state": text(item.state),
-        "began": text(moment(item.start_time or item.received_at).removesuffix(" UTC")[:16]),
-        "took": text(duration(item.duration_seconds)),
+        "began": _began(item),
+        "took": text(duration(item.duration_seconds)) + _small("so far" if item.state == "running" else None),
         "cores": text(cores(_average_cores(item))),
         "CPU time": text(duration(item.cpu_seconds)),
-        "memory": text(size(item.memory_peak_bytes)),
+        "memory": text(size(item.memory_peak_bytes)) + _small(item.memory_peak_source),
         "end": _end(item),
     }
     told = "".join(f'<td data-label="{title}"{_left(title)}>{cell}</td>' for title, cell in cells.items())
-    return f'<tr><th scope="row">{link}{detail}</th>{told}</tr>'
+    return f'<tr><th scope="row">{link}{"".join(map(_small, _details(item)))}</th>{told}</tr>'
+
+
+def _details(item: RunItem) -> Iterator[str]:
+    """What tells a run from others of the same name, and what explains its row."""
+    if not item.job.run_id:
+        yield f"run {item.run_uid}"
+    if item.exit_detail:
+        yield item.exit_detail
+    if item.container_count == 0:
+        yield "no containers"
+    elif item.container_count is None and item.state == "finished":
+        yield "no summary that can be listed"
+
+
+def _small(told: str | None) -> str:
+    return f" <small>{text(fit(clean(told), _DETAIL_CELLS))}</small>" if told else ""
+
+
+def _began(item: RunItem) -> str:
+    known = item.start_time or item.received_at
+    return text(moment(known).removesuffix(" UTC")) + _small(None if item.start_time else "received")
 
 
 def _left(title: str) -> str:
@@ -70,7 +91,8 @@ def _end(item: RunItem) -> str:
 
 def _filter(query: Mapping[str, str]) -> str:
     fields = "".join(
-        f'<label>{name}<input name="{name}" value="{text(query.get(name, ""))}" autocomplete="off"></label>'
+        f'<label>{name}<input name="{name}" value="{text(query.get(name, ""))}" '
+        f'placeholder="{_HINTS.get(name, "")}" autocomplete="off"></label>'
         for name in FIELDS
     )
     options = "".join(

@@ -11,11 +11,12 @@ h1.plain::before{display:none}
 .runs td,.runs th{white-space:nowrap}
 .runs th[scope=row]{white-space:normal;min-width:20em}
 main:has(.runs){max-width:1180px}
-.runs th small{display:block;color:var(--faint);font-weight:400}
+.runs small{display:block;color:var(--faint);font-weight:400}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
 .filter input,.filter select{display:block;width:100%;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
   color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px}
+.filter ::placeholder{color:var(--faint);opacity:.7}
 .filter button{align-self:end;padding:6px 16px;font:inherit;font-size:14px;color:var(--paper);
   background:var(--cpu);border:0;border-radius:5px;cursor:pointer}
 :focus-visible{outline:2px solid var(--cpu);outline-offset:2px}
@@ -42,6 +43,7 @@ figure .plot svg{display:block;width:100%;height:84px;background:var(--page);bor
   .runs th[scope=row]{min-width:0}
   .runs th,.runs td{padding:0;border:0;text-align:left;white-space:normal}
   .runs td{display:inline-block;margin-right:12px;font-size:13px}
+  .runs td small{display:inline}
   .runs td::before{content:attr(data-label) " ";color:var(--faint)}
   .runs td:empty{display:none}
 }

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    String,
+    case,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.packing import unpacked
@@ -86,8 +96,7 @@ def find_run(connection: Connection, run_uid: str) -> Run | None:
 def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> Iterator[Run]:
     """At most ``limit`` runs, newest first, of those whose ``Run.id`` is below ``before``; one at a time.
 
-    ``repository`` is the full path, or the name alone below the organization that is also asked for. A
-    summary of more than 1 MiB is left out.
+    ``repository`` is the full path or the name alone. A summary of more than 1 MiB is left out.
     """
     # Found by an index alone first: a sort of whole rows would read all their summaries.
     # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
@@ -104,10 +113,7 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         if value is not None:
             yield runs.c[name] == value
     if wanted.repository is not None:
-        names = [wanted.repository]
-        if wanted.organization is not None:
-            names.append(f"{wanted.organization}/{wanted.repository}")
-        yield runs.c.repository.in_(names)
+        yield runs.c.repository.in_(_paths(wanted.repository, wanted.organization))
     if wanted.state is not None:
         # In the text of the statement, so that the index of running runs is seen to fit.
         yield runs.c.state == literal(wanted.state, String, literal_execute=True)
@@ -117,6 +123,24 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         yield runs.c.start_time < wanted.until
     if before is not None:
         yield runs.c.id < before
+
+
+def _paths(repository: str, organization: str | None) -> list[str] | CompoundSelect[Any]:
+    """Both forms of a repository; of a name alone the paths in all organizations, each found by one look-up."""
+    if organization is not None:
+        return [repository, f"{organization}/{repository}"]
+    if "/" in repository:
+        return [repository]
+    one, other = runs.alias(), runs.alias()
+    owners = select(func.min(one.c.organization).label("name")).cte("owners", recursive=True)
+    after = select(func.min(other.c.organization)).where(other.c.organization > owners.c.name)
+    owners = owners.union_all(
+        select(after.correlate(owners).scalar_subquery()).where(owners.c.name.is_not(None))
+    )
+    return union_all(
+        select(literal(repository)),
+        select(owners.c.name + f"/{repository}").where(owners.c.name.is_not(None)),
+    )
 
 
 class SeedPage(NamedTuple):
