@@ -1,0 +1,1 @@
+"""What engines say of their containers: names, labels and images, kept up to date by each engine's events."""
