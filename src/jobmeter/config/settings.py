@@ -394,9 +394,9 @@ def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> AdminSett
         raise UsageError(problems[0].removesuffix("; it is left out"))
     usage = "usage: jobmeter admin backup [options] FILE"
     if not rest:
-        raise UsageError(f"there is no task; accepted is backup, {usage}")
+        raise UsageError(f"there is no task; accepted is backup; {usage}")
     if rest[0] != "backup":
-        raise UsageError(f"the task {rest[0]!r} is not known; accepted is backup, {usage}")
+        raise UsageError(f"the task {rest[0]!r} is not known; accepted is backup; {usage}")
     if not rest[1:]:
         raise UsageError(f"backup needs the file to copy to; {usage}")
     if rest[2:]:
