@@ -262,7 +262,7 @@ def test_no_token_is_in_its_log(tmp_path):
         (["--addr=8080"], 2, "--addr: '8080' is not accepted; an address is HOST:PORT"),
         (["--listen=127.0.0.1:1", "--addr=:2"], 2, "are the same"),
         (["--listen=192.0.2.1:0"], 1, "cannot be listened on"),
-        (["--listen=127.0.0.1:0", "--db=/nonesuch/db"], 1, "cannot be used"),
+        (["--listen=127.0.0.1:0", "--db=/nonesuch/db"], 1, "the directory /nonesuch does not exist"),
         (["--listen=127.0.0.1:0", "--read-token-file=/nonesuch"], 2, "No such file"),
         (["word"], 2, "takes only flags"),
     ],

@@ -15,13 +15,17 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, serve
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database
+        from jobmeter.receiver.store.file import check_place, in_use
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
     log = Log(settings.log_level, settings.log_format)
-    with listening_socket(settings.listen, settings.listen_place) as listening:
+    check_place(settings.db)
+    with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
+        if shared:
+            log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
         receiver = Receiver(
             Database.open(settings.db),
-            Tokens(settings.read_token, settings.push_token),
+            Tokens(settings.read_token, settings.push_token, loopback=not listens_beyond_loopback(listening)),
             log,
             lost_after_seconds=settings.lost_after,
         )
@@ -29,17 +33,23 @@ def receive(settings: ReceiverSettings) -> int:
         def started() -> None:
             host, port = listening.getsockname()[:2]
             log.info("receiver started", version=__version__, listen=f"{host}:{port}", db=settings.db)
-            open_to = [
-                what
-                for what, token in (("ask", settings.read_token), ("store", settings.push_token))
-                if token is None
-            ]
-            if open_to and listens_beyond_loopback(listening):
-                log.warn(
-                    f"ANYONE who reaches this address may {' and '.join(open_to)}: set RECEIVER_READ_TOKEN and "
-                    f"RECEIVER_PUSH_TOKEN, or listen on 127.0.0.1"
-                )
+            if listens_beyond_loopback(listening):
+                _warn_of_who_may(settings, log)
 
         serve(receiver.application, listening, receiver.life, started, log)
     log.info("receiver stopped")
     return 0
+
+
+def _warn_of_who_may(settings: ReceiverSettings, log: Log) -> None:
+    """Say loudly what is open to everyone."""
+    tokens = {
+        "ask": ("RECEIVER_READ_TOKEN", settings.read_token),
+        "store": ("RECEIVER_PUSH_TOKEN", settings.push_token),
+    }
+    missing = {what: variable for what, (variable, token) in tokens.items() if token is None}
+    if missing:
+        log.warn(
+            f"ANYONE who reaches this address may {' and '.join(missing)}: set {' and '.join(missing.values())}, "
+            f"or listen on 127.0.0.1"
+        )

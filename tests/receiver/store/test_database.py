@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 
 from jobmeter.model.errors import NewerSchema, StoreError
 from jobmeter.receiver.store.database import Database, backup
+from jobmeter.receiver.store.file import in_use, is_in_use
 from jobmeter.receiver.store.schema import metadata
 from tests.receiver.store.support import found, stored, summary
 
@@ -55,14 +57,72 @@ def test_a_database_of_a_later_release_is_not_touched(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"this is no database, and long enough to be looked at" * 20, None])
-def test_what_is_no_database_is_one_sentence(tmp_path, content):
-    """A file of something else, a directory that is missing."""
-    path = tmp_path / "db" if content else tmp_path / "missing" / "db"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(StoreError, match="cannot be used"):
-        Database.open(str(path))
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("words", "words is damaged, a copy from before has to take its place: file is not a database"),
+        ("missing/db", "missing/db cannot be opened: the directory .*missing does not exist"),
+        ("directory", "directory cannot be opened: it is a directory"),
+        (
+            "customers",
+            "customers is not a database of jobmeter: it has the table 'customers'; name another file",
+        ),
+    ],
+)
+def test_what_is_no_database_of_ours_is_one_sentence(tmp_path, name, reason):
+    """With the reason; what is there stays as it was."""
+    (tmp_path / "words").write_bytes(b"this is no database, and long enough to be looked at" * 20)
+    (tmp_path / "directory").mkdir()
+    customers(tmp_path / "customers")
+    before = {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(StoreError, match=reason):
+        Database.open(str(tmp_path / name))
+    assert {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def customers(path):
+    """A database of somebody else."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE customers (name)")
+        connection.commit()
+
+
+@pytest.mark.parametrize("who", ["a receiver", "a receiver that was killed", "another program"])
+def test_a_copy_never_replaces_what_is_in_use_or_not_ours(tmp_path, who):
+    """Though it is a database."""
+    stored(tmp_path / "db", summary("a"))
+    target = tmp_path / "there"
+    if who == "another program":
+        customers(target)
+    else:
+        stored(target, summary("b"))
+    if who == "a receiver that was killed":
+        (tmp_path / "there-wal").write_bytes(b"what it had acknowledged")
+    before = target.read_bytes()
+    with (
+        in_use(str(target)) if who == "a receiver" else nullcontext(),
+        pytest.raises(StoreError, match="name a new"),
+    ):
+        backup(str(tmp_path / "db"), str(target))
+    assert target.read_bytes() == before
+
+
+def test_of_two_receivers_the_second_knows_of_the_first(tmp_path):
+    """As long as it is there."""
+    path = str(tmp_path / "db")
+    with in_use(path) as first, in_use(path) as second:
+        assert (first, second) == (False, True)
+        assert is_in_use(path)
+    assert not is_in_use(path)
+    with in_use(path) as third:
+        assert not third
+
+
+def test_nothing_is_no_database_to_copy(tmp_path):
+    """A copy of nothing would be taken for a copy."""
+    (tmp_path / "db").touch()
+    with pytest.raises(StoreError, match="db is not a database of jobmeter"):
+        backup(str(tmp_path / "db"), str(tmp_path / "copy"))
 
 
 def test_a_copy_has_what_was_stored(tmp_path):
@@ -136,7 +196,7 @@ def test_a_copy_replaces_nothing_but_a_copy(tmp_path, content):
     stored(tmp_path / "db", summary("a"))
     target = tmp_path / "there"
     put(target, content)
-    with pytest.raises(StoreError, match="there exists and is no SQLite database; name a new file"):
+    with pytest.raises(StoreError, match="there exists and is no copy of jobmeter's; name a new file"):
         backup(str(tmp_path / "db"), str(target))
     assert holds(target, content)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "there"]

@@ -190,6 +190,25 @@ def test_a_database_that_went_away_is_an_error_of_ours(tmp_path):
     assert "no such table" in str(error)
 
 
+def test_nothing_is_acknowledged_that_would_not_be_found(tmp_path):
+    """The file was moved away; it is stored again once it is back."""
+    path = tmp_path / "db"
+
+    async def work(writer, _):
+        (stored,) = await results_of(writer, summary("a"))
+        path.rename(tmp_path / "away")
+        refused = await results_of(writer, summary("b"), summary("c"))
+        trouble = writer.trouble()
+        (tmp_path / "away").rename(path)
+        (again,) = await results_of(writer, summary("b"))
+        return stored, refused, trouble, again, writer.trouble()
+
+    stored, refused, trouble, again, after = with_writer(path, work)
+    assert all(isinstance(one, StoreError) for one in refused)
+    assert "moved, removed or replaced" in str(trouble)
+    assert (stored, again, after) == (1, 2, None)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Another process writes."""

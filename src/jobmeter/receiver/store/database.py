@@ -15,7 +15,16 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from jobmeter.model.errors import NewerSchema, StoreError, StoreFull
+from jobmeter.model.errors import NewerSchema, StoreError
+from jobmeter.receiver.store.errors import store_error
+from jobmeter.receiver.store.file import (
+    check_ours_or_empty,
+    check_place,
+    file_at,
+    is_in_use,
+    is_ours,
+    reading_uri,
+)
 
 Answer = TypeVar("Answer")
 
@@ -35,25 +44,15 @@ _WRITER_PRAGMAS = (
     "PRAGMA cache_size = -16384",
 )
 _READER_PRAGMAS = ("PRAGMA query_only = ON", "PRAGMA cache_size = -4096")
-_NO_FAULT_OF_A_CHANGE = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOTADB,
-)
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_MAGIC = b"SQLite format 3\0"
 
 
 class Database:
     """The database of one receiver; readers have connections of their own and never wait for the writer."""
 
     def __init__(self, writer: Engine, reader: Engine) -> None:
+        self._path = str(writer.url.database)
+        self._file = file_at(self._path)
         self.writer = writer
         self.reader = reader
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
@@ -66,6 +65,8 @@ class Database:
 
         Raises StoreError when it cannot be opened, NewerSchema when a later release has changed it.
         """
+        check_place(path)
+        check_ours_or_empty(path)
         with contextlib.suppress(OSError):  # It exists, or SQLite will say why it cannot be made.
             _make_private(path)
         writer = _engine(path, _WRITER_PRAGMAS, "BEGIN IMMEDIATE", 1)
@@ -89,29 +90,18 @@ class Database:
         except DBAPIError as error:
             raise store_error(error) from None
 
+    def check_in_place(self) -> None:
+        """Raises StoreError when its file was moved, removed or replaced: what is stored in it would not be found."""
+        if file_at(self._path) != self._file:
+            raise StoreError(
+                f"{self._path} is not the file that was opened: it was moved, removed or replaced"
+            )
+
     def close(self) -> None:
         """Let go of all connections."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.reader.dispose()
         self.writer.dispose()
-
-
-def store_error(error: DBAPIError | sqlite3.Error, place: str = "the database") -> StoreError:
-    """The error of the database or its library as one of ours."""
-    cause = _cause(error)
-    if getattr(cause, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
-        return StoreFull(f"{place} cannot grow: no space is left on the device")
-    return StoreError(f"{place} cannot be used: {cause}")
-
-
-def concerns_all(error: Exception) -> bool:
-    """Whether it would have met any other change too, as a lock of another process and a full disk do."""
-    # The lowest byte is the kind; what is above it tells more.
-    return getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF in _NO_FAULT_OF_A_CHANGE
-
-
-def _cause(error: BaseException) -> BaseException:
-    return (error.orig or error) if isinstance(error, DBAPIError) else error
 
 
 def backup(path: str, target: str) -> None:
@@ -121,6 +111,8 @@ def backup(path: str, target: str) -> None:
     """
     try:
         _check_copy(path, target)
+        if not is_ours(path):
+            raise StoreError(f"{path} is not a database of jobmeter; --db names the database of the receiver")
         with _unfinished_beside(target) as unfinished:
             _copy(path, unfinished)
             if os.path.exists(target):
@@ -133,19 +125,24 @@ def backup(path: str, target: str) -> None:
 
 
 def _check_copy(path: str, target: str) -> None:
-    """Raises StoreError when there is nothing to copy, or when the copy would replace what is no database."""
+    """Raises StoreError when there is nothing to copy, or when the copy would replace anything but a copy."""
     if not os.path.exists(path):
         raise StoreError(f"{path} does not exist; --db names the database of the receiver")
     if not os.path.lexists(target):
         return
     if os.path.exists(target) and os.path.samefile(path, target):
         raise StoreError(f"{target} is the database itself; name another file for the copy")
-    content = b""
-    if os.path.isfile(target):
-        with open(target, "rb") as file:
-            content = file.read(len(_MAGIC))
-    if content != _MAGIC:
-        raise StoreError(f"{target} exists and is no SQLite database; name a new file or an older copy")
+    if os.path.isfile(target) and (is_in_use(target) or os.path.exists(f"{target}-wal")):
+        raise StoreError(f"{target} is in use as a database; name a new file or an older copy")
+    if not _is_copy(target):
+        raise StoreError(f"{target} exists and is no copy of jobmeter's; name a new file or an older copy")
+
+
+def _is_copy(target: str) -> bool:
+    try:
+        return os.path.isfile(target) and is_ours(target, at_rest=True)
+    except StoreError:
+        return False
 
 
 @contextlib.contextmanager
@@ -181,11 +178,6 @@ def _flush(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def reading_uri(path: str) -> str:
-    """Opens the database for reading only: one that is gone is missed then, and not made anew."""
-    return f"{Path(os.path.abspath(path)).as_uri()}?mode=ro"
 
 
 def _engine(path: str, pragmas: tuple[str, ...], begin: str, size: int) -> Engine:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from jobmeter.receiver.store.database import reading_uri
+from jobmeter.receiver.store.file import reading_uri
 from jobmeter.receiver.store.schema import runs
 
 _PATIENCE_SECONDS = 1.0

@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
-from jobmeter.receiver.store.database import Database, concerns_all, store_error
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.errors import concerns_all, store_error
 from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
 
 MAX_QUEUED = 4096
@@ -160,7 +161,11 @@ class Writer:
     def _commit(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
         """The result of each; an error is one."""
         try:
+            self._database.check_in_place()
             return self._stored(changes)
+        except StoreError as error:
+            self._failure = str(error)
+            return [error for _ in changes]
         except Exception as error:
             if len(changes) == 1 or concerns_all(error):
                 return [self._failed(error) for _ in changes]

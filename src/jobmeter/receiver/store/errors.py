@@ -1,0 +1,39 @@
+"""Errors of the database and its library as ours."""
+
+import sqlite3
+
+from sqlalchemy.exc import DBAPIError
+
+from jobmeter.model.errors import StoreError, StoreFull
+
+_NO_FAULT_OF_A_CHANGE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+)
+
+
+def store_error(error: DBAPIError | sqlite3.Error, place: str = "the database") -> StoreError:
+    """The error of the database or its library as one of ours."""
+    cause = _cause(error)
+    if getattr(cause, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return StoreFull(f"{place} cannot grow: no space is left on the device")
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"{place} is damaged, a copy from before has to take its place: {cause}")
+    return StoreError(f"{place} cannot be used: {cause}")
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether it would have met any other change too, as a lock of another process and a full disk do."""
+    # The lowest byte is the kind; what is above it tells more.
+    return getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF in _NO_FAULT_OF_A_CHANGE
+
+
+def _cause(error: BaseException) -> BaseException:
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
