@@ -9,13 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jobmeter.ops.runtime import RuntimeCollector
+
 
 def daemon_registry() -> CollectorRegistry:
-    """A registry of one daemon, with what is known of any process: CPU, memory, descriptors."""
+    """A registry of one daemon, with what is known of any process: CPU, memory, descriptors, threads, garbage."""
     registry = CollectorRegistry(auto_describe=True)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(RuntimeCollector())
     return registry
 
 
