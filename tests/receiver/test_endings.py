@@ -11,10 +11,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from jobmeter.model import wire
+from jobmeter.model.exits import Exit
+from jobmeter.model.summary import Summary
 from jobmeter.receiver import endings
 from jobmeter.receiver.bodies import Body, Handling
 from jobmeter.receiver.endings import Endings
@@ -34,8 +37,12 @@ class Messages:
     def __init__(self) -> None:
         self.runs: list[object] = []
         self.errors: list[str] = []
+        self.lost: list[dict[str, object]] = []
 
     def warn(self, message: str, **fields: object) -> None:
+        if "given up" in message:
+            self.lost.append(fields)
+            return
         self.runs.append(fields.get("run_uid"))
         self.errors.append(str(fields.get("error")))
 
@@ -107,11 +114,27 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_from_their_end(tmp_p
 
     assert states(path) == {"lost"}
     assert log.runs == ["bad"]
+    assert log.lost == [{"run_uid": "bad"}, {"run_uid": "good"}]
     good, bad = found(path, "good").summary, found(path, "bad").summary
     assert good is not None
     assert b"cannot be read" not in good
     assert (bad is None) == (fault == "a defect")
     assert b"cannot be read" in (bad or b"cannot be read")
+
+
+def test_a_lost_run_says_that_nothing_was_heard_of_it(tmp_path, monkeypatch):
+    """And for how long: it has no journal, and knows no more."""
+    monkeypatch.setattr(endings, "_SWEEP_SECONDS", (0.01, 0.01))
+    path = tmp_path / "db"
+    stored(path, *streamed("silent"))
+    changed(path, "UPDATE runs SET heard_at = id")
+    swept(path, lambda: states(path) == {"lost"})
+    summary = msgspec.json.decode(found(path, "silent").summary or b"", type=Summary)
+    assert summary.exit == Exit(
+        reason="lost",
+        detail="The receiver heard nothing of the run for 1 ms: its meter was killed, or cannot reach the receiver.",
+        certainty="probable",
+    )
 
 
 def test_the_search_for_lost_runs_survives_a_database_that_cannot_be_used(tmp_path, monkeypatch):

@@ -11,11 +11,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from jobmeter.model import wire
+from jobmeter.model.exits import Exit
 from jobmeter.model.summarize import RunFold
 from jobmeter.ops.log import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.folding import fold_record, fold_stored, summary_of
+from jobmeter.receiver.store.folding import fold_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.merging import next_merge
 from jobmeter.receiver.store.queries import find_run
 from jobmeter.receiver.store.streams import Ending, Finish, Part, silent_runs
@@ -70,9 +71,11 @@ class Endings:
                 self._log.warn("a run that fell silent is not finished", run_uid=run_uid, error=str(error))
 
     async def _finish(self, run_uid: str, before: int) -> None:
-        ending, trouble = await self._database.read(partial(_lost, run_uid=run_uid))
+        without_end = silence(self._lost_after_seconds)
+        ending, trouble = await self._database.read(partial(_lost, run_uid=run_uid, without_end=without_end))
         if await self._writer.submit(Finish(run_uid, before, ending)):
             self._figures.lost.inc()
+            self._log.warn("a run fell silent and is given up as lost", run_uid=run_uid)
             self._tell(run_uid, trouble)
             if trouble is None:
                 self.merge_later(run_uid)
@@ -119,10 +122,10 @@ def _ending_of(
     trouble = fold_stored(connection, run.id, fold) if run else None
     for record in records:
         fold_record(record, fold)
-    return Ending(run.next_sequence if run else 0, _summary(fold)), trouble
+    return Ending(run.next_sequence if run else 0, _summary(fold, Exit())), trouble
 
 
-def _lost(connection: Connection, run_uid: str) -> tuple[Ending, str | None]:
+def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Ending, str | None]:
     """What the stored records say, without a summary if nothing can be told; and why not all could be read."""
     run = find_run(connection, run_uid)
     if run is None:
@@ -130,7 +133,7 @@ def _lost(connection: Connection, run_uid: str) -> tuple[Ending, str | None]:
     fold = _fold()
     try:
         trouble = fold_stored(connection, run.id, fold)
-        summary = _summary(fold)
+        summary = _summary(fold, without_end)
     except Exception as error:  # Whatever it is, it would be the same the next time.
         trouble, summary = str(error), None
     return Ending(run.next_sequence, summary, "lost"), trouble
@@ -141,8 +144,8 @@ def _fold() -> RunFold:
     return RunFold(timeline_points=2)
 
 
-def _summary(fold: RunFold) -> bytes | None:
-    summary = summary_of(fold)
+def _summary(fold: RunFold, without_end: Exit) -> bytes | None:
+    summary = summary_of(fold, without_end)
     try:
         return None if summary is None else msgspec.json.encode(summary)
     except (OverflowError, ValueError):

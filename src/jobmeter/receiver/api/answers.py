@@ -17,7 +17,7 @@ from jobmeter.model.summary import Summary
 from jobmeter.receiver.api.buckets import BucketFold
 from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
-from jobmeter.receiver.store.folding import first_record, fold_stored, summary_of
+from jobmeter.receiver.store.folding import first_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
 from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
 
@@ -167,12 +167,8 @@ def _provisional(connection: Connection, run: Run) -> Summary | None:
     """The summary of what was streamed so far; a run that goes on has no end yet."""
     fold = RunFold(timeline_points=2)
     fold_stored(connection, run.id, fold)
-    summary = summary_of(fold)
-    if summary is None:
-        return None
-    if run.state == "running" and not fold.ended:
-        summary.exit = Exit()
-    return summary if _is_plausible(summary) else None
+    summary = summary_of(fold, Exit() if run.state == "running" else silence())
+    return summary if summary is not None and _is_plausible(summary) else None
 
 
 def _interval(record: wire.AnyRecord) -> float:

@@ -4,9 +4,11 @@ from sqlalchemy import Connection
 
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
+from jobmeter.model.exits import Exit
 from jobmeter.model.summarize import RunFold
 from jobmeter.model.summary import Summary
 from jobmeter.receiver.store.queries import records
+from jobmeter.report.figures import roughly
 
 
 def fold_stored(connection: Connection, run_id: int, fold: RunFold) -> str | None:
@@ -32,12 +34,28 @@ def fold_record(record: wire.AnyRecord, fold: RunFold) -> None:
         fold.warn(f"A record is left out: {error}.")
 
 
-def summary_of(fold: RunFold) -> Summary | None:
-    """None when nothing can be told, as without the start record."""
+def summary_of(fold: RunFold, without_end: Exit) -> Summary | None:
+    """The summary, whose exit is ``without_end`` unless the run's end came.
+
+    None when nothing can be told, as without the start record.
+    """
     try:
-        return fold.summary()
+        summary = fold.summary()
     except (JournalError, OverflowError, ValueError):
         return None
+    if not fold.ended:
+        summary.exit = without_end
+    return summary
+
+
+def silence(seconds: float | None = None) -> Exit:
+    """The exit of a run that was not heard of any more, for so long if that is known."""
+    heard = "nothing more of the run" if seconds is None else f"nothing of the run for {roughly(seconds)}"
+    return Exit(
+        reason="lost",
+        detail=f"The receiver heard {heard}: its meter was killed, or cannot reach the receiver.",
+        certainty="probable",
+    )
 
 
 def first_record(connection: Connection, run_id: int) -> wire.AnyRecord | None:
