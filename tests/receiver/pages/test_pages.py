@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from jobmeter.model.container_fold import ContainerRates
+from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.summary import ContainerSummary, Summary
 from jobmeter.model.timeline import Timeline, TimelineMark
@@ -294,14 +295,19 @@ def test_a_run_without_a_summary_has_a_page(state: str, told: str) -> None:
 
 
 def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
-    """Nobody takes a provisional summary for the result."""
+    """Nobody takes a provisional summary for the result, or its newest sample for the end."""
     summary, timeline = make_build()
     detail = RunDetail(
         run_uid="u",
         state="running",
         job=summary.job,
         received_at=clock(0),
-        summary=summary,
+        summary=structs.replace(summary, exit=Exit()),
         provisional=True,
     )
-    assert "It still runs" in words_of(one_run_body(detail, course_of(summary, timeline)))
+    words = words_of(one_run_body(detail, course_of(summary, timeline)))
+    assert "This is what has come of the run so far." in words
+    assert "Still running after 1 m 05 s" in words
+    assert "began" in words
+    assert "ended" not in words
+    assert run_title(detail).startswith("still running after 1 m 05 s")

@@ -2,13 +2,16 @@
 
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
+from jobmeter.model.summary import Summary
 from jobmeter.receiver.api.types import RunDetail, RunTimeline
 from jobmeter.receiver.pages.picture import pictures
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import run_body
 from jobmeter.report.notes import job_identity
 from jobmeter.report.text import fit
-from jobmeter.report.verdict import verdict
+from jobmeter.report.verdict import RUNNING, verdict
 
 NAV = '<nav><a href="/">All runs</a></nav>'
 
@@ -17,15 +20,24 @@ def run_title(detail: RunDetail) -> str:
     """The title of the page: what happened, of which job."""
     if detail.summary is None:
         return fit(f"{detail.state}: {job_identity(detail.job) or detail.run_uid}", 160)
-    return fit(f"{verdict(detail.summary)} · {job_identity(detail.job)}".removesuffix(" · "), 160)
+    return fit(
+        f"{verdict(_shown(detail, detail.summary))} · {job_identity(detail.job)}".removesuffix(" · "), 160
+    )
 
 
 def one_run_body(detail: RunDetail, course: RunTimeline) -> str:
     """Everything about one run, and where to get it as data."""
     body = _without_summary(detail)
     if detail.summary is not None:
-        body = run_body(detail.summary, pictures(detail.summary, course))
+        body = run_body(_shown(detail, detail.summary), pictures(detail.summary, course))
     return f"{NAV}{_provisional(detail)}{body}{_data(detail, course)}"
+
+
+def _shown(detail: RunDetail, summary: Summary) -> Summary:
+    """The summary; that of a run that goes on says so, and has no time at which it ended."""
+    if not detail.provisional or detail.state != "running":
+        return summary
+    return replace(summary, exit=RUNNING, end_time="")
 
 
 def _without_summary(detail: RunDetail) -> str:
@@ -40,7 +52,7 @@ def _without_summary(detail: RunDetail) -> str:
 
 def _provisional(detail: RunDetail) -> str:
     if detail.state == "running" and detail.summary is not None:
-        return '<ul class="notes"><li>It still runs: this is what has come so far.</li></ul>'
+        return '<ul class="notes"><li>This is what has come of the run so far.</li></ul>'
     return ""
 
 
