@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from jobmeter.containers.catalog.catalog import Catalog
 from jobmeter.containers.catalog.facts import ContainerFacts
 from jobmeter.containers.catalog.sockets import EngineSocket
+from jobmeter.identity.containers import identify_container
 from tests.containers.catalog.support import Notes, eventually
 from tests.e2e.support.cgroup import own_cgroups, remove_tree
 from tests.e2e.support.components import require_command, require_root
@@ -30,10 +32,23 @@ CONFIGURATION = """
 version = 2
 root = "{directory}/root"
 state = "{directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
   address = "{directory}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "localhost/bb:1"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  stream_server_port = "0"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{directory}/cni"
+    conf_dir = "{directory}/cni"
 """
+POD_UID = "2c48913c-b29f-11e7-9350-020968147796"
+POD = {
+    "io.kubernetes.pod.uid": POD_UID,
+    "io.kubernetes.pod.name": "runner-1",
+    "io.kubernetes.pod.namespace": "ci",
+}
 
 
 class Containerd:
@@ -85,13 +100,14 @@ def containerd() -> Iterator[Containerd]:
     try:
         engine.start()
         (directory / "image.tar").write_bytes(_archive(_busybox_image()))
-        for namespace in ("default", "ci"):
+        for namespace in ("default", "ci", "k8s.io"):
             engine.ctr("--namespace", namespace, "image", "import", str(directory / "image.tar"))
         yield engine
     finally:
         engine.stop()
         for hierarchy in set(own_cgroups().values()):
-            remove_tree(_hierarchy_root(hierarchy) / "default")
+            for parent in ("default", f"kubepods/pod{POD_UID}", "kubepods"):
+                remove_tree(_hierarchy_root(hierarchy) / parent)
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -167,11 +183,66 @@ def test_engine_hangs_and_comes_back(containerd: Containerd) -> None:
         containerd.signal(signal.SIGCONT)
 
 
+def test_pod(containerd: Containerd, catalog: Catalog) -> None:
+    """A pod as the kubelet makes it through containerd's CRI plugin: its annotations name the container's job."""
+    with grpc.insecure_channel(f"unix:{containerd.socket}") as channel:
+        pod = _field(1, _field(1, "runner-1") + _field(2, POD_UID) + _field(3, "ci"))
+        pod += _map(6, POD | {"team": "a", "project.runner.gitlab.com/id": "3"})
+        url = "https://gitlab.example.com/group/app/-/jobs/12"
+        pod += _map(7, {"job.runner.gitlab.com/id": "12", "job.runner.gitlab.com/url": url, "other": "x"})
+        host_namespaces = b"".join(_field(number, 2) for number in (1, 2, 3))
+        pod += _field(8, _field(1, f"/kubepods/pod{POD_UID}") + _field(2, _field(1, host_namespaces)))
+        sandbox_id = _call(channel, "RunPodSandbox", _field(1, pod))
+        try:
+            build = _field(1, _field(1, "build")) + _field(2, _field(1, IMAGE)) + _field(3, "/bin/true")
+            build += _map(9, POD | {"io.kubernetes.container.name": "build"})
+            request = _field(1, sandbox_id) + _field(2, build) + _field(3, pod)
+            facts = known(catalog, _call(channel, "CreateContainer", request))
+            assert (facts.name, facts.image, facts.is_sandbox) == ("build", IMAGE, False)
+            assert facts.pod is not None
+            assert (facts.pod.uid, facts.pod.name, facts.pod.namespace) == (POD_UID, "runner-1", "ci")
+            assert (facts.pod.labels["team"], "other" in facts.pod.annotations) == ("a", False)
+            identity = identify_container(facts.name, facts.all_labels())
+            assert identity is not None
+            assert (identity.job.repository, identity.role, identity.task_id) == ("group/app", "job", "12")
+            assert known(catalog, sandbox_id).is_sandbox
+        finally:
+            _call(channel, "StopPodSandbox", _field(1, sandbox_id))
+            _call(channel, "RemovePodSandbox", _field(1, sandbox_id))
+
+
+def _call(channel: grpc.Channel, method: str, request: bytes) -> str:
+    """One call of the Container Runtime Interface; the id in its answer."""
+    answer = channel.unary_unary(f"/runtime.v1.RuntimeService/{method}", None, None)(request, timeout=30)
+    return bytes(answer[2:]).decode()
+
+
+def _field(number: int, value: int | str | bytes) -> bytes:
+    """One field of a protobuf message."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    content = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _map(number: int, pairs: dict[str, str]) -> bytes:
+    return b"".join(_field(number, _field(1, key) + _field(2, value)) for key, value in pairs.items())
+
+
+def _varint(number: int) -> bytes:
+    digits = b""
+    while number > 127:
+        digits += bytes([number & 127 | 128])
+        number >>= 7
+    return digits + bytes([number])
+
+
 def _archive(layer: bytes) -> bytes:
     """An image of one layer in the form that ctr imports."""
     digest = hashlib.sha256(layer).hexdigest()
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{digest}"]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    sleep = {"Cmd": ["/bin/sleep", "300"]}
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": sleep, "rootfs": rootfs}).encode()
     name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = [{"Config": name, "RepoTags": [IMAGE], "Layers": [f"{digest}/layer.tar"]}]
     buffer = io.BytesIO()

@@ -102,8 +102,8 @@ def podman() -> Iterator[Podman]:
         engine("rm", "--all", "--force", "--time=0")
         engine("pod", "rm", "--all", "--force", "--time=0")
         engine.leave()
-        for hierarchy in set(own_cgroups().values()):
-            remove_tree(_hierarchy_root(hierarchy) / "libpod_parent")
+        parents = {_hierarchy_root(own) / "libpod_parent" for own in own_cgroups().values()}
+        eventually(lambda: all(remove_tree(parent) for parent in parents))  # monitors end a little later
         shutil.rmtree(directory, ignore_errors=True)
 
 
