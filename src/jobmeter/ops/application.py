@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from jobmeter.ops.access import Tokens
@@ -25,7 +26,7 @@ class Application:
     A request whose answer has begun can only be cut off when something fails; any other gets a problem.
     ``answered`` is told the route's path and the status of each request. ``admit`` may count what a request
     with a body sends while it is answered. ``problem_of`` knows the daemon's own errors; of any other the client learns
-    nothing but that the log tells it.
+    nothing but that the log tells it. ``page_of`` shows a problem to who asks for a page with a browser.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Application:
         answered: Callable[[str, int], None],
         admit: Callable[[Receive], AbstractContextManager[Receive]] = nullcontext,
         problem_of: Callable[[Exception], Problem | None] = lambda error: None,
+        page_of: Callable[[Problem], Response] | None = None,
     ) -> None:
         self.router = Router(routes)
         self._tokens = tokens
@@ -45,6 +47,7 @@ class Application:
         self._outlet = Outlet()
         self._admit = admit
         self._problem_of = problem_of
+        self._page_of = page_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises what went wrong after the answer had begun."""
@@ -73,7 +76,7 @@ class Application:
                 # The answer has begun: cutting it off is the only way left to say that it is not whole.
                 self._report(error)
                 raise
-            await self._problem(error).response()(scope, receive, answer)
+            await self._refusal(self._problem(error), route, scope)(scope, receive, answer)
         self._answered(route.path if route else "", answer.status)
 
     def _problem(self, error: Exception) -> Problem:
@@ -83,10 +86,24 @@ class Application:
         self._report(error)
         return Problem(500, "The request could not be answered; the log says why.")
 
+    def _refusal(self, problem: Problem, route: Route | None, scope: Scope) -> Response:
+        if self._page_of is not None and _asks_for_a_page(route, scope):
+            return self._page_of(problem)
+        return problem.response()
+
     def _report(self, error: Exception) -> None:
         self._log.warn(
             "a request failed", error=repr(error), trace="".join(traceback.format_exception(error))
         )
+
+
+def _asks_for_a_page(route: Route | None, scope: Scope) -> bool:
+    """Whether a browser asks for a page, or for what is not there and is not below the API either."""
+    if route is None and scope["raw_path"].startswith(b"/api/"):
+        return False
+    if route is not None and route.challenge != "Basic":
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _check_query(route: Route, scope: Scope) -> None:

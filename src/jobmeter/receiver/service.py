@@ -21,7 +21,7 @@ from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
-from jobmeter.receiver.pages.routes import Pages
+from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.readiness import Readiness
@@ -47,6 +47,7 @@ class Receiver:
             answered=self._figures.answered,
             admit=Intake().counting,
             problem_of=partial(_problem_of, log),
+            page_of=refusal,
         )
 
     def _routes(self) -> tuple[Route, ...]:

@@ -43,6 +43,52 @@ def test_a_problem_is_a_page_too(receiver: RunningReceiver, path: str, status: i
     assert '<a href="/">All runs</a>' in answer.text
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    "method, path, status, said",
+    [
+        ("GET", "/", 401, "The read token is the password, with any user name."),
+        ("GET", f"/runs/{uid(70)}", 401, "The read token is the password, with any user name."),
+        ("GET", "/%3Cscript%3E", 404, "There is nothing here."),
+        ("GET", "/runs", 404, "There is nothing here."),
+        ("POST", "/", 405, "The method POST is not accepted here; accepted are GET."),
+    ],
+)
+def test_a_browser_is_refused_by_a_page(
+    receiver: RunningReceiver, method: str, path: str, status: int, said: str
+) -> None:
+    """It says what to do, leads to the list, and carries what a browser has to know."""
+    answer = requests.request(method, receiver.url + path, headers=BROWSER, timeout=30)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == POLICY
+    assert said in answer.text
+    assert "<script" not in answer.text
+    assert '<a href="/">All runs</a>' in answer.text
+    assert ("Basic" in answer.headers.get("www-authenticate", "")) == (status == 401)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    "path, headers, status",
+    [
+        ("/api/v1/runs", BROWSER, 401),
+        ("/api/v1/nothing", BROWSER, 404),
+        ("/", {}, 401),
+        ("/nothing", {"Accept": "application/json"}, 404),
+    ],
+)
+def test_a_program_is_refused_by_problem_json(
+    receiver: RunningReceiver, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Below the API whoever asks, and elsewhere who does not ask for HTML."""
+    answer = requests.get(receiver.url + path, headers=headers, timeout=30)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_an_empty_field_of_the_form_asks_for_nothing(receiver: RunningReceiver) -> None:
     """A browser sends all fields of a form, filled in or not."""
     receiver.push(summary_of(70, organization="form"))

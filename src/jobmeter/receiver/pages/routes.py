@@ -1,7 +1,7 @@
 """The routes of the pages."""
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Literal
@@ -44,6 +44,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+}
+_REFUSALS = {
+    401: "The read token is the password, with any user name.",
+    404: "There is nothing here.",
 }
 _PAGE = Content(None, "A page.", "text/html")
 
@@ -90,6 +94,11 @@ class Pages:
         return _html(f"jobmeter: {run_title(found.detail)}", one_run_body(found.detail, course))
 
 
+def refusal(problem: Problem) -> Response:
+    """What a browser is shown of a problem that keeps it from a page."""
+    return _problem_page(problem, _REFUSALS.get(problem.status, problem.detail))
+
+
 def _page(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
     """A handler whose problems are pages too."""
 
@@ -97,11 +106,16 @@ def _page(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
         try:
             return await function(request)
         except Problem as problem:
-            heading = f'<h1 class="plain">{problem.status}</h1><p class="lead">{text(problem.detail)}</p>'
-            return _html("jobmeter", f"{NAV}<header>{heading}</header>", problem.status)
+            return _problem_page(problem, problem.detail)
 
     return endpoint(answer)
 
 
-def _html(title: str, body: str, status: int = 200) -> Response:
-    return Response(document(title, body, style=PAGE_STYLE), status, _HEADERS, "text/html")
+def _problem_page(problem: Problem, said: str) -> Response:
+    heading = f'<h1 class="plain">{problem.status}</h1><p class="lead">{text(said)}</p>'
+    return _html("jobmeter", f"{NAV}<header>{heading}</header>", problem.status, problem.headers)
+
+
+def _html(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    said = _HEADERS | dict(headers or {})
+    return Response(document(title, body, style=PAGE_STYLE), status, said, "text/html")
