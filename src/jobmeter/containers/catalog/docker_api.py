@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import docker
 import docker.errors
 import msgspec
 import requests
 from msgspec import Struct
 
 from jobmeter.containers.catalog.book import Book
-from jobmeter.containers.catalog.docker_transport import CancellableAdapter
+from jobmeter.containers.catalog.docker_transport import CancellableAdapter, Client
 from jobmeter.containers.catalog.facts import ContainerFacts, describe
 from jobmeter.identity.variables import shorten
 from jobmeter.model.errors import SourceUnavailable
@@ -25,8 +24,6 @@ from jobmeter.model.errors import SourceUnavailable
 ANSWER_SECONDS = 8.0
 MAX_EVENT_BYTES = 1024 * 1024
 
-_OLDEST_VERSION = "1.24"
-_ANY_SOCKET = "unix:///var/run/docker.sock"  # the adapter has the path
 _THERE = frozenset({"create", "start"})
 _GONE = frozenset({"die", "destroy", "remove"})
 _FILTERS = {"type": ["container"], "event": sorted({*_THERE, *_GONE, "rename"})}
@@ -58,8 +55,9 @@ class DockerSession:
     def run(self, book: Book, listed: Callable[[str], None]) -> None:
         """List the running containers, then follow the events from that moment until the engine ends them."""
         try:
-            answer = self._client(_OLDEST_VERSION).version(api_version=False)
-            client = self._client(str(answer["ApiVersion"]))
+            client = Client(self._adapter)
+            answer = client.version(api_version=False)
+            client.speak(str(answer["ApiVersion"]))
             self._engine = _engine_name(answer)
             since = int(time.time())
             book.replace(self._present(client.containers()))
@@ -84,12 +82,6 @@ class DockerSession:
     def cancel(self) -> None:
         """End ``run`` at once."""
         self._adapter.cancel()
-
-    def _client(self, version: str) -> docker.APIClient:
-        client = docker.APIClient(base_url=_ANY_SOCKET, version=version, timeout=ANSWER_SECONDS)
-        client.trust_env = False
-        client.mount("http+docker://", self._adapter)
-        return client
 
     def _present(self, entries: Iterable[Mapping[str, Any]]) -> Iterator[ContainerFacts]:
         for entry in entries:

@@ -1,7 +1,8 @@
-"""The docker SDK's way to a Unix socket, so that another thread can end any wait on it.
+"""The docker SDK on a Unix socket, so that another thread can end any wait, and nothing of the user's is read.
 
 The SDK can end the wait for an event, but not for the beginning of an answer, and it waits for events without
-a time limit. Imported only where there is a socket: it needs the SDK.
+a time limit. Its client begins with reading passwords for registries, which a daemon has no need to hold.
+Imported only where there is a socket: it needs the SDK.
 """
 
 import os
@@ -10,12 +11,29 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import docker
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 
 Opened = Callable[[socket.socket], None]
 
 
-class CancellableAdapter(UnixHTTPAdapter):  # type: ignore[misc]  # the SDK has no types
+class Client(docker.APIClient):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's client for one socket; ``speak`` says in which version of the API."""
+
+    def __init__(self, adapter: "CancellableAdapter") -> None:
+        super(docker.APIClient, self).__init__()
+        self.base_url = "http+docker://localhost"
+        self.timeout = adapter.timeout
+        self.trust_env = False
+        self._general_configs: dict[str, object] = {}
+        self.mount("http+docker://", adapter)
+
+    def speak(self, version: str) -> None:
+        """Ask in this version from now on."""
+        self._version = version
+
+
+class CancellableAdapter(UnixHTTPAdapter):  # type: ignore[misc]
     """Knows the sockets it opened."""
 
     def __init__(self, path: str, timeout_seconds: float) -> None:
