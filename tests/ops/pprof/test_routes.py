@@ -146,11 +146,11 @@ def test_who_has_gone_is_no_longer_worked_for(name: str, way: str) -> None:
 
 def test_signals_that_another_uses_are_said() -> None:
     """409: it is nobody's mistake, and may be otherwise later."""
-    signal.signal(signal.SIGPROF, signal.SIG_IGN)
+    signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
     try:
         answer = get("/profile?seconds=1")
     finally:
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     assert (answer.status, "signals" in answer.text) == (409, True)
 
 

@@ -4,6 +4,8 @@ import ctypes
 import os
 import time
 
+_SECOND = 1_000_000_000
+
 
 class _SigEvent(ctypes.Structure):
     _fields_ = (
@@ -36,9 +38,13 @@ class ThreadCpuTimer:
         self._call(
             "timer_create", time.CLOCK_THREAD_CPUTIME_ID, ctypes.byref(event), ctypes.byref(self._timer)
         )
-        seconds, ns = divmod(period_ns, 1_000_000_000)
-        spec = _TimerSpec(seconds, ns, seconds, ns)
-        self._call("timer_settime", self._timer, 0, ctypes.byref(spec), None)
+        self._period_ns = period_ns
+        self.put_off(period_ns)
+
+    def put_off(self, first_ns: int) -> None:
+        """The next signal comes when the thread has used so much from now on, the others as before."""
+        interval, first = divmod(self._period_ns, _SECOND), divmod(first_ns, _SECOND)
+        self._call("timer_settime", self._timer, 0, ctypes.byref(_TimerSpec(*interval, *first)), None)
 
     def stop(self) -> None:
         """No signal is sent from now on."""

@@ -7,15 +7,18 @@ callbacks of up to 5 ms, `select` was given all CPU time of a loop that was busy
 
 *CPU of the main thread* (SIGVTALRM, a timer of its own): whenever it has used another 10 ms, it is given them.
 
-*CPU of the others* (SIGPROF, ITIMER_PROF): whenever the process has used another 10 ms, and another thread has used
-most of them by its own clock, that is given all that it used since it was given some before. Who has used CPU time
-without ever being that thread is given it in the end, where it was seen last.
-
-So the sum is what was used. The sampling's own time is left out. What remains of the process' CPU time was used by
-threads that run no Python, or by some that ended before they were looked at: it is given to `NATIVE`.
+Where it has run for 90 % of the time since the last look at the wall time, it is given its CPU time then instead:
+each signal wakes the loop once more, and costs more by that than by the look.
 
 *Wall* (SIGALRM, ITIMER_REAL): every 10 ms each thread is given the time since the last time; where it is, is
 looked up only when it has used CPU time in between.
+
+*CPU of the others* (then, too): a thread is given all that it has used since it was given some before, if its own
+clock shows that it runs while it is looked at, outside of Python, or that it has run for half of the time since the
+last look. Who has used CPU time, but never so, is given it in the end, where it was seen last.
+
+So the sum is what was used. The sampling's own time is left out. What remains of the process' CPU time was used by
+threads that run no Python, or by some that ended before they were looked at: it is given to `NATIVE`.
 """
 
 import asyncio
@@ -36,9 +39,9 @@ from jobmeter.ops.pprof.threads import SampledThread, Threads
 
 PERIOD_NS = 10_000_000
 NATIVE = "[threads without Python]"
+_BUSY = 0.9
 _LAST_SIGNALS_SECONDS = 0.02
-_SIGNALS = (signal.SIGVTALRM, signal.SIGPROF, signal.SIGALRM)
-_TIMERS = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
+_SIGNALS = (signal.SIGVTALRM, signal.SIGALRM)
 _Handler = Callable[[FrameType | None, int], None]
 
 
@@ -58,7 +61,6 @@ class Sampling:
         self._own_ns = self._given_ns = self._native_ns = 0
         self._time_ns, self._begun_ns, self._process_ns = time.time_ns(), _now(), time.process_time_ns()
         self._walled_ns = self._ended_ns = self._begun_ns
-        self._main_ns = 0
         self._timer: ThreadCpuTimer | None = None
 
     async def run(self, seconds: float, until: asyncio.Future[None]) -> None:
@@ -89,8 +91,7 @@ class Sampling:
     def _begin(self) -> None:
         for look in self._threads.look(sys._current_frames()):
             look.thread.counted_ns = look.cpu_ns or 0
-        self._main_ns = self._threads.main.counted_ns
-        handlers: tuple[_Handler, ...] = (self._on_main_cpu, self._on_cpu, self._on_wall)
+        handlers: tuple[_Handler, ...] = (self._on_main_cpu, self._on_wall)
         for number, handler in zip(_SIGNALS, handlers, strict=True):
             signal.signal(number, partial(self._measured, handler))
             signal.siginterrupt(number, False)
@@ -98,14 +99,13 @@ class Sampling:
             self._timer = ThreadCpuTimer(signal.SIGVTALRM, PERIOD_NS)
         except OSError as error:
             raise SamplingError(f"This system has no timers on the CPU time of a thread: {error}.") from None
-        for timer in _TIMERS.values():
-            signal.setitimer(timer, PERIOD_NS / 1e9, PERIOD_NS / 1e9)
+        signal.setitimer(signal.ITIMER_REAL, PERIOD_NS / 1e9, PERIOD_NS / 1e9)
 
     async def _end(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        for timer in _TIMERS.values():
-            signal.setitimer(timer, 0)
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         try:
             self._give_the_rest()
             await asyncio.sleep(_LAST_SIGNALS_SECONDS)  # A signal that is on its way finds its handler.
@@ -115,7 +115,7 @@ class Sampling:
 
     # It runs amid whatever the daemon does, so that nothing may be raised here; one does not interrupt the other.
     def _measured(self, handler: _Handler, _: int, frame: FrameType | None) -> None:
-        if self._inside or self._failure is not None:
+        if self._inside or self._timer is None or self._failure is not None:
             return
         self._inside = True
         entered_ns = time.thread_time_ns()
@@ -124,7 +124,6 @@ class Sampling:
             used_ns = time.thread_time_ns() - entered_ns
             self._own_ns += used_ns
             self._threads.main.counted_ns += used_ns
-            self._main_ns += used_ns
         except Exception as error:
             self._failure = error
         self._inside = False
@@ -135,23 +134,19 @@ class Sampling:
         main.stack = self._stacks.of(frame)
         self._give(main)
 
-    def _on_cpu(self, _: FrameType | None, entered_ns: int) -> None:
-        main_ns, self._main_ns = entered_ns - self._main_ns, entered_ns
+    def _on_wall(self, frame: FrameType | None, entered_ns: int) -> None:
         frames = sys._current_frames()
-        busiest, most_ns = None, main_ns
-        for look in self._threads.look(frames):
-            if look.thread is not self._threads.main and (used_ns := look.thread.take(look.cpu_ns)) > most_ns:
-                busiest, most_ns = look, used_ns
-        if busiest is not None:
-            busiest.thread.stack = self._stacks.of(frames[busiest.ident])
-            self._give(busiest.thread)
-
-    def _on_wall(self, frame: FrameType | None, _: int) -> None:
-        frames = sys._current_frames()
+        wall_ns = _now() - self._walled_ns
         for ident, thread, cpu_ns in self._threads.look(frames):
-            if cpu_ns is None or cpu_ns != thread.walked_ns:
-                thread.stack = self._stacks.of(frame if thread is self._threads.main else frames[ident])
-                thread.walked_ns = cpu_ns
+            if thread is self._threads.main:
+                thread.stack = self._stacks.of(frame)
+                if thread.take(entered_ns) > _BUSY * wall_ns and self._timer is not None:
+                    self._give(thread)
+                    self._timer.put_off(2 * PERIOD_NS)
+            elif cpu_ns is None or cpu_ns != thread.walked_ns:
+                thread.stack, thread.walked_ns = self._stacks.of(frames[ident]), cpu_ns
+                if thread.take(cpu_ns) > wall_ns / 2 or thread.has_run_since(cpu_ns):
+                    self._give(thread)
         self._give_wall()
 
     def _give_wall(self) -> None:
@@ -163,6 +158,8 @@ class Sampling:
         self._walled_ns = now_ns
 
     def _give(self, thread: SampledThread) -> None:
+        if thread.carried_ns == 0:
+            return
         self._record.add(thread, thread.stack, _now() - self._begun_ns, cpu_ns=thread.carried_ns)
         self._given_ns += thread.carried_ns
         thread.carried_ns = 0
@@ -172,7 +169,7 @@ class Sampling:
             look.thread.take(look.cpu_ns)
         process_ns = time.process_time_ns() - self._process_ns
         for thread in (*self._threads.living(), *self._threads.ended):
-            if thread.carried_ns and thread.stack:
+            if thread.stack:
                 self._give(thread)
         self._give_wall()
         self._native_ns = process_ns - self._given_ns - self._own_ns

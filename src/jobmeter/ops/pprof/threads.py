@@ -42,6 +42,13 @@ class SampledThread:
         self.carried_ns += used_ns
         return used_ns
 
+    def has_run_since(self, cpu_ns: int | None) -> bool:
+        """Whether its clock goes on while we look, from this reading."""
+        try:
+            return self.cpu_ns() != cpu_ns
+        except ProcessLookupError:
+            return False
+
 
 class Look(NamedTuple):
     """A thread now; ``cpu_ns`` as ``SampledThread.cpu_ns``."""
