@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_stored
+from jobmeter.receiver.store.merging import unmerged_runs
 from jobmeter.receiver.store.streams import Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
 from tests.receiver.store.support import found, ndjson, stored, summary, with_writer
@@ -93,6 +95,44 @@ def swept(path: Path, until: Callable[[], bool]) -> Messages:
 def states(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
         return {state for (state,) in connection.execute("SELECT state FROM runs")}
+
+
+def test_all_that_fell_silent_are_ended_in_one_sweep(tmp_path, monkeypatch):
+    """However many they are; none is waited for until the next."""
+    monkeypatch.setattr(endings, "_SWEEP_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(endings, "_PAGE", 2)
+    path = tmp_path / "db"
+    for number in range(5):
+        stored(path, *streamed(f"run-{number}", ticks=1))
+    changed(path, "UPDATE runs SET heard_at = id")
+
+    async def work(ended, _database, _writer):
+        await ended._finish_all(1000)
+
+    with_endings(path, work, Messages())
+    assert states(path) == {"lost"}
+
+
+def test_what_a_kill_has_left_unmerged_is_merged_after_the_next_start(tmp_path, monkeypatch):
+    """Of runs that are over; one that goes on stays as it is, and one with a block alone too."""
+    monkeypatch.setattr(endings, "_PAGE", 2)
+    path = tmp_path / "db"
+    for name in ("a", "b", "c", "d"):
+        stored(path, *streamed(name))
+    changed(path, "UPDATE runs SET state = 'finished' WHERE run_uid <> 'd'")
+
+    async def work(ended, database, _writer):
+        await ended.merge_left()
+        left = await database.read(partial(unmerged_runs, after=0, limit=10))
+        await ended.merge_left()
+        return left
+
+    assert with_endings(path, work, Messages()) == []
+    with closing(sqlite3.connect(path)) as connection:
+        parts = dict(
+            connection.execute("SELECT run_uid, count(*) FROM parts JOIN runs ON run = id GROUP BY run")
+        )
+    assert parts == {"a": 1, "b": 1, "c": 1, "d": len(streamed("d"))}
 
 
 @pytest.mark.parametrize("fault", ["damaged", "newer", "a defect"])

@@ -17,12 +17,13 @@ from jobmeter.ops.log import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_record, fold_stored, silence, summary_of
-from jobmeter.receiver.store.merging import next_merge
+from jobmeter.receiver.store.merging import next_merge, unmerged_runs
 from jobmeter.receiver.store.queries import find_run
 from jobmeter.receiver.store.streams import Ending, Finish, Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
 
 _SWEEP_SECONDS = (0.2, 30.0)
+_PAGE = 100
 
 
 class Endings:
@@ -64,11 +65,32 @@ class Endings:
                 self._log.warn("runs that fell silent could not be looked for", error=str(error))
 
     async def _finish_all(self, before: int) -> None:
-        for run_uid in await self._database.read(partial(silent_runs, heard_before=before)):
-            try:
-                await self._finish(run_uid, before)
-            except Exception as error:  # The others are to be finished all the same.
-                self._log.warn("a run that fell silent is not finished", run_uid=run_uid, error=str(error))
+        """Page by page, as long as there are more and any of them can be finished."""
+        finished = _PAGE
+        while finished:
+            silent = await self._database.read(partial(silent_runs, heard_before=before, limit=_PAGE))
+            finished = 0
+            for run_uid in silent:
+                try:
+                    await self._finish(run_uid, before)
+                    finished += 1
+                except Exception as error:  # The others are to be finished all the same.
+                    self._log.warn(
+                        "a run that fell silent is not finished", run_uid=run_uid, error=str(error)
+                    )
+            if len(silent) < _PAGE:
+                return
+
+    async def merge_left(self) -> None:
+        """Go on with what an end or a kill has broken off."""
+        after = 0
+        try:
+            while left := await self._database.read(partial(unmerged_runs, after=after, limit=_PAGE)):
+                for _, run_uid in left:
+                    await self._merge(run_uid)
+                after = left[-1][0]
+        except Exception as error:  # It saves room; nothing is missing without it.
+            self._log.warn("runs whose parts are not merged could not be looked for", error=str(error))
 
     async def _finish(self, run_uid: str, before: int) -> None:
         without_end = silence(self._lost_after_seconds)
@@ -85,7 +107,7 @@ class Endings:
             self._log.warn("a run could not be read to its end", run_uid=run_uid, error=trouble)
 
     def merge_later(self, run_uid: str) -> None:
-        """Begin to make a run that is over smaller. One that is left half merged at the end stays so."""
+        """Begin to make a run that is over smaller; the next start goes on with one that is left half merged."""
         task = asyncio.create_task(self._merge(run_uid))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

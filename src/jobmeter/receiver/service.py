@@ -82,7 +82,7 @@ class Receiver:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
-        sweep = asyncio.create_task(self._endings.finish_silent())
+        sweep = asyncio.gather(self._endings.finish_silent(), self._endings.merge_left())
         try:
             yield
         finally:
@@ -104,5 +104,5 @@ def _problem_of(log: Log, error: Exception) -> Problem | None:
             return Problem(507, "There is no room to store it; what was acknowledged before is safe.")
         case StoreError():
             log.warn(str(error))
-            return Unavailable("The database cannot be used now; try again soon.", 5)
+            return Unavailable("The database cannot be used now; the log of the receiver says why.", 5)
     return None

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from jobmeter.receiver.store.packing import block_packer, is_block, unpacked
+from jobmeter.receiver.store.packing import BLOCK_BEGINS, block_packer, is_block, unpacked
 from jobmeter.receiver.store.queries import find_run
-from jobmeter.receiver.store.schema import parts
+from jobmeter.receiver.store.schema import parts, runs
 
 _BLOCK_BYTES = 16 * 1024 * 1024
 
@@ -52,6 +52,19 @@ class Merge(NamedTuple):
             )
         )
         return True
+
+
+def unmerged_runs(connection: Connection, after: int, limit: int) -> list[tuple[int, str]]:
+    """Numbers and keys of runs that are over and have several parts that are no blocks, above this number."""
+    is_part = func.substr(parts.c.body, 1, len(BLOCK_BEGINS)) != BLOCK_BEGINS
+    count = select(func.count()).where(parts.c.run == runs.c.id, is_part).scalar_subquery()
+    query = (
+        select(runs.c.id, runs.c.run_uid)
+        .where(runs.c.id > after, runs.c.state != "running", count > 1)
+        .order_by(runs.c.id)
+        .limit(limit)
+    )
+    return [(number, run_uid) for number, run_uid in connection.execute(query)]
 
 
 def next_merge(

@@ -8,7 +8,7 @@ from jobmeter.model.errors import JournalError
 
 _LEVEL = 6
 _CHUNK_BYTES = 256 * 1024
-_XZ_BEGINS = b"\xfd7zXZ\x00"
+BLOCK_BEGINS = b"\xfd7zXZ\x00"
 # For JSON of many like lines: what precedes a letter tells more than where it stands in a word (lc, pb), and long
 # matches are worth looking for, though not everywhere. Chains need half the memory and the time of trees, and find as
 # much here; a MiB is some hundred ticks back.
@@ -41,7 +41,7 @@ def block_packer() -> lzma.LZMACompressor:
 
 def is_block(body: bytes) -> bool:
     """Whether a ``block_packer`` has made it."""
-    return body.startswith(_XZ_BEGINS)
+    return body.startswith(BLOCK_BEGINS)
 
 
 def unpacked(body: bytes) -> Iterator[bytes]:
