@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from jobmeter.linux import cgroupfs
 from jobmeter.linux.cgroup_mounts import UNIFIED, ancestors
+from jobmeter.model.account import Bounds
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.readings import CgroupLimits
 from jobmeter.model.sample import ByteLimit, Limit
@@ -40,6 +41,24 @@ def read_limits(directories: Mapping[str, str], tops: Mapping[str, str]) -> Boun
     return BoundBy(
         CgroupLimits(cpu_cores=cpu, memory_bytes=memory), cpu_directories if cpu != "unlimited" else {}
     )
+
+
+def read_bounds(directories: Mapping[str, str], tops: Mapping[str, str]) -> Bounds:
+    """The limits that bind it, that of its processes included."""
+    found = read_limits(directories, tops).limits
+    return Bounds(
+        cpu_cores=found.cpu_cores, memory_bytes=found.memory_bytes, processes=_processes_limit(directories)
+    )
+
+
+def _processes_limit(directories: Mapping[str, str]) -> ByteLimit:
+    for controller in ("pids", UNIFIED):
+        if controller in directories:
+            try:
+                return cgroupfs.parse_byte_limit(_read(f"{directories[controller]}/pids.max"))
+            except (OSError, KernelFormatError):
+                continue
+    return None
 
 
 def _lower(found: Limit, lowest: Limit) -> bool:

@@ -56,16 +56,21 @@ def parse_pressure(text: bytes) -> Stall:
 
 def parse_io_stat(text: bytes) -> tuple[int, int]:
     """Bytes read and written over all devices of io.stat (v2)."""
-    read = written = 0
+    return parse_io_stat_whole(text)[:2]
+
+
+def parse_io_stat_whole(text: bytes) -> tuple[int, int, int, int]:
+    """Bytes read and written, and operations of both kinds, over all devices of io.stat (v2)."""
+    sums = dict.fromkeys((b"rbytes", b"wbytes", b"rios", b"wios"), 0)
     for word in text.split():
         key, _, value = word.partition(b"=")
-        if key in (b"rbytes", b"wbytes"):
+        if key in sums:
             try:
-                count = _whole(value)
+                sums[key] += _whole(value)
             except ValueError:
                 raise KernelFormatError(f"not a field of io.stat: {word[:40]!r}") from None
-            read, written = (read + count, written) if key == b"rbytes" else (read, written + count)
-    return read, written
+    read, written, reads, writes = sums.values()
+    return read, written, reads, writes
 
 
 def parse_blkio_bytes(text: bytes) -> tuple[int, int] | None:

@@ -4,14 +4,9 @@ import os
 from collections.abc import Iterable, Mapping
 
 from jobmeter.linux import procfs
+from jobmeter.linux.namespaces import is_initial_network, network_namespace
 from jobmeter.model.errors import KernelFormatError
 
-# What is in the initial network namespace shares the host's traffic. Its inode lies below this (since Linux 6.18,
-# linux/nsfs.h) or is one of the first above (PROC_DYNAMIC_FIRST); where the kernel has a connector, its file in
-# /proc/PID/net is there only.
-_FIRST_DYNAMIC_INODE = 0xF0000000
-_MADE_AT_BOOT = 256
-_ONLY_IN_INITIAL = "connector"
 _REFRESH_EVERY = 10
 # A container's first process is still in the host's namespace when the container is made.
 _LOOKS = 3
@@ -38,16 +33,18 @@ class NetworkWatch:
         members: dict[int, int] = {}
         for key, found in pids.items():
             for pid in sorted(found)[:3]:
-                inode = self._inode(pid)
+                inode = network_namespace(self._root, pid)
                 if inode is not None:
                     users.setdefault(inode, set()).add(key)
                     members.setdefault(inode, pid)
-        own = self._inode(own_pid)
+        own = network_namespace(self._root, own_pid)
         self._update(
             {
                 next(iter(keys)): members[inode]
                 for inode, keys in users.items()
-                if len(keys) == 1 and inode != own and not self._is_initial(inode, members[inode])
+                if len(keys) == 1
+                and inode != own
+                and not is_initial_network(self._root, members[inode], inode)
             }
         )
 
@@ -79,14 +76,3 @@ class NetworkWatch:
                     self._files[key] = os.open(f"{self._root}/{pid}/net/dev", os.O_RDONLY | os.O_CLOEXEC)
                 except OSError:
                     continue
-
-    def _is_initial(self, inode: int, pid: int) -> bool:
-        return inode < _FIRST_DYNAMIC_INODE + _MADE_AT_BOOT or os.path.exists(
-            f"{self._root}/{pid}/net/{_ONLY_IN_INITIAL}"
-        )
-
-    def _inode(self, pid: int) -> int | None:
-        try:
-            return os.stat(f"{self._root}/{pid}/ns/net").st_ino
-        except OSError:
-            return None

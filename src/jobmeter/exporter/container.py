@@ -1,0 +1,143 @@
+"""One container of the host: what is known of it, and its account as it was read last."""
+
+import os
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jobmeter.containers.cgroup_path import ContainerRef, short_name
+from jobmeter.linux.account_reader import AccountReader
+from jobmeter.linux.cgroup_limits import read_bounds
+from jobmeter.linux.descriptors import Descriptors
+from jobmeter.model.account import Account, Bounds
+from jobmeter.model.job import Job
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What an engine and the container's own environment say of it; None where nothing does."""
+
+    name: str | None = None
+    image: str | None = None
+    role: str | None = None
+    job: Job | None = None
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A container as a scrape shows it. Times are seconds since 1970; ``ended`` is None while it lives."""
+
+    id: str
+    path: str
+    parent: str | None
+    engine: str | None
+    pod: str | None
+    identity: Identity
+    account: Account
+    bounds: Bounds
+    started: float
+    ended: float | None = None
+
+    @property
+    def name(self) -> str:
+        """As its engine calls it, else what its path gives."""
+        return self.identity.name or short_name(self.path)
+
+
+class Container:
+    """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy)."""
+
+    def __init__(
+        self,
+        ref: ContainerRef,
+        tops: Mapping[str, str],
+        *,
+        parent: str | None,
+        started: float,
+        descriptors: Descriptors,
+        errors: dict[str, int],
+    ) -> None:
+        self._tops = tops
+        self._descriptors = descriptors
+        self._errors = errors
+        self._directories: dict[str, str] = {}
+        self._reader = AccountReader({}, descriptors, errors)
+        self._last_read: Account | None = None
+        self._network: tuple[int, int] | None = None
+        self.pidfd: int | None = None
+        self.first_pid: int | None = None
+        self.row = Row(
+            id=ref.id or ref.path, path=ref.path, parent=parent, engine=ref.engine, pod=ref.pod,
+            identity=Identity(), account=Account(), bounds=Bounds(), started=started,
+        )  # fmt: skip
+
+    def read(self, network: tuple[int, int] | None, *, whole: bool = False) -> None:
+        """Bring the account up to date; ``network`` are bytes received and sent. Raises CgroupGone."""
+        try:
+            self._reader.read(whole=whole)
+        finally:
+            self._take(network)
+
+    def _take(self, network: tuple[int, int] | None) -> None:
+        account = self._reader.account
+        if account is self._last_read and network == self._network:
+            return
+        self._last_read, self._network = account, network
+        received, sent = network or (None, None)
+        account = replace(account, network_received_bytes=received, network_sent_bytes=sent)
+        self.row = replace(self.row, account=account)
+
+    def open_what_is_there(self) -> None:
+        """Its directories: engines make them one after the other."""
+        if len(self._directories) == len(self._tops):
+            return
+        found = {
+            one: top + self.row.path for one, top in self._tops.items() if os.path.isdir(top + self.row.path)
+        }
+        if len(found) > len(self._directories):
+            self._reader.close()
+            self._directories = found
+            self._reader = AccountReader(found, self._descriptors, self._errors)
+
+    def look_up_bounds(self) -> None:
+        """Read the limits again."""
+        bounds = read_bounds(self._directories, self._tops)
+        if bounds != self.row.bounds:
+            self.row = replace(self.row, bounds=bounds)
+
+    def processes(self) -> list[int]:
+        """Pids of the processes in its own directory, oldest number first; none once it is gone."""
+        for directory in self._directories.values():
+            try:
+                with open(f"{directory}/cgroup.procs", "rb") as file:
+                    return sorted(map(int, file.read().split()))
+            except (OSError, ValueError):
+                continue
+        return []
+
+    def hold_first_process(self) -> int | None:
+        """A descriptor that is readable once its first process has ended; None while there is none."""
+        pids = self.processes()
+        if not pids or not pids[0]:
+            return None
+        try:
+            self.pidfd = os.pidfd_open(pids[0])
+        except OSError:
+            return None
+        self.first_pid = pids[0]
+        return self.pidfd
+
+    def let_go_of_process(self) -> None:
+        """Its first process has ended."""
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+    def end(self, now: float) -> None:
+        """It is gone: give back what it held."""
+        self.row = replace(self.row, ended=now)
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._reader.close()
+        self.let_go_of_process()

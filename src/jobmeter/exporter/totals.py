@@ -1,0 +1,119 @@
+"""Totals per repository, workflow and job that live as long as the daemon, so that short jobs stay visible.
+
+Prometheus takes the first value of a new series as where it begins: what a row holds when it is first scraped would
+never be in an `increase()`. So a scraper that was here before a row was shows it at 0 first. One that is new
+takes the row as it is: to it, the whole would otherwise look like growth of a moment.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from jobmeter.model.account import Account
+from jobmeter.model.job import Job
+
+MAX_ROWS = 1000
+MAX_SCRAPERS = 16
+_MAX_JOBS = 10_000
+
+
+class Of(NamedTuple):
+    """Whose total it is; all three empty for what belongs to no job that is known."""
+
+    repo: str = ""
+    workflow: str = ""
+    job: str = ""
+
+
+OTHER = Of("other", "other", "other")
+"""Takes what has no row of its own any more."""
+
+
+class Sums(NamedTuple):
+    """CPU time in seconds, network traffic in bytes, OOM kills and jobs."""
+
+    cpu_seconds: float = 0.0
+    network_received_bytes: int = 0
+    network_sent_bytes: int = 0
+    oom_kills: int = 0
+    jobs: int = 0
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together."""
+        return Sums(
+            self.cpu_seconds + other.cpu_seconds,
+            self.network_received_bytes + other.network_received_bytes,
+            self.network_sent_bytes + other.network_sent_bytes,
+            self.oom_kills + other.oom_kills,
+            self.jobs + other.jobs,
+        )
+
+    @classmethod
+    def of(cls, account: Account) -> "Sums":
+        """What a container has used since its beginning; what could not be read counts as nothing."""
+        return cls(
+            account.cpu_seconds or 0.0,
+            account.network_received_bytes or 0,
+            account.network_sent_bytes or 0,
+            account.oom_kills or 0,
+        )
+
+    def beyond(self, before: "Sums") -> "Sums":
+        """What has grown; a counter that fell has not."""
+        return Sums(
+            max(0.0, self.cpu_seconds - before.cpu_seconds),
+            max(0, self.network_received_bytes - before.network_received_bytes),
+            max(0, self.network_sent_bytes - before.network_sent_bytes),
+            max(0, self.oom_kills - before.oom_kills),
+        )
+
+
+class Totals:
+    """Adds up what containers use; at most ``max_rows`` rows and one for all others."""
+
+    def __init__(self, max_rows: int = MAX_ROWS) -> None:
+        self._max_rows = max_rows
+        self._sums: dict[Of, Sums] = {}
+        self._born: dict[Of, int] = {}
+        self._births = 0
+        self._credited: dict[str, Sums] = {}
+        self._jobs: OrderedDict[Job, None] = OrderedDict()
+        self._scrapers: OrderedDict[str, int] = OrderedDict()
+
+    def credit(self, container: str, job: Job | None, account: Account) -> None:
+        """Add what a container used since it was last credited; a counter that fell adds nothing."""
+        before = self._credited.get(container, Sums())
+        grown = Sums.of(account).beyond(before)
+        self._credited[container] = before.plus(grown)
+        self._add(job, grown._replace(jobs=self._is_new(job)))
+
+    def forget(self, container: str) -> None:
+        """It is gone; another one of its name starts anew."""
+        self._credited.pop(container, None)
+
+    def shown_to(self, scraper: str) -> Iterator[tuple[Of, Sums]]:
+        """All rows as this scraper is to see them now."""
+        seen = self._scrapers.pop(scraper, self._births)
+        self._scrapers[scraper] = self._births
+        if len(self._scrapers) > MAX_SCRAPERS:
+            self._scrapers.popitem(last=False)
+        for of, sums in list(self._sums.items()):
+            yield of, Sums() if self._born[of] > seen else sums
+
+    def _add(self, job: Job | None, grown: Sums) -> None:
+        of = Of(job.repository or "", job.workflow or "", job.job or "") if job is not None else Of()
+        if of not in self._sums:
+            if len(self._sums) >= self._max_rows:
+                of = OTHER
+            if of not in self._sums:
+                self._births += 1
+                self._born[of] = self._births
+        self._sums[of] = self._sums.get(of, Sums()).plus(grown)
+
+    def _is_new(self, job: Job | None) -> int:
+        if job is None or job in self._jobs:
+            return 0
+        self._jobs[job] = None
+        if len(self._jobs) > _MAX_JOBS:
+            self._jobs.popitem(last=False)
+        return 1

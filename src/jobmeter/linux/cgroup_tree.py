@@ -1,0 +1,110 @@
+"""The directories of a cgroup hierarchy, told as they come and go.
+
+The kernel tells of a directory at the moment it is made (inotify(7) works on cgroup file systems). Where it cannot
+be asked to, for want of watches, the tree is walked again and again instead.
+"""
+
+import os
+from collections.abc import Iterator
+
+from inotify_simple import INotify, flags
+
+_WANTED = flags.CREATE | flags.DELETE | flags.ONLYDIR | flags.EXCL_UNLINK
+_MAX_DIRECTORIES = 100_000
+
+
+class CgroupTree:
+    """Watches the directories below ``top``; their paths are told relative to it, as `/docker/ID`."""
+
+    def __init__(self, top: str) -> None:
+        self._top = top.rstrip("/")
+        self._known: set[str] = set()
+        self._path_of: dict[int, str] = {}
+        self._inotify: INotify | None
+        try:
+            self._inotify = INotify(nonblocking=True)
+        except OSError:
+            self._inotify = None
+
+    def fileno(self) -> int | None:
+        """Readable when something has changed; None where only walking tells."""
+        return self._inotify.fileno() if self._inotify is not None else None
+
+    def walk(self) -> tuple[list[str], list[str]]:
+        """Compare with the whole tree: what came and what went since it was last looked at."""
+        if self._inotify is not None:
+            self._inotify.read(timeout=0)  # The walk sees what these tell.
+        found = set(self._enter(""))
+        gone = self._known - found
+        came = [path for path in sorted(found) if path not in self._known]
+        self._known = found
+        self._path_of = {watch: path for watch, path in self._path_of.items() if path in found or not path}
+        return came, sorted(gone)
+
+    def changes(self) -> tuple[list[str], list[str]]:
+        """What came and went as the kernel told it; walks where it told too little."""
+        if self._inotify is None:
+            return self.walk()
+        came: list[str] = []
+        gone: list[str] = []
+        for event in self._inotify.read(timeout=0):
+            if event.mask & flags.Q_OVERFLOW:
+                return self._and_walk(came, gone)
+            parent = self._path_of.get(event.wd)
+            if event.mask & flags.IGNORED:
+                self._path_of.pop(event.wd, None)
+            elif parent is not None and event.name:
+                self._note(f"{parent}/{event.name}", event.mask, came, gone)
+        return came, gone
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._inotify is not None:
+            self._inotify.close()
+
+    def _note(self, path: str, mask: int, came: list[str], gone: list[str]) -> None:
+        if mask & flags.DELETE:
+            if path in self._known:
+                self._known.discard(path)
+                gone.append(path)
+            return
+        for found in self._enter(path):
+            if found not in self._known:
+                self._known.add(found)
+                came.append(found)
+
+    def _and_walk(self, came: list[str], gone: list[str]) -> tuple[list[str], list[str]]:
+        more, less = self.walk()
+        return came + more, gone + less
+
+    def _enter(self, path: str) -> Iterator[str]:
+        """The directory and all below it, watched from here on; watched first, so that none is missed."""
+        waiting = [path]
+        for _ in range(_MAX_DIRECTORIES):
+            if not waiting:
+                return
+            directory = waiting.pop()
+            self._watch(directory)
+            try:
+                with os.scandir(self._top + directory) as entries:
+                    waiting += [
+                        f"{directory}/{entry.name}"
+                        for entry in entries
+                        if entry.is_dir(follow_symlinks=False)
+                    ]
+            except OSError:
+                continue
+            if directory:
+                yield directory
+
+    def _watch(self, directory: str) -> None:
+        if self._inotify is None:
+            return
+        try:
+            self._path_of[self._inotify.add_watch(self._top + directory, _WANTED)] = directory
+        except FileNotFoundError:
+            return
+        except OSError:
+            # No watch is left (fs.inotify.max_user_watches): half of them would tell half the truth.
+            self._inotify.close()
+            self._inotify, self._path_of = None, {}

@@ -1,0 +1,129 @@
+"""Real containers as the exporter sees them: each from its first moment, whole at its end, gone after a while."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from jobmeter.exporter.container import Identity, Row
+from jobmeter.exporter.families import CONTAINER_FAMILIES
+from jobmeter.exporter.fleet import Fleet
+from jobmeter.exporter.render import Renderer
+from jobmeter.linux.cgroup_mounts import parse_mountinfo
+from jobmeter.linux.descriptors import Descriptors
+from jobmeter.model.account import Account, Bounds
+from jobmeter.model.job import Job
+from tests.e2e.support.components import require_command
+from tests.e2e.support.docker import BUSYBOX, DockerEngine
+from tests.support.fake_host import open_descriptors
+
+BURN = ("sh", "-c", "timeout 0.3 sh -c 'while :; do :; done'; true")
+PARENT = Path("/sys/fs/cgroup/cpuacct/docker/cpuacct.usage")
+
+
+class Nobody:
+    """Knows nothing of any container."""
+
+    def identify(self, ref: object, pids: object) -> Identity | None:
+        return Identity()
+
+
+@contextmanager
+def watching(linger_seconds: float = 60.0) -> Iterator[Fleet]:
+    """A fleet that ticks twice a second in a thread, as the daemon does."""
+    hierarchies = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    fleet = Fleet(hierarchies, Nobody(), linger_seconds=linger_seconds, descriptors=Descriptors.of_process())
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            fleet.tick()
+            fleet.wait(0.5)
+
+    fleet.tick()
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield fleet
+    finally:
+        stop.set()
+        thread.join()
+        fleet.close()
+
+
+def of_docker(fleet: Fleet) -> list[Row]:
+    return [row for row in fleet.rows if row.path.startswith("/docker/")]
+
+
+def until(condition, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never comes true"
+        time.sleep(0.05)
+
+
+def usage() -> float:
+    """The account of all containers of the engine, those that are gone included."""
+    return int(PARENT.read_text()) / 1e9
+
+
+def test_short_containers_are_whole(docker_engine: DockerEngine) -> None:
+    """At least 99 % of the CPU time of containers that live for 300 ms, against their parent's account."""
+    with docker_engine.spawn(BUSYBOX, "sleep", "600") as keeper, watching() as fleet:
+        before, known = usage(), sum(row.account.cpu_seconds or 0 for row in of_docker(fleet))
+        with ThreadPoolExecutor(3) as pool:
+            list(
+                pool.map(
+                    lambda _: docker_engine.docker("run", "--rm", BUSYBOX, *BURN, check=False), range(30)
+                )
+            )
+        used = usage() - before
+        until(lambda: sum(row.ended is not None for row in of_docker(fleet)) == 30)
+        seen = sum(row.account.cpu_seconds or 0 for row in of_docker(fleet)) - known
+        assert keeper.id in {row.id for row in of_docker(fleet)}
+    assert used > 30 * 0.25
+    assert 0.99 * used <= seen <= 1.01 * used
+
+
+def test_a_container_is_there_at_once_and_goes_after_a_while(docker_engine: DockerEngine) -> None:
+    """With its limits and its kernel's values; then nothing is held of it."""
+    with watching(linger_seconds=1.0) as fleet:
+        before = open_descriptors()
+        with docker_engine.spawn(BUSYBOX, "sleep", "600", flags=("--memory=64m", "--cpus=0.5")) as container:
+            until(lambda: any(row.id == container.id for row in fleet.rows), 1.0)
+            until(lambda: row_of(fleet, container.id).bounds.memory_bytes == 64 * 2**20)
+            row = row_of(fleet, container.id)
+            assert (row.engine, row.parent, row.bounds.cpu_cores, row.ended) == ("docker", None, 0.5, None)
+            assert row.account.processes == 1
+            assert abs(row.started - time.time()) < 10
+        until(lambda: row_of(fleet, container.id).ended is not None, 2.0)
+        until(lambda: all(row.id != container.id for row in fleet.rows))
+        until(lambda: open_descriptors() == before)
+
+
+def row_of(fleet: Fleet, container_id: str) -> Row:
+    return next(row for row in fleet.rows if row.id == container_id)
+
+
+def test_promtool_finds_nothing_to_complain_about() -> None:
+    """It knows what names and helps are good ones."""
+    promtool = require_command("promtool")
+    identity = Identity(job=Job(repository="acme/engine"))
+    row = Row(
+        id="a", path="/a", parent=None, engine=None, pod=None, identity=identity, bounds=Bounds(), started=1.0,
+        account=Account(**dict.fromkeys(Account.__struct_fields__, 1)),
+    )  # fmt: skip
+    row = replace(row, bounds=Bounds(cpu_cores=1.0, memory_bytes=1, processes=1))
+    text = "".join(Renderer(CONTAINER_FAMILIES).containers([row], openmetrics=False))
+    assert text.count("# TYPE") == len(CONTAINER_FAMILIES)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -1,0 +1,151 @@
+"""The account of a container as an exporter reads it: whole, cheaply, and what is gone keeps its last values."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from msgspec.structs import asdict
+
+from jobmeter.linux.account_reader import AccountReader
+from jobmeter.linux.cgroup_reader import CgroupGone
+from jobmeter.linux.descriptors import Descriptors
+from tests.support.fake_host import open_descriptors
+from tests.support.hosts import HOSTS, job_directories
+
+MEMORY = {
+    "memory_usage_bytes": 22151168,
+    "memory_inactive_file_bytes": 21061632,
+    "memory_charged_peak_bytes": 67108864,
+    "oom_kills": 1,
+}
+STALLS = {
+    "cpu_waiting_seconds": 0.75506,
+    "cpu_stalled_seconds": 0.754967,
+    "memory_waiting_seconds": 79e-6,
+    "io_stalled_seconds": 0.001134,
+}
+EXPECTED: dict[str, Mapping[str, object]] = {
+    "hybrid": MEMORY | STALLS | {"cpu_throttled_seconds": pytest.approx(0.793065, abs=1e-6), "processes": 2},
+    "v1": MEMORY | {"io_read_bytes": 12288, "io_written_bytes": 20971520, "processes": 2, "io_waiting_seconds": None},
+    "v2": MEMORY | STALLS | {"io_read_bytes": 16384, "io_written_bytes": 20971520},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("host", EXPECTED)
+def test_a_container_is_read_alike_in_every_version(host: str) -> None:
+    """What a version does not have is not known, never 0."""
+    errors: dict[str, int] = {}
+    reader = AccountReader(job_directories(host), Descriptors(100), errors)
+    account = reader.read()
+    reader.close()
+    assert {name: asdict(account)[name] for name in EXPECTED[host]} == EXPECTED[host]
+    assert account.cpu_seconds == pytest.approx(0.784439 if host == "v2" else 0.843154, abs=1e-6)
+    assert account.memory_working_set_bytes == 22151168 - 21061632
+    assert errors == {}
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Path:
+    """A copy of a container's directory of v2."""
+    return Path(shutil.copytree(job_directories("v2")[""], tmp_path / "job"))
+
+
+def reader_of(cgroup: Path, descriptors: int = 100) -> tuple[AccountReader, dict[str, int]]:
+    errors: dict[str, int] = {}
+    return AccountReader({"": str(cgroup)}, Descriptors(descriptors), errors), errors
+
+
+def test_one_that_does_nothing_is_read_short(cgroup: Path) -> None:
+    """Until it uses CPU time or memory, or its turn has come; a whole reading is whole at once."""
+    reader, _ = reader_of(cgroup)
+    for _ in range(4):
+        reader.read()
+    peak = cgroup / "memory.peak"
+    peak.write_text("70000000\n")
+    assert reader.read().memory_charged_peak_bytes == 67108864
+    assert reader.read(whole=True).memory_charged_peak_bytes == 70000000
+    peak.write_text("80000000\n")
+    (cgroup / "memory.current").write_text("22151169\n")
+    assert reader.read().memory_charged_peak_bytes == 80000000
+    for _ in range(4):
+        reader.read()
+    peak.write_text("90000000\n")
+    assert [reader.read().memory_charged_peak_bytes for _ in range(6)][-1] == 90000000
+    reader.close()
+
+
+def test_what_waits_is_seen_of_one_that_does_nothing(cgroup: Path) -> None:
+    """A task that waits uses nothing."""
+    reader, _ = reader_of(cgroup)
+    for _ in range(4):
+        reader.read()
+    (cgroup / "io.pressure").write_text("some avg10=0 avg60=0 avg300=0 total=5000000\n")
+    assert reader.read().io_waiting_seconds == 5.0
+    reader.close()
+
+
+@pytest.mark.parametrize("text", ["", "nonsense\n", "usage_usec x\n"])
+def test_what_cannot_be_read_is_not_known(cgroup: Path, text: str) -> None:
+    """It is counted; the rest goes on, and it comes back."""
+    reader, errors = reader_of(cgroup)
+    before = reader.read(whole=True)
+    good = (cgroup / "memory.current").read_text()
+    (cgroup / "memory.current").write_text(text)
+    account = reader.read(whole=True)
+    assert (account.memory_usage_bytes, account.memory_working_set_bytes) == (None, None)
+    assert account.cpu_seconds == before.cpu_seconds
+    assert errors == {"format": 1}
+    (cgroup / "memory.current").write_text(good)
+    assert reader.read() == before
+    reader.close()
+
+
+def test_the_last_values_stay_when_it_is_gone(cgroup: Path) -> None:
+    """It was removed between two readings."""
+    reader, _ = reader_of(cgroup, descriptors=0)
+    before = reader.read()
+    shutil.rmtree(cgroup)
+    with pytest.raises(CgroupGone):
+        reader.read(whole=True)
+    assert reader.account == before
+    reader.close()
+
+
+def test_one_whose_directories_go_one_after_the_other_keeps_its_last_values(tmp_path: Path) -> None:
+    """It is gone with the first."""
+    places = {
+        one: shutil.copytree(path, tmp_path / one)
+        for one, path in job_directories("v1").items()
+        if one in ("cpuacct", "memory")
+    }
+    reader = AccountReader({one: str(path) for one, path in places.items()}, Descriptors(0), {})
+    before = reader.read(whole=True)
+    shutil.rmtree(places["cpuacct"])
+    with pytest.raises(CgroupGone):
+        reader.read(whole=True)
+    assert reader.account == before
+    reader.close()
+
+
+@pytest.mark.parametrize("room", [0, 2, 100])
+def test_with_few_descriptors_it_reads_the_same(cgroup: Path, room: int) -> None:
+    """It opens what it may not keep open; at the end nothing is."""
+    before = open_descriptors()
+    descriptors = Descriptors(room)
+    reader = AccountReader({"": str(cgroup)}, descriptors, {})
+    assert open_descriptors() - before <= room
+    assert bool(descriptors.refused) is (room < 100)
+    found = reader.read(whole=True)
+    reader.close()
+    assert open_descriptors() == before
+    whole, _ = reader_of(cgroup)
+    assert found == whole.read(whole=True)
+    whole.close()
+
+
+def test_hosts_have_what_is_read() -> None:
+    """So that the first test cannot pass for want of files."""
+    assert all((HOSTS / host).is_dir() for host in EXPECTED)

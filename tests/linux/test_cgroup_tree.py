@@ -1,0 +1,94 @@
+"""The tree tells who comes and who goes, once each, however it learns of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobmeter.linux.cgroup_tree import CgroupTree
+from tests.support.fake_host import open_descriptors
+
+
+@pytest.fixture(params=["told", "walking"])
+def tree(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CgroupTree]:
+    """One that the kernel tells, and one that has no watches."""
+    (tmp_path / "system.slice").mkdir()
+
+    def refused() -> None:
+        raise OSError(24, "no inotify instances are left")
+
+    if request.param == "walking":
+        monkeypatch.setattr("jobmeter.linux.cgroup_tree.INotify", lambda nonblocking: refused())
+    made = CgroupTree(str(tmp_path))
+    assert (made.fileno() is None) is (request.param == "walking")
+    yield made
+    made.close()
+
+
+def test_who_is_there_already_is_told_first(tree: CgroupTree) -> None:
+    """Once."""
+    assert tree.walk() == (["/system.slice"], [])
+    assert tree.walk() == ([], [])
+    assert tree.changes() == ([], [])
+
+
+def test_who_comes_and_goes_is_told_once(tree: CgroupTree, tmp_path: Path) -> None:
+    """Also below one that has just come."""
+    tree.walk()
+    (tmp_path / "docker/a/b").mkdir(parents=True)
+    came, gone = tree.changes()
+    assert (sorted(came), gone) == (["/docker", "/docker/a", "/docker/a/b"], [])
+    (tmp_path / "docker/a/c").mkdir()
+    assert tree.changes() == (["/docker/a/c"], [])
+    shutil.rmtree(tmp_path / "docker/a")
+    came, gone = tree.changes()
+    assert (came, sorted(gone)) == ([], ["/docker/a", "/docker/a/b", "/docker/a/c"])
+    assert tree.walk() == ([], [])
+
+
+def test_one_of_the_same_name_comes_again(tree: CgroupTree, tmp_path: Path) -> None:
+    """After it was gone."""
+    tree.walk()
+    for _ in range(3):
+        (tmp_path / "a").mkdir()
+        assert tree.changes() == (["/a"], [])
+        (tmp_path / "a").rmdir()
+        assert tree.changes() == ([], ["/a"])
+
+
+def test_files_are_no_directories(tree: CgroupTree, tmp_path: Path) -> None:
+    """Nor are links to them."""
+    tree.walk()
+    (tmp_path / "file").touch()
+    os.symlink(tmp_path / "system.slice", tmp_path / "link")
+    assert tree.changes() == ([], [])
+
+
+def test_a_thousand_that_come_and_go_leave_nothing(tree: CgroupTree, tmp_path: Path) -> None:
+    """No watch, no descriptor."""
+    tree.walk()
+    before = open_descriptors()
+    for number in range(1000):
+        (tmp_path / f"c{number}").mkdir()
+    came, _ = tree.changes()
+    assert len(came) == 1000
+    for number in range(1000):
+        (tmp_path / f"c{number}").rmdir()
+    _, gone = tree.changes()
+    assert sorted(gone) == sorted(came)
+    assert tree.walk() == ([], [])
+    assert open_descriptors() == before
+    assert len(tree._path_of) <= 2
+
+
+def test_a_tree_that_cannot_be_read_has_nothing(tmp_path: Path) -> None:
+    """It may come later."""
+    tree = CgroupTree(str(tmp_path / "missing"))
+    assert tree.walk() == ([], [])
+    tree.close()
