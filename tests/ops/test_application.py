@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -109,3 +110,33 @@ def test_an_answer_that_has_begun_is_cut_off():
 
     with pytest.raises(ValueError, match="in the middle"):
         Asked(handler)
+
+
+@pytest.mark.parametrize("method, counted", [("GET", 0), ("POST", 1)])
+def test_only_bodies_that_are_asked_for_are_counted(method, counted):
+    """Others are thrown away as they come."""
+    admitted = []
+
+    def admit(receive):
+        admitted.append(receive)
+        return nullcontext(receive)
+
+    async def handler(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    request = Content(None, "") if method == "POST" else None
+    application = Application(
+        [Route(method, "/x", handler, "open", "", request=request)], Tokens(), Messages(),
+        answered=lambda *_: None, admit=admit,
+    )  # fmt: skip
+
+    async def work():
+        async def send(message: Message) -> None:
+            pass
+
+        scope = {"type": "http", "method": method, "raw_path": b"/x", "query_string": b"", "headers": []}
+        await application(scope, lambda: asyncio.sleep(0), send)
+
+    asyncio.run(work())
+    assert len(admitted) == counted
