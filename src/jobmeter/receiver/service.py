@@ -82,12 +82,15 @@ class Receiver:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
-        sweep = asyncio.gather(self._endings.finish_silent(), self._endings.merge_left())
+        tasks = [
+            asyncio.create_task(work) for work in (self._endings.finish_silent(), self._endings.merge_left())
+        ]
         try:
             yield
         finally:
-            sweep.cancel()
-            await asyncio.wait([sweep])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             await self._endings.settle()
             await self._writer.close()
             self._readiness.close()
