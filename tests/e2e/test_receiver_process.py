@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -231,6 +232,17 @@ def test_one_receiver_finishes_what_another_began(tmp_path):
             second.stream(whole[2:4])
             first.stream(whole[4:])
             assert second.get(f"/api/v1/runs/{UID}").json()["state"] == "finished"
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path):
+    """A connection is one; shells give 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with running_receiver(tmp_path) as receiver:
+            assert resource.prlimit(receiver.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_it_stops_in_order_however_often_it_is_told(tmp_path):

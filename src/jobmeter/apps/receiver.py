@@ -6,6 +6,7 @@ from jobmeter import __version__
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
 from jobmeter.config.settings import ReceiverSettings
+from jobmeter.linux.descriptors import raise_descriptor_limit
 
 
 def receive(settings: ReceiverSettings) -> int:
@@ -18,6 +19,7 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.receiver.store.file import check_place, in_use
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
+    raise_descriptor_limit()  # A connection is a descriptor.
     log = Log(settings.log_level, settings.log_format)
     check_place(settings.db)
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:

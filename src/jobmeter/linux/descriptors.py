@@ -7,6 +7,14 @@ _OTHERS = 512
 """So many are left to connections, sockets of engines and what a library opens."""
 
 
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files as it may at most; how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return 1 << 20 if hard == resource.RLIM_INFINITY else hard
+
+
 class Descriptors:
     """Keeps count of the files that stay open; one beyond ``limit`` is opened for each reading instead."""
 
@@ -17,12 +25,8 @@ class Descriptors:
 
     @classmethod
     def of_process(cls) -> "Descriptors":
-        """Raises the soft limit of this process to the hard one and takes what others do not need."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != hard:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        limit = 1 << 20 if hard == resource.RLIM_INFINITY else hard
-        return cls(max(0, limit - _OTHERS))
+        """Raises the limit of this process and takes what others do not need."""
+        return cls(max(0, raise_descriptor_limit() - _OTHERS))
 
     def keep(self, path: str) -> int | None:
         """A descriptor for reading, or None when there is room for no more. Raises OSError."""
