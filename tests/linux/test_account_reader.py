@@ -103,6 +103,20 @@ def test_what_cannot_be_read_is_not_known(cgroup: Path, text: str) -> None:
     reader.close()
 
 
+def test_what_another_file_gives_is_still_known(tmp_path: Path) -> None:
+    """On a hybrid host the CPU time is of version 1, periods and throttling may be of version 2."""
+    places = job_directories("hybrid")
+    unified = shutil.copytree(job_directories("v2")[""], tmp_path / "unified")
+    reader = AccountReader({"cpuacct": places["cpuacct"], "": str(unified)}, Descriptors(0), {})
+    before = reader.read(whole=True)
+    assert before.cpu_seconds is not None
+    assert before.cpu_periods is not None
+    (unified / "cpu.stat").write_text("nr_periods x\n")
+    account = reader.read(whole=True)
+    assert (account.cpu_seconds, account.cpu_periods) == (before.cpu_seconds, None)
+    reader.close()
+
+
 def test_the_last_values_stay_when_it_is_gone(cgroup: Path) -> None:
     """It was removed between two readings."""
     reader, _ = reader_of(cgroup, descriptors=0)

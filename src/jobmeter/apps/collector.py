@@ -18,6 +18,7 @@ from jobmeter.containers.mapping import parse_limits, parse_process_map
 from jobmeter.containers.naming import ContainerNamer
 from jobmeter.identity.job import identify_job
 from jobmeter.linux.cgroup_finder import CgroupFinder
+from jobmeter.linux.descriptors import raise_descriptor_limit
 from jobmeter.linux.process_table import ProcessTable
 from jobmeter.metering.container_groups import ContainerGroups, in_initial_pid_namespace
 from jobmeter.metering.host import HostReader, read_boot_id
@@ -66,7 +67,7 @@ class _Sidecar:
         self._host = HostReader(settings.proc_path, warn=self._early.append)
         self._look_at_proc()
         self._boot_id = read_boot_id(settings.proc_path)
-        self._raise_descriptor_limit()
+        raise_descriptor_limit()
         self._begin()
 
     def run(self) -> None:
@@ -281,8 +282,3 @@ class _Sidecar:
             self._said.add(text)
             self._log.warn(text)
             self._recorder.warn(text)
-
-    @staticmethod
-    def _raise_descriptor_limit() -> None:
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -16,12 +16,11 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, serve
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database
-        from jobmeter.receiver.store.file import check_place, in_use
+        from jobmeter.receiver.store.file import in_use
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
     raise_descriptor_limit()  # A connection is a descriptor.
     log = Log(settings.log_level, settings.log_format)
-    check_place(settings.db)
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
         if shared:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)

@@ -56,6 +56,7 @@ class Container:
         descriptors: Descriptors,
         errors: dict[str, int],
     ) -> None:
+        self.ref = ref
         self._tops = tops
         self._descriptors = descriptors
         self._errors = errors

@@ -190,8 +190,7 @@ class Fleet:
     def _identify(self, path: str, container: Container) -> None:
         if path not in self._unknown:
             return
-        ref = locate(path)
-        found = self._directory.identify(ref, container.processes()) if ref is not None else None
+        found = self._directory.identify(container.ref, container.processes())
         if found is not None:
             self._unknown.discard(path)
             container.row = replace(container.row, identity=found)
@@ -207,7 +206,6 @@ class Fleet:
             self._young[path] = self._clock() + _YOUNG_SECONDS
 
     def _read(self, path: str, container: Container, *, whole: bool = False) -> None:
-        self._identify(path, container)
         try:
             container.read(self._networks.read(path), whole=whole)
         except CgroupGone:

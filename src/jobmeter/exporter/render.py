@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jobmeter.exporter.container import Row
-from jobmeter.exporter.families import Family, Labels, Value
+from jobmeter.exporter.families import Family, Labels
+from jobmeter.identity.variables import printable
 
 MAX_LABEL_CHARACTERS = 1024
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -60,7 +61,7 @@ def family(name: str, kind: str, text: str, samples: Iterable[Sample], *, openme
     """A family of its own; its head is there also when no series is."""
     return [
         head(name, kind, text, openmetrics=openmetrics),
-        *(f"{name}{{{label_text(labels)}}} {number(value)}\n" for labels, value in samples),
+        *(f"{name}{{{label_text(labels)}}} {value!r}\n" for labels, value in samples),
     ]
 
 
@@ -76,20 +77,8 @@ def label_text(labels: Labels) -> str:
 
 
 def escaped(text: str) -> str:
-    """The value of a label: what is no Unicode becomes U+FFFD, control characters blanks."""
+    """The value of a label: on one line, what is no Unicode as U+FFFD, cut when long."""
+    text = printable(text[: MAX_LABEL_CHARACTERS + 1])
     if len(text) > MAX_LABEL_CHARACTERS:
         text = text[: MAX_LABEL_CHARACTERS - 1] + "…"
-    if not text.isprintable():
-        text = "".join(_printable(character) for character in text)
     return text.translate(_ESCAPES)
-
-
-def number(value: Value) -> str:
-    """A value as both formats write it."""
-    return repr(value)
-
-
-def _printable(character: str) -> str:
-    if "\ud800" <= character <= "\udfff":
-        return "\ufffd"
-    return " " if character < " " or "\x7f" <= character <= "\x9f" else character

@@ -165,21 +165,22 @@ class AccountReader:
                 # Engines remove its directories one after the other.
                 if error.errno in (errno.ENODEV, errno.ENOENT) and not os.path.isdir(os.path.dirname(path)):
                     raise CgroupGone("the cgroup was removed") from None
-                self._failed("read", source)
+                self._failed("read", gives)
                 continue
             except KernelFormatError:
-                self._failed("format", source)
+                self._failed("format", gives)
                 continue
             for name, value in zip(gives, parsed, strict=True):
                 if name is not None and values.get(name) != value:
                     values[name] = value
                     self._changed = True
 
-    def _failed(self, kind: str, source: _Source) -> None:
+    def _failed(self, kind: str, gives: tuple[str | None, ...]) -> None:
         """What could not be read is not known: no value of before stands for it."""
         self._errors[kind] = self._errors.get(kind, 0) + 1
-        for name in source.gives:
-            self._values.pop(name, None)
+        for name in gives:
+            if name is not None:
+                self._values.pop(name, None)
         self._changed = True
 
     def _open(self, directories: Mapping[str, str]) -> list[_File]:
@@ -197,10 +198,10 @@ class AccountReader:
                 files.append(_File(path, self._descriptors.keep(path), gives, source))
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
-                    self._failed("open", source)
+                    self._failed("open", gives)
                 continue
             except KernelFormatError:
-                self._failed("format", source)
+                self._failed("format", gives)
                 continue
             given.update(source.gives)
         return files

@@ -68,8 +68,9 @@ def in_use(path: str) -> Iterator[bool]:
     """Tells others that this process uses the database, and whether others do already.
 
     To be entered before the database is opened and left after it was closed: a process that closes any descriptor
-    of a file loses SQLite's locks on it (fcntl(2)); these are flock(2)'s.
+    of a file loses SQLite's locks on it (fcntl(2)); these are flock(2)'s. Raises StoreError.
     """
+    check_place(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         others = not _locked_alone(fd)
