@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,14 +14,27 @@ from jobmeter.linux.descriptors import Descriptors
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.job import Job
 
+Attribution = Literal["own", "nesting", "ancestry", "only_job"]
+"""How it is known whose a container is: it says so itself, it lies in another's cgroup, its processes descend from
+another's, or only one job can have made it."""
+
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What an engine and the container's own environment say of it; None where nothing does."""
+    """What an engine and the container's own environment say of it; None where nothing does.
+
+    ``labels`` are the container's own with its pod's, ``task_id`` is the forge's id of this execution of the job.
+    A container without ``attribution`` belongs to no job that is known.
+    """
 
     name: str | None = None
     image: str | None = None
+    labels: Mapping[str, str] = {}
+    namespace: str | None = None
+    pod_name: str | None = None
     role: str | None = None
     job: Job | None = None
+    task_id: str | None = None
+    attribution: Attribution | None = None
 
 
 class Row(Struct, frozen=True, kw_only=True):
