@@ -12,7 +12,9 @@ from jobmeter.model.errors import UsageError
 
 
 class Option(NamedTuple):
-    """One option. ``parse`` is None for a switch, which takes no value."""
+    """One option. ``parse`` is None for a switch, which takes no value; one with ``many`` may be given again and
+    again, and holds several in its variable with commas between them: its value is a tuple.
+    """
 
     name: str
     env: str
@@ -21,6 +23,7 @@ class Option(NamedTuple):
     metavar: str = ""
     choices: Sequence[str] = ()
     default: str | None = None
+    many: bool = False
 
     @property
     def flag(self) -> str:
@@ -170,13 +173,14 @@ def parse(
         if given == "" and empty_is_unset:
             values.pop(option.field, None)
         else:
-            values[option.field] = True if given is None else _value(option, given, option.flag)
+            value = True if given is None else value_of(option, given, option.flag)
+            values[option.field] = values.get(option.field, ()) + value if option.many else value
     flags = frozenset(values)
     for option in options:
         text = environ.get(option.env, "") if option.env else ""
         if option.field not in values and text:
             try:
-                values[option.field] = _value(option, text, option.env)
+                values[option.field] = value_of(option, text, option.env)
             except UsageError as error:
                 problems.append(f"{error}; it is left out")
     return Invocation(values, rest, problems, flags)
@@ -198,9 +202,13 @@ def _next_word(option: Option, words: list[str]) -> str:
     return words.pop(0)
 
 
-def _value(option: Option, text: str, place: str) -> Any:
+def value_of(option: Option, text: str, place: str) -> Any:
+    """What the text means for the option. Raises UsageError, which names the place it was written at."""
     if option.parse is None:
         return _switch(place, text)
+    if option.many:
+        one = option._replace(many=False)
+        return tuple(value_of(one, item.strip(), place) for item in text.split(",") if item.strip())
     if option.choices and text not in option.choices:
         raise UsageError(f"{place}: {text!r} is not accepted; accepted are {', '.join(option.choices)}")
     try:

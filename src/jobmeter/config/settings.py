@@ -72,6 +72,25 @@ _SENDING = (
     Option("push-token-file", "JOBMETER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
 )
 
+LOG_OPTIONS = (
+    Option(
+        "log-level",
+        "JOBMETER_LOG_LEVEL",
+        "least severe message to print",
+        metavar="LEVEL",
+        choices=_LEVELS,
+        default="info",
+    ),
+    Option(
+        "log-format",
+        "JOBMETER_LOG_FORMAT",
+        "form of the messages",
+        metavar="FORMAT",
+        choices=("json", "text"),
+        default="json",
+    ),
+)
+
 RUN_OPTIONS = (
     _INTERVAL,
     _SOURCE,
@@ -118,22 +137,7 @@ COLLECTOR_OPTIONS = (
         "the host's cgroup file system, where it is mounted for the collector",
         metavar="DIR",
     ),
-    Option(
-        "log-level",
-        "JOBMETER_LOG_LEVEL",
-        "least severe message to print",
-        metavar="LEVEL",
-        choices=_LEVELS,
-        default="info",
-    ),
-    Option(
-        "log-format",
-        "JOBMETER_LOG_FORMAT",
-        "form of the messages",
-        metavar="FORMAT",
-        choices=("json", "text"),
-        default="json",
-    ),
+    *LOG_OPTIONS,
     _TOP._replace(default="5"),
     _SOURCE,
     _JOURNAL,
@@ -222,7 +226,7 @@ RECEIVER_OPTIONS = (
         "DURATION",
         default="5m",
     ),
-    *(one for one in COLLECTOR_OPTIONS if one.name in ("log-level", "log-format")),
+    *LOG_OPTIONS,
 )
 
 ADMIN_OPTIONS = tuple(
