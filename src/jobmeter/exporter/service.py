@@ -1,0 +1,149 @@
+"""The whole exporter: what it watches, the routes over it, and its life."""
+
+import asyncio
+import gc
+import gzip
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from jobmeter.exporter.figures import Figures
+from jobmeter.exporter.sampler import Sampler
+from jobmeter.ops.access import Tokens
+from jobmeter.ops.application import Application
+from jobmeter.ops.health import healthy, readiness
+from jobmeter.ops.log import Log
+from jobmeter.ops.pprof.routes import Pprof
+from jobmeter.ops.routing import Content, Route, endpoint
+from jobmeter.ops.runtime import runtime_observed
+
+_GZIP_LEVEL = 1
+"""Of 7,000 series the sixth level takes twice as long as the first and saves little."""
+_MAX_WRITING = 2
+_INDEX = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>jobmeter exporter</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 40rem; padding: 0 1rem }</style>
+<h1>jobmeter exporter</h1>
+<p>Every container of this host, for Prometheus.</p>
+<ul>
+<li><a href="metrics">/metrics</a>: the series
+<li><a href="readyz">/readyz</a>, <a href="healthz">/healthz</a>: its health
+<li><a href="debug/pprof/">/debug/pprof/</a>: its profiles
+</ul>
+</html>
+"""
+
+Page = Callable[[str, bool], Iterable[str]]
+"""The series of all containers for one scraper: who it is, and whether it wants OpenMetrics."""
+
+
+class Closing(Protocol):
+    """Something to let go of at the end."""
+
+    def close(self) -> object:
+        """Give back what is held."""
+        ...
+
+
+class Exporter:
+    """Answers scrapes while its ``life`` lasts.
+
+    ``page`` writes what the ``sampler`` reads; ``held`` is closed once nothing is read any more.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        page: Page,
+        figures: Figures,
+        tokens: Tokens,
+        log: Log,
+        held: Sequence[Closing] = (),
+    ) -> None:
+        self._sampler = sampler
+        self._page = page
+        self._figures = figures
+        self._held = held
+        self._writing = asyncio.Semaphore(_MAX_WRITING)
+        self.application = Application(self._routes(), tokens, log, answered=lambda route, status: None)
+
+    def _routes(self) -> tuple[Route, ...]:
+        text = Content(None, "One line.", "text/plain")
+        return (
+            Route("GET", "/", endpoint(_index), "open", "What there is"),
+            Route(
+                "GET", "/metrics", endpoint(self._metrics), "read", "Every container, and the exporter itself",
+                answers={200: Content(None, "The form that was asked for.", "text/plain")},
+            ),
+            Route("GET", "/healthz", healthy, "open", "Whether the process is alive", answers={200: text}),
+            Route(
+                "GET", "/readyz", readiness(self._trouble), "open", "Whether what it shows can be trusted",
+                answers={200: text, 503: text},
+            ),
+            *Pprof().routes(),
+        )  # fmt: skip
+
+    async def _trouble(self) -> str | None:
+        return self._sampler.trouble()
+
+    async def _metrics(self, request: Request) -> Response:
+        """A scrape: of fresh values, in the form and coding that are asked for."""
+        await self._sampler.fresh()
+        async with self._writing:
+            return await asyncio.to_thread(self._answer, request)
+
+    def _answer(self, request: Request) -> Response:
+        begun = time.perf_counter()
+        encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+        pieces = self._page(_scraper(request), "openmetrics" in content_type)
+        body = b"".join((*(piece.encode() for piece in pieces), encoder(self._figures.registry)))
+        headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        self._figures.scrape_seconds.observe(time.perf_counter() - begun)
+        return Response(body, headers=headers)
+
+    @asynccontextmanager
+    async def life(self) -> AsyncIterator[None]:
+        """Begin to read; at the end let go of all that is held."""
+        gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
+        self._sampler.start()
+        try:
+            with runtime_observed(self._figures.registry):
+                yield
+        finally:
+            await asyncio.to_thread(self._sampler.close)
+            for one in self._held:
+                one.close()
+
+
+async def _index(_: Request) -> Response:
+    return HTMLResponse(_INDEX)
+
+
+def _scraper(request: Request) -> str:
+    """Who asks: two servers on one machine differ at least in what they call themselves."""
+    host = request.client.host if request.client is not None else ""
+    return f"{host} {request.headers.get('user-agent', '')[:200]}"
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether ``Accept-Encoding`` (RFC 9110) has gzip, or anything, with a weight above 0."""
+    weights: dict[str, float] = {}
+    for item in accepted.lower().split(","):
+        coding, _, parameter = item.partition(";")
+        name, _, weight = parameter.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
