@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobmeter.model.errors import JobmeterError, UsageError
-from jobmeter.ops.serving import listening_socket, listens_beyond_loopback
+from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of
 from tests.conftest import TESTS
 
+ENVIRON = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
 SECONDS = 0.4
 MOST = 8
 SERVER = f"""
@@ -59,9 +61,8 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 @contextlib.contextmanager
 def running(seconds: float, idle: float, connections: int) -> Iterator[int]:
     """A server that waits so long for a request, and between two; it ends by SIGTERM, after its life."""
-    environ = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
     command = [sys.executable, "-c", SERVER, str(seconds), str(idle), str(connections)]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=ENVIRON, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         yield int(process.stdout.readline())
         process.terminate()
@@ -304,20 +305,55 @@ def test_slow_clients_do_not_keep_others_waiting(port: int) -> None:
             one.close()
 
 
-@pytest.mark.parametrize("address", ["", "8080", "host", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"])
+@pytest.mark.parametrize("address", ["", "8080", "host:", "127.0.0.1:x", "127.0.0.1:65536", "127.0.0.1:-1"])
 def test_what_is_no_address_is_said(address: str) -> None:
     """With the name of the flag, and with what is one."""
-    with pytest.raises(UsageError, match=r"--addr: .* an address is HOST:PORT or :PORT"):
-        listening_socket(address, "--addr")
+    with pytest.raises(UsageError, match=r"^--addr: .* an address is HOST:PORT or :PORT, .* means port 99$"):
+        listening_socket(address, "--addr", default_port=99)
 
 
 def test_an_address_that_is_taken_is_said() -> None:
-    """In one sentence."""
+    """In one sentence, with how to find out by whom."""
     with (
         listening_socket("127.0.0.1:0") as first,
-        pytest.raises(JobmeterError, match="cannot be listened on: Address already in use"),
+        pytest.raises(JobmeterError, match=r"listened on: Address already in use; .*`ss -ltnp") as raised,
     ):
-        listening_socket(f"127.0.0.1:{first.getsockname()[1]}")
+        listening_socket(place_of(first))
+    assert raised.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "address, said",
+    [
+        ("203.0.113.1:0", "Cannot assign requested address; this machine has none like it"),
+        ("nosuch.invalid:0", "the host 'nosuch.invalid' is not known here"),
+        ("a..b:0", "the host 'a..b' is not known here"),
+        (f"{'a' * 99}.invalid:0", "is not known here"),
+    ],
+)
+def test_what_cannot_be_listened_on_is_said(address: str, said: str) -> None:
+    """It is fatal, but no mistake in how it is written."""
+    with pytest.raises(
+        JobmeterError, match=f"^--listen: {address} cannot be listened on: .*{said}"
+    ) as raised:
+        listening_socket(address)
+    assert raised.value.exit_code == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_ports_that_are_not_for_everyone_are_said() -> None:
+    """With what lets them be had."""
+    code = (
+        "import os, sys; from jobmeter.ops.serving import listening_socket\n"
+        "'host'.encode('idna')  # Its library may be root's alone.\nos.setuid(65534)\n"
+        "try: listening_socket('127.0.0.1:81')\n"
+        "except Exception as error: print(error)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRON, capture_output=True, text=True, check=True
+    ).stdout
+    first_free = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    assert ("below 1024 are for root or need CAP_NET_BIND_SERVICE" in told) is (first_free > 81)
 
 
 @pytest.mark.parametrize(
@@ -327,5 +363,14 @@ def test_who_can_reach_it(address: str, beyond: bool) -> None:
     """Without a host everyone can, over IPv4 in any case."""
     with listening_socket(address) as listening:
         assert listens_beyond_loopback(listening) is beyond
-        if beyond:
-            socket.create_connection(("127.0.0.1", listening.getsockname()[1])).close()
+        socket.create_connection(("127.0.0.1", listening.getsockname()[1])).close()
+
+
+def test_a_host_alone_listens_on_the_port_of_the_daemon() -> None:
+    """Which is shown as it would be written."""
+    with listening_socket("127.0.0.1:0") as probe:
+        port = int(probe.getsockname()[1])
+    with listening_socket("127.0.0.1", default_port=port) as listening:
+        assert place_of(listening) == f"127.0.0.1:{port}"
+    with listening_socket(":0") as listening:
+        assert place_of(listening).startswith(("[::]:", "0.0.0.0:"))

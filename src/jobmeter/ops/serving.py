@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import math
+import os
 import signal
 import socket
 import time
@@ -14,12 +16,14 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.model.errors import JobmeterError
+from jobmeter.ops.addresses import Address, AddressError, address_of
 from jobmeter.ops.connection import DEFAULT_BOUNDS, Bounds, Connection
 from jobmeter.ops.log import Log
 
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
+_FIRST_FREE_PORT = 1024
 _SAME_AGAIN_SECONDS = 10.0
 
 
@@ -31,30 +35,57 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listening_socket(address: str, flag: str = "--listen") -> socket.socket:
-    """A socket that listens on `HOST:PORT`; without a host on all addresses, IPv6 in brackets.
+def listening_socket(address: str, flag: str = "--listen", *, default_port: int = 8080) -> socket.socket:
+    """A socket that listens on what ``address_of`` accepts; without a host on all addresses, over IPv6 and IPv4.
 
-    Raises UsageError for what is no address, JobmeterError when it cannot be listened on.
+    Of several addresses of a name it is the first of IPv4, else the first. Raises UsageError for what is no address,
+    JobmeterError when it cannot be listened on.
     """
-    host, colon, port_text = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port_text.isdecimal() or int(port_text) > 65535:
-        raise UsageError(f"{flag}: {address!r} is not accepted; an address is HOST:PORT or :PORT")
     try:
-        return _bound(host, int(port_text))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise JobmeterError(f"{flag}: {address} cannot be listened on: {reason}") from None
+        found = address_of(address, default_port)
+    except AddressError as error:
+        raise AddressError(f"{flag}: {error}") from None
+    try:
+        return _bound(found)
+    except (OSError, UnicodeError) as error:
+        raise JobmeterError(f"{flag}: {found} cannot be listened on: {_reason(error, found)}") from None
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    if not host and socket.has_dualstack_ipv6():
-        with contextlib.suppress(OSError):  # A kernel without IPv6.
+def _bound(address: Address) -> socket.socket:
+    if not address.host and socket.has_dualstack_ipv6():
+        try:
             return socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+                ("", address.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
             )
-    family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise
+            # IPv6 is switched off.
+    found = socket.getaddrinfo(address.host or "0.0.0.0", address.port, type=socket.SOCK_STREAM)
+    family, _, _, _, place = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return socket.create_server(place, family=family, backlog=_BACKLOG)
+
+
+def _reason(error: Exception, address: Address) -> str:
+    """What is wrong and what to do."""
+    match error:
+        case socket.gaierror() | UnicodeError():
+            return f"the host {address.host[:100]!r} is not known here"
+        case OSError(errno=errno.EADDRINUSE):
+            told = f"`ss -ltnp 'sport = :{address.port}'` names the process"
+            return f"Address already in use; another process listens there ({told}): stop it, or take another port"
+        case OSError(errno=errno.EACCES) if address.port < _FIRST_FREE_PORT:
+            return (
+                f"Permission denied; ports below {_FIRST_FREE_PORT} are for root or need CAP_NET_BIND_SERVICE"
+            )
+        case OSError(errno=errno.EADDRNOTAVAIL):
+            return "Cannot assign requested address; this machine has none like it (`ip address` lists those it has)"
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+
+
+def place_of(listening: socket.socket) -> str:
+    """Where the socket listens, as HOST:PORT."""
+    return str(Address(*listening.getsockname()[:2]))
 
 
 def listens_beyond_loopback(listening: socket.socket) -> bool:
