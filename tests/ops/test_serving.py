@@ -15,59 +15,9 @@ import pytest
 
 from jobmeter.model.errors import JobmeterError, UsageError
 from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of
-from tests.conftest import TESTS
+from tests.ops.servers import ENVIRON, GET, POST, SECONDS, answered, drip, running
 
-ENVIRON = os.environ | {"PYTHONPATH": str(TESTS.parent / "src")}
-SECONDS = 0.4
 MOST = 8
-SERVER = f"""
-import asyncio, contextlib, sys
-from jobmeter.collector.log import Log
-from jobmeter.ops.connection import Bounds
-from jobmeter.ops.serving import listening_socket, serve
-
-async def application(scope, receive, send):
-    if scope["path"] == "/slow":
-        await asyncio.sleep({4 * SECONDS})
-    if scope["path"] == "/early":
-        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
-        await send({{"type": "http.response.body", "body": b"ok"}})
-        return
-    if scope["path"] == "/large":
-        large = b"x" * 50_000_000
-        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]}})
-        await send({{"type": "http.response.body", "body": large}})
-        return
-    while (message := await receive()).get("more_body"):
-        pass
-    if message["type"] == "http.request":
-        await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}})
-        await send({{"type": "http.response.body", "body": b"ok"}})
-
-@contextlib.asynccontextmanager
-async def life():
-    yield
-    print("over", flush=True)
-
-with listening_socket("127.0.0.1:0") as listening:
-    started = lambda: print(listening.getsockname()[1], flush=True)
-    seconds, idle, connections = map(float, sys.argv[1:])
-    serve(application, listening, life, started, Log("warn", "json"), Bounds(seconds, idle, int(connections)))
-"""
-GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
-
-
-@contextlib.contextmanager
-def running(seconds: float, idle: float, connections: int) -> Iterator[int]:
-    """A server that waits so long for a request, and between two; it ends by SIGTERM, after its life."""
-    command = [sys.executable, "-c", SERVER, str(seconds), str(idle), str(connections)]
-    with subprocess.Popen(command, env=ENVIRON, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield int(process.stdout.readline())
-        process.terminate()
-        assert process.stdout.read() == "over\n"
-    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -95,31 +45,6 @@ def hurried_port() -> Iterator[int]:
 def client(port: int) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", port), timeout=30) as made:
         yield made
-
-
-def answered(client: socket.socket) -> bool:
-    """Whether the application's answer comes, before the connection is cut off."""
-    text = b""
-    while not text.endswith(b"ok") and (piece := client.recv(1000)):
-        text += piece
-    return text.startswith(b"HTTP/1.1 200") and text.endswith(b"ok")
-
-
-def drip(client: socket.socket, head: bytes, drops: bytes) -> float:
-    """Send some bytes at once and then one at a time, for ever; seconds until the connection is cut off."""
-    begun = time.monotonic()
-    client.sendall(head)
-    client.settimeout(0.02)
-    while time.monotonic() < begun + 30:
-        try:
-            client.sendall(drops)
-            if client.recv(100) == b"":
-                return time.monotonic() - begun
-        except TimeoutError:
-            continue
-        except ConnectionError:
-            return time.monotonic() - begun
-    raise AssertionError("it is never cut off")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,19 +20,70 @@ from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.addresses import Address, AddressError, address_of
 from jobmeter.ops.connection import DEFAULT_BOUNDS, Bounds, Connection
 from jobmeter.ops.log import Log
+from jobmeter.ops.tls import Certificate, Door
 
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
 _FIRST_FREE_PORT = 1024
 _SAME_AGAIN_SECONDS = 10.0
+_HANDSHAKE_SECONDS = 10.0
+_FAREWELL_SECONDS = 1.0
 
 
 class _Server(uvicorn.Server):
-    """The server without its own idea of signals: after its end the daemon has work to finish."""
+    """The library's, with a door of ours where there is a certificate.
+
+    It has no idea of signals: after its end the daemon has work to finish.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, bounds: Bounds, certificate: Certificate | None, log: Log
+    ) -> None:
+        super().__init__(config)
+        self._bounds = bounds
+        self._certificate = certificate
+        self._log = log
+        self._door: Door | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections on the one socket."""
+        if self._certificate is None or not sockets:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self._door = Door(
+            sockets[0],
+            self._certificate,
+            self._connection,
+            lambda waiting: len(self.server_state.connections) + waiting >= self._bounds.connections,
+            self._log,
+            handshake_seconds=min(_HANDSHAKE_SECONDS, self._bounds.request_seconds),
+            farewell_seconds=self._bounds.request_seconds,
+        )
+
+    def _connection(self) -> Connection:
+        kind = cast(type[Connection], self.config.http_protocol_class)
+        return kind(self.config, self.server_state, self.lifespan.state)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests under way."""
+        if self._door is not None:
+            self._door.close()
+            self._let_go(set())
+        await super().shutdown(sockets)
+
+    def _let_go(self, seen: set[Connection]) -> None:
+        """Of those who do not answer our farewell, as many clients do not before they have something to ask."""
+        connections = cast(set[Connection], self.server_state.connections)
+        closing = {one for one in connections if one.transport.is_closing()}
+        for one in closing & seen:
+            if not one.transport.get_write_buffer_size():
+                one.transport.abort()
+        asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._let_go, closing)
 
 
 def listening_socket(address: str, flag: str = "--listen", *, default_port: int = 8080) -> socket.socket:
@@ -101,10 +152,13 @@ def serve(
     started: Callable[[], None],
     log: Log,
     bounds: Bounds = DEFAULT_BOUNDS,
+    *,
+    certificate: Certificate | None = None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Answer requests within ``life`` until SIGTERM or SIGINT; requests under way are finished first.
 
-    What the library says of its own goes to ``log``.
+    With a certificate it is HTTPS. ``stopping`` is called at the signal. What the library says goes to ``log``.
     """
     config = uvicorn.Config(
         application,
@@ -119,9 +173,9 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, bounds, certificate, log)
     with _told_to(log), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, listening, life, started))
+        runner.run(_serve(server, listening, life, started, stopping))
 
 
 class _ToLog(logging.Handler):
@@ -157,17 +211,19 @@ async def _serve(
     listening: socket.socket,
     life: Callable[[], AbstractAsyncContextManager[None]],
     started: Callable[[], None],
+    stopping: Callable[[], None],
 ) -> None:
-    async with _stopped_by_signals(server), life():
+    async with _stopped_by_signals(server, stopping), life():
         started()
         await server.serve(sockets=[listening])
 
 
 @asynccontextmanager
-async def _stopped_by_signals(server: uvicorn.Server) -> AsyncIterator[None]:
+async def _stopped_by_signals(server: uvicorn.Server, stopping: Callable[[], None]) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
 
-    def stop(*_: Any) -> None:
+    def stop() -> None:
+        stopping()
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
