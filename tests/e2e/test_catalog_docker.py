@@ -13,7 +13,7 @@ import pytest
 from jobmeter.containers.catalog.catalog import Catalog
 from jobmeter.containers.catalog.facts import ContainerFacts
 from jobmeter.containers.catalog.sockets import EngineSocket, parse_socket
-from jobmeter.identity.containers import ContainerIdentity, identify_container
+from jobmeter.identity.containers import ContainerIdentity, identify_container, job_within
 from jobmeter.model.job import Job
 from tests.containers.catalog.support import Notes, eventually
 from tests.e2e.support.docker import BUSYBOX, Container, DockerEngine
@@ -90,15 +90,16 @@ def test_whose_job(docker_engine: DockerEngine, catalog: Catalog) -> None:
     with docker_engine.spawn(BUSYBOX, "sleep", "60", name=TASK) as container:
         facts = known(catalog, container.id)
         assert identify_container(facts.name, facts.all_labels()) == ContainerIdentity(
-            job=Job(forge="forgejo"), role="job", task_id="12"
+            job=Job(forge="forgejo"), role="job", task_id="12", execution="forgejo/12"
         )
         container.exec("sleep", "50", flags=["--detach", *STEP_ENVIRONMENT])
         eventually(lambda: any("GITHUB_JOB" in environ for environ in environments(container)))
         step = next(environ for environ in environments(container) if "GITHUB_JOB" in environ)
-        assert identify_container(facts.name, facts.all_labels(), step) == ContainerIdentity(
+        assert identify_container(facts.name, facts.all_labels(), job_within(step)) == ContainerIdentity(
             job=Job(forge="forgejo", organization="org", repository="org/tool", job="build", run_id="31"),
             role="job",
             task_id="12",
+            execution="forgejo/12",
         )
 
 

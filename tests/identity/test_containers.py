@@ -14,7 +14,9 @@ from jobmeter.identity.containers import (
     ContainerIdentity,
     Role,
     identify_container,
+    job_within,
 )
+from jobmeter.identity.job import identify_job
 from jobmeter.model.job import Job
 
 SHA = "1989c02f32ea5d2a2d06630711c5a3b895e0ad1e"
@@ -105,7 +107,7 @@ HOOK_POD = {
 def identify(
     name: str = "", labels: dict[str, str] | None = None, environ: dict[str, str] | None = None
 ) -> ContainerIdentity:
-    identity = identify_container(name, labels or {}, environ)
+    identity = identify_container(name, labels or {}, identify_job(environ or {})[0])
     assert identity is not None
     return identity
 
@@ -139,7 +141,9 @@ FORGEJO = f"FORGEJO-ACTIONS-TASK-12_WORKFLOW-{DIGEST}_JOB-build-1"
 def test_task_by_name(name: str, forge: str, role: Role | None) -> None:
     """The name of Gitea's and Forgejo's runners holds the task, and the role where its form is one's own."""
     identity = identify(name)
-    assert identity == ContainerIdentity(job=Job(forge=forge), role=role, task_id="12")
+    assert identity == ContainerIdentity(
+        job=Job(forge=forge), role=role, task_id="12", execution=f"{forge}/12"
+    )
     assert not identity.resolved
 
 
@@ -163,7 +167,7 @@ def test_no_task_by_name(name: str) -> None:
 def test_environment_names_the_job_of_a_task() -> None:
     """What each exec brings resolves the task, and nothing but the job's fields is taken from it."""
     identity = identify(SHORT, {}, ACTIONS_ENVIRONMENT)
-    assert identity == ContainerIdentity(job=ACTIONS_JOB, role="job", task_id="12")
+    assert identity == ContainerIdentity(job=ACTIONS_JOB, role="job", task_id="12", execution="gitea/12")
     assert identity.resolved
     assert b"not-to-be-kept" not in msgspec.json.encode(identity)
 
@@ -200,6 +204,7 @@ def test_gitlab_container(kind: str, role: Role) -> None:
         job=GITLAB_JOB,
         role=role,
         task_id="12345",
+        execution="https://gitlab.example.com/12345",
     )
 
 
@@ -307,6 +312,7 @@ def test_hook_pod(changes: dict[str, str], role: Role) -> None:
     assert identify("", {**HOOK_POD, **changes}) == ContainerIdentity(
         job=Job(forge="github", runner="arc-set-x7k2p-runner-9qz4d"),
         role=role,
+        execution="github/arc-set-x7k2p-runner-9qz4d",
     )
 
 
@@ -320,12 +326,30 @@ def test_environment_alone() -> None:
     assert identify("build-1", {"a": "b"}, ACTIONS_ENVIRONMENT) == ContainerIdentity(job=ACTIONS_JOB)
 
 
-@pytest.mark.parametrize("environ", [None, {}, {"HOME": "/root", "GITHUB_TOKEN": "t"}])
-def test_nothing_told(environ: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("environ", [{}, {"HOME": "/root", "GITHUB_TOKEN": "t", "GITEA_ACTIONS": "true"}])
+def test_nothing_told(environ: dict[str, str]) -> None:
     """A container of no job is of no job."""
-    assert (
-        identify_container("web", {"com.docker.compose.project": "shop", "maintainer": "me"}, environ) is None
-    )
+    labels = {"com.docker.compose.project": "shop", "maintainer": "me"}
+    assert identify_container("web", labels) is None
+    assert identify_container("web", labels, Job()) is None
+    assert (job_within(environ) or Job()).repository is None
+
+
+@pytest.mark.parametrize(
+    "environ, repository",
+    [
+        (ACTIONS_ENVIRONMENT, "org/tool"),
+        (GITLAB_ENVIRONMENT, "group/sub/app"),
+        ({"JOBMETER_REPOSITORY": "me/tool"}, "me/tool"),
+        ({"GITHUB_REPOSITORY": "org/tool", "GITHUB_SHA": SHA, "GITHUB_RUN_ID": "1"}, None),
+        ({"CI": "true", "CI_PROJECT_PATH": "group/app", "CI_COMMIT_SHA": SHA}, None),
+        ({"GITHUB_ACTIONS": "false", "GITHUB_REPOSITORY": "org/tool"}, None),
+    ],
+)
+def test_environment_of_an_image(environ: dict[str, str], repository: str | None) -> None:
+    """What an image kept of the job that built it is told from the job that runs by the runner's marker."""
+    job = job_within(environ)
+    assert (job.repository if job else None) == repository
 
 
 @pytest.mark.parametrize(
@@ -380,11 +404,30 @@ def test_own_labels_alone() -> None:
     assert identity.job == Job(organization="org", repository="org/tool", run_id="5")
 
 
+@pytest.mark.parametrize(
+    "name, labels, execution",
+    [
+        (SHORT, {}, "gitea/12"),
+        (SHORT, {"jobmeter.repository": "me/tool"}, "gitea/12"),
+        (SHORT, {"jobmeter.task_id": "t-1"}, "gitea/t-1"),
+        ("", {"jobmeter.job": "build"}, None),
+        ("", {"jobmeter.job": "build", "jobmeter.task_id": "t-1"}, "/t-1"),
+        ("", GITLAB_POD, "https://gitlab.example.com/12345"),
+        ("", {**GITLAB_POD, "job.runner.gitlab.com/id": "x"}, None),
+        ("", ARC_POD, "github/arc-set-x7k2p-runner-9qz4d"),
+    ],
+)
+def test_execution(name: str, labels: dict[str, str], execution: str | None) -> None:
+    """All containers of one execution have it in common, and only those."""
+    assert identify(name, labels).execution == execution
+
+
 def test_own_label_not_accepted() -> None:
     """A value that is not accepted gives one sentence that names the label."""
     identity = identify("", {"jobmeter.job": "build", "jobmeter.attempt": "two", "jobmeter.role": "king"})
     assert identity == ContainerIdentity(
         job=Job(job="build"),
+        labelled=True,
         problems=("the label jobmeter.attempt is 'two', not a whole number from 1 on; it is ignored",),
     )
 
@@ -434,7 +477,7 @@ def test_what_is_read_is_kept() -> None:
 )
 def test_any_text(name: str, labels: dict[str, str], environ: dict[str, str]) -> None:
     """Whatever a container is called and labelled: nothing, or a job that can be stored and read back."""
-    identity = identify_container(name, labels, environ)
+    identity = identify_container(name, labels, job_within(environ))
     if identity is not None:
         assert msgspec.json.decode(msgspec.json.encode(identity), type=ContainerIdentity) == identity
         assert all(sentence.isprintable() for sentence in identity.problems)

@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from jobmeter.identity import own
-from jobmeter.identity.job import identify_job
-from jobmeter.identity.variables import printable, read_text, strip_url
+from jobmeter.identity.job import FORGES, identify_job
+from jobmeter.identity.variables import is_true, printable, read_text, strip_url
 from jobmeter.model.job import Job
 
 Role = Literal["job", "step", "service", "helper", "runner"]
@@ -56,13 +56,16 @@ class ContainerIdentity(Struct, frozen=True, kw_only=True):
     """The job that a container belongs to.
 
     ``task_id`` is the forge's own id of this execution: the task of Gitea and Forgejo, the job of GitLab.
-    ``role`` is None where nothing tells it. ``problems`` has a sentence for each ``jobmeter.*`` label that was
-    not accepted.
+    ``execution`` is what all containers of one execution have in common, by the word of the runner: its task, or
+    the pod of the runner that was made for it. ``labelled`` if ``jobmeter.*`` labels tell of the job. ``role`` is
+    None where nothing tells it. ``problems`` has a sentence for each ``jobmeter.*`` label that was not accepted.
     """
 
     job: Job
     role: Role | None = None
     task_id: str | None = None
+    execution: str | None = None
+    labelled: bool = False
     problems: tuple[str, ...] = ()
 
     @property
@@ -72,26 +75,43 @@ class ContainerIdentity(Struct, frozen=True, kw_only=True):
 
 
 def identify_container(
-    name: str | None, labels: Mapping[str, str], environ: Mapping[str, str] | None = None
+    name: str | None, labels: Mapping[str, str], inside: Job | None = None
 ) -> ContainerIdentity | None:
     """The job of the container with this name and these labels; None where nothing tells of one.
 
-    ``labels`` are its own with the labels and annotations of its pod below them, ``environ`` is the environment
-    of any of its processes; only the fields of the job are taken from it.
+    ``labels`` are its own with the labels and annotations of its pod below them, ``inside`` is the job by the
+    environment of any of its processes.
     """
     told = _ask_runners(name or "", labels)
-    inside = identify_job(environ)[0] if environ else Job()
     own_job, role, task_id, problems = _own(labels)
-    if told is None and inside == Job() and own_job is None:
+    if told is None and inside in (None, Job()) and own_job is None:
         return None
     told = told or ContainerIdentity(job=Job())
-    job = _combine(told.job, inside)
+    job = _combine(told.job, inside or Job())
+    job = _bounded(_override(job, own_job) if own_job else job)
     return ContainerIdentity(
-        job=_bounded(_override(job, own_job) if own_job else job),
+        job=job,
         role=role or told.role,
         task_id=task_id or told.task_id,
+        execution=_execution(job.forge, task_id) if task_id else told.execution,
+        labelled=own_job is not None,
         problems=problems,
     )
+
+
+def job_within(environ: Mapping[str, str]) -> Job | None:
+    """The job by the environment of a process in a container; None where it does not come from a runner.
+
+    An image often has variables of the job that built it, but not a runner's marker, nor ``JOBMETER_*``.
+    """
+    marked = any(is_true(environ, marker) for marker, _ in FORGES)
+    if not marked and own.identify(environ)[0] is None:
+        return None
+    return identify_job(environ)[0]
+
+
+def _execution(forge: str | None, task_id: str) -> str:
+    return f"{forge or ''}/{task_id}"
 
 
 def _ask_runners(name: str, labels: Mapping[str, str]) -> ContainerIdentity | None:
@@ -122,7 +142,10 @@ def _actions_task(name: str) -> ContainerIdentity | None:
         role = "job"
     elif _DIGEST.search(rest):
         role = _role_by_digest(match[0].lstrip("/"), forge)
-    return ContainerIdentity(job=Job(forge=forge.lower()), role=role, task_id=task_id)
+    forge = forge.lower()
+    return ContainerIdentity(
+        job=Job(forge=forge), role=role, task_id=task_id, execution=_execution(forge, task_id)
+    )
 
 
 def _role_by_digest(name: str, forge: str) -> Role | None:
@@ -148,9 +171,7 @@ def _gitlab_container(labels: Mapping[str, str]) -> ContainerIdentity | None:
         return None
     kind = read_text(labels, f"{_GITLAB}type")
     job = _gitlab_job(labels, f"{_GITLAB}job.", run_id=_number(labels, f"{_GITLAB}pipeline.id"))
-    return ContainerIdentity(
-        job=job, role=_GITLAB_ROLES.get(kind, "helper"), task_id=_number(labels, f"{_GITLAB}job.id")
-    )
+    return _gitlab_identity(job, _GITLAB_ROLES.get(kind, "helper"), _number(labels, f"{_GITLAB}job.id"))
 
 
 def _gitlab_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
@@ -164,8 +185,13 @@ def _gitlab_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
         role = "job"
     elif container == "helper" or container.startswith("init-"):
         role = "helper"
-    job = _gitlab_job(labels, "job.runner.gitlab.com/", run_id=None)
-    return ContainerIdentity(job=job, role=role, task_id=job_id)
+    return _gitlab_identity(_gitlab_job(labels, "job.runner.gitlab.com/", run_id=None), role, job_id)
+
+
+def _gitlab_identity(job: Job, role: Role | None, job_id: str | None) -> ContainerIdentity:
+    """Runners of several servers may work on one host, each with ids of its own."""
+    execution = _execution(job.server_url or job.forge, job_id) if job_id else None
+    return ContainerIdentity(job=job, role=role, task_id=job_id, execution=execution)
 
 
 def _gitlab_job(labels: Mapping[str, str], prefix: str, run_id: str | None) -> Job:
@@ -212,13 +238,18 @@ def _arc_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
         return None
     owner = _whole(labels, "actions.github.com/organization")
     repository = _whole(labels, "actions.github.com/repository")
+    runner = read_text(labels, _POD_NAME)
     job = Job(
         forge="github",
         organization=owner,
         repository=f"{owner}/{repository}" if owner and repository else None,
-        runner=read_text(labels, _POD_NAME),
+        runner=runner,
     )
-    return ContainerIdentity(job=job, role=_ARC_ROLES.get(read_text(labels, _CONTAINER_NAME), "helper"))
+    return ContainerIdentity(
+        job=job,
+        role=_ARC_ROLES.get(read_text(labels, _CONTAINER_NAME), "helper"),
+        execution=_execution("github", runner) if runner else None,
+    )
 
 
 def _whole(labels: Mapping[str, str], name: str) -> str | None:
@@ -236,7 +267,9 @@ def _hook_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
     role: Role | None = "service" if container else None
     if container == "job":
         role = "step" if pod.rpartition("-")[0].endswith("-step") else "job"
-    return ContainerIdentity(job=Job(forge="github", runner=runner), role=role)
+    return ContainerIdentity(
+        job=Job(forge="github", runner=runner), role=role, execution=_execution("github", runner)
+    )
 
 
 _RUNNERS: tuple[Callable[[Mapping[str, str]], ContainerIdentity | None], ...] = (

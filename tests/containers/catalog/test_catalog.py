@@ -31,7 +31,8 @@ def test_several_sockets(tmp_path: Path) -> None:
                 lambda: [state.status for state in catalog.states()] == ["connected", "connected", "absent"]
             )
             assert [state.containers for state in catalog.states()] == [1, 1, 0]
-            assert catalog.lookup("c" * 64) is None
+            assert (catalog.lookup("c" * 64), catalog.told_by("c" * 64)) == (None, None)
+            assert [catalog.told_by(one) for one in (A, B)] == list(catalog.sockets[:2]) == places[:2]
             assert catalog.close()
             assert catalog.close()
         assert catalog.lookup(A) is not None
@@ -98,4 +99,4 @@ def test_library_not_installed(
     with Server(path, Docker([])), Catalog([place], notes) as catalog:
         eventually(lambda: catalog.states()[0].status == "failed")
     (sentence,) = notes.sentences
-    assert sentence.endswith(f"is not installed; it comes with `pip install 'jobmeter[{extra}]'`")
+    assert f"is not installed, it comes with jobmeter's extra {extra}: pip install" in sentence

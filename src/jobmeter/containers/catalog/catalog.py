@@ -10,11 +10,11 @@ from jobmeter.containers.catalog.sockets import EngineSocket, Kind, distinct
 from jobmeter.containers.catalog.watcher import (
     FIRST_PAUSE_SECONDS,
     Log,
-    NotInstalled,
     Session,
     SocketState,
     Watcher,
 )
+from jobmeter.model.errors import MissingExtra
 
 CLOSE_SECONDS = 1.0
 
@@ -37,6 +37,8 @@ class Catalog:
         linger_seconds: float = LINGER_SECONDS,
         first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
+        self.sockets = tuple(distinct(sockets))
+        """Each that is watched, whether an engine is there or not."""
         self._watchers = tuple(
             Watcher(
                 place,
@@ -45,7 +47,7 @@ class Catalog:
                 log,
                 first_pause=first_pause,
             )
-            for place in distinct(sockets)
+            for place in self.sockets
         )
         self._maps = tuple(watcher.book.containers for watcher in self._watchers)
 
@@ -60,6 +62,13 @@ class Catalog:
             facts = containers.get(container_id)
             if facts is not None:
                 return facts
+        return None
+
+    def told_by(self, container_id: str) -> EngineSocket | None:
+        """The socket of the engine that knows the container."""
+        for socket, containers in zip(self.sockets, self._maps, strict=True):
+            if container_id in containers:
+                return socket
         return None
 
     @property
@@ -91,7 +100,7 @@ def _open_docker(path: str) -> Session:
     try:
         from jobmeter.containers.catalog.docker_api import DockerSession
     except ModuleNotFoundError as error:
-        raise _not_installed(error, "docker") from None
+        raise _missing(error, "docker") from None
     return DockerSession(path)
 
 
@@ -99,14 +108,13 @@ def _open_containerd(path: str) -> Session:
     try:
         from jobmeter.containers.catalog.containerd_api import ContainerdSession
     except ModuleNotFoundError as error:
-        raise _not_installed(error, "grpc") from None
+        raise _missing(error, "grpc") from None
     return ContainerdSession(path)
 
 
-def _not_installed(error: ModuleNotFoundError, extra: str) -> Exception:
-    if (error.name or "").startswith("jobmeter"):
-        return error
-    return NotInstalled(f"{error.name} is not installed; it comes with `pip install 'jobmeter[{extra}]'`")
+def _missing(error: ModuleNotFoundError, extra: str) -> Exception:
+    library = error.name or ""
+    return error if library.startswith("jobmeter") else MissingExtra(library, extra)
 
 
 _OPENERS: Mapping[Kind, SessionOpener] = {"docker": _open_docker, "containerd": _open_containerd}

@@ -13,7 +13,7 @@ from msgspec import Struct
 from jobmeter.containers.catalog.book import Book
 from jobmeter.containers.catalog.sockets import EngineSocket
 from jobmeter.identity.variables import shorten
-from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.errors import MissingExtra, SourceUnavailable
 
 Status = Literal["starting", "connected", "absent", "failed"]
 
@@ -51,10 +51,6 @@ class Session(Protocol):
 
     def cancel(self) -> None:
         """End ``run`` at once, from any thread and at any time, also more than once."""
-
-
-class NotInstalled(SourceUnavailable):
-    """The library that speaks to this kind of engine is missing; there is no use in trying again."""
 
 
 class SocketState(Struct, frozen=True, kw_only=True):
@@ -167,7 +163,7 @@ class Watcher:
             status, reason = "absent", "there is no such socket"
         except OSError as error:
             reason = (error.strerror or str(error) or type(error).__name__).lower()
-        except NotInstalled as error:
+        except MissingExtra as error:  # There is no use in trying again.
             self._enter("failed", str(error))
             return False
         except SourceUnavailable as error:
