@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.model.account import DeviceCount
 from tests.support.fake_host import open_descriptors
 from tests.support.hosts import HOSTS, job_directories
 
@@ -158,6 +159,43 @@ def test_with_few_descriptors_it_reads_the_same(cgroup: Path, room: int) -> None
     whole, _ = reader_of(cgroup)
     assert found == whole.read(whole=True)
     whole.close()
+
+
+DEVICES = {
+    "v1": ((DeviceCount("8:0", 4096, 20971520), DeviceCount("8:16", 8192, 0)), None),
+    "v2": (
+        (DeviceCount("254:0", 12288, 20971520), DeviceCount("254:16", 4096, 0)),
+        (DeviceCount("254:0", 3, 41), DeviceCount("254:16", 1, 0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("host", DEVICES)
+def test_each_device_is_read_where_it_is_wanted(host: str) -> None:
+    """Beside the sums over all of them, which stay the same."""
+    plain, detailed = (
+        AccountReader(job_directories(host), Descriptors(100), {}, detailed=wanted)
+        for wanted in (False, True)
+    )
+    account = detailed.read()
+    assert (account.io_bytes_by_device, account.io_operations_by_device) == DEVICES[host]
+    assert account.process_count == 2
+    alone = replace(account, io_bytes_by_device=None, io_operations_by_device=None, process_count=None)
+    assert plain.read() == alone
+    for reader in (plain, detailed):
+        reader.close()
+
+
+def test_devices_of_descendants_are_in_the_account(tmp_path: Path) -> None:
+    """Version 1 keeps them in files of their own."""
+    (tmp_path / "blkio.throttle.io_service_bytes").write_text("8:0 Read 1\n8:0 Write 2\nTotal 3\n")
+    (tmp_path / "blkio.throttle.io_service_bytes_recursive").write_text(
+        "8:0 Read 10\n8:0 Write 20\nTotal 30\n"
+    )
+    reader = AccountReader({"blkio": str(tmp_path)}, Descriptors(0), {})
+    account = reader.read()
+    assert (account.io_read_bytes, account.io_written_bytes) == (10, 20)
+    reader.close()
 
 
 def test_hosts_have_what_is_read() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.linux import cgroupfs
+from jobmeter.model.account import DeviceCount
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.sample import Stall
 from tests.support.hosts import CONTAINER, HOSTS
@@ -20,8 +21,11 @@ PARSERS: list[Callable[[bytes], object]] = [
     cgroupfs.parse_number,
     cgroupfs.parse_pressure,
     cgroupfs.parse_io_stat,
+    cgroupfs.parse_io_stat_devices,
     cgroupfs.parse_blkio_bytes,
+    cgroupfs.parse_blkio_devices,
     cgroupfs.parse_cpu_max,
+    cgroupfs.parse_cpu_quota,
     cgroupfs.parse_byte_limit,
     lambda text: cgroupfs.parse_flat_keyed(text, b"usage_usec", b"oom_kill"),
     lambda text: cgroupfs.parse_cfs_quota(text, b"100000"),
@@ -46,8 +50,25 @@ SAMPLES = [path.read_bytes() for folder in (V1, V2) for path in sorted(folder.rg
             (V1 / f"blkio/docker/{CONTAINER}/blkio.throttle.io_service_bytes").read_bytes(),
             (12288, 20971520),
         ),
+        (
+            cgroupfs.parse_io_stat_devices,
+            b"8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:0 \n254:0 wios=5\n",
+            (
+                (DeviceCount("8:0", 1, 2), DeviceCount("254:0", 0, 0)),
+                (DeviceCount("8:0", 3, 4), DeviceCount("254:0", 0, 5)),
+            ),
+        ),
+        (cgroupfs.parse_io_stat_devices, b"", ((), ())),
+        (
+            cgroupfs.parse_blkio_devices,
+            b"8:0 Read 1\n8:0 Write 2\n8:0 Sync 3\n8:0 Total 3\n7:1 Write 5\nTotal 8\n",
+            (DeviceCount("8:0", 1, 2), DeviceCount("7:1", 0, 5)),
+        ),
+        (cgroupfs.parse_blkio_devices, b"Total 0\n", ()),
         (cgroupfs.parse_blkio_bytes, b"Total 0\n", None),
         (cgroupfs.parse_blkio_bytes, b"", None),
+        (cgroupfs.parse_cpu_quota, b"max 50000\n", ("unlimited", 50000)),
+        (cgroupfs.parse_cpu_quota, b"20000\n", (20000, 100000)),
         (cgroupfs.parse_cpu_max, b"50000 100000\n", 0.5),
         (cgroupfs.parse_cpu_max, b"max 100000\n", "unlimited"),
         (cgroupfs.parse_cpu_max, b"max\n", "unlimited"),

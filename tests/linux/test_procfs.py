@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.linux import procfs
+from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.readings import ProcessReading
 from tests.support.hosts import CONTAINER, HOSTS
@@ -25,6 +26,7 @@ PARSERS: list[Callable[[bytes], object]] = [
     procfs.parse_host_stat,
     procfs.parse_meminfo,
     procfs.parse_net_dev,
+    procfs.parse_interfaces,
 ]
 SAMPLES = [
     STAT,
@@ -83,12 +85,13 @@ def test_negative_pages_are_none() -> None:
         (procfs.parse_status_ignores_sigchld, b"", False),
         (
             procfs.parse_meminfo,
-            b"MemTotal: 8 kB\nMemFree: 1 kB\nMemAvailable: 5 kB\n",
-            {"MemTotal": 8192, "MemAvailable": 5120},
+            b"MemTotal: 8 kB\nMemFree: 1 kB\nMemAvailable: 5 kB\nSwapTotal: 0 kB\n",
+            {"MemTotal": 8192, "MemAvailable": 5120, "SwapTotal": 0},
         ),
         (procfs.parse_meminfo, b"MemTotal: 8 kB\n", {"MemTotal": 8192}),
         (procfs.parse_meminfo, b"", {}),
         (procfs.parse_net_dev, b"", (0, 0)),
+        (procfs.parse_interfaces, b"", ()),
         (procfs.parse_cgroup, b"", {}),
         (procfs.parse_cgroup, b"0::/\n", {"": "/"}),
         (procfs.parse_cgroup, b"0::/a:b/c (deleted)\n", {"": "/a:b/c"}),
@@ -123,7 +126,8 @@ def test_good_and_absent(parse, text, expected) -> None:
         (procfs.parse_meminfo, b"MemTotal:\n"),
         (procfs.parse_meminfo, b"MemAvailable: all kB\n"),
         (procfs.parse_net_dev, b"a\nb\neth0: 1 2 3\n"),
-        (procfs.parse_net_dev, b"a\nb\neth0: x 0 0 0 0 0 0 0 y\n"),
+        (procfs.parse_net_dev, b"a\nb\neth0: x 0 0 0 0 0 0 0 y 0 0 0 0 0 0 0\n"),
+        (procfs.parse_interfaces, b"a\nb\neth0: 1 2 3\n"),
         (procfs.parse_cgroup, b"/docker/1\n"),
         (procfs.parse_cgroup, b"0:/\n"),
     ],
@@ -173,15 +177,40 @@ def test_a_real_machine() -> None:
     assert procfs.parse_meminfo((HOSTS / "hybrid/proc/meminfo").read_bytes())["MemTotal"] == 24684084 * 1024
 
 
-def test_network_counters_without_the_loopback() -> None:
-    """All interfaces but lo, received and sent."""
-    text = b"""Inter-|   Receive                                                |  Transmit
+NET_DEV = b"""Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs
     lo: 1000 1 0 0 0 0 0 0 1000 1 0 0 0 0 0 0
-  eth0: 200 2 0 0 0 0 0 0 30 3 0 0 0 0 0 0
+  eth0: 200 2 3 4 0 0 0 0 30 5 6 7 0 0 0 0
+docker0: 50 1 0 0 0 0 0 0 60 1 0 0 0 0 0 0
+br-4f0c2a9d81b3: 50 1 0 0 0 0 0 0 60 1 0 0 0 0 0 0
+veth12ab: 50 1 0 0 0 0 0 0 60 1 0 0 0 0 0 0
  wlan0:5 1 0 0 0 0 0 0 6 1 0 0 0 0 0 0
 """
-    assert procfs.parse_net_dev(text) == (205, 36)
+
+
+def test_network_counters_of_what_leads_outside() -> None:
+    """A byte of a container within passes three interfaces and is counted once."""
+    assert procfs.parse_net_dev(NET_DEV) == (205, 36)
+
+
+def test_each_interface() -> None:
+    """All but the loopback, with packets, errors and what was dropped."""
+    found = procfs.parse_interfaces(NET_DEV)
+    assert found[0] == Interface("eth0", 200, 2, 3, 4, 30, 5, 6, 7)
+    assert [one.name for one in found] == ["eth0", "docker0", "br-4f0c2a9d81b3", "veth12ab", "wlan0"]
+
+
+@pytest.mark.parametrize(
+    "name, outside",
+    [
+        ("eth0", True), ("ens3", True), ("tap0", True), ("wg0", True), ("lo", False), ("lo1", True),
+        ("br0", False), ("cni-podman0", False), ("podman1", False), ("cali8a1", False), ("flannel.1", False),
+        ("nerdctl0", False), ("virbr0", False), ("lxcbr0", False),
+    ],
+)  # fmt: skip
+def test_which_interfaces_lead_outside(name, outside) -> None:
+    """Bridges, inner ends and overlays do not."""
+    assert procfs.leads_outside(name) is outside
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jobmeter.containers.cgroup_path import ContainerRef, short_name
+from jobmeter.exporter.network import NO_TRAFFIC, Traffic
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_limits import read_bounds
 from jobmeter.linux.descriptors import Descriptors
@@ -58,7 +59,10 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Container:
-    """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy)."""
+    """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy).
+
+    ``detailed``: each device and what is set on the cgroup itself are read too.
+    """
 
     def __init__(
         self,
@@ -69,15 +73,17 @@ class Container:
         started: float,
         descriptors: Descriptors,
         errors: dict[str, int],
+        detailed: bool = False,
     ) -> None:
         self.ref = ref
         self._tops = tops
         self._descriptors = descriptors
         self._errors = errors
+        self._detailed = detailed
         self._directories: dict[str, str] = {}
         self._reader = AccountReader({}, descriptors, errors)
         self._last_read: Account | None = None
-        self._network: tuple[int, int] | None = None
+        self._traffic = NO_TRAFFIC
         self.pidfd: int | None = None
         self.first_pid: int | None = None
         self.row = Row(
@@ -85,20 +91,22 @@ class Container:
             identity=Identity(), account=Account(), bounds=Bounds(), started=started,
         )  # fmt: skip
 
-    def read(self, network: tuple[int, int] | None, *, whole: bool = False) -> None:
-        """Bring the account up to date; ``network`` are bytes received and sent. Raises CgroupGone."""
+    def read(self, traffic: Traffic, *, whole: bool = False) -> None:
+        """Bring the account up to date. Raises CgroupGone."""
         try:
             self._reader.read(whole=whole)
         finally:
-            self._take(network)
+            self._take(traffic)
 
-    def _take(self, network: tuple[int, int] | None) -> None:
+    def _take(self, traffic: Traffic) -> None:
         account = self._reader.account
-        if account is self._last_read and network == self._network:
+        if account is self._last_read and traffic == self._traffic:
             return
-        self._last_read, self._network = account, network
-        received, sent = network or (None, None)
-        account = replace(account, network_received_bytes=received, network_sent_bytes=sent)
+        self._last_read, self._traffic = account, traffic
+        received, sent, interfaces = traffic
+        account = replace(
+            account, network_received_bytes=received, network_sent_bytes=sent, interfaces=interfaces
+        )
         self.row = replace(self.row, account=account)
 
     def open_what_is_there(self) -> None:
@@ -111,11 +119,11 @@ class Container:
         if len(found) > len(self._directories):
             self._reader.close()
             self._directories = found
-            self._reader = AccountReader(found, self._descriptors, self._errors)
+            self._reader = AccountReader(found, self._descriptors, self._errors, detailed=self._detailed)
 
     def look_up_bounds(self) -> None:
         """Read the limits again."""
-        bounds = read_bounds(self._directories, self._tops)
+        bounds = read_bounds(self._directories, self._tops, with_spec=self._detailed)
         if bounds != self.row.bounds:
             self.row = replace(self.row, bounds=bounds)
 

@@ -19,7 +19,7 @@ from jobmeter.linux.descriptors import Descriptors
 from jobmeter.model.errors import SourceUnavailable
 
 MAX_CONTAINERS = 5000
-_TELLING = ("memory", "cpuacct", "pids", "", "cpu")
+TELLING = ("memory", "cpuacct", "pids", "", "cpu")
 """Controllers whose hierarchy has every container's directory, best first."""
 _WALK_SECONDS = 60.0
 _LOOK_EVERY = 6
@@ -38,7 +38,10 @@ class Directory(Protocol):
 
 
 class Fleet:
-    """Watches the cgroup tree of ``hierarchies``; not for several threads, but ``rows`` may be read by any."""
+    """Watches the cgroup tree of ``hierarchies``; not for several threads, but ``rows`` may be read by any.
+
+    ``detailed``: each interface, each device and what is set on each cgroup itself are read too.
+    """
 
     def __init__(
         self,
@@ -47,13 +50,14 @@ class Fleet:
         *,
         linger_seconds: float,
         descriptors: Descriptors,
+        detailed: bool = False,
         root: str = "/proc",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._tops = {
             one: hierarchy.mount_point for hierarchy in hierarchies for one in hierarchy.controllers
         }
-        telling = next((one for one in _TELLING if one in self._tops), None)
+        telling = next((one for one in TELLING if one in self._tops), None)
         if telling is None:
             raise SourceUnavailable("no cgroup hierarchy with CPU time or memory can be read")
         self._tree = CgroupTree(self._tops[telling])
@@ -62,7 +66,8 @@ class Fleet:
         self._linger = linger_seconds
         self._descriptors = descriptors
         self._clock = clock
-        self._networks = Networks(descriptors, root)
+        self._detailed = detailed
+        self._networks = Networks(descriptors, root, each_interface=detailed)
         self.totals = Totals()
         self.errors: dict[str, int] = {}
         """Readings that failed, by kind."""
@@ -149,7 +154,7 @@ class Fleet:
         parent = self._containers.get(ref.parent_path or "")
         container = Container(
             ref, self._tops, parent=parent.row.id if parent else None, started=self._began(path),
-            descriptors=self._descriptors, errors=self.errors,
+            descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
         self._young[path] = self._clock() + _YOUNG_SECONDS

@@ -5,13 +5,27 @@ The host's own counts for nobody.
 """
 
 import os
+from typing import NamedTuple
 
 from jobmeter.linux import procfs
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
+from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 
 _READ_BYTES = 16384
+
+
+class Traffic(NamedTuple):
+    """Bytes that came into a network namespace and left it; ``interfaces`` where each is wanted."""
+
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    interfaces: tuple[Interface, ...] | None = None
+
+
+NO_TRAFFIC = Traffic()
+"""Of one whose traffic is not its own or cannot be told."""
 
 
 class Networks:
@@ -20,9 +34,12 @@ class Networks:
     The counters answer as long as the descriptor is held, also after the last process of the namespace.
     """
 
-    def __init__(self, descriptors: Descriptors, root: str = "/proc") -> None:
+    def __init__(
+        self, descriptors: Descriptors, root: str = "/proc", *, each_interface: bool = False
+    ) -> None:
         self._descriptors = descriptors
         self._root = root
+        self._each_interface = each_interface
         self._owner_of: dict[int, str] = {}
         self._files: dict[str, tuple[int, int]] = {}
 
@@ -42,15 +59,17 @@ class Networks:
         else:
             self._files[container] = (inode, fd)
 
-    def read(self, container: str) -> tuple[int, int] | None:
-        """Bytes received and sent; None where they are not the container's own or cannot be told."""
+    def read(self, container: str) -> Traffic:
+        """What has passed so far; NO_TRAFFIC where it is not the container's own or cannot be told."""
         file = self._files.get(container)
         if file is None:
-            return None
+            return NO_TRAFFIC
         try:
-            return procfs.parse_net_dev(os.pread(file[1], _READ_BYTES, 0))
+            text = os.pread(file[1], _READ_BYTES, 0)
+            each = procfs.parse_interfaces(text) if self._each_interface else None
+            return Traffic(*procfs.parse_net_dev(text), each)
         except (OSError, KernelFormatError):
-            return None
+            return NO_TRAFFIC
 
     def leave(self, container: str) -> None:
         """It is gone: let go of the namespace, which the kernel can then remove."""

@@ -55,12 +55,19 @@ def _pressure(text: bytes) -> tuple[Any, ...]:
     return stall.some_seconds, stall.full_seconds
 
 
+def _blkio(text: bytes) -> tuple[int | None, int | None]:
+    return cgroupfs.parse_blkio_bytes(text) or (None, None)
+
+
+def _blkio_devices(text: bytes) -> tuple[Any, ...]:
+    return (*_blkio(text), cgroupfs.parse_blkio_devices(text))
+
+
 _CPU_STAT = _keyed(
     b"usage_usec", b"user_usec", b"system_usec", b"nr_periods", b"nr_throttled", b"throttled_usec"
 )
 _LIMITED = ("cpu_periods", "cpu_throttled_periods", "cpu_throttled_seconds")
 _CPU = ("cpu_seconds", "cpu_user_seconds", "cpu_system_seconds")
-_MEMORY = ("memory_inactive_file_bytes", "memory_anon_bytes", "memory_file_bytes")
 _IO = ("io_read_bytes", "io_written_bytes")
 _OPERATIONS = ("io_reads", "io_writes")
 # Whatever a container does, it uses CPU time, or its memory changes.
@@ -81,10 +88,14 @@ _REST = (
     _Source("cpuacct", "cpuacct.usage_sys", ("cpu_system_seconds",), _nanoseconds),
     _Source("cpu", "cpu.stat", _LIMITED, _keyed(b"nr_periods", b"nr_throttled", b"throttled_time")),
     _Source(
-        "memory", "memory.stat", (*_MEMORY, "memory_swap_bytes"),
-        _keyed(b"total_inactive_file", b"total_rss", b"total_cache", b"total_swap"),
+        "memory", "memory.stat",
+        ("memory_file_bytes", "memory_anon_bytes", "memory_swap_bytes", "memory_inactive_file_bytes"),
+        _keyed(b"total_cache", b"total_rss", b"total_swap", b"total_inactive_file"),
     ),
-    _Source(UNIFIED, "memory.stat", _MEMORY, _keyed(b"inactive_file", b"anon", b"file")),
+    _Source(
+        UNIFIED, "memory.stat", ("memory_anon_bytes", "memory_file_bytes", "memory_inactive_file_bytes"),
+        _keyed(b"anon", b"file", b"inactive_file"),
+    ),
     _Source(UNIFIED, "memory.swap.current", ("memory_swap_bytes",), _number),
     _Source("memory", "memory.max_usage_in_bytes", ("memory_charged_peak_bytes",), _number),
     _Source(UNIFIED, "memory.peak", ("memory_charged_peak_bytes",), _number),
@@ -93,35 +104,66 @@ _REST = (
     _Source(UNIFIED, "memory.events", ("memory_limit_hits", "oom_kills"), _keyed(b"max", b"oom_kill")),
     _Source("pids", "pids.current", ("processes",), _number),
     _Source(UNIFIED, "pids.current", ("processes",), _number),
-    _Source(
-        "blkio", "blkio.throttle.io_service_bytes", _IO, lambda text: cgroupfs.parse_blkio_bytes(text) or (None, None)
-    ),
-    _Source(
-        "blkio", "blkio.throttle.io_serviced", _OPERATIONS,
-        lambda text: cgroupfs.parse_blkio_bytes(text) or (None, None),
+    # What descendants did is in those that end in _recursive only.
+    *(
+        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio)
+        for file, gives in (("io_service_bytes", _IO), ("io_serviced", _OPERATIONS))
+        for which in ("_recursive", "")
     ),
     _Source(UNIFIED, "io.stat", (*_IO, *_OPERATIONS), cgroupfs.parse_io_stat_whole),
+)  # fmt: skip
+# In place of those above that read the same files.
+_DETAILS = (
+    *(
+        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio_devices)
+        for file, gives in (
+            ("io_service_bytes", (*_IO, "io_bytes_by_device")),
+            ("io_serviced", (*_OPERATIONS, "io_operations_by_device")),
+        )
+        for which in ("_recursive", "")
+    ),
+    _Source(
+        UNIFIED, "io.stat", (*_IO, *_OPERATIONS, "io_bytes_by_device", "io_operations_by_device"),
+        lambda text: (*cgroupfs.parse_io_stat_whole(text), *cgroupfs.parse_io_stat_devices(text)),
+    ),
+    *(
+        _Source(controller, "cgroup.procs", ("process_count",), lambda text: (text.count(b"\n"),))
+        for controller in ("cpuacct", UNIFIED)
+    ),
 )  # fmt: skip
 _IDLE_AFTER = 3
 _LOOK_EVERY = 6
 
 
-class _File(NamedTuple):
-    path: str
-    fd: int | None
-    gives: tuple[str | None, ...]
-    source: _Source
+class _File:
+    """One that is read again and again. ``text`` is what it said last, None when it could not be understood."""
+
+    __slots__ = ("fd", "gives", "parse", "path", "source", "text")
+
+    def __init__(self, path: str, fd: int | None, gives: tuple[str | None, ...], source: _Source) -> None:
+        self.path = path
+        self.fd = fd
+        self.gives = gives
+        self.source = source
+        self.parse = source.parse
+        self.text: bytes | None = None
 
 
 class AccountReader:
     """Reads the cgroup whose directories are given by controller (``""`` is the unified hierarchy).
 
     ``errors`` counts the readings that failed, by kind. Readings of one that did nothing three times in a row are
-    short but for every sixth: pages that the kernel writes back later are in the account then.
+    short but for every sixth: pages that the kernel writes back later are in the account then. ``detailed``: what
+    each device did and how many processes there are is read too.
     """
 
     def __init__(
-        self, directories: Mapping[str, str], descriptors: Descriptors, errors: dict[str, int]
+        self,
+        directories: Mapping[str, str],
+        descriptors: Descriptors,
+        errors: dict[str, int],
+        *,
+        detailed: bool = False,
     ) -> None:
         self._descriptors = descriptors
         self._errors = errors
@@ -130,9 +172,10 @@ class AccountReader:
         """What was read last."""
         self._idle = 0
         self._changed = False
-        opened = self._open(directories)
+        rest = (*_DETAILS, *_REST) if detailed else _REST
+        opened = self._open(directories, (*_ACTIVITY, *_WAITING, *rest))
         self._active, self._waiting, self._rest = (
-            tuple(file for file in opened if file.source in tier) for tier in (_ACTIVITY, _WAITING, _REST)
+            tuple(file for file in opened if file.source in tier) for tier in (_ACTIVITY, _WAITING, rest)
         )
 
     def read(self, *, whole: bool = False) -> Account:
@@ -158,51 +201,58 @@ class AccountReader:
 
     def _update(self, files: tuple[_File, ...]) -> None:
         values = self._values
-        for path, fd, gives, source in files:
+        for file in files:
             try:
-                parsed = source.parse(os.pread(fd, _READ_BYTES, 0) if fd is not None else _read(path))
+                text = os.pread(file.fd, _READ_BYTES, 0) if file.fd is not None else _read(file.path)
+                if text == file.text:
+                    continue
+                parsed = file.parse(text)
             except OSError as error:
                 # Engines remove its directories one after the other.
-                if error.errno in (errno.ENODEV, errno.ENOENT) and not os.path.isdir(os.path.dirname(path)):
+                gone = error.errno in (errno.ENODEV, errno.ENOENT)
+                if gone and not os.path.isdir(os.path.dirname(file.path)):
                     raise CgroupGone("the cgroup was removed") from None
-                self._failed("read", gives)
+                self._failed("read", file)
                 continue
             except KernelFormatError:
-                self._failed("format", gives)
+                self._failed("format", file)
                 continue
-            for name, value in zip(gives, parsed, strict=True):
-                if name is not None and values.get(name) != value:
+            file.text = text
+            self._changed = True
+            for name, value in zip(file.gives, parsed, strict=True):
+                if name is not None:
                     values[name] = value
-                    self._changed = True
 
-    def _failed(self, kind: str, gives: tuple[str | None, ...]) -> None:
+    def _failed(self, kind: str, file: _File) -> None:
         """What could not be read is not known: no value of before stands for it."""
         self._errors[kind] = self._errors.get(kind, 0) + 1
-        for name in gives:
+        for name in file.gives:
             if name is not None:
                 self._values.pop(name, None)
+        file.text = None
         self._changed = True
 
-    def _open(self, directories: Mapping[str, str]) -> list[_File]:
+    def _open(self, directories: Mapping[str, str], sources: tuple[_Source, ...]) -> list[_File]:
         """The files of version 1, and of version 2 those that give more."""
         files: list[_File] = []
         given: set[str] = set()
-        for source in sorted((*_ACTIVITY, *_WAITING, *_REST), key=lambda one: one.controller == UNIFIED):
+        for source in sorted(sources, key=lambda one: one.controller == UNIFIED):
             directory = directories.get(source.controller)
             gives = tuple(name if name not in given else None for name in source.gives)
             if directory is None or not any(gives):
                 continue
-            path = f"{directory}/{source.file}"
+            file = _File(f"{directory}/{source.file}", None, gives, source)
             try:
-                source.parse(_read(path))
-                files.append(_File(path, self._descriptors.keep(path), gives, source))
+                source.parse(_read(file.path))
+                file.fd = self._descriptors.keep(file.path)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
-                    self._failed("open", gives)
+                    self._failed("open", file)
                 continue
             except KernelFormatError:
-                self._failed("format", gives)
+                self._failed("format", file)
                 continue
+            files.append(file)
             given.update(source.gives)
         return files
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from jobmeter.linux import cgroupfs
 from jobmeter.linux.cgroup_mounts import UNIFIED, ancestors
+from jobmeter.linux.cgroup_spec import read_spec
 from jobmeter.model.account import Bounds
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.readings import CgroupLimits
@@ -43,11 +44,16 @@ def read_limits(directories: Mapping[str, str], tops: Mapping[str, str]) -> Boun
     )
 
 
-def read_bounds(directories: Mapping[str, str], tops: Mapping[str, str]) -> Bounds:
-    """The limits that bind it, that of its processes included."""
+def read_bounds(
+    directories: Mapping[str, str], tops: Mapping[str, str], *, with_spec: bool = False
+) -> Bounds:
+    """The limits that bind it, that of its processes included; ``with_spec`` also what is set on it itself."""
     found = read_limits(directories, tops).limits
     return Bounds(
-        cpu_cores=found.cpu_cores, memory_bytes=found.memory_bytes, processes=_processes_limit(directories)
+        cpu_cores=found.cpu_cores,
+        memory_bytes=found.memory_bytes,
+        processes=_processes_limit(directories),
+        spec=read_spec(directories) if with_spec else None,
     )
 
 

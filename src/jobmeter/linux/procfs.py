@@ -1,9 +1,10 @@
 """Text of /proc into values; sources are proc_pid_stat(5), proc_pid_status(5), proc_stat(5) and their like."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import HostSample
@@ -11,6 +12,7 @@ from jobmeter.model.sample import HostSample
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _SIGCHLD_BIT: Final = 1 << 16
+_NET_DEV_FIELDS: Final = 16
 
 
 def parse_stat(line: bytes) -> ProcessReading:
@@ -108,9 +110,9 @@ def parse_host_stat(text: bytes) -> tuple[HostSample, int]:
 
 
 def parse_meminfo(text: bytes) -> Mapping[str, int]:
-    """MemTotal and MemAvailable of /proc/meminfo in bytes, those that are there."""
+    """MemTotal, MemAvailable and SwapTotal of /proc/meminfo in bytes, those that are there."""
     found: dict[str, int] = {}
-    for name in (b"MemTotal", b"MemAvailable"):
+    for name in (b"MemTotal", b"MemAvailable", b"SwapTotal"):
         value = _field(text, name + b":")
         if value is None:
             continue
@@ -124,16 +126,48 @@ def parse_meminfo(text: bytes) -> Mapping[str, int]:
 
 
 def parse_net_dev(text: bytes) -> tuple[int, int]:
-    """Bytes received and sent over all interfaces of /proc/PID/net/dev but the loopback."""
+    """Bytes received and sent over the interfaces of /proc/PID/net/dev that lead out of its network namespace."""
     received = sent = 0
+    for name, fields in _interfaces(text):
+        if leads_outside(name):
+            received += fields[0]
+            sent += fields[8]
+    return received, sent
+
+
+def parse_interfaces(text: bytes) -> tuple[Interface, ...]:
+    """All interfaces of /proc/PID/net/dev but the loopback, in its order."""
+    return tuple(
+        Interface(name, *fields[:4], *fields[8:12]) for name, fields in _interfaces(text) if name != "lo"
+    )
+
+
+# Bridges, the ends of veth pairs whose others lie in containers within, overlays and stand-ins: of Linux itself,
+# and as Docker, Podman, containerd, libvirt, LXC and the network plugins of Kubernetes call them.
+_INNER_INTERFACES = (
+    "br", "cali", "cilium", "cni", "docker", "dummy", "flannel", "ifb", "kube-", "lxc", "nerdctl", "podman",
+    "veth", "virbr", "vxlan",
+)  # fmt: skip
+
+
+def leads_outside(interface: str) -> bool:
+    """Whether bytes of an interface go out of its network namespace or come in, told by its name.
+
+    What containers within a container send passes their bridge, their end of a pair and the outer interface: it is
+    counted at the last one only.
+    """
+    return interface != "lo" and not interface.startswith(_INNER_INTERFACES)
+
+
+def _interfaces(text: bytes) -> Iterator[tuple[str, list[int]]]:
     for line in text.split(b"\n")[2:]:
         name, colon, counters = line.partition(b":")
-        if not colon or name.strip() == b"lo":
+        if not colon:
             continue
-        fields = counters.split()
         try:
-            received += int(fields[0])
-            sent += int(fields[8])
-        except (ValueError, IndexError):
-            raise KernelFormatError(f"not a line of /proc/PID/net/dev: {line[:80]!r}") from None
-    return received, sent
+            fields = [int(field) for field in counters.split()]
+        except ValueError:
+            fields = []
+        if len(fields) < _NET_DEV_FIELDS:
+            raise KernelFormatError(f"not a line of /proc/PID/net/dev: {line[:80]!r}")
+        yield name.strip().decode("utf-8", "replace"), fields

@@ -1,10 +1,32 @@
 """What a host's exporter knows of one container: the kernel's own counters and gauges, as they were read last."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
 from jobmeter.model.sample import ByteLimit, Limit
+
+
+class Interface(NamedTuple):
+    """One network interface: counters of bytes and packets both ways (netdevice statistics, /proc/PID/net/dev)."""
+
+    name: str
+    received_bytes: int
+    received_packets: int
+    received_errors: int
+    received_dropped: int
+    sent_bytes: int
+    sent_packets: int
+    sent_errors: int
+    sent_dropped: int
+
+
+class DeviceCount(NamedTuple):
+    """What was read from and written to one block device, which is told as the kernel does: ``8:0``."""
+
+    device: str
+    read: int
+    written: int
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -40,6 +62,11 @@ class Account(Struct, frozen=True, kw_only=True):
     processes: Annotated[int | None, Meta(description="Tasks: pids.current counts threads too.")] = None
     network_received_bytes: int | None = None
     network_sent_bytes: int | None = None
+    # Read only where someone wants each of them.
+    interfaces: Annotated[tuple[Interface, ...] | None, Meta(description="All but the loopback.")] = None
+    io_bytes_by_device: tuple[DeviceCount, ...] | None = None
+    io_operations_by_device: tuple[DeviceCount, ...] | None = None
+    process_count: Annotated[int | None, Meta(description="Processes of its own cgroup.")] = None
 
     @property
     def memory_working_set_bytes(self) -> int | None:
@@ -49,9 +76,25 @@ class Account(Struct, frozen=True, kw_only=True):
         return max(0, self.memory_usage_bytes - self.memory_inactive_file_bytes)
 
 
+class Spec(Struct, frozen=True, kw_only=True):
+    """What is set on the cgroup itself, whatever binds above it; None where it could not be read.
+
+    ``cpu_shares`` are those of cgroup v1, 2 to 262144. ``memory_swap_limit_bytes`` is a limit of swap on v2, of memory
+    and swap together on v1; ``memory_reservation_bytes`` is what is protected on v2, a soft limit on v1.
+    """
+
+    cpu_shares: int | None = None
+    cpu_period_microseconds: int | None = None
+    cpu_quota_microseconds: ByteLimit = None
+    memory_limit_bytes: ByteLimit = None
+    memory_reservation_bytes: ByteLimit = None
+    memory_swap_limit_bytes: ByteLimit = None
+
+
 class Bounds(Struct, frozen=True, kw_only=True):
-    """The limits of a container; None where they could not be read."""
+    """The limits of a container; None where they could not be read. ``spec`` is there only where it is wanted."""
 
     cpu_cores: Limit = None
     memory_bytes: ByteLimit = None
     processes: ByteLimit = None
+    spec: Spec | None = None
