@@ -6,13 +6,23 @@ import base64
 
 import pytest
 
-from jobmeter.ops.access import Tokens
+from jobmeter.ops.access import Tokens, warn_of_who_may
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Route
 
 
 async def nothing(scope, receive, send):
     """No test calls it."""
+
+
+class Messages:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.warned: list[str] = []
+
+    def warn(self, message: str, **fields: object) -> None:
+        self.warned.append(message)
 
 
 def basic(text: str) -> str:
@@ -77,3 +87,21 @@ def test_a_page_asks_by_basic():
     with pytest.raises(Problem) as raised:
         Tokens(read="r").check(route, {"headers": []})
     assert raised.value.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    "tokens, said",
+    [
+        (
+            {"ask": ("R", None), "store": ("P", None)},
+            "may ask and store: set R and P, or listen on 127.0.0.1",
+        ),
+        ({"ask": ("R", "r"), "store": ("P", None)}, "may store: set P, or listen on 127.0.0.1"),
+        ({"ask": ("R", "r"), "store": ("P", "p")}, None),
+    ],
+)
+def test_what_is_open_to_everyone_is_said_loudly(tokens, said):
+    """With what would close it, and without the tokens there are."""
+    log = Messages()
+    warn_of_who_may(tokens, log)
+    assert log.warned == ([] if said is None else [f"ANYONE who reaches this address {said}"])

@@ -7,10 +7,12 @@ this machine reaches.
 import base64
 import binascii
 import hmac
+from collections.abc import Mapping
 from typing import Literal
 
 from starlette.types import Scope
 
+from jobmeter.ops.log import Log
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Access, Route
 
@@ -42,6 +44,19 @@ class Tokens:
         given = _token(scope)
         if given is None or not hmac.compare_digest(given, expected):
             raise _unauthorized(route.access, route.challenge, given is None)
+
+
+def warn_of_who_may(tokens: Mapping[str, tuple[str, str | None]], log: Log) -> None:
+    """Say loudly what is open to everyone: for a daemon that others than this machine reach.
+
+    ``tokens`` has, by what one may do with it, the variable that sets a token and the token.
+    """
+    missing = {what: variable for what, (variable, token) in tokens.items() if token is None}
+    if missing:
+        log.warn(
+            f"ANYONE who reaches this address may {' and '.join(missing)}: set {' and '.join(missing.values())}, "
+            "or listen on 127.0.0.1"
+        )
 
 
 def _token(scope: Scope) -> bytes | None:
