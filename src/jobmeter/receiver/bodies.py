@@ -51,7 +51,7 @@ class Intake:
         """Take room for so many bytes more of a request with so many in all. Raises a problem 503."""
         self._held += size
         if size and self._held > (self._limit if all_of_it <= SMALL_BYTES else self._limit * 3 // 4):
-            raise Unavailable("Too much is being sent at once; try again soon.", closing=True)
+            raise Unavailable("Too much is being sent at once; try again soon.")
 
     def give_back(self, size: int) -> None:
         """So many bytes are not held any more."""
