@@ -12,8 +12,8 @@ from jobmeter.linux.descriptors import raise_descriptor_limit
 def receive(settings: ReceiverSettings) -> int:
     """Serve until SIGTERM; everything that was acknowledged is on disk."""
     with required("receiver"):
-        from jobmeter.ops.access import Tokens
-        from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, serve
+        from jobmeter.ops.access import Tokens, warn_of_who_may
+        from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database
         from jobmeter.receiver.store.file import in_use
@@ -32,25 +32,14 @@ def receive(settings: ReceiverSettings) -> int:
         )
 
         def started() -> None:
-            host, port = listening.getsockname()[:2]
-            log.info("receiver started", version=__version__, listen=f"{host}:{port}", db=settings.db)
+            log.info("receiver started", version=__version__, listen=place_of(listening), db=settings.db)
             if listens_beyond_loopback(listening):
-                _warn_of_who_may(settings, log)
+                tokens = {
+                    "ask": ("RECEIVER_READ_TOKEN", settings.read_token),
+                    "store": ("RECEIVER_PUSH_TOKEN", settings.push_token),
+                }
+                warn_of_who_may(tokens, log)
 
-        serve(receiver.application, listening, receiver.life, started, log)
+        serve(receiver.application, listening, receiver.life, started, log, stopping=receiver.health.stopping)
     log.info("receiver stopped")
     return 0
-
-
-def _warn_of_who_may(settings: ReceiverSettings, log: Log) -> None:
-    """Say loudly what is open to everyone."""
-    tokens = {
-        "ask": ("RECEIVER_READ_TOKEN", settings.read_token),
-        "store": ("RECEIVER_PUSH_TOKEN", settings.push_token),
-    }
-    missing = {what: variable for what, (variable, token) in tokens.items() if token is None}
-    if missing:
-        log.warn(
-            f"ANYONE who reaches this address may {' and '.join(missing)}: set {' and '.join(missing.values())}, "
-            f"or listen on 127.0.0.1"
-        )

@@ -9,11 +9,14 @@ from functools import partial
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
-from jobmeter.ops.health import healthy, readiness
+from jobmeter.ops.health import Health
+from jobmeter.ops.jobs import jobs_route
 from jobmeter.ops.log import Log
 from jobmeter.ops.metrics import daemon_registry, exposition
+from jobmeter.ops.pprof.routes import Pprof
 from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Content, Route
+from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
@@ -26,6 +29,10 @@ from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.readiness import Readiness
 from jobmeter.receiver.store.writer import QueueFull, Writer
+from jobmeter.receiver.streamed import StreamedJobs
+
+_GRACE_SECONDS = 5.0
+"""A little longer than a commit waits for another process' lock."""
 
 
 class Receiver:
@@ -40,6 +47,7 @@ class Receiver:
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
         self._readiness = Readiness(str(database.reader.url.database), self._writer.trouble)
+        self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
             self._routes(),
             tokens,
@@ -51,31 +59,26 @@ class Receiver:
         )
 
     def _routes(self) -> tuple[Route, ...]:
+        """What clients ask for is in the document; what shows the inside of the process is not."""
         readings, handling = Readings(self._database), Handling()
-        return with_document(
+        health = self.health.routes("Whether it can store and answer")
+        documented = with_document(
             (
                 *ingest.routes(self._writer, handling, self._figures),
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *Pages(readings).routes(),
-                *self._own_routes(),
+                *(route for route in health if route.access == "open"),
+                Route(
+                    "GET", "/metrics", exposition(self._figures.registry), "open",
+                    "What the receiver counts of itself",
+                    answers={200: Content(None, "The form that was asked for.", "text/plain")},
+                ),
             )
-        )
-
-    def _own_routes(self) -> tuple[Route, ...]:
-        text = Content(None, "One line.", "text/plain")
-        return (
-            Route("GET", "/healthz", healthy, "open", "Whether the process is alive", answers={200: text}),
-            Route(
-                "GET", "/readyz", readiness(self._readiness.trouble), "open", "Whether it can store and answer",
-                answers={200: text, 503: text},
-            ),
-            Route(
-                "GET", "/metrics", exposition(self._figures.registry), "open", "What the receiver counts of itself",
-                answers={200: Content(None, "The form that was asked for.", "text/plain")},
-            ),
         )  # fmt: skip
+        inside = (route for route in health if route.access == "debug")
+        return (*documented, *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
@@ -86,7 +89,8 @@ class Receiver:
             asyncio.create_task(work) for work in (self._endings.finish_silent(), self._endings.merge_left())
         ]
         try:
-            yield
+            with runtime_observed(self._figures.registry):
+                yield
         finally:
             for task in tasks:
                 task.cancel()

@@ -212,6 +212,7 @@ async def _to_index(request: Request) -> Response:
 
 
 async def _index(request: Request) -> Response:
+    query_of(request.query_params, ())
     entries = [(one.name, f"{one.name}?seconds={one.seconds:g}", one.summary + ".") for one in _TIMED]
     for level, said in enumerate(("profile.proto", "grouped, as text", "one by one, as text")):
         entries.append(("goroutine", f"goroutine?debug={level}", f"Stacks of all threads and tasks: {said}."))
