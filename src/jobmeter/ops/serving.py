@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import errno
 import logging
-import math
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
@@ -19,13 +17,12 @@ from starlette.types import ASGIApp
 from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.addresses import Address, AddressError, address_of
 from jobmeter.ops.connection import DEFAULT_BOUNDS, Bounds, Connection
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import Log, Sparing
 from jobmeter.ops.tls import Certificate, Door
 
 _GRACE_SECONDS = 8
 _BACKLOG = 2048
 _FIRST_FREE_PORT = 1024
-_SAME_AGAIN_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 10.0
 _FAREWELL_SECONDS = 1.0
 
@@ -179,19 +176,16 @@ def serve(
 
 
 class _ToLog(logging.Handler):
-    """Hands on what the library says; the same again and again once in a while, since clients can make it say so."""
+    """Hands on what the library says, with the error that it says it of."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
-        self._log = log
-        self._last = ("", -math.inf)
+        self._log = Sparing(log)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one message."""
-        message, now = record.getMessage(), time.monotonic()
-        if message != self._last[0] or now - self._last[1] > _SAME_AGAIN_SECONDS:
-            self._last = message, now
-            self._log.warn(message)
+        cause = record.exc_info[1] if record.exc_info else None
+        self._log.warn(record.getMessage().strip(), **({} if cause is None else {"error": repr(cause)}))
 
 
 @contextlib.contextmanager

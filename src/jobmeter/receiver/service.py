@@ -11,7 +11,7 @@ from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import Log, Sparing
 from jobmeter.ops.metrics import daemon_registry, exposition
 from jobmeter.ops.pprof.routes import Pprof
 from jobmeter.ops.problems import Problem, Unavailable
@@ -54,7 +54,7 @@ class Receiver:
             log,
             answered=self._figures.answered,
             admit=Intake().counting,
-            problem_of=partial(_problem_of, log),
+            problem_of=partial(_problem_of, Sparing(log)),
             page_of=refusal,
         )
 
