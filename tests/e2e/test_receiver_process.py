@@ -270,8 +270,9 @@ def test_no_token_is_in_its_log(tmp_path):
 @pytest.mark.parametrize(
     "words, code, sentence",
     [
-        (["--listen=nonsense"], 2, "--listen: 'nonsense' is not accepted; an address is HOST:PORT"),
-        (["--addr=8080"], 2, "--addr: '8080' is not accepted; an address is HOST:PORT"),
+        (["--listen=nonesuch.invalid"], 1, "nonesuch.invalid:8080 cannot be listened on: the host"),
+        (["--addr=8080"], 2, "--addr: '8080' is not accepted: a port alone is written with a colon"),
+        (["--listen=::1"], 2, "an address is HOST:PORT or :PORT, and HOST alone means port 8080"),
         (["--listen=127.0.0.1:1", "--addr=:2"], 2, "are the same"),
         (["--listen=192.0.2.1:0"], 1, "cannot be listened on"),
         (["--listen=127.0.0.1:0", "--db=/nonesuch/db"], 1, "the directory /nonesuch does not exist"),
