@@ -53,8 +53,11 @@ class Service:
         figures.watch(Watched(), lambda: engines, max_containers=10, max_total_rows=20)
         sampler = Sampler(self.host, 3600.0, figures, Notes())
         self.exporter = Exporter(
-            sampler, self._page, figures, tokens or Tokens(loopback=True), Notes(), [self.held]
+            sampler, self._page, figures, tokens or Tokens(loopback=True), Notes(), self, [self.held]
         )
+
+    async def jobs(self) -> Iterable[dict[str, str]]:
+        return ({"url": "https://forge/acme/engine", "state": "running"},)
 
     def _page(self, scraper: str, openmetrics: bool) -> Iterable[str]:
         self.asked.append((scraper, openmetrics))
@@ -134,7 +137,8 @@ def test_an_answer_is_compressed_for_who_takes_that(accepted: str, zipped: bool)
     "path, status, text",
     [
         ("/", 200, "/metrics"), ("/healthz", 200, "ok"), ("/readyz", 200, "ok"),
-        ("/debug/pprof/", 200, "profile"), ("/nothing", 404, "nothing at this path"),
+        ("/debug/pprof/", 200, "profile"), ("/debug/process/state", 200, "running\n"),
+        ("/debug/jobs/list", 200, "url=https://forge/acme/engine state=running\n"), ("/nothing", 404, "nothing at this path"),
     ],
 )  # fmt: skip
 def test_there_is_more_than_series(path: str, status: int, text: str) -> None:

@@ -8,12 +8,11 @@ from typing import Protocol
 
 from jobmeter.exporter.figures import Figures
 from jobmeter.metering.timetable import Timetable
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import Log, Sparing
 
 FRESH_SECONDS = 1.0
 """A scrape is not shown what is older: a rate would be as wrong as its values are old."""
 _PATIENCE_SECONDS = 2.0
-_SAME_AGAIN_SECONDS = 60.0
 
 
 class Watcher(Protocol):
@@ -39,13 +38,12 @@ class Sampler:
         self._watcher = watcher
         self._interval = interval_seconds
         self._figures = figures
-        self._log = log
+        self._log = Sparing(log)
         self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
         self._stopping = False
         self._asking: deque[asyncio.Future[None]] = deque()
         self._read_at: float | None = None
         self._failure: str | None = None
-        self._said_at: float | None = None
 
     def start(self) -> None:
         """Begin; the first sample is taken at once."""
@@ -113,10 +111,7 @@ class Sampler:
     def _failed(self, error: Exception) -> None:
         self._failure = f"{type(error).__name__}: {error}"
         self._figures.dropped.inc()
-        now = time.monotonic()
-        if self._said_at is None or now - self._said_at > _SAME_AGAIN_SECONDS:
-            self._said_at = now
-            self._log.warn("a sample failed", error=self._failure)
+        self._log.warn("a sample failed", error=self._failure)
 
 
 def _answer(asked: "asyncio.Future[None]") -> None:

@@ -16,7 +16,8 @@ from jobmeter.exporter.figures import Figures
 from jobmeter.exporter.sampler import Sampler
 from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
-from jobmeter.ops.health import healthy, readiness
+from jobmeter.ops.health import Health
+from jobmeter.ops.jobs import Jobs, jobs_route
 from jobmeter.ops.log import Log
 from jobmeter.ops.pprof.routes import Pprof
 from jobmeter.ops.routing import Content, Route, endpoint
@@ -25,6 +26,8 @@ from jobmeter.ops.runtime import runtime_observed
 _GZIP_LEVEL = 1
 """Of 7,000 series the sixth level takes twice as long as the first and saves little."""
 _MAX_WRITING = 2
+_GRACE_SECONDS = 5.0
+"""One sample that fails is no reason to take the exporter out of service."""
 _INDEX = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -66,28 +69,27 @@ class Exporter:
         figures: Figures,
         tokens: Tokens,
         log: Log,
+        jobs: Jobs,
         held: Sequence[Closing] = (),
     ) -> None:
         self._sampler = sampler
         self._page = page
         self._figures = figures
         self._held = held
+        self._jobs = jobs
+        self.health = Health(self._trouble, _GRACE_SECONDS)
         self._writing = asyncio.Semaphore(_MAX_WRITING)
         self.application = Application(self._routes(), tokens, log, answered=lambda route, status: None)
 
     def _routes(self) -> tuple[Route, ...]:
-        text = Content(None, "One line.", "text/plain")
         return (
             Route("GET", "/", endpoint(_index), "open", "What there is"),
             Route(
                 "GET", "/metrics", endpoint(self._metrics), "read", "Every container, and the exporter itself",
                 answers={200: Content(None, "The form that was asked for.", "text/plain")},
             ),
-            Route("GET", "/healthz", healthy, "open", "Whether the process is alive", answers={200: text}),
-            Route(
-                "GET", "/readyz", readiness(self._trouble), "open", "Whether what it shows can be trusted",
-                answers={200: text, 503: text},
-            ),
+            *self.health.routes("Whether what it shows can be trusted"),
+            jobs_route(self._jobs),
             *Pprof().routes(),
         )  # fmt: skip
 
