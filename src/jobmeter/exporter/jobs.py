@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from jobmeter.exporter.container import Identity, Row
 
 
@@ -48,4 +50,4 @@ def _execution(identity: Identity) -> object:
     job = identity.job
     if job is not None and identity.task_id is not None:
         return job.forge, job.server_url, identity.task_id
-    return job
+    return msgspec.json.encode(job)
