@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from jobmeter.exporter.container import Identity, Row
+from jobmeter.exporter.container import Container, Identity, Row
 from jobmeter.exporter.families import CONTAINER_FAMILIES
 from jobmeter.exporter.fleet import Fleet
 from jobmeter.exporter.render import Renderer
@@ -31,8 +31,14 @@ PARENT = Path("/sys/fs/cgroup/cpuacct/docker/cpuacct.usage")
 class Nobody:
     """Knows nothing of any container."""
 
-    def identify(self, ref: object, pids: object) -> Identity | None:
-        return Identity()
+    def learn(self, containers: object) -> None:
+        pass
+
+    def identify(self, container: Container) -> Identity:
+        return container.row.identity
+
+    def forget(self, container: object) -> None:
+        pass
 
 
 @contextmanager

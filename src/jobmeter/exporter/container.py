@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobmeter.containers.cgroup_path import ContainerRef, short_name
+from jobmeter.containers.cgroup_path import ContainerRef, locate, short_name
 from jobmeter.exporter.network import NO_TRAFFIC, Traffic
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_limits import read_bounds
@@ -18,6 +18,8 @@ from jobmeter.model.job import Job
 Attribution = Literal["own", "nesting", "ancestry", "only_job"]
 """How it is known whose a container is: it says so itself, it lies in another's cgroup, its processes descend from
 another's, or only one job can have made it."""
+
+_MAX_INNER = 64
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -36,6 +38,11 @@ class Identity(Struct, frozen=True, kw_only=True):
     job: Job | None = None
     task_id: str | None = None
     attribution: Attribution | None = None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the repository of its job is known."""
+        return self.job is not None and self.job.repository is not None
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -61,7 +68,7 @@ class Row(Struct, frozen=True, kw_only=True):
 class Container:
     """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy).
 
-    ``detailed``: each device and what is set on the cgroup itself are read too.
+    ``detailed``: each device and what is set on the cgroup itself are read too. ``seen`` is when it was noticed.
     """
 
     def __init__(
@@ -71,11 +78,13 @@ class Container:
         *,
         parent: str | None,
         started: float,
+        seen: float,
         descriptors: Descriptors,
         errors: dict[str, int],
         detailed: bool = False,
     ) -> None:
         self.ref = ref
+        self.seen = seen
         self._tops = tops
         self._descriptors = descriptors
         self._errors = errors
@@ -128,19 +137,43 @@ class Container:
             self.row = replace(self.row, bounds=bounds)
 
     def processes(self) -> list[int]:
-        """Pids of the processes in its own directory, oldest number first; none once it is gone."""
+        """Pids of its processes, oldest number first; none once it is gone.
+
+        Those in its own directory. Where that holds none, as where crun or a systemd within have made directories
+        of their own, those below that are in no container of their own.
+        """
         for directory in self._directories.values():
             try:
-                with open(f"{directory}/cgroup.procs", "rb") as file:
-                    return sorted(map(int, file.read().split()))
+                return sorted(_pids(directory) or self._pids_below(directory))
             except (OSError, ValueError):
                 continue
         return []
 
+    def _pids_below(self, directory: str) -> list[int]:
+        found: list[int] = []
+        waiting = [""]
+        for _ in range(_MAX_INNER):
+            if not waiting:
+                break
+            inner = waiting.pop()
+            with os.scandir(directory + inner) as entries:
+                below = [f"{inner}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for one in below:
+                ref = locate(self.ref.path + one)
+                if ref is not None and ref.path == self.ref.path:
+                    found += _pids(directory + one)
+                    waiting.append(one)
+        return found
+
+    def call(self, identity: Identity) -> None:
+        """Take over what is known of it by now."""
+        if identity is not self.row.identity:
+            self.row = replace(self.row, identity=identity)
+
     def hold_first_process(self) -> int | None:
         """A descriptor that is readable once its first process has ended; None while there is none."""
         pids = self.processes()
-        if not pids or not pids[0]:
+        if not pids:
             return None
         try:
             self.pidfd = os.pidfd_open(pids[0])
@@ -164,3 +197,9 @@ class Container:
         """Give the descriptors back."""
         self._reader.close()
         self.let_go_of_process()
+
+
+def _pids(directory: str) -> list[int]:
+    """Those of our pid namespace; others are 0."""
+    with open(f"{directory}/cgroup.procs", "rb") as file:
+        return [pid for pid in map(int, file.read().split()) if pid]

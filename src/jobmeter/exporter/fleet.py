@@ -3,13 +3,13 @@
 import os
 import select
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
-
-from msgspec.structs import replace
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
 from jobmeter.exporter.container import Container, Identity, Row
+from jobmeter.exporter.crediting import Crediting
+from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
 from jobmeter.linux.cgroup_mounts import Hierarchy
@@ -24,16 +24,21 @@ TELLING = ("memory", "cpuacct", "pids", "", "cpu")
 _WALK_SECONDS = 60.0
 _LOOK_EVERY = 6
 _EVENTS_EVERY = 32
-_YOUNG_SECONDS = 2.0
-_YOUNG_WAIT_SECONDS = 0.01
-_UNNAMED_SECONDS = 30.0
 
 
 class Directory(Protocol):
-    """Says what is known of a container beside its cgroup."""
+    """Says what is known of containers beside their cgroups."""
 
-    def identify(self, ref: ContainerRef, pids: Iterable[int]) -> Identity | None:
-        """What is known by now; None while that may still change for the better."""
+    def learn(self, containers: Iterable[Container]) -> None:
+        """Take what can be learned of them now; again and again, also once they have ended."""
+        ...
+
+    def identify(self, container: Container) -> Identity:
+        """What is known by now; the same object while that does not change."""
+        ...
+
+    def forget(self, container: Container) -> None:
+        """It is shown no more."""
         ...
 
 
@@ -75,15 +80,23 @@ class Fleet:
         """Containers beyond what is shown at most."""
         self.rows: tuple[Row, ...] = ()
         """What is shown: replaced as a whole, never changed."""
+        self._crediting = Crediting(self.totals, kills_are_nested="memory" not in self._tops)
         self._containers: dict[str, Container] = {}
-        self._unknown: set[str] = set()
-        self._young: dict[str, float] = {}
-        self._ended: dict[str, Row] = {}
+        self._ended: dict[str, Container] = {}
+        self._looks = Looks()
         self._path_of_pidfd: dict[int, str] = {}
+        self._waking = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._woken = False
         self._poll = select.epoll()
+        self._poll.register(self._waking, select.EPOLLIN)
         self._watch_tree()
         self._ticks = 0
         self._walk_at = 0.0
+
+    @property
+    def shown(self) -> int:
+        """How many containers are shown."""
+        return len(self.rows)
 
     def tick(self) -> None:
         """Read every container and publish what is known."""
@@ -101,17 +114,24 @@ class Fleet:
                     container.look_up_bounds()
                     self._settle(path, container)
                 self._read(path, container)
+        everyone = (*self._containers.values(), *self._ended.values())
+        self._identify(everyone)
+        self._crediting.credit(everyone, now)
         self._drop_ended(now)
         self._publish()
 
     def wait(self, seconds: float) -> None:
-        """Take what happens until so much time has passed: who comes, who ends."""
+        """Take what happens until so much time has passed, or someone wakes it: who comes, who ends."""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            changed = self._take_events(min(left, _YOUNG_WAIT_SECONDS) if self._young else left)
-            self._look_at_young()
-            if changed:
+        while not self._woken and (left := deadline - time.monotonic()) > 0:
+            changed = self._take_events(self._looks.seconds_left(time.monotonic(), left))
+            if self._look_again() or changed:
                 self._publish()
+        self._woken = False
+
+    def wake(self) -> None:
+        """End the waiting that is under way, or the next one; from any thread."""
+        os.eventfd_write(self._waking, 1)
 
     def close(self) -> None:
         """Give all descriptors back."""
@@ -121,6 +141,9 @@ class Fleet:
         self._networks.close()
         self._tree.close()
         self._poll.close()
+        os.close(self._waking)
+
+    # --- who comes and goes
 
     def _watch_tree(self) -> None:
         fd = self._tree.fileno()
@@ -130,6 +153,10 @@ class Fleet:
     def _take_events(self, seconds: float) -> bool:
         tree, changed = self._tree.fileno(), False
         for fd, _ in self._poll.poll(seconds):
+            if fd == self._waking:
+                os.eventfd_read(fd)
+                self._woken = True
+                continue
             changed = True
             if fd == tree:
                 self._note(*self._tree.changes())
@@ -150,15 +177,15 @@ class Fleet:
             self.refused += 1
             return
         path = ref.path
-        self._forget(path)
+        if path in self._ended:
+            self._forget(path)
         parent = self._containers.get(ref.parent_path or "")
         container = Container(
             ref, self._tops, parent=parent.row.id if parent else None, started=self._began(path),
-            descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
+            seen=self._clock(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
-        self._young[path] = self._clock() + _YOUNG_SECONDS
-        self._unknown.add(path)
+        self._looks.begin(path, time.monotonic())
         self._settle(path, container)
         self._read(path, container)
 
@@ -168,16 +195,64 @@ class Fleet:
         except OSError:
             return self._clock()
 
-    def _look_at_young(self) -> None:
-        """Look again at those that engines are still making; the shortest are over before the next tick."""
-        now = self._clock()
-        for path, until in list(self._young.items()):
-            container = self._containers.get(path)
-            if container is None or now > until:
-                del self._young[path]
-            else:
-                self._settle(path, container)
-                self._read(path, container)
+    def _first_process_ended(self, pidfd: int) -> None:
+        """The account of a container is whole now and can be read for some milliseconds, unless others go on."""
+        path = self._path_of_pidfd.pop(pidfd, "")
+        self._poll.unregister(pidfd)
+        container = self._containers.get(path)
+        if container is not None:
+            container.let_go_of_process()
+            self._looks.begin(path, time.monotonic())
+            self._read(path, container, whole=True)
+
+    def _end(self, path: str) -> None:
+        container = self._containers.pop(path, None)
+        if container is None:
+            return
+        if container.pidfd is not None:
+            self._path_of_pidfd.pop(container.pidfd, None)
+            self._poll.unregister(container.pidfd)
+        container.end(self._clock())
+        self._networks.leave(path)
+        self._looks.drop(path)
+        self._ended[path] = container
+        if len(self._ended) > MAX_CONTAINERS:
+            self._forget(next(iter(self._ended)))
+
+    def _drop_ended(self, now: float) -> None:
+        for path, container in list(self._ended.items()):
+            if container.row.ended is not None and now - container.row.ended > self._linger:
+                self._finish(path)
+
+    def _forget(self, path: str) -> None:
+        """Credit it, and what lies within, outside of a reading of all, and show it no more."""
+        everyone = (*self._containers.values(), *self._ended.values())
+        family = [self._ended[path], *(one for one in everyone if one.ref.parent_path == path)]
+        self._identify(family)
+        self._crediting.credit(family, self._clock())
+        self._finish(path)
+
+    def _finish(self, path: str) -> None:
+        container = self._ended.pop(path)
+        parent = container.ref.parent_path or ""
+        self._crediting.finish(container, within=parent in self._containers or parent in self._ended)
+        self._directory.forget(container)
+
+    # --- what is known of one
+
+    def _look_again(self) -> bool:
+        """Look at those that engines are still making; the shortest are over before the next tick."""
+        now = time.monotonic()
+        paths = self._looks.due(now)
+        for path in paths:
+            container = self._containers[path]
+            self._settle(path, container)
+            self._read(path, container)
+        there = [self._containers[path] for path in paths if path in self._containers]
+        self._identify(there)
+        for one in there:
+            self._looks.looked(one.ref.path, now, held=one.pidfd is not None, named=one.row.identity.resolved)
+        return bool(paths)
 
     def _settle(self, path: str, container: Container) -> None:
         """Find what was not there yet: directories of other controllers, the first process, its network."""
@@ -190,65 +265,20 @@ class Fleet:
                 container.look_up_bounds()
         if container.first_pid is not None:
             self._networks.enter(path, container.first_pid)
-            self._identify(path, container)
 
-    def _identify(self, path: str, container: Container) -> None:
-        if path not in self._unknown:
-            return
-        found = self._directory.identify(container.ref, container.processes())
-        if found is not None:
-            self._unknown.discard(path)
-            container.row = replace(container.row, identity=found)
-
-    def _first_process_ended(self, pidfd: int) -> None:
-        """The account of a container is whole now and can be read for some milliseconds, unless others go on."""
-        path = self._path_of_pidfd.pop(pidfd, "")
-        self._poll.unregister(pidfd)
-        container = self._containers.get(path)
-        if container is not None:
-            container.let_go_of_process()
-            self._read(path, container, whole=True)
-            self._young[path] = self._clock() + _YOUNG_SECONDS
+    def _identify(self, containers: Collection[Container]) -> None:
+        self._directory.learn(containers)
+        for one in containers:
+            one.call(self._directory.identify(one))
 
     def _read(self, path: str, container: Container, *, whole: bool = False) -> None:
         try:
             container.read(self._networks.read(path), whole=whole)
         except CgroupGone:
             self._end(path)
-            return
-        self._credit(path, container.row)
-
-    def _credit(self, path: str, row: Row, *, final: bool = False) -> None:
-        """Add its use to the totals of its job, once it is known whose it is or will not be."""
-        if row.parent is not None:
-            return  # It is in the account of the container around it.
-        if final or path not in self._unknown or self._clock() - row.started > _UNNAMED_SECONDS:
-            self.totals.credit(path, row.identity.job, row.account)
-
-    def _end(self, path: str) -> None:
-        container = self._containers.pop(path, None)
-        if container is None:
-            return
-        if container.pidfd is not None:
-            self._path_of_pidfd.pop(container.pidfd, None)
-            self._poll.unregister(container.pidfd)
-        container.end(self._clock())
-        self._networks.leave(path)
-        self._young.pop(path, None)
-        self._ended[path] = container.row
-
-    def _drop_ended(self, now: float) -> None:
-        for path, row in list(self._ended.items()):
-            self._credit(path, row, final=True)
-            if row.ended is not None and now - row.ended > self._linger:
-                self._forget(path)
-
-    def _forget(self, path: str) -> None:
-        row = self._ended.pop(path, None)
-        if row is not None:
-            self._credit(path, row, final=True)
-            self.totals.forget(path)
-            self._unknown.discard(path)
 
     def _publish(self) -> None:
-        self.rows = (*(one.row for one in self._containers.values()), *self._ended.values())
+        self.rows = (
+            *(one.row for one in self._containers.values()),
+            *(one.row for one in self._ended.values()),
+        )

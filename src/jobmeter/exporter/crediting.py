@@ -1,0 +1,89 @@
+"""Gives what each container uses to its job, once.
+
+What is nested in a container is in its account too, and may be another job's: so each is credited for what it used
+beyond those directly within. As the totals never fall, what is read of those within a moment later is made up for
+by the next reading.
+"""
+
+from collections.abc import Collection
+
+from msgspec.structs import replace
+
+from jobmeter.exporter.container import Container, Row
+from jobmeter.exporter.totals import Sums, Totals
+from jobmeter.model.account import Account
+
+_LEARNING_SECONDS = 2.0
+"""So long the first word on a container that lives may be followed by a better one."""
+_UNNAMED_SECONDS = 30.0
+
+
+class Crediting:
+    """Adds to ``totals``. ``kills_are_nested`` where the kernel counts OOM kills for the cgroups above too."""
+
+    def __init__(self, totals: Totals, *, kills_are_nested: bool) -> None:
+        self._totals = totals
+        self._kills_are_nested = kills_are_nested
+        self._credited: dict[str, tuple[Row, Sums | None]] = {}
+        self._used: dict[str, Sums] = {}
+        self._within: dict[str, Sums] = {}
+        self._gone_within: dict[str, Sums] = {}
+
+    def credit(self, containers: Collection[Container], now: float) -> None:
+        """Add what all containers, as read last, have used since; parents were read before those within."""
+        self._within = dict(self._gone_within)
+        for one in containers:
+            if one.ref.parent_path is not None:
+                self._add_within(self._within, one)
+        for one in containers:
+            if not _is_held(one, now):
+                self._credit(one)
+
+    def finish(self, container: Container, *, within: bool) -> None:
+        """It is shown no more, and was credited since it ended; ``within`` if the container around it still is."""
+        self._credit(container)
+        path = container.ref.path
+        if within:
+            self._add_within(self._gone_within, container)
+        self._totals.forget(path)
+        for kept in (self._credited, self._used, self._gone_within):
+            kept.pop(path, None)
+
+    def _add_within(self, sums: dict[str, Sums], container: Container) -> None:
+        path, parent = container.ref.path, container.ref.parent_path or ""
+        before = self._used.get(path, Sums())
+        used = before.plus(
+            Sums.of(container.row.account).beyond(before)
+        )  # What cannot be read was still used.
+        self._used[path] = used
+        if not self._kills_are_nested:
+            used = used._replace(oom_kills=0)
+        sums[parent] = sums.get(parent, Sums()).plus(used)
+
+    def _credit(self, container: Container) -> None:
+        row, within = container.row, self._within.get(container.ref.path)
+        last = self._credited.get(container.ref.path)
+        if last is not None and last[0] is row and last[1] == within:
+            return
+        self._credited[container.ref.path] = row, within
+        account = row.account if within is None else _beyond(row.account, within)
+        self._totals.credit(container.ref.path, row.identity.job, account)
+
+
+def _is_held(container: Container, now: float) -> bool:
+    """Whether it may soon be known better whose it is."""
+    row, age = container.row, now - container.seen
+    if not row.identity.resolved:
+        return age < _UNNAMED_SECONDS
+    return row.ended is None and age < _LEARNING_SECONDS
+
+
+def _beyond(account: Account, within: Sums) -> Account:
+    """Its own use. Of bytes from one of those within to another, less than nothing may be left."""
+    return replace(
+        account,
+        cpu_seconds=(account.cpu_seconds or 0.0) - within.cpu_seconds,
+        network_received_bytes=(account.network_received_bytes or 0) - within.network_received_bytes,
+        network_sent_bytes=(account.network_sent_bytes or 0) - within.network_sent_bytes,
+        oom_kills=(account.oom_kills or 0) - within.oom_kills,
+    )
