@@ -276,6 +276,7 @@ def test_no_token_is_in_its_log(tmp_path):
         (["--listen=127.0.0.1:1", "--addr=:2"], 2, "are the same"),
         (["--listen=192.0.2.1:0"], 1, "cannot be listened on"),
         (["--listen=127.0.0.1:0", "--db=/nonesuch/db"], 1, "the directory /nonesuch does not exist"),
+        (["--listen=127.0.0.1:0", "--db="], 1, "the name of the database is empty; --db names its file"),
         (["--listen=127.0.0.1:0", "--read-token-file=/nonesuch"], 2, "No such file"),
         (["word"], 2, "takes only flags"),
     ],

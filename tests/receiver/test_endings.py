@@ -115,7 +115,7 @@ def test_all_that_fell_silent_are_ended_in_one_sweep(tmp_path, monkeypatch):
 
 def test_what_a_kill_has_left_unmerged_is_merged_after_the_next_start(tmp_path, monkeypatch):
     """Of runs that are over; one that goes on stays as it is, and one with a block alone too."""
-    monkeypatch.setattr(endings, "_PAGE", 2)
+    monkeypatch.setattr(endings, "_LOOKED_THROUGH", 2)
     path = tmp_path / "db"
     for name in ("a", "b", "c", "d"):
         stored(path, *streamed(name))
@@ -123,9 +123,8 @@ def test_what_a_kill_has_left_unmerged_is_merged_after_the_next_start(tmp_path, 
 
     async def work(ended, database, _writer):
         await ended.merge_left()
-        left = await database.read(partial(unmerged_runs, after=0, limit=10))
-        await ended.merge_left()
-        return left
+        left = partial(unmerged_runs, numbers=range(1, 10), stopping=threading.Event())
+        return await database.read(left)
 
     assert with_endings(path, work, Messages()) == []
     with closing(sqlite3.connect(path)) as connection:
@@ -219,6 +218,47 @@ def test_a_merge_does_not_keep_the_receiver_from_its_end(tmp_path, monkeypatch):
     assert log.runs == []
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM parts").fetchone() == (5,)
+
+
+def test_ends_of_many_runs_leave_a_reader_for_others(tmp_path, monkeypatch):
+    """Of parts and of silence, while a course is made and a run is merged: what is short does not wait."""
+    path, released, folding, packing = tmp_path / "db", threading.Event(), [], threading.Event()
+    for number in range(6):
+        stored(path, *streamed(f"run-{number}"))
+    end = list(records("u"))[-1:]
+
+    def slowly(*args: Any) -> str | None:
+        folding.append(args)
+        released.wait(30)
+        return fold_stored(*args)
+
+    def packed(body: bytes) -> Iterator[bytes]:
+        packing.set()
+        released.wait(30)
+        return iter(())
+
+    monkeypatch.setattr("jobmeter.receiver.endings.fold_stored", slowly)
+    monkeypatch.setattr("jobmeter.receiver.store.merging.unpacked", packed)
+
+    async def work(ended: Endings, database: Database, _: Writer) -> Any:
+        ended.merge_later("run-5")
+        parts = [Part(f"run-{number}", 5, (wire.encode(end[0]),), ends=True) for number in range(5)]
+        waiting: list[Awaitable[Any]] = [ended.of_part(part, end) for part in parts]
+        waiting += [ended._finish("run-5", 0), database.read_long(lambda _: None)]
+        ends = asyncio.gather(*waiting)
+        try:
+            async with asyncio.timeout(20):
+                while len(folding) < 2 or not packing.is_set():
+                    await asyncio.sleep(0.01)
+                await database.read(partial(silent_runs, heard_before=0))
+            return len(folding)
+        finally:
+            released.set()
+            await ends
+            await ended.settle()
+
+    assert with_endings(path, work, Messages()) == 2
+    assert len(folding) == 6
 
 
 def test_a_merge_that_fails_is_told_and_stops_nothing(tmp_path, monkeypatch):

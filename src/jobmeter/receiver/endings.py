@@ -17,13 +17,14 @@ from jobmeter.ops.log import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_record, fold_stored, silence, summary_of
-from jobmeter.receiver.store.merging import next_merge, unmerged_runs
+from jobmeter.receiver.store.merging import last_streamed, next_merge, unmerged_runs
 from jobmeter.receiver.store.queries import find_run
 from jobmeter.receiver.store.streams import Ending, Finish, Part, silent_runs
 from jobmeter.receiver.store.writer import Writer
 
 _SWEEP_SECONDS = (0.2, 30.0)
 _PAGE = 100
+_LOOKED_THROUGH = 10_000
 
 
 class Endings:
@@ -49,7 +50,7 @@ class Endings:
 
     async def of_part(self, part: Part, records: Sequence[wire.AnyRecord]) -> Ending:
         """The ending of a run with this part, which is its last one and has these records."""
-        ending, trouble = await self._database.read(partial(_ending_of, part=part, records=records))
+        ending, trouble = await self._database.read_long(partial(_ending_of, part=part, records=records))
         self._tell(part.run_uid, trouble)
         return ending
 
@@ -83,18 +84,20 @@ class Endings:
 
     async def merge_left(self) -> None:
         """Go on with what an end or a kill has broken off."""
-        after = 0
         try:
-            while left := await self._database.read(partial(unmerged_runs, after=after, limit=_PAGE)):
-                for _, run_uid in left:
+            last = await self._database.read(last_streamed)
+            for first in range(1, last + 1, _LOOKED_THROUGH):
+                numbers = range(first, first + _LOOKED_THROUGH)
+                question = partial(unmerged_runs, numbers=numbers, stopping=self._stopping)
+                for run_uid in await self._database.read(question):
                     await self._merge(run_uid)
-                after = left[-1][0]
         except Exception as error:  # It saves room; nothing is missing without it.
             self._log.warn("runs whose parts are not merged could not be looked for", error=str(error))
 
     async def _finish(self, run_uid: str, before: int) -> None:
         without_end = silence(self._lost_after_seconds)
-        ending, trouble = await self._database.read(partial(_lost, run_uid=run_uid, without_end=without_end))
+        question = partial(_lost, run_uid=run_uid, without_end=without_end)
+        ending, trouble = await self._database.read_long(question)
         if await self._writer.submit(Finish(run_uid, before, ending)):
             self._figures.lost.inc()
             self._log.warn("a run fell silent and is given up as lost", run_uid=run_uid)

@@ -118,6 +118,22 @@ def test_of_two_receivers_the_second_knows_of_the_first(tmp_path):
         assert not third
 
 
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("", "the name of the database is empty; --db names its file"),
+        ("x" * 300, "cannot be opened: File name too long"),
+        ("a\0b", "cannot be opened: embedded null byte"),
+        ("pipe", "cannot be opened: it is no regular file"),
+    ],
+)
+def test_a_name_that_no_database_can_have_is_one_sentence(tmp_path, name, reason):
+    """Before anything is opened."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match=reason), in_use(name and f"{tmp_path}/{name}"):
+        pass
+
+
 def test_nothing_is_no_database_to_copy(tmp_path):
     """A copy of nothing would be taken for a copy."""
     (tmp_path / "db").touch()

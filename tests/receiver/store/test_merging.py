@@ -12,10 +12,11 @@ import pytest
 
 from jobmeter.receiver.store import merging
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.merging import Merge, next_merge
+from jobmeter.receiver.store.merging import Merge, last_streamed, next_merge, unmerged_runs
+from jobmeter.receiver.store.packing import BLOCK_BEGINS
 from jobmeter.receiver.store.queries import next_part
 from jobmeter.receiver.store.streams import Ending, Part
-from tests.receiver.store.support import lines, part, stored
+from tests.receiver.store.support import lines, part, stored, summary
 
 
 def merge_of(path: Path, sequence: int = 0, *, stopping: bool = False) -> Merge | None:
@@ -113,6 +114,65 @@ def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(tmp_path, monk
     assert merge is not None
     assert merge.part_count == 2
     assert peak < 20_000_000
+
+
+def unmerged(path: Path, *, stopping: bool = False) -> list[str]:
+    """Keys of the runs that are left."""
+    stop = threading.Event()
+    if stopping:
+        stop.set()
+    database = Database.open(str(path))
+    try:
+        numbers = range(1, database.read_here(last_streamed) + 1)
+        return database.read_here(lambda connection: unmerged_runs(connection, numbers, stop))
+    finally:
+        database.close()
+
+
+def test_a_run_is_left_to_merge_while_it_ends_with_parts(tmp_path):
+    """Several of them; not while it goes on, and not when there is nothing that could be joined."""
+    path, blocks = tmp_path / "db", []
+    stored(path, part("u", 0, 1), part("u", 1, 1), part("u", 2, 1))
+    blocks.append(unmerged(path))
+    stored(path, part("u", 3, 1, ends_after=3))
+    blocks.append(unmerged(path))
+    assert merged(path) == [(0, 4)]
+    blocks.append(unmerged(path))
+    stored(path, part("u", 4, 1, ends_after=4))
+    blocks.append(unmerged(path))
+    stored(path, part("u", 5, 1, ends_after=5))
+    blocks.append(unmerged(path))
+    assert merged(path) == [(4, 6)]
+    blocks.append(unmerged(path))
+    assert blocks == [[], ["u"], [], [], ["u"], []]
+
+
+def test_nothing_is_looked_for_where_nothing_was_streamed(tmp_path):
+    """Summaries that were sent have no parts."""
+    stored(tmp_path / "db", summary("a"))
+    assert unmerged(tmp_path / "db") == []
+
+
+def test_the_search_for_what_is_left_ends_when_it_is_to_stop(tmp_path):
+    """Nobody merges it then."""
+    stored(tmp_path / "db", part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert unmerged(tmp_path / "db", stopping=True) == []
+
+
+def bytes_read() -> int:
+    """By this process, whether from the disk or not (proc(5), ``rchar``)."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_the_search_for_what_is_left_reads_no_bodies(tmp_path):
+    """They are nearly all of a database; of runs in several blocks neither."""
+    path, body = tmp_path / "db", BLOCK_BEGINS + bytes(1_000_000)
+    for name, count in (("one", 1), ("several", 5)):
+        bodies = [Part(name, number, (b"",), compressed=body) for number in range(count)]
+        stored(path, *bodies[:-1], bodies[-1]._replace(ends=True, ending=Ending(count - 1, None)))
+    before = bytes_read()
+    assert unmerged(path) == []
+    assert bytes_read() - before < len(body)
 
 
 def test_who_reads_part_by_part_is_not_confused_by_a_merge(tmp_path):

@@ -1,6 +1,5 @@
-"""Asks the store for the pages and the API: what reads a whole run only a few at once."""
+"""Asks the store for the pages and the API; of what reads a whole run only so much may wait."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -13,16 +12,15 @@ from jobmeter.receiver.api.types import RunTimeline
 from jobmeter.receiver.store.database import Answer, Database
 from jobmeter.receiver.store.queries import find_run
 
-_LONG_AT_ONCE = 2
 _MAX_LONG = 16
 
 
 class Readings:
-    """Questions to one database; a long one never takes the last reader, so that short ones do not wait for it."""
+    """Questions to one database, of which not too many long ones may wait."""
 
     def __init__(self, database: Database) -> None:
         self.read = database.read
-        self._room = asyncio.Semaphore(_LONG_AT_ONCE)
+        self._read_long = database.read_long
         self._asked = 0
 
     async def read_long(self, question: Callable[[Connection], Answer]) -> Answer:
@@ -31,8 +29,7 @@ class Readings:
             raise Unavailable("Too many ask for whole runs at once; try again soon.", 5)
         self._asked += 1
         try:
-            async with self._room:
-                return await self.read(question)
+            return await self._read_long(question)
         finally:
             self._asked -= 1
 

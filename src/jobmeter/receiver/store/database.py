@@ -18,9 +18,9 @@ from sqlalchemy.pool import QueuePool
 from jobmeter.model.errors import NewerSchema, StoreError
 from jobmeter.receiver.store.errors import store_error
 from jobmeter.receiver.store.file import (
+    OpenedFiles,
     check_ours_or_empty,
     check_place,
-    file_at,
     is_in_use,
     is_ours,
     reading_uri,
@@ -31,6 +31,8 @@ Answer = TypeVar("Answer")
 # Who comes during one wait waits for the next one too, and senders give up after 10 s.
 _BUSY_SECONDS = 4.0
 _READERS = 4
+# Of what takes long. With the one merge that may be under way a reader stays free for what is short.
+_LONG_AT_ONCE = 2
 # Two for each number of summaries in a commit.
 _PREPARED = 256
 # So much is written back at a time. Of less, the same pages are written again and again; and a WAL that still
@@ -51,13 +53,13 @@ class Database:
     """The database of one receiver; readers have connections of their own and never wait for the writer."""
 
     def __init__(self, writer: Engine, reader: Engine) -> None:
-        self._path = str(writer.url.database)
-        self._file = file_at(self._path)
+        self._files = OpenedFiles(str(writer.url.database))
         self.writer = writer
         self.reader = reader
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         # Answers that nobody has taken up yet are no more than readers.
         self._room = asyncio.Semaphore(_READERS)
+        self._room_for_long = asyncio.Semaphore(_LONG_AT_ONCE)
 
     @classmethod
     def open(cls, path: str) -> "Database":
@@ -82,6 +84,11 @@ class Database:
         async with self._room:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_here, question)
 
+    async def read_long(self, question: Callable[[Connection], Answer]) -> Answer:
+        """Ask what may take long: few at a time, so that what is short need not wait for it."""
+        async with self._room_for_long:
+            return await self.read(question)
+
     def read_here(self, question: Callable[[Connection], Answer]) -> Answer:
         """Ask in this thread. Raises StoreError."""
         try:
@@ -91,11 +98,8 @@ class Database:
             raise store_error(error) from None
 
     def check_in_place(self) -> None:
-        """Raises StoreError when its file was moved, removed or replaced: what is stored in it would not be found."""
-        if file_at(self._path) != self._file:
-            raise StoreError(
-                f"{self._path} is not the file that was opened: it was moved, removed or replaced"
-            )
+        """Raises StoreError when a file of it was moved, removed or replaced: what is stored would not be found."""
+        self._files.check()
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -16,17 +16,47 @@ _OURS = {"runs", "alembic_version"}
 
 def check_place(path: str) -> None:
     """Raises StoreError with the reason where SQLite would say only that it cannot open the file."""
+    if not path:
+        raise StoreError("the name of the database is empty; --db names its file")
     directory = os.path.dirname(path) or os.curdir
     if not os.path.isdir(directory):
         raise StoreError(f"{path} cannot be opened: the directory {directory} does not exist")
     if os.path.isdir(path):
         raise StoreError(f"{path} cannot be opened: it is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StoreError(f"{path} cannot be opened: it is no regular file")
     wanted = path if os.path.exists(path) else directory
     if not os.access(wanted, os.R_OK | os.W_OK, effective_ids=True):
         raise StoreError(f"{path} cannot be opened: {wanted} may not be read and written by this user")
 
 
-def file_at(path: str) -> tuple[int, int] | None:
+class OpenedFiles:
+    """The files of a database that commits lie in, as they were when it was opened.
+
+    SQLite appends to the WAL and copies from there later; it empties this file and uses it again, and removes it
+    when the last connection is closed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._opened = _file_at(path), _file_at(f"{path}-wal")
+
+    def check(self) -> None:
+        """Raises StoreError when one of them was moved, removed or replaced, and says what to do."""
+        file, wal = self._opened
+        if _file_at(self._path) != file:
+            raise StoreError(
+                f"{self._path} is not the file that was opened: it was moved, removed or replaced; put it back, or "
+                f"stop the receiver and remove {self._path}-wal and {self._path}-shm, which would spoil another file"
+            )
+        if _file_at(f"{self._path}-wal") != wal:
+            raise StoreError(
+                f"{self._path}-wal is not the file that was opened: it was moved, removed or replaced; stop the "
+                f"receiver by SIGTERM, which saves what was acknowledged, and start it again"
+            )
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
     """Which file it is: device and inode; None when there is none."""
     try:
         found = os.stat(path)
@@ -71,13 +101,16 @@ def in_use(path: str) -> Iterator[bool]:
     of a file loses SQLite's locks on it (fcntl(2)); these are flock(2)'s. Raises StoreError.
     """
     check_place(path)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        others = not _locked_alone(fd)
-        fcntl.flock(fd, fcntl.LOCK_SH)
+    with contextlib.ExitStack() as held:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            held.callback(os.close, fd)
+            others = not _locked_alone(fd)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise StoreError(f"{path!r} cannot be opened: {reason}") from None
         yield others
-    finally:
-        os.close(fd)
 
 
 def is_in_use(path: str) -> bool:

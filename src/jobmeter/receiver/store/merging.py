@@ -3,10 +3,11 @@
 Block by block, so that a run of any length takes the memory of one, and may be left half merged at any time.
 """
 
+import sqlite3
 import threading
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from jobmeter.receiver.store.packing import BLOCK_BEGINS, block_packer, is_block, unpacked
 from jobmeter.receiver.store.queries import find_run
@@ -54,17 +55,45 @@ class Merge(NamedTuple):
         return True
 
 
-def unmerged_runs(connection: Connection, after: int, limit: int) -> list[tuple[int, str]]:
-    """Numbers and keys of runs that are over and have several parts that are no blocks, above this number."""
-    is_part = func.substr(parts.c.body, 1, len(BLOCK_BEGINS)) != BLOCK_BEGINS
-    count = select(func.count()).where(parts.c.run == runs.c.id, is_part).scalar_subquery()
-    query = (
-        select(runs.c.id, runs.c.run_uid)
-        .where(runs.c.id > after, runs.c.state != "running", count > 1)
-        .order_by(runs.c.id)
-        .limit(limit)
+def last_streamed(connection: Connection) -> int:
+    """The highest number of a run that has parts; 0 when none has."""
+    return connection.execute(select(func.max(parts.c.run))).scalar_one() or 0
+
+
+def unmerged_runs(connection: Connection, numbers: range, stopping: threading.Event) -> list[str]:
+    """Keys of runs with these numbers that are over and end with parts that are no blocks; fewer if it is to stop.
+
+    Bodies are most of a database, so the key of the parts alone says which runs have several, and of those only the
+    first bytes of two are read.
+    """
+    several = (
+        select(parts.c.run)
+        .where(parts.c.run >= numbers.start, parts.c.run < numbers.stop)
+        .group_by(parts.c.run)
+        .having(func.count() > 1)
     )
-    return [(number, run_uid) for number, run_uid in connection.execute(query)]
+    query = select(runs.c.id, runs.c.run_uid).where(runs.c.id.in_(several), runs.c.state != "running")
+    return [
+        run_uid
+        for number, run_uid in connection.execute(query)
+        if not stopping.is_set() and _ends_with_parts(connection, number)
+    ]
+
+
+def _ends_with_parts(connection: Connection, number: int) -> bool:
+    """Whether the last two are no blocks; blocks are made from the first part on."""
+    newest_first = parts.c.first_sequence.desc()
+    query = select(text("rowid")).where(parts.c.run == number).order_by(newest_first).limit(2)
+    rows = connection.execute(query).scalars().all()
+    return not any(is_block(_begin_of_body(connection, row)) for row in rows)
+
+
+def _begin_of_body(connection: Connection, row: int) -> bytes:
+    """A function of SQL would be given the whole body."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    with driver.blobopen(parts.name, parts.c.body.name, row, readonly=True) as body:
+        return body.read(len(BLOCK_BEGINS))
 
 
 def next_merge(
