@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.errors import concerns_all, store_error
+from jobmeter.receiver.store.errors import Locked, concerns_all, store_error
 from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
 
 MAX_QUEUED = 4096
@@ -66,6 +66,7 @@ class _Trial:
 
 
 class _Waiting(NamedTuple):
+    since: float
     change: NewSummary | Change
     future: "asyncio.Future[Any]"
 
@@ -80,6 +81,8 @@ class Writer:
         self._queued_since: deque[float] = deque()
         self._queued_bytes = 0
         self._failure: str | None = None
+        self._locked: Locked | None = None
+        self._locked_since = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._closing = False
@@ -97,6 +100,10 @@ class Writer:
         """
         if not self._thread.is_alive():
             return "the writer does not run"
+        try:
+            self._database.check_in_place()
+        except StoreError as error:
+            return str(error)
         if self._queued_since and time.monotonic() - self._queued_since[0] > _LONG_SECONDS:
             return f"a change has waited for more than {_LONG_SECONDS:.0f} s to be stored"
         if self._failure is not None and not self._queued_since and not self._closing:
@@ -113,10 +120,11 @@ class Writer:
         assert self._loop is not None
         if self._closing or self.queued >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES:
             raise QueueFull("more is waiting to be stored than there is room for")
-        self._queued_since.append(time.monotonic())
+        now = time.monotonic()
+        self._queued_since.append(now)
         self._queued_bytes += change.size
         future = self._loop.create_future()
-        self._queue.put(_Waiting(change, future))
+        self._queue.put(_Waiting(now, change, future))
         return future
 
     async def close(self) -> None:
@@ -133,9 +141,7 @@ class Writer:
             batch, going = self._gather()
             if not batch:
                 continue
-            begun = time.perf_counter()
-            results = self._commit([waiting.change for waiting in batch])
-            self._observe(len(batch), time.perf_counter() - begun)
+            results = self._results(batch)
             self._loop.call_soon_threadsafe(self._answer, batch, results)
         if self._connection is not None:
             self._connection.close()
@@ -152,6 +158,18 @@ class Writer:
         except queue.Empty:
             return batch, True
         return batch, False
+
+    def _results(self, batch: Sequence[_Waiting]) -> list[Any]:
+        """The result of each; who has waited all the time that another's lock was waited for is told of it at once."""
+        told = sum(waiting.since < self._locked_since for waiting in batch)
+        results: list[Any] = [self._locked] * told
+        if told < len(batch):
+            begun = time.monotonic()
+            results += self._commit([waiting.change for waiting in batch[told:]])
+            self._observe(len(batch) - told, time.monotonic() - begun)
+            if isinstance(results[-1], Locked):
+                self._locked, self._locked_since = results[-1], begun
+        return results
 
     def _observe(self, changes: int, seconds: float) -> None:
         if self._observer is not None:
