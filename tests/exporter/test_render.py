@@ -6,102 +6,127 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobmeter.exporter.container import Identity, Row
-from jobmeter.exporter.families import CONTAINER_FAMILIES
-from jobmeter.exporter.render import MAX_LABEL_CHARACTERS, Renderer, Sample, family
-from jobmeter.model.account import Account, Bounds
-from jobmeter.model.job import Job
+from jobmeter.exporter.families import Family, Labels, Parts
+from jobmeter.exporter.render import MAX_LABEL_CHARACTERS, Memo, Renderer, Sample, family, label_text
+from tests.exporter.rows import BUILD, ENDED, WITHIN
 
-ROW = Row(
-    id="4f0c", path="/docker/4f0c", parent=None, engine="docker", pod=None,
-    identity=Identity(job=Job(repository="acme/engine")),
-    account=Account(
-        cpu_seconds=1.5, memory_usage_bytes=3000, memory_inactive_file_bytes=1000, cpu_waiting_seconds=0.25
+USED = Family("used_total", "counter", "Used.", (((), lambda row: row.account.cpu_seconds),))
+HELD = Family("held", "gauge", "Held.", (((), lambda row: row.account.memory_usage_bytes),), while_alive=True)
+WAITED = Family(
+    "waited_total", "counter", "Waited.",
+    (
+        ((("for", "cpu"),), lambda row: row.account.cpu_waiting_seconds),
+        ((("for", "io"),), lambda row: row.account.io_waiting_seconds),
     ),
-    bounds=Bounds(cpu_cores=2.0, memory_bytes="unlimited"), started=1795300000.5,
 )  # fmt: skip
-LABELS = {"id": "4f0c", "repo": "acme/engine", "runtime": "linux-native"}
-PREFIX = "jobmeter_container_"
+CARRIED = Family(
+    "carried_total", "counter", "Carried.",
+    each=(Parts("by", lambda row: [(one.name, one) for one in row.account.interfaces or ()]),
+          lambda one: one.received_bytes),
+)  # fmt: skip
 
 
-def values(text: str) -> dict[tuple[str, str], float]:
-    """Values by name and id, with what tells stalls apart."""
-    found = {}
-    for each in text_string_to_metric_families(text):
-        for one in each.samples:
-            more = [one.labels[name] for name in ("resource", "kind") if name in one.labels]
-            found["|".join([one.name, *more]), one.labels["id"]] = one.value
-    return found
+def by_id(row: Row) -> Labels:
+    return (("id", row.id),)
 
 
-def test_what_is_known_has_a_series_and_nothing_else_has():
-    """What could not be read and what has no limit has none."""
-    text = "".join(Renderer(CONTAINER_FAMILIES).containers([ROW], openmetrics=False))
-    assert {name.removeprefix(PREFIX): value for (name, _), value in values(text).items()} == {
-        "cpu_usage_seconds_total": 1.5,
-        "cpu_limit_cores": 2.0,
-        "memory_usage_bytes": 3000,
-        "memory_working_set_bytes": 2000,
-        "pressure_seconds_total|cpu|some": 0.25,
-        "start_time_seconds": 1795300000.5,
-    }
-    (cpu,) = next(iter(text_string_to_metric_families(text))).samples
-    assert cpu.labels == LABELS
+def rendered(*families: Family, rows=(BUILD, WITHIN, ENDED)) -> str:
+    return "".join(Renderer(families, by_id).render(rows, openmetrics=False))
 
 
-def test_both_formats_say_the_same():
-    """OpenMetrics names a counter without its `_total`."""
-    renderer = Renderer(CONTAINER_FAMILIES)
-    rows = [ROW, replace(ROW, id="7aa1", path="/docker/7aa1", account=Account(cpu_seconds=0.1, oom_kills=3))]
-    prometheus = "".join(renderer.containers(rows, openmetrics=False))
-    openmetrics = "".join(renderer.containers(rows, openmetrics=True)) + "# EOF\n"
-    read = {
-        (one.name, *sorted(one.labels.items())): one.value
-        for each in openmetrics_families(openmetrics)
-        for one in each.samples
-    }
-    assert read == {
-        (one.name, *sorted(one.labels.items())): one.value
-        for each in text_string_to_metric_families(prometheus)
-        for one in each.samples
-    }
+def test_a_family_is_together() -> None:
+    """Its head, then a line for each value that there is; one without a value is left out."""
+    assert rendered(USED, Family("never", "gauge", "Never.", (((), lambda row: None),)), WAITED) == (
+        "# HELP used_total Used.\n# TYPE used_total counter\n"
+        'used_total{id="4f0c"} 12.75\nused_total{id="7aa1"} 0.25\nused_total{id="c0de"} 0.3\n'
+        "# HELP waited_total Waited.\n# TYPE waited_total counter\n"
+        'waited_total{id="4f0c",for="cpu"} 0.75506\nwaited_total{id="4f0c",for="io"} 0.001134\n'
+    )
+
+
+def test_what_one_has_several_of() -> None:
+    """Each is told apart by a label."""
+    assert rendered(CARRIED).splitlines()[2:] == [
+        'carried_total{id="4f0c",by="eth0"} 205',
+        'carried_total{id="4f0c",by="docker0"} 90',
+    ]
+
+
+def test_what_goes_with_its_container() -> None:
+    """One that has ended has it no more."""
+    assert 'id="c0de"' not in rendered(HELD)
+    assert rendered(HELD, rows=(ENDED,)) == ""
 
 
 @pytest.mark.parametrize(
-    "text, shown",
+    "name, kind, head",
     [
-        ('quote " and \\ and', 'quote " and \\ and'),
-        ("two\nlines\r\tand", "two lines  and"),
-        ("bad \udcff byte", "bad \ufffd byte"),
-        ("é 漢 🏗", "é 漢 🏗"),
-        ("x" * 10240, "x" * (MAX_LABEL_CHARACTERS - 1) + "…"),
+        ("used_total", "counter", "# HELP used Used.\n# TYPE used counter\n"),
+        ("failcnt", "counter", "# HELP failcnt Used.\n# TYPE failcnt unknown\n"),
+        ("held", "gauge", "# HELP held Used.\n# TYPE held gauge\n"),
     ],
-    ids=["quotes", "lines", "bytes", "unicode", "long"],
 )
-def test_a_hostile_name_is_a_label(text, shown):
+def test_heads_of_openmetrics(name, kind, head) -> None:
+    """A counter is named without its `_total`; one that has none is no counter there."""
+    renderer = Renderer((Family(name, kind, "Used.", (((), lambda row: 1),)),), by_id)
+    assert "".join(renderer.render((BUILD,), openmetrics=True)) == f'{head}{name}{{id="4f0c"}} 1\n'
+
+
+HOSTILE = {
+    "quotes": ('quote " and \\ and', 'quote " and \\ and'),
+    "lines": ("two\nlines\r\tand", "two lines  and"),
+    "bytes": ("bad \udcff byte", "bad \ufffd byte"),
+    "unicode": ("é 漢 🏗", "é 漢 🏗"),
+    "long": ("x" * 10240, "x" * (MAX_LABEL_CHARACTERS - 1) + "…"),
+    "braces": ('}{,="', '}{,="'),
+}
+
+
+@pytest.mark.parametrize("text, shown", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_name_is_a_label(text, shown) -> None:
     """Escaped, on one line, cut when long."""
-    row = replace(ROW, identity=Identity(job=Job(repository=text)))
-    rendered = "".join(Renderer(CONTAINER_FAMILIES).containers([row], openmetrics=False))
-    assert {
-        one.labels["repo"] for each in text_string_to_metric_families(rendered) for one in each.samples
-    } == {shown}
+    written = rendered(USED, CARRIED, rows=(replace(BUILD, id=text),))
+    assert {one.labels["id"] for each in text_string_to_metric_families(written) for one in each.samples} == {
+        shown
+    }
 
 
 @given(st.text(max_size=50), st.floats(allow_nan=False, allow_infinity=False))
-def test_any_text_and_value_is_read_back(text, value):
+def test_any_text_and_value_is_read_back(text, value) -> None:
     """As one series."""
-    rendered = "".join(family("x", "gauge", "Help.", [Sample((("a", text),), value)], openmetrics=False))
-    (only,) = text_string_to_metric_families(rendered)
+    samples = [Sample(label_text((("a", text),)), value)]
+    (only,) = text_string_to_metric_families(
+        "".join(family("x", "gauge", "Help.", samples, openmetrics=False))
+    )
     assert [one.value for one in only.samples] == [value]
 
 
-def test_a_name_that_becomes_known_is_shown():
-    """Labels are written again when what is known changes, and only then."""
-    renderer = Renderer(CONTAINER_FAMILIES)
-    unknown = replace(ROW, identity=Identity())
-    assert 'repo=""' in "".join(renderer.containers([unknown], openmetrics=False))
-    assert 'repo="acme/engine"' in "".join(renderer.containers([ROW], openmetrics=False))
-    assert renderer.containers([], openmetrics=False) == []
+def test_a_family_without_a_value_is_left_out() -> None:
+    """What is not known has no series."""
+    assert list(family("x", "gauge", "Help.", [Sample("", None)], openmetrics=False)) == []
+
+
+def test_labels_are_made_anew_when_something_else_is_known() -> None:
+    """And only then; those that are gone are forgotten."""
+    made: list[Row] = []
+
+    def note(row: Row) -> str:
+        made.append(row)
+        return row.id
+
+    memo = Memo(note)
+    assert memo.of([BUILD, WITHIN]) == ["4f0c", "7aa1"]
+    memo.of([replace(BUILD, started=1.0), WITHIN])
+    assert len(made) == 2
+    memo.of([replace(BUILD, identity=Identity()), replace(WITHIN, parent=None)])
+    memo.of([])
+    memo.of([replace(BUILD, id="new")])
+    assert len(made) == 5
+
+
+def test_rows_of_one_path_are_all_written() -> None:
+    """No reading may lose what another has made of the same directory."""
+    assert rendered(USED, rows=(BUILD, replace(BUILD, id="later"))).count("used_total{") == 2

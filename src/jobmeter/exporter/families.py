@@ -1,7 +1,7 @@
 """The series of our own namespace: one family each, with what it shows of a container."""
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
 from jobmeter.exporter.container import Row
 
@@ -9,13 +9,25 @@ Value = float | int | None
 Labels = tuple[tuple[str, str], ...]
 
 
+class Parts(NamedTuple):
+    """What a container has several of: the label that tells them apart, and each by its name."""
+
+    label: str
+    of: Callable[[Row], Iterable[tuple[str, Any]]]
+
+
 class Family(NamedTuple):
-    """One name. ``values`` are its series for a container: further labels, and the value; None makes no series."""
+    """One name. ``values`` are its series for a container: further labels, and the value; None makes no series.
+
+    Of ``each`` of its parts the value is told too. Containers that have ended have no series where ``while_alive``.
+    """
 
     name: str
     kind: Literal["counter", "gauge"]
     help: str
-    values: tuple[tuple[Labels, Callable[[Row], Value]], ...]
+    values: tuple[tuple[Labels, Callable[[Row], Value]], ...] = ()
+    each: tuple[Parts, Callable[[Any], int]] | None = None
+    while_alive: bool = False
 
 
 def _one(name: str, kind: Literal["counter", "gauge"], text: str, value: Callable[[Row], Value]) -> Family:
@@ -75,4 +87,5 @@ CONTAINER_FAMILIES = (
     _one("processes_limit", "gauge", "So many processes and threads it may have.",
          lambda row: _limit(row.bounds.processes)),
     _one("start_time_seconds", "gauge", "When it began, in seconds since 1970.", lambda row: row.started),
+    _one("end_time_seconds", "gauge", "When it ended, in seconds since 1970; only then.", lambda row: row.ended),
 )  # fmt: skip

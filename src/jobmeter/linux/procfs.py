@@ -109,6 +109,15 @@ def parse_host_stat(text: bytes) -> tuple[HostSample, int]:
     return sample, sum(1 for line in lines if line.startswith(b"cpu")) - 1
 
 
+def parse_boot_time(text: bytes) -> int | None:
+    """When the machine was started, of /proc/stat, in seconds since 1970."""
+    value = _field(text, b"btime ")
+    try:
+        return int(value) if value is not None else None
+    except ValueError:
+        raise KernelFormatError(f"btime of /proc/stat is not a number: {value!r}") from None
+
+
 def parse_meminfo(text: bytes) -> Mapping[str, int]:
     """MemTotal, MemAvailable and SwapTotal of /proc/meminfo in bytes, those that are there."""
     found: dict[str, int] = {}

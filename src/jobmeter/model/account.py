@@ -29,6 +29,14 @@ class DeviceCount(NamedTuple):
     written: int
 
 
+class Filesystem(NamedTuple):
+    """One file system on a block device: how large it is, and how much of it is used."""
+
+    device: str
+    size_bytes: int
+    used_bytes: int
+
+
 class Account(Struct, frozen=True, kw_only=True):
     """Counters in seconds, bytes and pieces since the cgroup was made, and gauges; None for what could not be read.
 
@@ -67,6 +75,7 @@ class Account(Struct, frozen=True, kw_only=True):
     io_bytes_by_device: tuple[DeviceCount, ...] | None = None
     io_operations_by_device: tuple[DeviceCount, ...] | None = None
     process_count: Annotated[int | None, Meta(description="Processes of its own cgroup.")] = None
+    filesystems: Annotated[tuple[Filesystem, ...], Meta(description="Of the whole machine only.")] = ()
 
     @property
     def memory_working_set_bytes(self) -> int | None:

@@ -1,0 +1,1 @@
+"""Whose names series are given: our own, or another exporter's, so that what was built on them works unchanged."""
