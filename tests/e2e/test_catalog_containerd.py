@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import os
-import shutil
 import signal
-import subprocess
-import tarfile
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -23,26 +14,8 @@ from jobmeter.containers.catalog.facts import ContainerFacts
 from jobmeter.containers.catalog.sockets import EngineSocket
 from jobmeter.identity.containers import identify_container
 from tests.containers.catalog.support import Notes, eventually
-from tests.e2e.support.cgroup import own_cgroups, remove_tree
-from tests.e2e.support.components import require_command, require_root
-from tests.e2e.support.docker import DYING_WITH_THE_TESTS, _busybox_image, _hierarchy_root
+from tests.e2e.support.containerd import BUSYBOX, Containerd, running_containerd
 
-IMAGE = "localhost/bb:1"
-CONFIGURATION = """
-version = 2
-root = "{directory}/root"
-state = "{directory}/state"
-[grpc]
-  address = "{directory}/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/bb:1"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-  stream_server_port = "0"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{directory}/cni"
-    conf_dir = "{directory}/cni"
-"""
 POD_UID = "2c48913c-b29f-11e7-9350-020968147796"
 POD = {
     "io.kubernetes.pod.uid": POD_UID,
@@ -51,64 +24,10 @@ POD = {
 }
 
 
-class Containerd:
-    """A daemon with data of its own; containers are driven by ctr."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.socket = directory / "containerd.sock"
-        (directory / "config.toml").write_text(CONFIGURATION.format(directory=directory))
-        self._daemon: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.directory / "log").open("ab") as log:
-            self._daemon = subprocess.Popen(
-                [*DYING_WITH_THE_TESTS, "containerd", "--config", str(self.directory / "config.toml")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        eventually(lambda: self._ctr("version").returncode == 0)
-
-    def stop(self) -> None:
-        if self._daemon is not None:
-            self._daemon.terminate()
-            self._daemon.wait(30)
-
-    def signal(self, number: int) -> None:
-        assert self._daemon is not None
-        os.kill(self._daemon.pid, number)
-
-    def ctr(self, *arguments: str) -> str:
-        done = self._ctr(*arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["ctr", "--address", str(self.socket), *arguments], capture_output=True, text=True, check=False
-        )
-
-
 @pytest.fixture(scope="module")
 def containerd() -> Iterator[Containerd]:
-    require_root("containerd")
-    for command in ("containerd", "ctr", "busybox"):
-        require_command(command)
-    directory = Path(tempfile.mkdtemp(prefix="jobmeter-containerd-"))
-    engine = Containerd(directory)
-    try:
-        engine.start()
-        (directory / "image.tar").write_bytes(_archive(_busybox_image()))
-        for namespace in ("default", "ci", "k8s.io"):
-            engine.ctr("--namespace", namespace, "image", "import", str(directory / "image.tar"))
+    with running_containerd(parents=(f"kubepods/pod{POD_UID}", "kubepods")) as engine:
         yield engine
-    finally:
-        engine.stop()
-        for hierarchy in set(own_cgroups().values()):
-            for parent in ("default", f"kubepods/pod{POD_UID}", "kubepods"):
-                remove_tree(_hierarchy_root(hierarchy) / parent)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
@@ -127,7 +46,7 @@ def known(catalog: Catalog, container_id: str) -> ContainerFacts:
 
 
 def create(engine: Containerd, name: str, *flags: str, namespace: str = "default") -> None:
-    command = ["container", "create", *flags, IMAGE, name, "/bin/true"]
+    command = ["container", "create", *flags, BUSYBOX, name, "/bin/true"]
     engine.ctr("--namespace", namespace, *command)
 
 
@@ -135,7 +54,7 @@ def test_list_and_events(containerd: Containerd, catalog: Catalog) -> None:
     """A container is told alike by the list of a new catalog and by the events of an old one."""
     create(containerd, "job1", "--label=jobmeter.repository=org/tool")
     by_event = known(catalog, "job1")
-    assert (by_event.engine, by_event.name, by_event.image) == ("containerd", "job1", IMAGE)
+    assert (by_event.engine, by_event.name, by_event.image) == ("containerd", "job1", BUSYBOX)
     assert by_event.labels["jobmeter.repository"] == "org/tool"
     assert by_event.created is not None
     assert abs(by_event.created - time.time()) < 60
@@ -150,7 +69,7 @@ def test_list_and_events(containerd: Containerd, catalog: Catalog) -> None:
 
 def test_short_container(containerd: Containerd, catalog: Catalog) -> None:
     """One that is gone at once is known none the less."""
-    containerd.ctr("run", "--rm", "--label=x=y", IMAGE, "short", "/bin/true")
+    containerd.ctr("run", "--rm", "--label=x=y", BUSYBOX, "short", "/bin/true")
     assert known(catalog, "short").labels["x"] == "y"
 
 
@@ -194,11 +113,11 @@ def test_pod(containerd: Containerd, catalog: Catalog) -> None:
         pod += _field(8, _field(1, f"/kubepods/pod{POD_UID}") + _field(2, _field(1, host_namespaces)))
         sandbox_id = _call(channel, "RunPodSandbox", _field(1, pod))
         try:
-            build = _field(1, _field(1, "build")) + _field(2, _field(1, IMAGE)) + _field(3, "/bin/true")
+            build = _field(1, _field(1, "build")) + _field(2, _field(1, BUSYBOX)) + _field(3, "/bin/true")
             build += _map(9, POD | {"io.kubernetes.container.name": "build"})
             request = _field(1, sandbox_id) + _field(2, build) + _field(3, pod)
             facts = known(catalog, _call(channel, "CreateContainer", request))
-            assert (facts.name, facts.image, facts.is_sandbox) == ("build", IMAGE, False)
+            assert (facts.name, facts.image, facts.is_sandbox) == ("build", BUSYBOX, False)
             assert facts.pod is not None
             assert (facts.pod.uid, facts.pod.name, facts.pod.namespace) == (POD_UID, "runner-1", "ci")
             assert (facts.pod.labels["team"], "other" in facts.pod.annotations) == ("a", False)
@@ -235,24 +154,3 @@ def _varint(number: int) -> bytes:
         digits += bytes([number & 127 | 128])
         number >>= 7
     return digits + bytes([number])
-
-
-def _archive(layer: bytes) -> bytes:
-    """An image of one layer in the form that ctr imports."""
-    digest = hashlib.sha256(layer).hexdigest()
-    rootfs = {"type": "layers", "diff_ids": [f"sha256:{digest}"]}
-    sleep = {"Cmd": ["/bin/sleep", "300"]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": sleep, "rootfs": rootfs}).encode()
-    name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": name, "RepoTags": [IMAGE], "Layers": [f"{digest}/layer.tar"]}]
-    buffer = io.BytesIO()
-    with tarfile.TarFile(fileobj=buffer, mode="w") as archive:
-        for path, content in (
-            (name, config),
-            (f"{digest}/layer.tar", layer),
-            ("manifest.json", json.dumps(manifest).encode()),
-        ):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()

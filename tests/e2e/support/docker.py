@@ -106,8 +106,8 @@ class DockerEngine:
         engine = cls(Path(tempfile.mkdtemp(prefix="jobmeter-docker-")))
         try:
             engine._start_daemon()
-            engine._import(BUSYBOX, _busybox_image())
-            engine._import(HOST, _host_image())
+            engine._import(BUSYBOX, busybox_image())
+            engine._import(HOST, host_image())
         except BaseException:
             engine.stop()
             raise
@@ -122,7 +122,7 @@ class DockerEngine:
             self._daemon.wait(STOP_SECONDS)
         for hierarchy in set(own_cgroups().values()):
             for parent in self._cgroup_parents:
-                remove_tree(_hierarchy_root(hierarchy) / parent.lstrip("/"))
+                remove_tree(hierarchy_root(hierarchy) / parent.lstrip("/"))
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # --- containers
@@ -240,14 +240,15 @@ def _interpreter_paths() -> list[Path]:
     return sorted(path for path in paths if not path.is_relative_to("/usr"))
 
 
-def _hierarchy_root(directory: Path) -> Path:
+def hierarchy_root(directory: Path) -> Path:
     """The mount point of the cgroup hierarchy that holds `directory`."""
     while not directory.is_mount():
         directory = directory.parent
     return directory
 
 
-def _busybox_image() -> bytes:
+def busybox_image() -> bytes:
+    """A root file system of busybox alone, as a tar archive."""
     busybox = Path(require_command("busybox"))
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     with _Image() as image:
@@ -260,7 +261,8 @@ def _busybox_image() -> bytes:
     return image.content()
 
 
-def _host_image() -> bytes:
+def host_image() -> bytes:
+    """A root file system of links into the host's /usr, which is to be mounted, as a tar archive."""
     with _Image() as image:
         image.directories("usr", "etc", "proc", "sys", "dev", "tmp", "root", "run", "var", "src")
         for name in ("bin", "sbin", "lib", "lib64"):
