@@ -35,6 +35,14 @@ DYING_WITH_THE_TESTS = ["setpriv", "--pdeathsig", "TERM"]
 
 Output = subprocess.CompletedProcess[str]
 
+_DAEMON_NEEDS = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "MKNOD")
+_INNER_SOCKET = "unix:///run/docker.sock"
+_INNER_DAEMON = f"""
+for directory in /sys/fs/cgroup /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$directory"; done
+exec dockerd --host={_INNER_SOCKET} --bridge=none --iptables=false --ip-forward=false --storage-driver=vfs \
+  --data-root=/var/lib/docker --exec-root=/run/docker --pidfile=/run/docker.pid
+"""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -85,6 +93,31 @@ class Container:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+@dataclass(frozen=True)
+class InnerEngine:
+    """A daemon in a container of another daemon: Docker-in-Docker. Its containers have no network."""
+
+    container: Container
+
+    def docker(self, *arguments: str, stdin: bytes | None = None, check: bool = True) -> Output:
+        """Run the docker command against it."""
+        interactive = [] if stdin is None else ["--interactive"]
+        command = ["exec", *interactive, self.container.id, "docker", "--host", _INNER_SOCKET, *arguments]
+        return self.container.engine.docker(*command, stdin=stdin, check=check)
+
+    def spawn(self, *argv: str, flags: Sequence[str] = ()) -> str:
+        """Start a command in a new container of `BUSYBOX` in the background; the container's id."""
+        done = self.docker("run", "--detach", "--network=none", *flags, BUSYBOX, *argv)
+        return done.stdout.strip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.docker("kill", *self.docker("ps", "--quiet").stdout.split(), check=False)
+        self.container.remove()
 
 
 @dataclass
@@ -155,6 +188,24 @@ class DockerEngine:
         done = self.docker("run", "--detach", *named, *self._flags(image, flags, network), image, *argv)
         container = done.stdout.strip()
         return Container(self, container, name or container)
+
+    def spawn_engine(
+        self, *, nested: bool = True, flags: Sequence[str] = (), name: str | None = None
+    ) -> InnerEngine:
+        """Start a daemon in a container. `nested`: its containers' cgroups lie in its own, else beside it."""
+        place = ["--cgroupns=private"] if nested else ["--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
+        rights = [f"--cap-add={one}" for one in _DAEMON_NEEDS]
+        rights += ["--security-opt=seccomp=unconfined", "--device-cgroup-rule=a *:* rwm"]
+        disks = [f"--tmpfs={path}:exec" for path in ("/var/lib/docker", "/run", "/tmp")]
+        made = self.spawn(HOST, "sh", "-c", _INNER_DAEMON, flags=[*place, *rights, *disks, *flags], name=name)
+        inner = InnerEngine(made)
+        deadline = time.monotonic() + START_SECONDS
+        while inner.docker("version", check=False).returncode != 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd within a container did not start:\n{made.logs()[-2000:]}")
+            time.sleep(0.1)
+        inner.docker("import", "-", BUSYBOX, stdin=busybox_image())
+        return inner
 
     def run_collector(
         self,
