@@ -27,6 +27,7 @@ PARSERS: list[Callable[[bytes], object]] = [
     procfs.parse_meminfo,
     procfs.parse_net_dev,
     procfs.parse_interfaces,
+    procfs.parse_boot_time,
 ]
 SAMPLES = [
     STAT,
@@ -92,6 +93,8 @@ def test_negative_pages_are_none() -> None:
         (procfs.parse_meminfo, b"", {}),
         (procfs.parse_net_dev, b"", (0, 0)),
         (procfs.parse_interfaces, b"", ()),
+        (procfs.parse_boot_time, b"cpu  1 2\nbtime 1795200000\nprocesses 7\n", 1795200000),
+        (procfs.parse_boot_time, b"cpu  1 2\n", None),
         (procfs.parse_cgroup, b"", {}),
         (procfs.parse_cgroup, b"0::/\n", {"": "/"}),
         (procfs.parse_cgroup, b"0::/a:b/c (deleted)\n", {"": "/a:b/c"}),
@@ -128,6 +131,7 @@ def test_good_and_absent(parse, text, expected) -> None:
         (procfs.parse_net_dev, b"a\nb\neth0: 1 2 3\n"),
         (procfs.parse_net_dev, b"a\nb\neth0: x 0 0 0 0 0 0 0 y 0 0 0 0 0 0 0\n"),
         (procfs.parse_interfaces, b"a\nb\neth0: 1 2 3\n"),
+        (procfs.parse_boot_time, b"btime soon\n"),
         (procfs.parse_cgroup, b"/docker/1\n"),
         (procfs.parse_cgroup, b"0:/\n"),
     ],
