@@ -51,6 +51,15 @@ def _receiver(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return receive(settings)
 
 
+def _exporter(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.config.exporter import exporter_settings
+
+    settings = exporter_settings(argv, environ)
+    from jobmeter.apps.exporter import export
+
+    return export(settings, environ)
+
+
 def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.config.settings import admin_settings
 
@@ -85,6 +94,7 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "collector": ("meter the containers of a job from a sidecar", _collector),
     "report": ("show a journal or a summary, or compare two", _report),
     "receiver": ("store runs and answer questions about them", _receiver),
+    "exporter": ("show every container of this host to Prometheus", _exporter),
     "admin": ("copy the receiver's database while it runs", _admin),
     "mark": ("begin a named section of the run", _mark),
     "doctor": ("say what can be measured here, and what it costs when not", _doctor),

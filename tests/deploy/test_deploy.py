@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from jobmeter.config.exporter import exporter_settings
 from jobmeter.config.settings import (
     CollectorSettings,
     ReceiverSettings,
@@ -55,7 +56,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 def pods() -> Iterator[tuple[str, dict[str, Any]]]:
     for manifest in MANIFESTS:
         for document in documents(manifest):
-            if document["kind"] in ("Pod", "Deployment"):
+            if document["kind"] in ("Pod", "Deployment", "DaemonSet"):
                 yield manifest.name, document["spec"].get("template", document)["spec"]
 
 
@@ -69,7 +70,7 @@ def containers() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 def command_of(image: str) -> str:
     """What the image's entry point is."""
-    (command,) = re.findall(r"jobmeter-(collector|receiver)", image)
+    (command,) = re.findall(r"jobmeter-(collector|receiver|exporter)", image)
     return str(command)
 
 
@@ -97,8 +98,8 @@ COLLECTORS = [one for one in STARTED if one.command == "collector"]
 
 
 def test_every_way_is_looked_at() -> None:
-    """Compose, Kubernetes and systemd each start a collector and a receiver."""
-    assert sorted(one.command for one in STARTED) == ["collector"] * 3 + ["receiver"] * 3
+    """Compose, Kubernetes and systemd each start a collector and a receiver; the exporter needs a whole host."""
+    assert sorted(one.command for one in STARTED) == ["collector"] * 3 + ["exporter"] * 2 + ["receiver"] * 3
 
 
 @pytest.mark.parametrize("one", STARTED, ids=lambda one: one.place)
@@ -108,6 +109,9 @@ def test_command_line_is_accepted(one: Started, tmp_path: Path) -> None:
     token.write_text("a-token\n")
     environ = {name: str(token) if name.endswith("_FILE") else value for name, value in one.environ.items()}
     settings: CollectorSettings | ReceiverSettings
+    if one.command == "exporter":
+        assert exporter_settings(one.flags, environ).listen in (":9925", "127.0.0.1:9925")
+        return
     if one.command == "collector":
         settings = collector_settings(one.flags, environ)
         assert settings.problems == ()

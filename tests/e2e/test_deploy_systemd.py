@@ -18,7 +18,9 @@ from tests.e2e.support.collectors import read_records, wait_until
 from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment, require_command, require_root
 
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
-EXPOSURE = {"jobmeter-receiver.service": 2.0, "jobmeter-collector.service": 3.5}
+EXPOSURE = {
+    "jobmeter-receiver.service": 2.0, "jobmeter-collector.service": 3.5, "jobmeter-exporter.service": 3.5,
+}  # fmt: skip
 """The most that `systemd-analyze security` may count, from 0 to 10."""
 
 
@@ -147,3 +149,20 @@ def test_collector_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
     summary = json.loads((service.state / "summary.json").read_text())
     assert summary["job"]["repository"] == "my-org/my-repo"
     assert not [one for one in summary["warnings"] if "CAP_" in one]
+
+
+def test_exporter_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
+    """With two capabilities it reads the host, and it looks into processes of other users."""
+    require_root("dropping capabilities")
+    service = Service("jobmeter-exporter.service", tmp_path, JOBMETER_LISTEN="127.0.0.1:0")
+    try:
+        address = service.wait_for(r"127\.0\.0\.1:[1-9]\d*")[0]
+        page = requests.get(f"http://{address}/metrics", timeout=30).text
+        ready = requests.get(f"http://{address}/readyz", timeout=30).status_code
+        kept = re.findall(r"CapBnd:\s+(\w+)", Path(f"/proc/{service.process.pid}/status").read_text())
+    finally:
+        code = service.stop()
+
+    assert (ready, code) == (200, 0), service.log.read_text()
+    assert "jobmeter_exporter_build_info" in page
+    assert int(kept[0], 16) == (1 << 19) | (1 << 2), "SYS_PTRACE and DAC_READ_SEARCH"

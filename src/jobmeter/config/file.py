@@ -41,6 +41,8 @@ def _read(path: str) -> dict[str, Any]:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{path!r} is no name of a file") from None
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{path} is too large; at most {_MAX_BYTES} bytes are accepted")
     try:

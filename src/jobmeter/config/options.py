@@ -132,6 +132,8 @@ def secret_file(path: str) -> str:
             return secret(file.read(8192).decode("ascii", "replace"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{path!r} is no name of a file") from None
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
 

@@ -87,6 +87,10 @@ class Totals:
         self._credited[container] = before.plus(grown)
         self._add(job, grown._replace(jobs=self._is_new(job)))
 
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self._sums)
+
     def forget(self, container: str) -> None:
         """It is gone; another one of its name starts anew."""
         self._credited.pop(container, None)

@@ -1,0 +1,268 @@
+"""What the exporter costs over 10, 100 and 1,000 containers of 5 processes each, real cgroups and network namespaces.
+
+    python -m bench.exporter [CONTAINERS ...]
+
+Each container's processes live in cgroups of every hierarchy of the machine and in a network namespace of their own;
+before each sample one process of each uses CPU time and memory, so that every account has changed. The exporter is a
+process without an engine's socket; its CPU time is that of its threads by schedstat: of the one that samples, and of
+those that answer. Medians of ROUNDS. Beside it: the same with 5,000 more processes, and with few descriptors.
+"""
+
+import gzip
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from bench.support import ROOT, compile_c, idle_processes, median, plain_environ, table
+from jobmeter.linux.account_reader import AccountReader
+from jobmeter.linux.cgroup_mounts import hierarchies_below
+from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.procfs import parse_net_dev
+
+COUNTS = (10, 100, 1000)
+PROCESSES = 5
+MORE_PROCESSES = 5000
+FEW_DESCRIPTORS = 4096
+ROUNDS = 15
+BASE = "jobmeter-bench"
+
+
+class Fleet:
+    """Containers that work when they are told to."""
+
+    def __init__(self, program: Path, count: int) -> None:
+        self._tops = sorted({hierarchy.mount_point for hierarchy in hierarchies_below("/sys/fs/cgroup")})
+        self.directories = [
+            [f"{top}/{BASE}/{number:064x}" for top in self._tops] for number in range(1, count + 1)
+        ]
+        for one in self.directories:
+            for path in one:
+                os.makedirs(path, exist_ok=True)
+        _share_cpusets(self._tops)
+        self._process = subprocess.Popen(
+            [str(program), str(PROCESSES), "net"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._say("".join(" ".join(one) + "\n" for one in self.directories) + "\n", "ready")
+
+    def work(self) -> None:
+        """One process of each container does something."""
+        self._say("\n", "done")
+
+    def close(self) -> None:
+        """End them, and remove what was made."""
+        self._process.communicate()
+        time.sleep(0.5)
+        for one in (*self.directories, [f"{top}/{BASE}" for top in self._tops]):
+            for path in one:
+                _remove(path)
+
+    def _say(self, text: str, answer: str) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(text)
+        self._process.stdin.flush()
+        if self._process.stdout.readline().strip() != answer:
+            raise RuntimeError("the containers could not be made")
+
+
+def _share_cpusets(tops: Sequence[str]) -> None:
+    """A cpuset of version 1 takes nobody before it has CPUs and memory."""
+    for top in tops:
+        for directory in (f"{top}/{BASE}", *Path(top, BASE).glob("*/")):
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                file = Path(str(directory), name)
+                if file.exists():
+                    file.write_text(Path(top, name).read_text())
+
+
+def _remove(path: str) -> None:
+    for _ in range(100):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.05)
+
+
+class Exporter:
+    """A process of `jobmeter exporter`."""
+
+    def __init__(self, *flags: str, descriptors: int = 20_000) -> None:
+        command = [
+            "prlimit", f"--nofile={descriptors}", sys.executable, "-m", "jobmeter", "exporter",
+            "--listen=127.0.0.1:0", "--engine-socket=none", "--interval=1h", "--log-format=text", *flags,
+        ]  # fmt: skip
+        environ = plain_environ(PYTHONPATH=str(ROOT / "src"))
+        self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ)
+        assert self._process.stderr
+        self.pid = self._process.pid
+        line = self._process.stderr.readline()
+        self._url = f"http://{line.partition('listen=')[2].split()[0].strip(chr(39))}"
+
+    def scrape(self) -> bytes:
+        """A gzipped answer of fresh values."""
+        request = urllib.request.Request(f"{self._url}/metrics", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return bytes(answer.read())
+
+    def cpu_seconds(self) -> dict[int, float]:
+        """By thread."""
+        found = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+        return found
+
+    def pss_bytes(self) -> int:
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no Pss")
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+
+class Measured(NamedTuple):
+    """Of one kind of exporter over one number of containers; seconds of CPU time."""
+
+    sample: float
+    scrape: float
+    series: int
+    zipped_bytes: int
+    pss_bytes: int
+    descriptors: int
+
+
+@contextmanager
+def exporter(*flags: str, descriptors: int = 20_000) -> Iterator[Exporter]:
+    started = Exporter(*flags, descriptors=descriptors)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
+    """One exporter over the fleet: the first scrapes settle, then ROUNDS of work, sample, scrape."""
+    with exporter(*flags, descriptors=descriptors) as one:
+        for _ in range(3):
+            time.sleep(1.2)
+            fleet.work()
+            page = one.scrape()
+        samples, scrapes = [], []
+        sampler = _sampler(one, fleet)
+        for _ in range(ROUNDS):
+            time.sleep(1.05)  # What is not older than a second is fresh enough.
+            fleet.work()
+            before = one.cpu_seconds()
+            page = one.scrape()
+            after = one.cpu_seconds()
+            spent = {thread: after[thread] - before.get(thread, 0.0) for thread in after}
+            samples.append(spent.pop(sampler))
+            scrapes.append(sum(spent.values()))
+        text = gzip.decompress(page)
+        ours = b'jobmeter_container_start_time_seconds{id="' + b"0" * 48
+        seen = sum(line.startswith(ours) for line in text.splitlines())
+        if seen != len(fleet.directories):
+            raise RuntimeError(f"the exporter saw {seen} of {len(fleet.directories)} containers")
+        return Measured(
+            median(samples), median(scrapes), sum(not line.startswith(b"#") for line in text.splitlines()),
+            len(page), one.pss_bytes(), one.descriptors(),
+        )  # fmt: skip
+
+
+def _sampler(one: Exporter, fleet: Fleet) -> int:
+    """The thread that reads: it works when a fresh sample is asked for, but not when the one there is fresh."""
+    time.sleep(1.05)
+    fleet.work()
+    first = one.cpu_seconds()
+    one.scrape()
+    second = one.cpu_seconds()
+    one.scrape()
+    third = one.cpu_seconds()
+    fresh = {thread: second[thread] - first.get(thread, 0.0) for thread in second}
+    again = {thread: third[thread] - second.get(thread, 0.0) for thread in second}
+    return max(fresh, key=lambda thread: fresh[thread] - again[thread] if again[thread] < 0.001 else 0.0)
+
+
+def reading_of_three(fleet: Fleet) -> float:
+    """CPU seconds to read CPU time, memory and network of all containers alone, in this process."""
+    by_top = {
+        one: hierarchy.mount_point
+        for hierarchy in hierarchies_below("/sys/fs/cgroup")
+        for one in hierarchy.controllers
+    }
+    wanted = [one for one in ("cpuacct", "memory", "") if one in by_top][: 2 if "cpuacct" in by_top else 1]
+    descriptors, errors = Descriptors.of_process(), dict[str, int]()
+    readers = [
+        AccountReader({one: f"{by_top[one]}/{BASE}/{number:064x}" for one in wanted}, descriptors, errors)
+        for number in range(1, len(fleet.directories) + 1)
+    ]
+    networks = [descriptors.keep("/proc/self/net/dev") for _ in readers]
+    costs = []
+    for _ in range(ROUNDS):
+        fleet.work()
+        time.sleep(0.05)
+        begun = time.process_time()
+        for reader, fd in zip(readers, networks, strict=True):
+            reader.read()
+            if fd is not None:
+                parse_net_dev(os.pread(fd, 16384, 0))
+        costs.append(time.process_time() - begun)
+    for reader, fd in zip(readers, networks, strict=True):
+        reader.close()
+        if fd is not None:
+            descriptors.give_back(fd)
+    return median(costs)
+
+
+def main() -> None:
+    """Print the table."""
+    counts = tuple(map(int, sys.argv[1:])) or COUNTS
+    rows: list[tuple[str, ...]] = []
+    with TemporaryDirectory() as directory:
+        program = compile_c("fleet", Path(directory))
+        for count in counts:
+            fleet = Fleet(program, count)
+            try:
+                rows.append(_row(count, "jobmeter", measure(fleet)))
+                cadvisor = measure(fleet, "--dialect=jobmeter", "--dialect=cadvisor")
+                rows.append(_row(count, "jobmeter + cadvisor", cadvisor))
+                if count == max(counts):
+                    with idle_processes(MORE_PROCESSES):
+                        rows.append(
+                            _row(count, f"jobmeter, {MORE_PROCESSES:,} more processes", measure(fleet))
+                        )
+                    few = measure(fleet, descriptors=FEW_DESCRIPTORS)
+                    rows.append(_row(count, f"jobmeter, at most {FEW_DESCRIPTORS:,} descriptors", few))
+                    three = f"{reading_of_three(fleet) * 1e3:.1f}"
+                    rows.append((f"{count:,}", "CPU, memory, network alone", three, *[""] * 5))
+            finally:
+                fleet.close()
+    head = (
+        "containers", "shown", "CPU ms a sample", "CPU ms a scrape", "series", "kB gzipped", "PSS MiB", "descriptors"
+    )  # fmt: skip
+    table(head, rows)
+
+
+def _row(count: int, shown: str, found: Measured) -> tuple[str, ...]:
+    return (
+        f"{count:,}", shown, f"{found.sample * 1e3:.1f}", f"{found.scrape * 1e3:.1f}", f"{found.series:,}",
+        f"{found.zipped_bytes / 1e3:.0f}", f"{found.pss_bytes / 2**20:.1f}", f"{found.descriptors:,}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""`jobmeter exporter`: watches the containers of the host, serves their series, says when it starts and stops."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from jobmeter import __version__
+from jobmeter.apps.extras import required
+from jobmeter.collector.log import Log
+from jobmeter.config.exporter import ExporterSettings
+from jobmeter.linux.cgroup_mounts import hierarchies_below
+from jobmeter.linux.descriptors import Descriptors
+from jobmeter.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from jobmeter.containers.catalog.catalog import Catalog
+    from jobmeter.containers.catalog.sockets import EngineSocket
+    from jobmeter.exporter.figures import EngineState
+    from jobmeter.exporter.host import Host
+    from jobmeter.exporter.service import Exporter
+    from jobmeter.ops.access import Tokens
+
+DEFAULT_PORT = 9925
+
+
+def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
+    """Serve until SIGTERM."""
+    with required("exporter"):
+        from jobmeter.ops.access import Tokens, warn_of_who_may
+        from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
+        from jobmeter.ops.tls import Certificate
+    log = Log(settings.log_level, settings.log_format)
+    sockets = _sockets(settings, environ)
+    certificate = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key, log)
+    with listening_socket(settings.listen, settings.listen_place, default_port=DEFAULT_PORT) as listening:
+        beyond = listens_beyond_loopback(listening)
+        exporter = _exporter(settings, sockets, Tokens(settings.read_token, loopback=not beyond), log)
+
+        def started() -> None:
+            log.info("exporter started", version=__version__, listen=place_of(listening))
+            if beyond:
+                warn_of_who_may({"ask": ("JOBMETER_READ_TOKEN", settings.read_token)}, log)
+            if os.geteuid() != 0:
+                log.warn(
+                    "without root the network and the environment of others' containers cannot be read: there are no "
+                    "network series, and jobs are known by labels and names alone"
+                )
+
+        serve(
+            exporter.application, listening, exporter.life, started, log,
+            certificate=certificate, stopping=exporter.health.stopping,
+        )  # fmt: skip
+    log.info("exporter stopped")
+    return 0
+
+
+def _sockets(settings: ExporterSettings, environ: Mapping[str, str]) -> "list[EngineSocket]":
+    from jobmeter.containers.catalog.sockets import default_sockets, parse_socket
+
+    if settings.engine_socket is None:
+        return default_sockets(environ)
+    try:
+        return [parse_socket(text) for text in settings.engine_socket]
+    except UsageError as error:
+        raise UsageError(f"--engine-socket: {error}") from None
+
+
+def _exporter(
+    settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "Tokens", log: Log
+) -> "Exporter":
+    """The exporter over this host. Raises SourceUnavailable where there is nothing to read."""
+    from jobmeter.containers.catalog.catalog import Catalog
+    from jobmeter.exporter.figures import Figures
+    from jobmeter.exporter.fleet import MAX_CONTAINERS
+    from jobmeter.exporter.jobs import RunningJobs
+    from jobmeter.exporter.sampler import Sampler
+    from jobmeter.exporter.service import Exporter
+    from jobmeter.exporter.totals import MAX_ROWS
+    from jobmeter.ops.metrics import daemon_registry
+
+    catalog = Catalog(sockets, log)
+    host = _host(settings, catalog)
+    catalog.start()
+    figures = Figures(daemon_registry(), __version__)
+    figures.watch(
+        host, lambda: _engines(catalog, sockets), max_containers=MAX_CONTAINERS, max_total_rows=MAX_ROWS
+    )
+    sampler = Sampler(host, settings.interval, figures, log)
+    jobs = RunningJobs(lambda: host.rows)
+    return Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
+
+
+def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
+    from jobmeter.exporter.directory import Identities
+    from jobmeter.exporter.exposition import Exposition
+    from jobmeter.exporter.fleet import Fleet
+    from jobmeter.exporter.groups import Groups
+    from jobmeter.exporter.host import Host
+    from jobmeter.exporter.machine import read_machine
+
+    machine = read_machine(settings.proc_path)
+    exposition = Exposition(settings.dialect, machine=machine)
+    hierarchies = hierarchies_below(settings.cgroup_path)
+    descriptors = Descriptors.of_process()
+    fleet = Fleet(
+        hierarchies, Identities(catalog, root=settings.proc_path), linger_seconds=settings.linger,
+        descriptors=descriptors, detailed=exposition.detailed, root=settings.proc_path,
+    )  # fmt: skip
+    groups = None
+    if exposition.with_groups:
+        groups = Groups(
+            hierarchies, machine, descriptors=descriptors, errors=fleet.errors, root=settings.proc_path
+        )
+    return Host(fleet, groups, exposition)
+
+
+def _engines(catalog: "Catalog", sockets: "list[EngineSocket]") -> "Iterator[EngineState]":
+    """Those that are there or were asked for."""
+    from jobmeter.exporter.figures import EngineState
+
+    named = {socket.path for socket in sockets if socket.named}
+    for state in catalog.states():
+        if state.status != "absent" or state.path in named:
+            yield EngineState(state.engine, state.path, state.status == "connected")
