@@ -145,6 +145,7 @@ class Identities:
         if facts is known.facts or facts is None:
             return False  # One that ended is forgotten by its engine before it is forgotten here.
         known.facts = facts
+        known.claimed = identify_container(facts.name, facts.all_labels()) is not None
         known.looked.clear()
         known.look_at = known.since
         socket = self._catalog.told_by(facts.id)
@@ -216,7 +217,6 @@ class Identities:
         """Say anew what the container says of itself."""
         facts = known.facts
         name, labels = (facts.name, facts.all_labels()) if facts is not None else (None, {})
-        known.claimed = identify_container(name, labels) is not None
         own = identify_container(name, labels, known.inside)
         if own != known.own:
             known.own = own
