@@ -10,6 +10,8 @@ from jobmeter.exporter.totals import Of, Sums
 from jobmeter.model.account import Account, Bounds, DeviceCount, Filesystem, Interface, Spec
 from jobmeter.model.job import Job
 
+NO_SYS = "/nowhere"
+"""A machine that does not name its devices."""
 MACHINE = Machine(
     cpus=8, memory_bytes=33554432000, swap_bytes=0, booted=1795200000, machine_id="5d41", system_uuid="ec2e",
     boot_id="9f01",

@@ -19,6 +19,7 @@ from tests.exporter.rows import (
     JOB,
     LIMITED,
     MACHINE,
+    NO_SYS,
     POD,
     POD_BUILD,
     ROWS,
@@ -30,7 +31,7 @@ from tests.exporter.rows import (
 
 def found(dialect: str, name: str, *rows: Row, groups=(), totals=()) -> list[tuple[dict[str, str], float]]:
     """Labels and value of each series of a name."""
-    made = Exposition((dialect,), machine=MACHINE, clock=lambda: 1795300100.0)
+    made = Exposition((dialect,), machine=MACHINE, sys_path=NO_SYS, clock=lambda: 1795300100.0)
     text = "".join(made.render(rows, groups, totals, openmetrics=False))
     return [(one.labels, one.value) for one in read(text) if one.name == name]
 

@@ -17,7 +17,7 @@ from jobmeter.model.errors import UsageError
 from jobmeter.model.job import Job
 from tests.conftest import Golden
 from tests.exporter.reading import read
-from tests.exporter.rows import BUILD, GROUPS, MACHINE, ROWS, TOTALS
+from tests.exporter.rows import BUILD, GROUPS, MACHINE, NO_SYS, ROWS, TOTALS
 
 NOW = 1795300100.0
 UNREAD = replace(BUILD, account=Account(), bounds=Bounds(), identity=Identity())
@@ -33,7 +33,7 @@ ATTACKER = replace(
 
 
 def scrape(*dialects: str, rows: Sequence[Row] = ROWS, totals=TOTALS, openmetrics: bool = False) -> str:
-    made = Exposition(dialects or DIALECTS, machine=MACHINE, clock=lambda: NOW)
+    made = Exposition(dialects or DIALECTS, machine=MACHINE, sys_path=NO_SYS, clock=lambda: NOW)
     return "".join(made.render(rows, GROUPS, totals, openmetrics=openmetrics))
 
 
@@ -58,7 +58,7 @@ def test_a_whole_scrape(dialect: str, openmetrics: bool, golden: Golden) -> None
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_failed_read(dialect: str, golden: Golden) -> None:
     """What could not be read has no series, in no dialect is it 0; then all of it is back."""
-    made = Exposition((dialect,), machine=MACHINE, clock=lambda: NOW)
+    made = Exposition((dialect,), machine=MACHINE, sys_path=NO_SYS, clock=lambda: NOW)
     before, failed, after = (
         "".join(made.render((row,), (), (), openmetrics=False)) for row in (BUILD, UNREAD, BUILD)
     )

@@ -32,13 +32,17 @@ class Exposition:
         runtime: str = "linux-native",
         *,
         machine: Machine | None = None,
+        sys_path: str = "/sys",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``machine`` is told by the dialect `cadvisor` alone. Raises UsageError for a dialect that is not known."""
+        """``machine``, and names of devices from ``sys_path``, are told by the dialect `cadvisor` alone.
+
+        Raises UsageError for a dialect that is not known.
+        """
         makers: Mapping[str, Callable[[], Dialect]] = {
             "jobmeter": lambda: JobmeterDialect(runtime),
             "ephemerd": lambda: EphemerdDialect(runtime),
-            "cadvisor": lambda: CadvisorDialect(machine or Machine(), BlockDevices().name, clock),
+            "cadvisor": lambda: CadvisorDialect(machine or Machine(), BlockDevices(sys_path).name, clock),
         }
         for name in dialects:
             if name not in makers:
