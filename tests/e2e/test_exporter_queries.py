@@ -99,7 +99,7 @@ def grown(account: Account, seconds: float) -> Account:
     return Account(**counters | {name: getattr(account, name) for name in gauges})
 
 
-def more(value: object, seconds: float) -> object:
+def more(value: Any, seconds: float) -> Any:
     if isinstance(value, DeviceCount | Interface):
         return type(value)(value[0], *(more(one, seconds) for one in value[1:]))
     if isinstance(value, tuple):
