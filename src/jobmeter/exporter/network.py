@@ -7,6 +7,7 @@ The host's own counts for nobody.
 import os
 from typing import NamedTuple
 
+from jobmeter.exporter.evidence import parent_of
 from jobmeter.linux import procfs
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
@@ -14,6 +15,7 @@ from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 
 _READ_BYTES = 16384
+_MAX_ANCESTORS = 32
 
 
 class Traffic(NamedTuple):
@@ -48,8 +50,9 @@ class Networks:
         inode = network_namespace(self._root, pid)
         if inode is None or container in self._files or is_initial_network(self._root, pid, inode):
             return
-        if self._owner_of.setdefault(inode, container) != container:
+        if self._owner_of.get(inode, container) != container or self._is_of_maker(container, pid, inode):
             return
+        self._owner_of[inode] = container
         try:
             fd = self._descriptors.keep(f"{self._root}/{pid}/net/dev")
         except OSError:
@@ -58,6 +61,29 @@ class Networks:
             self._owner_of.pop(inode)
         else:
             self._files[container] = (inode, fd)
+
+    def _is_of_maker(self, container: str, pid: int, inode: int) -> bool:
+        """Whether who made the container, the nearest process outside of it, is in the same namespace.
+
+        The first process of a container begins there, and one on its engine's network stays; the engine itself may be
+        in a namespace that is not the initial one.
+        """
+        for _ in range(_MAX_ANCESTORS):
+            parent = parent_of(self._root, pid)
+            if not parent:
+                return False
+            if not self._is_in(container, parent):
+                return network_namespace(self._root, parent) == inode
+            pid = parent
+        return False
+
+    def _is_in(self, container: str, pid: int) -> bool:
+        try:
+            with open(f"{self._root}/{pid}/cgroup", "rb") as file:
+                paths = procfs.parse_cgroup(file.read(_READ_BYTES)).values()
+        except (OSError, KernelFormatError):
+            return False
+        return any(path == container or path.startswith(f"{container}/") for path in paths)
 
     def read(self, container: str) -> Traffic:
         """What has passed so far; NO_TRAFFIC where it is not the container's own or cannot be told."""
