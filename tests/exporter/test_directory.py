@@ -11,8 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jobmeter.containers.catalog.facts import ContainerFacts, describe
-from jobmeter.containers.catalog.sockets import EngineSocket
 from jobmeter.containers.cgroup_path import locate
 from jobmeter.exporter.attribution import DECIDE_SECONDS
 from jobmeter.exporter.container import Container, Identity
@@ -20,9 +18,8 @@ from jobmeter.exporter.directory import MAX_LOOKS, Identities
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.model.job import Job
 from tests.exporter.proc import ENGINE_MOUNTS, Processes
+from tests.exporter.tree import BEGAN, Catalog
 
-DOCKER = EngineSocket("docker", "/run/docker.sock")
-BEGAN = 1000.0
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 ENVIRON = {
     "GITEA_ACTIONS": "true",
@@ -35,40 +32,6 @@ ENVIRON = {
 JOB = Job(forge="gitea", organization="org", repository="org/tool", job="build", run_id="31")
 TASK = f"GITEA-ACTIONS-TASK-12_WORKFLOW-{'9' * 64}_JOB-build"
 WITH_SOCKET = "91 90 0:22 /docker.sock /run/docker.sock rw - tmpfs tmpfs rw\n"
-
-
-class Catalog:
-    """What an engine would say, and how often it was asked."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, ContainerFacts] = {}
-        self.version = 0
-        self.asked = 0
-        self.sockets = (DOCKER, EngineSocket("containerd", "/run/containerd/containerd.sock"))
-
-    def lookup(self, container_id: str) -> ContainerFacts | None:
-        self.asked += 1
-        return self.facts.get(container_id)
-
-    def told_by(self, container_id: str) -> EngineSocket | None:
-        return DOCKER if container_id in self.facts else None
-
-    def put(
-        self,
-        container_id: str,
-        name: str = "",
-        labels: Mapping[str, str] | None = None,
-        *,
-        engine: str = "docker",
-        pod_id: str = "",
-    ) -> None:
-        facts = describe(
-            engine=engine, container_id=container_id, name=name, image="bb:1", labels=labels or {},
-            created=None, pod_id=pod_id,
-        )  # fmt: skip
-        assert facts is not None
-        self.facts[container_id] = facts
-        self.version += 1
 
 
 @dataclass

@@ -143,10 +143,9 @@ class Container:
         of their own, those below that are in no container of their own.
         """
         for directory in self._directories.values():
-            try:
-                return sorted(_pids(directory) or self._pids_below(directory))
-            except (OSError, ValueError):
-                continue
+            pids = _pids(directory)
+            if pids is not None:
+                return sorted(pids or self._pids_below(directory))
         return []
 
     def _pids_below(self, directory: str) -> list[int]:
@@ -155,14 +154,11 @@ class Container:
         for _ in range(_MAX_INNER):
             if not waiting:
                 break
-            inner = waiting.pop()
-            with os.scandir(directory + inner) as entries:
-                below = [f"{inner}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
-            for one in below:
-                ref = locate(self.ref.path + one)
+            for inner in _directories_in(directory, waiting.pop()):
+                ref = locate(self.ref.path + inner)
                 if ref is not None and ref.path == self.ref.path:
-                    found += _pids(directory + one)
-                    waiting.append(one)
+                    found += _pids(directory + inner) or ()
+                    waiting.append(inner)
         return found
 
     def call(self, identity: Identity) -> None:
@@ -199,7 +195,18 @@ class Container:
         self.let_go_of_process()
 
 
-def _pids(directory: str) -> list[int]:
-    """Those of our pid namespace; others are 0."""
-    with open(f"{directory}/cgroup.procs", "rb") as file:
-        return [pid for pid in map(int, file.read().split()) if pid]
+def _pids(directory: str) -> list[int] | None:
+    """Those of our pid namespace (others are 0); None where they cannot be read."""
+    try:
+        with open(f"{directory}/cgroup.procs", "rb") as file:
+            return [pid for pid in map(int, file.read().split()) if pid]
+    except (OSError, ValueError):
+        return None
+
+
+def _directories_in(top: str, path: str) -> list[str]:
+    try:
+        with os.scandir(top + path) as entries:
+            return [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

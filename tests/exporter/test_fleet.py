@@ -1,0 +1,337 @@
+"""Every container from its beginning to its end and a while longer, and each second of it credited once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobmeter.exporter import fleet as fleet_module
+from jobmeter.exporter.attribution import KEPT_SECONDS
+from jobmeter.exporter.totals import Of
+from tests.exporter.tree import Watched
+from tests.support.fake_host import open_descriptors
+
+A, B, C = (f"/docker/{letter * 64}" for letter in "abc")
+NOBODY, BUILD, TEST = Of(), Of("org/tool", "", "build"), Of("org/tool", "", "test")
+LONG = 100.0
+
+
+def labels(of: Of) -> dict[str, str]:
+    return {"jobmeter.repository": of.repo, "jobmeter.job": of.job, "jobmeter.run_id": "1"}
+
+
+@contextmanager
+def watched(linger_seconds: float = 60.0) -> Iterator[Watched]:
+    """In memory, as cgroups are: disks take their time to remove files that are open."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(dir=memory, prefix="jobmeter-test-") as directory:
+        host = Watched(Path(directory), linger_seconds=linger_seconds)
+        try:
+            yield host
+        finally:
+            host.close()
+
+
+@pytest.fixture
+def host() -> Iterator[Watched]:
+    with watched() as host:
+        yield host
+
+
+def test_use_is_credited_as_it_grows(host: Watched) -> None:
+    """To the job, as soon as it is known, and nothing twice."""
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    host.tree.make(A)
+    host.tree.use(A, 1.5)
+    host.tick(5)
+    assert host.cpu() == {BUILD: 1.5}
+    host.tick(5)
+    host.tree.use(A, 0.5)
+    host.tick(5)
+    assert host.cpu() == {BUILD: 2.0}
+    assert host.totals()[BUILD].jobs == 1
+
+
+def test_name_that_comes_late(host: Watched) -> None:
+    """What a container used before its name came is its job's too."""
+    host.tree.make(A)
+    host.tree.use(A, 1.0)
+    host.tick(20)
+    assert host.cpu() == {}
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    host.tick(5)
+    assert host.cpu() == {BUILD: 1.0}
+
+
+def test_name_that_comes_after_the_end(host: Watched) -> None:
+    """Also when the container is gone by then, and shown with its name while it is shown."""
+    host.tree.make(A)
+    host.tree.use(A, 1.0)
+    host.tick()
+    host.tree.remove(A)
+    host.tick()
+    assert (host.row(A).ended, host.cpu()) == (host.now, {})
+    host.catalog.put("a" * 64, "late", labels(BUILD))
+    host.tick(20)
+    assert (host.row(A).name, host.cpu()) == ("late", {BUILD: 1.0})
+
+
+def test_name_that_never_comes(host: Watched) -> None:
+    """After a time, or when it is shown no more, it is nobody's; what it used is not given away later."""
+    for path in (A, B):
+        host.tree.make(path)
+        host.tree.use(path, 1.0)
+    host.tick(5)
+    host.tree.remove(B)
+    host.tick(5)
+    assert host.cpu() == {}
+    host.tick(25)
+    assert host.cpu() == {NOBODY: 2.0}
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    host.tree.use(A, 0.25)
+    host.tick(5)
+    assert host.cpu() == {NOBODY: 2.0, BUILD: 0.25}
+
+
+def test_nested_use_is_credited_once(host: Watched) -> None:
+    """What lies in a job's container is in its account already, and stays there when it is gone."""
+    inner = A + B
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    for path in (A, inner):
+        host.tree.make(path)
+    host.tree.use(A, 1.0)
+    host.tree.use(inner, 2.0)
+    host.tick(5)
+    assert host.row(inner).identity.attribution == "nesting"
+    assert (host.row(A).account.cpu_seconds, host.cpu()) == (3.0, {BUILD: 3.0})
+    host.tree.remove(inner)
+    host.tick(5)
+    host.tick(LONG)
+    host.tree.use(A, 0.5)
+    host.tick(5)
+    assert host.cpu() == {BUILD: 3.5}
+    host.tree.remove(A)
+    host.tick(5)
+    host.tick(LONG)
+    assert (host.fleet.rows, host.cpu()) == ((), {BUILD: 3.5})
+
+
+def test_jobs_in_the_container_of_a_runner(host: Watched) -> None:
+    """Each has its own, and the runner what is left, whatever ends first."""
+    host.catalog.put("b" * 64, labels=labels(BUILD))
+    host.catalog.put("c" * 64, labels=labels(TEST))
+    for path, seconds in ((A, 1.0), (A + B, 2.0), (A + C, 4.0)):
+        host.tree.make(path)
+        host.tree.use(path, seconds)
+    host.tick(40)
+    assert host.cpu() == {NOBODY: 1.0, BUILD: 2.0, TEST: 4.0}
+    host.tree.remove(A + B)
+    host.tick(LONG)
+    host.tree.use(A, 0.5)
+    host.tree.use(A + C, 0.25)
+    host.tick(LONG)
+    assert host.cpu() == {NOBODY: 1.5, BUILD: 2.0, TEST: 4.25}
+
+
+def test_reading_that_fails_within(host: Watched) -> None:
+    """What cannot be read of a nested container for once is not the outer one's use."""
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    host.tree.make(A)
+    host.tree.make(A + B)
+    host.tree.use(A + B, 2.0)
+    host.tick(5)
+    file = host.tree.root / (A + B).lstrip("/") / "cpu.stat"
+    kept = file.read_text()
+    file.write_text("nonsense")
+    host.tick(5)
+    assert host.row(A + B).account.cpu_seconds is None
+    file.write_text(kept)
+    host.tick(5)
+    assert host.cpu() == {BUILD: 2.0}
+
+
+def test_same_path_again(host: Watched) -> None:
+    """A new container of the same name is another one: nothing of the old one is taken for its own."""
+    path = "/default/web"
+    host.catalog.put("web", "web", labels(BUILD), engine="containerd")
+    (host.tree.root / "default").mkdir()
+    host.tree.make(path)
+    host.tree.use(path, 2.0)
+    host.tick(5)
+    host.tree.remove(path)
+    host.fleet.wait(0.001)
+    host.tree.make(path)
+    host.tree.use(path, 0.5)
+    host.tick()
+    host.tick(5)
+    assert [row.account.cpu_seconds for row in host.fleet.rows] == [0.5]
+    assert host.cpu() == {BUILD: 2.5}
+
+
+def test_only_so_many_are_shown(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that ended the oldest go first, and are credited; more than that are refused and counted."""
+    monkeypatch.setattr(fleet_module, "MAX_CONTAINERS", 2)
+    for number in range(4):
+        path = f"/docker/{number:064x}"
+        host.tree.make(path)
+        host.tree.use(path, 1.0)
+        host.tick()
+        host.tree.remove(path)
+        host.tick()
+    assert [row.path[-1] for row in host.fleet.rows] == ["2", "3"]
+    assert host.cpu() == {NOBODY: 2.0}
+    for path in (A, B, C):
+        host.tree.make(path)
+    host.tick()
+    assert host.fleet.refused == 1
+    assert host.fleet.shown == len(host.fleet.rows) == 4
+
+
+def test_wake(host: Watched) -> None:
+    """Ends the waiting that is under way, or the next one, once."""
+    begun = time.monotonic()
+    threading.Timer(0.05, host.fleet.wake).start()
+    host.fleet.wait(30)
+    host.fleet.wake()
+    host.fleet.wake()
+    host.fleet.tick()
+    host.fleet.wait(30)
+    assert time.monotonic() - begun < 20
+    host.fleet.wait(0.02)
+    assert time.monotonic() - begun > 0.02
+
+
+@pytest.mark.parametrize("inner", ["container", "init.scope", "system.slice/cron.service"])
+def test_processes_below(host: Watched, inner: str) -> None:
+    """Where the own directory holds none: those in directories that are no containers of their own."""
+    host.tree.make(A)
+    host.tree.make(f"{A}/{inner}")
+    host.tree.make(A + B)
+    (host.tree.root / f"{A}/{inner}".lstrip("/") / "cgroup.procs").write_text("7\n0\n5\n")
+    (host.tree.root / (A + B).lstrip("/") / "cgroup.procs").write_text("9\n")
+    host.tick()
+    assert host.fleet._containers[A].processes() == [5, 7]
+    (host.tree.root / A.lstrip("/") / "cgroup.procs").write_text("6\n")
+    assert host.fleet._containers[A].processes() == [6]
+
+
+EVENT = st.one_of(
+    st.tuples(st.just("come"), st.sampled_from([A, B, A + B, A + C, A + B + C, "/default/web"])),
+    st.tuples(st.just("go"), st.integers(0, 5)),
+    st.tuples(st.just("use"), st.integers(0, 5)),
+    st.tuples(st.just("named"), st.sampled_from("abc"), st.sampled_from([BUILD, TEST, None])),
+    st.tuples(st.just("later"), st.sampled_from([0.0, 1.0, 7.0, 40.0, 100.0])),
+)
+
+
+class Story:
+    """Plays events, and remembers all that was ever shown."""
+
+    def __init__(self, host: Watched) -> None:
+        self.host = host
+        self.rows: dict[tuple[str, float], float] = {}
+        self.totals: dict[Of, float] = {}
+        self.used = 0.0
+        (host.tree.root / "default").mkdir()
+
+    def play(self, event: tuple[object, ...]) -> None:
+        match event:
+            case ("come", str(path)):
+                above = path[: path.rindex("/docker/")] if path.count("/docker/") > 1 else ""
+                if path not in self.host.tree.used and (not above or above in self.host.tree.used):
+                    self.host.tree.make(path)
+            case ("go", int(number)) if (found := self._pick(number)) is not None:
+                if not any(one.startswith(f"{found}/") for one in self.host.tree.used):
+                    self.host.tick()
+                    self.host.tree.remove(found)
+            case ("use", int(number)) if (found := self._pick(number)) is not None:
+                self.host.tree.use(found, 0.25)
+                self.used += 0.25
+            case ("named", str(letter), of):
+                name = "again" if isinstance(of, Of) else "other"
+                self.host.catalog.put(letter * 64, name, labels(of) if isinstance(of, Of) else {})
+            case ("later", float(seconds)):
+                self.host.tick(seconds)
+                self.look()
+
+    def look(self) -> None:
+        """No counter falls, of the same container or of the same row of totals."""
+        for row in self.host.fleet.rows:
+            life, cpu = (row.id, row.started), row.account.cpu_seconds or 0.0
+            assert cpu >= self.rows.get(life, 0.0)
+            self.rows[life] = cpu
+        for of, cpu in self.host.cpu().items():
+            assert cpu >= self.totals.get(of, 0.0)
+            self.totals[of] = cpu
+
+    def end(self) -> None:
+        """All go, and a long time passes: each second was credited once, and nothing is left."""
+        self.host.tick()
+        for path in sorted(self.host.tree.used, reverse=True):
+            self.host.tree.remove(path)
+        for seconds in (0.0, LONG, KEPT_SECONDS):
+            self.host.tick(seconds)
+            self.look()
+        assert sum(self.host.cpu().values()) == pytest.approx(self.used)
+        assert left(self.host) == 0
+
+    def _pick(self, number: int) -> str | None:
+        there = sorted(self.host.tree.used)
+        return there[number % len(there)] if there else None
+
+
+def left(host: Watched) -> int:
+    """What is held of containers, of any kind."""
+    fleet, owners, crediting = host.fleet, host.identities._owners, host.fleet._crediting
+    held = (
+        fleet.rows, fleet._containers, fleet._ended, fleet._path_of_pidfd, fleet._looks._due, fleet._looks._since,
+        fleet._networks._files, fleet._networks._owner_of, fleet.totals._credited,
+        crediting._credited, crediting._used, crediting._within, crediting._gone_within,
+        owners._containers, owners._executions, owners._past, host.identities._known,
+    )  # fmt: skip
+    return sum(map(len, held))
+
+
+@settings(max_examples=150, deadline=None)
+@given(events=st.lists(EVENT, max_size=25))
+def test_any_story(events: list[tuple[object, ...]]) -> None:
+    """Containers come, go, are named and renamed, lie in each other, and come again by the same name."""
+    with watched() as host:
+        story = Story(host)
+        for event in events:
+            story.play(event)
+        story.end()
+
+
+@pytest.mark.slow
+def test_ten_thousand_containers() -> None:
+    """They come and go, and nothing is left: no row, no descriptor, nothing of what is known of any."""
+    with watched(linger_seconds=1.0) as host:
+        before, shown = open_descriptors(), 0
+        for batch in range(100):
+            paths = [f"/docker/{batch * 100 + number:064x}" for number in range(100)]
+            for number, path in enumerate(paths):
+                of = Of("org/tool", "", f"job-{number % 10}")
+                host.catalog.put(path.removeprefix("/docker/"), "again", labels(of) if number % 2 else {})
+                host.tree.make(path)
+                host.tree.use(path, 0.01)
+            host.tick(1)
+            shown += sum(row.ended is None for row in host.fleet.rows)
+            for path in paths:
+                host.tree.remove(path)
+            host.catalog.facts.clear()
+            host.tick(1)
+        for seconds in (2.0, KEPT_SECONDS):
+            host.tick(seconds)
+        assert shown == 10_000
+        assert sum(host.cpu().values()) == pytest.approx(100.0)
+        assert (left(host), open_descriptors(), host.fleet._descriptors._left) == (0, before, 1000)

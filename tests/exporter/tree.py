@@ -1,0 +1,124 @@
+"""A cgroup hierarchy of a few files, an engine that says what a test wants, and a fleet over both."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobmeter.containers.catalog.facts import ContainerFacts, describe
+from jobmeter.containers.catalog.sockets import EngineSocket
+from jobmeter.exporter.container import Row
+from jobmeter.exporter.directory import Identities
+from jobmeter.exporter.fleet import Fleet
+from jobmeter.exporter.totals import Of, Sums
+from jobmeter.linux.cgroup_mounts import Hierarchy
+from jobmeter.linux.descriptors import Descriptors
+
+BEGAN = 1000.0
+DOCKER = EngineSocket("docker", "/run/docker.sock")
+
+
+class Catalog:
+    """What an engine would say, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, ContainerFacts] = {}
+        self.version = 0
+        self.asked = 0
+        self.sockets = (DOCKER, EngineSocket("containerd", "/run/containerd/containerd.sock"))
+
+    def lookup(self, container_id: str) -> ContainerFacts | None:
+        self.asked += 1
+        return self.facts.get(container_id)
+
+    def told_by(self, container_id: str) -> EngineSocket | None:
+        return DOCKER if container_id in self.facts else None
+
+    def put(
+        self,
+        container_id: str,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        *,
+        engine: str = "docker",
+        pod_id: str = "",
+    ) -> None:
+        facts = describe(
+            engine=engine, container_id=container_id, name=name, image="bb:1", labels=labels or {},
+            created=None, pod_id=pod_id,
+        )  # fmt: skip
+        assert facts is not None
+        self.facts[container_id] = facts
+        self.version += 1
+
+
+class Tree:
+    """The unified hierarchy below `root`. CPU time of a cgroup is in those above it too."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.used: dict[str, float] = {}
+        root.mkdir()
+
+    def make(self, path: str) -> None:
+        self.used[path] = 0.0
+        (self.root / path.lstrip("/")).mkdir(parents=True)
+        (self._file(path, "cgroup.procs")).write_text("")
+        self._write(path)
+
+    def use(self, path: str, seconds: float) -> None:
+        for one in self.used:
+            if path == one or path.startswith(f"{one}/"):
+                self.used[one] += seconds
+                self._write(one)
+
+    def remove(self, path: str) -> None:
+        shutil.rmtree(self.root / path.lstrip("/"))
+        del self.used[path]
+
+    def _write(self, path: str) -> None:
+        usage = round(self.used[path] * 1e6)
+        text = f"usage_usec {usage}\nuser_usec {usage}\nsystem_usec 0\n".encode()
+        with self._file(path, "cpu.stat").open("r+b" if usage else "wb") as file:
+            file.write(text)
+
+    def _file(self, path: str, name: str) -> Path:
+        return self.root / path.lstrip("/") / name
+
+
+class Watched:
+    """A fleet over a tree, and a clock that a test moves on."""
+
+    def __init__(self, directory: Path, *, linger_seconds: float = 60.0) -> None:
+        (directory / "proc" / "self").mkdir(parents=True)
+        self.now = BEGAN
+        self.tree, self.catalog = Tree(directory / "cgroup"), Catalog()
+        (self.tree.root / "docker").mkdir()
+        self.identities = Identities(
+            self.catalog, root=str(directory / "proc"), clock=lambda: self.now, monotonic=lambda: self.now
+        )
+        self.fleet = Fleet(
+            [Hierarchy(("",), str(self.tree.root), "/")], self.identities, linger_seconds=linger_seconds,
+            descriptors=Descriptors(1000), root=str(directory / "proc"), clock=lambda: self.now,
+        )  # fmt: skip
+        self.fleet.tick()
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Who comes and goes is noticed, and so much later everything is read."""
+        self.fleet.wait(0.001)
+        self.now += seconds
+        self.fleet.tick()
+
+    def row(self, path: str) -> Row:
+        return next(row for row in self.fleet.rows if row.path == path)
+
+    def totals(self) -> dict[Of, Sums]:
+        """As a scraper sees them that is here for the first time."""
+        return {of: sums for of, sums in self.fleet.totals.shown_to(f"at {self.now}") if sums != Sums()}
+
+    def cpu(self) -> dict[Of, float]:
+        return {of: round(sums.cpu_seconds, 6) for of, sums in self.totals().items()}
+
+    def close(self) -> None:
+        self.fleet.close()
