@@ -10,12 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from jobmeter.containers.cgroup_path import locate
 from jobmeter.exporter.attribution import DECIDE_SECONDS
 from jobmeter.exporter.container import Container, Identity
 from jobmeter.exporter.directory import MAX_LOOKS, Identities
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.model.account import Account
 from jobmeter.model.job import Job
 from tests.exporter.proc import ENGINE_MOUNTS, Processes
 from tests.exporter.tree import BEGAN, Catalog
@@ -76,6 +78,12 @@ class Host:
         (directory / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
         if pids:
             self.containers[path].first_pid = pids[0]
+
+    def work(self, path: str) -> None:
+        """Something runs in it."""
+        container = self.containers[path]
+        used = (container.row.account.cpu_seconds or 0.0) + 0.1
+        container.row = replace(container.row, account=Account(cpu_seconds=used))
 
     def end(self, path: str) -> None:
         self.containers[path].end(self.now)
@@ -283,7 +291,7 @@ def test_nothing_is_asked_twice(host: Host) -> None:
     host.containers[docker(A)].processes = processes  # type: ignore[method-assign]
 
 
-def looks(host: Host, path: str, seconds: int) -> int:
+def looks(host: Host, path: str, seconds: int, *, works: bool = True) -> int:
     """How often the processes are looked at, when it is asked every second."""
     count, processes = 0, host.containers[path].processes
 
@@ -294,13 +302,15 @@ def looks(host: Host, path: str, seconds: int) -> int:
 
     host.containers[path].processes = counted  # type: ignore[method-assign]
     for _ in range(seconds):
+        if works:
+            host.work(path)
         host.identity(path, after=1)
     host.containers[path].processes = processes  # type: ignore[method-assign]
     return count
 
 
 def test_pace(host: Host) -> None:
-    """One of nobody is looked into ever more seldom, one that a runner claims every few seconds."""
+    """One of nobody is looked into ever more seldom, one that a runner claims every few seconds, an idle one never."""
     host.begin(docker(A), 10)
     host.begin(docker(B), 20)
     host.catalog.put(B, TASK)
@@ -309,6 +319,7 @@ def test_pace(host: Host) -> None:
     assert 10 < looks(host, docker(A), 60) < 25
     assert looks(host, docker(A), 600) < 15
     assert 100 < looks(host, docker(B), 600) < 150
+    assert looks(host, docker(A), 600, works=False) == looks(host, docker(B), 600, works=False) == 0
 
 
 def test_runtime_before_the_process(host: Host) -> None:
@@ -358,8 +369,9 @@ def test_processes_that_come_and_go(host: Host) -> None:
     for pid in range(100, 300):
         host.processes(docker(A), pid)
         host.proc.put(pid, docker(A), parent=5)
+        host.work(docker(A))
         host.identity(docker(A), after=10)
-    assert len(host.identities._known[docker(A)].looked) == 1
+    assert list(host.identities._known[docker(A)].looked) == [299]
 
 
 def test_service_of_a_task(host: Host) -> None:

@@ -13,6 +13,7 @@ from jobmeter.exporter import evidence
 from jobmeter.exporter.attribution import NOBODY, Owner, Owners
 from jobmeter.exporter.container import Container, Identity
 from jobmeter.identity.containers import ContainerIdentity, identify_container, job_within
+from jobmeter.model.account import Account
 from jobmeter.model.job import Job
 
 MAX_LOOKS = 16
@@ -63,6 +64,7 @@ class _Known:
         self.ended = False
         self.looked: dict[int, float] = {}
         self.look_at = now
+        self.quiet: Account | None = None
         self.first: tuple[int, float] | None = None
         self.ancestors_known = False
         self.sockets_known = False
@@ -73,9 +75,9 @@ class _Known:
 class Identities:
     """Asks a ``catalog`` and the processes below ``root``, which is /proc. For one thread.
 
-    Nothing is looked up again while neither the catalog nor the processes changed. A container whose repository is
-    not known is looked into more and more seldom, but one that a runner claims every five seconds at least: the
-    environment of a job comes with each of its steps.
+    Nothing is looked up again while neither the catalog nor the processes changed: without a change of its account
+    nothing was started in a container. One whose repository is not known is looked into more and more seldom, but
+    if a runner claims it every five seconds at least: the environment of a job comes with each of its steps.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class Identities:
         news = version != known.version and self._ask_engines(container.ref, known)
         known.version = version
         if container.row.ended is None:
-            if now >= known.look_at:
+            if now >= known.look_at and container.row.account is not known.quiet:
                 news = self._look_inside(container, known, now) or news
         elif not known.ended:
             known.ended = True
@@ -147,7 +149,7 @@ class Identities:
         known.facts = facts
         known.claimed = identify_container(facts.name, facts.all_labels()) is not None
         known.looked.clear()
-        known.look_at = known.since
+        known.look_at, known.quiet = known.since, None
         socket = self._catalog.told_by(facts.id)
         if socket is not None and not _made_by_kubelet(facts):
             self._owners.made_by(ref.path, _paths((socket,)))
@@ -156,8 +158,13 @@ class Identities:
     def _look_inside(self, container: Container, known: _Known, now: float) -> bool:
         """Whether its processes tell anything new."""
         pids = container.processes()
-        if not pids:
-            return False
+        news = bool(pids) and self._look_into(pids, container, known, now)
+        known.look_at = self._next_look(known, now)
+        all_seen = all(known.looked.get(pid) == _SEEN for pid in pids)
+        known.quiet = container.row.account if all_seen and not news else None
+        return news
+
+    def _look_into(self, pids: list[int], container: Container, known: _Known, now: float) -> bool:
         news = not _is_told(known.inside) and self._read_environments(pids, known, now)
         first = container.first_pid or pids[0]
         if known.first is None or known.first[0] != first:
@@ -168,7 +175,6 @@ class Identities:
                 known.ancestors_known = True
                 self._owners.descends(container.ref.path, above)
         self._look_for_sockets(container.ref.path, known, now)
-        known.look_at = self._next_look(known, now)
         return news
 
     def _look_for_sockets(self, path: str, known: _Known, now: float) -> None:
