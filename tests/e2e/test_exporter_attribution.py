@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,9 @@ class Watch:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
+
+    def rows(self) -> Sequence[Row]:
+        return self._fleet.rows
 
     def row(self, container_id: str) -> Row:
         """That of a container; waits until it is there."""
@@ -175,6 +178,22 @@ def test_socket_with_one_job(docker_engine: DockerEngine, watch: Watch) -> None:
         eventually(lambda: watch.credited(Job()) > nobodys + 0.5, 40.0)
         assert watch.credited(BUILD) == credited
         docker_engine.docker("rm", "--force", made, short)
+
+
+def test_build_through_the_socket(docker_engine: DockerEngine, watch: Watch) -> None:
+    """A step of Docker's own builder is in no list of containers; its cgroup tells of it."""
+    flags = [*labelled(BUILD), *with_socket(docker_engine), "--env=DOCKER_BUILDKIT=1"]
+    before = {row.id for row in watch.rows() if row.engine == "buildkit"}
+    with docker_engine.spawn(HOST, "sleep", "60", flags=flags) as job:
+        eventually(lambda: watch.identity(job.id).resolved)
+        # Debian's client has BuildKit within; newer ones need a plugin.
+        build = ["/usr/bin/docker", "--host=unix:///run/docker.sock", "build", "--network=none", "-"]
+        dockerfile = f"FROM {BUSYBOX}\nRUN {BURN}; echo {job.id}\n"
+        docker_engine.docker("exec", "--interactive", job.id, *build, stdin=dockerfile.encode())
+        made = [row.id for row in watch.rows() if row.engine == "buildkit" and row.id not in before]
+        assert len(made) == 1
+        assert watch.attributed(made[0]) == (BUILD, "only_job")
+        assert (watch.row(made[0]).account.cpu_seconds or 0.0) > 0.3
 
 
 def test_socket_with_two_jobs(docker_engine: DockerEngine, watch: Watch) -> None:
