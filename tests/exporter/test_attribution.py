@@ -253,6 +253,16 @@ def test_not_by_the_only_job(host: Host, at: float, made_by: frozenset[str], rea
     assert host.of("/made") == (None, None)
 
 
+def test_socket_that_was_gone(host: Host) -> None:
+    """A container of the only job that could reach the engine, but ended before or came after, made nothing."""
+    host.put("/job", says(BUILD, "12"))
+    host.put("/early", says(TASK, "12"), at=BEGAN + 11.0, reaches=ENGINE)
+    host.owners.end("/early", BEGAN + 15.0)
+    host.put("/made", at=BEGAN + 20.0, made_by=ENGINE)
+    host.put("/late", says(TASK, "12"), at=BEGAN + 25.0, reaches=ENGINE)
+    assert host.of("/made") == (None, None)
+
+
 def test_nothing_is_left(host: Host) -> None:
     """Once all are forgotten and their jobs have been there long ago."""
     for number in range(100):

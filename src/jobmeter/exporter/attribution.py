@@ -89,6 +89,11 @@ class _Member:
         self.lost = False
         self.fixed: Owner | None = None
 
+    def could_make(self, other: "_Member") -> bool:
+        """Whether it could reach an engine that made the other one, when that was made."""
+        there = self.started < other.started and (self.ended is None or self.ended >= other.started)
+        return there and not self.reaches.isdisjoint(other.engines)
+
 
 class Owners:
     """All containers of the host by their cgroup paths, and what is known of each. Does no I/O.
@@ -248,7 +253,7 @@ class Owners:
             return NOBODY
         (job,) = there
         stayed = job.started < one.started and (job.ended is None or job.ended >= until)
-        could = any(not member.reaches.isdisjoint(one.engines) for member in job.members)
+        could = any(member.could_make(one) for member in job.members)
         return Owner(job.job, job.task_id, "only_job") if stayed and could else NOBODY
 
 

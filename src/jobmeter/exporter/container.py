@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from typing import Literal
 
 from msgspec import Struct
@@ -207,6 +208,7 @@ def _pids(directory: str) -> list[int] | None:
 def _directories_in(top: str, path: str) -> list[str]:
     try:
         with os.scandir(top + path) as entries:
-            return [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+            found = (f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False))
+            return list(islice(found, _MAX_INNER))
     except OSError:
         return []
