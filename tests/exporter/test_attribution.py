@@ -94,6 +94,9 @@ def test_two_jobs_of_one_number(host: Host) -> None:
     assert host.of("/a")[0] == BUILD
     assert host.of("/b")[0] == Job(repository="other/tool", run_id="1")
     assert host.of("/c") == (TASK, "own")
+    host.owners.reaches("/a", ENGINE)
+    host.put("/made", at=BEGAN + 20.0, made_by=ENGINE)
+    assert host.of("/made") == (None, None)
 
 
 def test_own_labels_stand(host: Host) -> None:

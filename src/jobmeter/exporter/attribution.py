@@ -249,7 +249,7 @@ class Owners:
 
     def _one_that_made(self, one: _Member, until: float) -> Owner:
         there = [job for job in self._executions.values() if job.was_there(one.started, until)]
-        if len(there) != 1:
+        if len(there) != 1 or there[0].disputed:
             return NOBODY
         (job,) = there
         stayed = job.started < one.started and (job.ended is None or job.ended >= until)
