@@ -88,6 +88,30 @@ def test_what_waits_is_seen_of_one_that_does_nothing(cgroup: Path) -> None:
     reader.close()
 
 
+def test_what_counts_nothing_for_want_of_a_limit_is_looked_at_seldom(tmp_path: Path) -> None:
+    """One that is set later is seen within six readings, and at once by a whole one."""
+    (tmp_path / "cpuacct.usage").write_text("0\n")
+    stat = tmp_path / "cpu.stat"
+    stat.write_text("nr_periods 0\nnr_throttled 0\nthrottled_time 0\n")
+    reader = AccountReader({"cpuacct": str(tmp_path), "cpu": str(tmp_path)}, Descriptors(10), {})
+
+    def busy_reading(number: int, *, whole: bool = False) -> int | None:
+        (tmp_path / "cpuacct.usage").write_text(f"{number}000000000\n")
+        return reader.read(whole=whole).cpu_throttled_periods
+
+    assert busy_reading(1) == 0
+    stat.write_text("nr_periods 7\nnr_throttled 5\nthrottled_time 0\n")
+    assert busy_reading(2) == 0
+    assert [busy_reading(number) for number in range(3, 9)][-1] == 5
+    stat.write_text("nr_periods 9\nnr_throttled 6\nthrottled_time 0\n")
+    assert busy_reading(9) == 6
+    stat.write_text("nr_periods 0\nnr_throttled 0\nthrottled_time 0\n")
+    busy_reading(10, whole=True)
+    stat.write_text("nr_periods 2\nnr_throttled 1\nthrottled_time 0\n")
+    assert busy_reading(11, whole=True) == 1
+    reader.close()
+
+
 @pytest.mark.parametrize("text", ["", "nonsense\n", "usage_usec x\n"])
 def test_what_cannot_be_read_is_not_known(cgroup: Path, text: str) -> None:
     """It is counted; the rest goes on, and it comes back."""

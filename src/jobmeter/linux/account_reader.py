@@ -20,10 +20,13 @@ _READ_BYTES = 65536
 
 
 class _Source(NamedTuple):
+    """A file, and what it gives. Where it begins with ``unused``, the kernel counts nothing there as it is set up."""
+
     controller: str
     file: str
     gives: tuple[str, ...]
     parse: Callable[[bytes], tuple[Any, ...]]
+    unused: bytes | None = None
 
 
 def _number(text: bytes) -> tuple[int]:
@@ -86,7 +89,10 @@ _WAITING = (
 _REST = (
     _Source("cpuacct", "cpuacct.usage_user", ("cpu_user_seconds",), _nanoseconds),
     _Source("cpuacct", "cpuacct.usage_sys", ("cpu_system_seconds",), _nanoseconds),
-    _Source("cpu", "cpu.stat", _LIMITED, _keyed(b"nr_periods", b"nr_throttled", b"throttled_time")),
+    _Source(
+        "cpu", "cpu.stat", _LIMITED, _keyed(b"nr_periods", b"nr_throttled", b"throttled_time"),
+        unused=b"nr_periods 0\n",
+    ),
     _Source(
         "memory", "memory.stat",
         ("memory_file_bytes", "memory_anon_bytes", "memory_swap_bytes", "memory_inactive_file_bytes"),
@@ -106,7 +112,7 @@ _REST = (
     _Source(UNIFIED, "pids.current", ("processes",), _number),
     # What descendants did is in those that end in _recursive only.
     *(
-        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio)
+        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio, unused=b"Total")
         for file, gives in (("io_service_bytes", _IO), ("io_serviced", _OPERATIONS))
         for which in ("_recursive", "")
     ),
@@ -115,7 +121,7 @@ _REST = (
 # In place of those above that read the same files.
 _DETAILS = (
     *(
-        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio_devices)
+        _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio_devices, unused=b"Total")
         for file, gives in (
             ("io_service_bytes", (*_IO, "io_bytes_by_device")),
             ("io_serviced", (*_OPERATIONS, "io_operations_by_device")),
@@ -138,7 +144,7 @@ _LOOK_EVERY = 6
 class _File:
     """One that is read again and again. ``text`` is what it said last, None when it could not be understood."""
 
-    __slots__ = ("fd", "gives", "parse", "path", "source", "text")
+    __slots__ = ("fd", "gives", "parse", "path", "source", "text", "unused")
 
     def __init__(self, path: str, fd: int | None, gives: tuple[str | None, ...], source: _Source) -> None:
         self.path = path
@@ -147,14 +153,16 @@ class _File:
         self.source = source
         self.parse = source.parse
         self.text: bytes | None = None
+        self.unused = False
 
 
 class AccountReader:
     """Reads the cgroup whose directories are given by controller (``""`` is the unified hierarchy).
 
     ``errors`` counts the readings that failed, by kind. Readings of one that did nothing three times in a row are
-    short but for every sixth: pages that the kernel writes back later are in the account then. ``detailed``: what
-    each device did and how many processes there are is read too.
+    short but for every sixth: pages that the kernel writes back later are in the account then. Every sixth looks too
+    whether what counted nothing for want of a limit does so now. ``detailed``: what each device did and how many
+    processes there are is read too.
     """
 
     def __init__(
@@ -171,6 +179,7 @@ class AccountReader:
         self.account = Account()
         """What was read last."""
         self._idle = 0
+        self._readings = 0
         self._changed = False
         rest = (*_DETAILS, *_REST) if detailed else _REST
         opened = self._open(directories, (*_ACTIVITY, *_WAITING, *rest))
@@ -181,12 +190,13 @@ class AccountReader:
     def read(self, *, whole: bool = False) -> Account:
         """What the cgroup says now. Raises CgroupGone once it was removed; ``account`` has what could still be read."""
         self._changed = False
+        self._readings += 1
         try:
             self._update(self._active)
             self._idle = 0 if self._changed else self._idle + 1
             self._update(self._waiting)
             if whole or self._idle < _IDLE_AFTER or self._idle % _LOOK_EVERY == 0:
-                self._update(self._rest)
+                self._update(self._rest, every=whole or self._readings % _LOOK_EVERY == 0)
         finally:
             if self._changed:
                 self.account = Account(**self._values)
@@ -199,9 +209,11 @@ class AccountReader:
                 self._descriptors.give_back(file.fd)
         self._active = self._waiting = self._rest = ()
 
-    def _update(self, files: tuple[_File, ...]) -> None:
+    def _update(self, files: tuple[_File, ...], *, every: bool = True) -> None:
         values = self._values
         for file in files:
+            if file.unused and not every:
+                continue
             try:
                 text = os.pread(file.fd, _READ_BYTES, 0) if file.fd is not None else _read(file.path)
                 if text == file.text:
@@ -218,6 +230,7 @@ class AccountReader:
                 self._failed("format", file)
                 continue
             file.text = text
+            file.unused = file.source.unused is not None and text.startswith(file.source.unused)
             self._changed = True
             for name, value in zip(file.gives, parsed, strict=True):
                 if name is not None:
