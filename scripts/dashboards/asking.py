@@ -27,6 +27,11 @@ class Span(NamedTuple):
     end: float
     step: float
 
+    @property
+    def steps(self) -> int:
+        """How many points a line has at most."""
+        return int((self.end - self.start) / self.step) + 1
+
 
 class Answer(NamedTuple):
     """What one query of a panel gave."""

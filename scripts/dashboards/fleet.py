@@ -25,7 +25,7 @@ def page() -> Json:
         "jobmeter-fleet",
         "jobmeter / fleet",
         "Every CI container of every host, and what each repository, workflow and job used.",
-        [*_now(), *_containers(), *_repositories()],
+        [*_now(), *_repositories(), *_containers()],
         [INSTANCE, REPOSITORIES],
     )
 
@@ -67,7 +67,7 @@ def _now() -> list[Json]:
         stat(
             "OOM kills",
             "Processes that the kernel killed for want of memory in the time that is shown.",
-            f"sum(increase({REPOSITORY}_oom_kills_total{{{HERE}}}[$__range]))",
+            f"round(sum(increase({REPOSITORY}_oom_kills_total{{{HERE}}}[$__range])))",
             width=3,
             steps=[(1, "red")],
             over_range=True,
@@ -77,6 +77,44 @@ def _now() -> list[Json]:
             "Alerts of rules.yaml that fire now.",
             'count(ALERTS{alertname=~"Jobmeter.*", alertstate="firing"}) or vector(0)',
             steps=[(1, "orange")],
+        ),
+    ]
+
+
+def _repositories() -> list[Json]:
+    def used(what: str) -> str:
+        return f"sum by (repo, workflow, job) (increase({REPOSITORY}_{what}_total{{{HERE}}}[$__range]))"
+
+    cores = f"sum by (repo) ({rate(f'{REPOSITORY}_cpu_seconds_total')})"
+    return [
+        row("Repositories"),
+        series(
+            "CPU by repository",
+            "Cores in use, from the totals: jobs of less than a second are in it. `other` is what "
+            "had no row of its own any more, no name is what belongs to no job that is known.",
+            Query(cores, "{{repo}}"),
+            unit=CORES,
+            stacked=True,
+        ),
+        series(
+            "Jobs by repository",
+            "Jobs begun in the hour before.",
+            Query(f"sum by (repo) (increase({REPOSITORY}_jobs_total{{{HERE}}}[1h]))", "{{repo}}"),
+            unit="short",
+            stacked=True,
+        ),
+        table(
+            "Jobs in the time that is shown",
+            "What each job used, of all its executions and containers together.",
+            {"repo": "Repository", "workflow": "Workflow", "job": "Job"},
+            [
+                Column("CPU time", used("cpu_seconds"), "s"),
+                Column("Executions", f"round({used('jobs')})", "short"),
+                Column("CPU time of one", f"{used('cpu_seconds')} / ({used('jobs')} > 0)", "s"),
+                Column("Received", used("network_receive_bytes"), "bytes"),
+                Column("Sent", used("network_transmit_bytes"), "bytes"),
+                Column("OOM kills", f"round({used('oom_kills')})", "short", [(1, "red")]),
+            ],
         ),
     ]
 
@@ -145,44 +183,6 @@ def _containers() -> list[Json]:
             f"Processes and threads of a container. {_HIGHEST}",
             Query(highest(f"{CONTAINER}_processes{{{HERE}}}"), _LEGEND),
             unit="short",
-        ),
-    ]
-
-
-def _repositories() -> list[Json]:
-    def used(what: str) -> str:
-        return f"sum by (repo, workflow, job) (increase({REPOSITORY}_{what}_total{{{HERE}}}[$__range]))"
-
-    cores = f"sum by (repo) ({rate(f'{REPOSITORY}_cpu_seconds_total')})"
-    return [
-        row("Repositories"),
-        series(
-            "CPU by repository",
-            "Cores in use, from the totals: jobs of less than a second are in it. `other` is what "
-            "had no row of its own any more, no name is what belongs to no job that is known.",
-            Query(cores, "{{repo}}"),
-            unit=CORES,
-            stacked=True,
-        ),
-        series(
-            "Jobs begun by repository",
-            "Jobs per hour.",
-            Query(f"3600 * sum by (repo) ({rate(f'{REPOSITORY}_jobs_total')})", "{{repo}}"),
-            unit="short",
-            stacked=True,
-        ),
-        table(
-            "Jobs in the time that is shown",
-            "What each job used, of all its executions and containers together.",
-            {"repo": "Repository", "workflow": "Workflow", "job": "Job"},
-            [
-                Column("CPU time", used("cpu_seconds"), "s"),
-                Column("Executions", used("jobs"), "short"),
-                Column("CPU time of one", f"{used('cpu_seconds')} / ({used('jobs')} > 0)", "s"),
-                Column("Received", used("network_receive_bytes"), "bytes"),
-                Column("Sent", used("network_transmit_bytes"), "bytes"),
-                Column("OOM kills", used("oom_kills"), "short", [(1, "red")]),
-            ],
         ),
         table(
             "Containers now",

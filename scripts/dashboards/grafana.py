@@ -138,7 +138,7 @@ def table(
     columns: Sequence[Column],
     *,
     width: int = 24,
-    height: int = 10,
+    height: int = 8,
 ) -> Json:
     """A row per set of `labels` (name and heading), and per `id`, sorted by the first column of numbers."""
     names = {f"Value #{_letter(index)}": column.heading for index, column in enumerate(columns)}

@@ -86,14 +86,14 @@ def _exporter() -> list[Json]:
         stat(
             "Samples dropped",
             "Samples that were not taken or failed, in the time that is shown.",
-            f"sum(increase({EXPORTER}_samples_dropped_total{{{_HOST}}}[$__range]))",
+            f"round(sum(increase({EXPORTER}_samples_dropped_total{{{_HOST}}}[$__range])))",
             steps=[(1, "orange")],
             over_range=True,
         ),
         stat(
             "Containers refused",
             "Containers beyond what is watched at most, in the time that is shown: they are in no total.",
-            f"sum(increase({EXPORTER}_containers_refused_total{{{_HOST}}}[$__range]))",
+            f"round(sum(increase({EXPORTER}_containers_refused_total{{{_HOST}}}[$__range])))",
             steps=[(1, "red")],
             over_range=True,
         ),

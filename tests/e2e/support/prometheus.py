@@ -1,42 +1,22 @@
-"""Debian's Prometheus with the configuration of `deploy/observability`, and the exporter that it scrapes."""
+"""Debian's Prometheus with the configuration of `deploy/observability`."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.dashboards.asking import Prometheus
-from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment, require_command
+from tests.e2e.support.components import ROOT, jobmeter_environment, require_command
 from tests.support.receivers import closed_port
 
 RIG = ROOT / "deploy/observability"
 START_SECONDS = 30.0
-
-
-@contextmanager
-def exporter(*flags: str, within: Sequence[str] = (), listen: str = "127.0.0.1:0") -> Iterator[str]:
-    """`jobmeter exporter` of this checkout as a process; yields its `host:port`."""
-    command = [*within, *JOBMETER, "exporter", f"--listen={listen}", "--log-format=json", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=jobmeter_environment())
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said = json.loads(line)
-            if said.get("listen"):
-                yield said["listen"]
-                break
-        else:
-            raise AssertionError(f"the exporter ended with {process.wait()}")
-    finally:
-        process.terminate()
-        process.communicate(timeout=START_SECONDS)
 
 
 def configure(directory: Path, *, scrape_seconds: int) -> Path:
