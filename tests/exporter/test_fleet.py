@@ -61,6 +61,16 @@ def test_use_is_credited_as_it_grows(host: Watched) -> None:
     assert host.totals()[BUILD].jobs == 1
 
 
+def test_legs_of_a_matrix(host: Watched) -> None:
+    """Are jobs of their own in one row."""
+    for path, leg in ((A, '{"os": "linux"}'), (B, '{"os": "macos"}')):
+        host.catalog.put(path.removeprefix("/docker/"), labels={**labels(BUILD), "jobmeter.matrix": leg})
+        host.tree.make(path)
+        host.tree.use(path, 1.0)
+    host.tick(5)
+    assert (host.cpu(), host.totals()[BUILD].jobs) == ({BUILD: 2.0}, 2)
+
+
 def test_name_that_comes_late(host: Watched) -> None:
     """What a container used before its name came is its job's too."""
     host.tree.make(A)

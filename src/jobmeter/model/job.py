@@ -31,6 +31,10 @@ class Job(Struct, frozen=True, kw_only=True):
     runner: Annotated[str | None, Meta(description="Name of the runner.")] = None
     runner_labels: Annotated[tuple[str, ...], Meta(description="Labels of the runner.")] = ()
 
+    def __hash__(self) -> int:
+        """Of what mostly tells jobs apart; a matrix has no hash."""
+        return hash((self.server_url, self.repository, self.workflow, self.job, self.run_id, self.attempt))
+
 
 class Host(Struct, frozen=True, kw_only=True):
     """The machine; what could not be read is null."""
