@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -204,6 +205,21 @@ def test_only_so_many_are_shown(host: Watched, monkeypatch: pytest.MonkeyPatch) 
     host.tick()
     assert host.fleet.refused == 1
     assert host.fleet.shown == len(host.fleet.rows) == 4
+
+
+def test_process_and_cgroup_that_end_at_once(host: Watched) -> None:
+    """The one is told after the other is gone, on a busy host: neither is an error, and no descriptor is left."""
+    before = open_descriptors()
+    for path in (A, B):
+        host.tree.make(path)
+        with subprocess.Popen(["sleep", "60"]) as process:
+            (host.tree.root / path.lstrip("/") / "cgroup.procs").write_text(f"{process.pid}\n")
+            host.tick()
+            host.tree.remove(path)
+            process.kill()
+        host.tick()
+        assert host.row(path).ended == host.now
+    assert open_descriptors() == before
 
 
 def test_wake(host: Watched) -> None:

@@ -151,18 +151,15 @@ class Fleet:
             self._poll.register(fd, select.EPOLLIN)
 
     def _take_events(self, seconds: float) -> bool:
-        tree, changed = self._tree.fileno(), False
-        for fd, _ in self._poll.poll(seconds):
-            if fd == self._waking:
-                os.eventfd_read(fd)
-                self._woken = True
-                continue
-            changed = True
-            if fd == tree:
-                self._note(*self._tree.changes())
-            else:
-                self._first_process_ended(fd)
-        return changed
+        tree, ready = self._tree.fileno(), {fd for fd, _ in self._poll.poll(seconds)}
+        if self._waking in ready:
+            os.eventfd_read(self._waking)
+            self._woken = True
+        for fd in ready & self._path_of_pidfd.keys():
+            self._first_process_ended(fd)
+        if tree in ready:  # Not before: a container that is gone has let its process go.
+            self._note(*self._tree.changes())
+        return bool(ready - {self._waking})
 
     def _note(self, came: Iterable[str], gone: Iterable[str]) -> None:
         for path in gone:

@@ -25,7 +25,7 @@ class Scrape:
         families = text_string_to_metric_families(text)
         self.samples = [sample for family in families for sample in family.samples]
 
-    def labels(self, name: str, **wanted: str) -> list[dict[str, str]]:
+    def labels(self, name: str, /, **wanted: str) -> list[dict[str, str]]:
         """Those of each series of that name with at least these labels."""
         return [
             dict(one.labels)
@@ -33,13 +33,13 @@ class Scrape:
             if one.name == name and wanted.items() <= one.labels.items()
         ]
 
-    def values(self, name: str, **wanted: str) -> list[float]:
+    def values(self, name: str, /, **wanted: str) -> list[float]:
         """Those of each series of that name with at least these labels."""
         return [
             one.value for one in self.samples if one.name == name and wanted.items() <= one.labels.items()
         ]
 
-    def value(self, name: str, **wanted: str) -> float:
+    def value(self, name: str, /, **wanted: str) -> float:
         """That of the one series that there is."""
         (value,) = self.values(name, **wanted)
         return value
@@ -72,7 +72,7 @@ class RunningExporter:
         assert answer.status_code == 200, answer.text
         return Scrape(answer.text)
 
-    def shows(self, name: str, **wanted: str) -> list[dict[str, str]]:
+    def shows(self, name: str, /, **wanted: str) -> list[dict[str, str]]:
         """Labels of the series of that name that it shows now."""
         return self.scrape().labels(name, **wanted)
 
