@@ -168,12 +168,12 @@ class Container:
             self.row = replace(self.row, identity=identity)
 
     def hold_first_process(self) -> int | None:
-        """A descriptor that is readable once its first process has ended; None while there is none."""
+        """A descriptor that is readable once its first process has ended; None where there is none, or no room."""
         pids = self.processes()
         if not pids:
             return None
         try:
-            self.pidfd = os.pidfd_open(pids[0])
+            self.pidfd = self._descriptors.keep_process(pids[0])
         except OSError:
             return None
         self.first_pid = pids[0]
@@ -182,7 +182,7 @@ class Container:
     def let_go_of_process(self) -> None:
         """Its first process has ended."""
         if self.pidfd is not None:
-            os.close(self.pidfd)
+            self._descriptors.give_process_back(self.pidfd)
             self.pidfd = None
 
     def end(self, now: float) -> None:
