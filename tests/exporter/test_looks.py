@@ -7,10 +7,10 @@ import pytest
 from jobmeter.exporter.looks import Looks
 
 
-def times(held_from: float, named_from: float, until: float = 100.0) -> list[float]:
-    """When one that begins at 0 is looked at."""
+def times(held_from: float, named_from: float, until: float = 100.0, age: float = 0.0) -> list[float]:
+    """When one is looked at that came at 0, so old."""
     looks, now, found = Looks(), 0.0, list[float]()
-    looks.begin("a", now)
+    looks.begin("a", now, age=age)
     while (left := looks.seconds_left(now, until - now)) < until - now:
         now += left
         assert looks.due(now) == ["a"]
@@ -32,6 +32,14 @@ def test_pace(held_from: float, named_from: float, count: tuple[int, int], last:
     found = times(held_from, named_from)
     assert count[0] <= len(found) <= count[1]
     assert last[0] <= found[-1] <= last[1]
+
+
+@pytest.mark.parametrize("named_from, count", [(0.0, 1), (1000.0, 7)])
+def test_old_ones(named_from: float, count: int) -> None:
+    """A host may have a thousand of them when the watching begins."""
+    found = times(held_from=0.0, named_from=named_from, age=5000.0)
+    assert len(found) == count
+    assert found[0] == 1.0
 
 
 def test_nothing_to_look_at() -> None:

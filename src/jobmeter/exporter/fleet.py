@@ -182,7 +182,7 @@ class Fleet:
             seen=self._clock(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
-        self._looks.begin(path, time.monotonic())
+        self._looks.begin(path, time.monotonic(), age=container.seen - container.row.started)
         self._settle(path, container)
         self._read(path, container)
 

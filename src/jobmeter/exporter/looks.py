@@ -18,10 +18,11 @@ class Looks:
         self._since: dict[str, float] = {}
         self._due: dict[str, float] = {}
 
-    def begin(self, path: str, now: float) -> None:
-        """Something happens there."""
-        self._since[path] = now
-        self._due[path] = now + _UNHELD_SECONDS
+    def begin(self, path: str, now: float, *, age: float = 0.0) -> None:
+        """Something happens there, or did so long ago."""
+        age = min(max(0.0, age), _YOUNG_SECONDS)
+        self._since[path] = now - age
+        self._due[path] = now + (_UNHELD_SECONDS if age < _YOUNG_SECONDS else age * _SHARE_OF_AGE)
 
     def drop(self, path: str) -> None:
         """There is nothing more to be seen."""
