@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from jobmeter.exporter.figures import Figures
@@ -134,3 +135,14 @@ def test_ticks_that_were_missed_are_counted() -> None:
         until(lambda: (sampled.value("samples_dropped_total") or 0) >= 10)
         assert (sampled.value("sample_lag_seconds") or 0) > 0.02
         slow.set()
+
+
+def test_a_reading_that_hangs_does_not_keep_the_daemon_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who closes is told that it is still under way."""
+    monkeypatch.setattr("jobmeter.exporter.sampler._CLOSE_SECONDS", 0.05)
+    sampled, let = Sampled(3600.0), threading.Event()
+    sampled.host.tick = let.wait  # type: ignore[assignment, method-assign]
+    sampled.sampler.start()
+    assert sampled.sampler.close() is False
+    let.set()
+    assert sampled.sampler.close() is True

@@ -138,7 +138,8 @@ def test_an_answer_is_compressed_for_who_takes_that(accepted: str, zipped: bool)
     [
         ("/", 200, "/metrics"), ("/healthz", 200, "ok"), ("/readyz", 200, "ok"),
         ("/debug/pprof/", 200, "profile"), ("/debug/process/state", 200, "running\n"),
-        ("/debug/jobs/list", 200, "url=https://forge/acme/engine state=running\n"), ("/nothing", 404, "nothing at this path"),
+        ("/debug/jobs/list", 200, "url=https://forge/acme/engine state=running\n"),
+        ("/nothing", 404, "nothing at this path"),
     ],
 )  # fmt: skip
 def test_there_is_more_than_series(path: str, status: int, text: str) -> None:
@@ -176,3 +177,11 @@ def test_at_the_end_all_that_is_held_is_closed() -> None:
     service = Service()
     service.get("/healthz")
     assert service.held.closed == 1
+
+
+def test_what_a_reading_still_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs is left alone."""
+    service = Service()
+    monkeypatch.setattr(Sampler, "close", lambda self: False)
+    service.get("/healthz")
+    assert service.held.closed == 0

@@ -13,6 +13,8 @@ from jobmeter.ops.log import Log, Sparing
 FRESH_SECONDS = 1.0
 """A scrape is not shown what is older: a rate would be as wrong as its values are old."""
 _PATIENCE_SECONDS = 2.0
+_CLOSE_SECONDS = 5.0
+"""A file system that does not answer may hold a reading up for longer than anyone waits for a daemon's end."""
 
 
 class Watcher(Protocol):
@@ -49,11 +51,12 @@ class Sampler:
         """Begin; the first sample is taken at once."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread; waits for the sample under way."""
+    def close(self) -> bool:
+        """End the thread; waits for the sample under way, but not for ever: False when it still uses the watcher."""
         self._stopping = True
         self._watcher.wake()
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
+        return not self._thread.is_alive()
 
     def trouble(self) -> str | None:
         """Why what is shown cannot be trusted now; None when it can."""
