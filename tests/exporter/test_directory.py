@@ -429,13 +429,16 @@ def test_made_through_the_socket(host: Host) -> None:
     assert identity.name == "anything"
 
 
-def test_built_through_the_socket(host: Host) -> None:
-    """The steps of Docker's own builder, which no engine lists."""
-    job_with_socket(host)
+@pytest.mark.parametrize(
+    "mounts, attribution", [(WITH_SOCKET, "only_job"), (WITH_SOCKET.replace("docker", "podman/podman"), None)]
+)
+def test_built_through_the_socket(host: Host, mounts: str, attribution: str | None) -> None:
+    """The steps of Docker's own builder, which no engine lists and no other engine has."""
+    job_with_socket(host, mounts)
     path = f"/docker/buildkit/{'k' * 25}"
     host.begin(path)
     host.identity(path)
-    assert host.identity(path, after=DECIDE_SECONDS).attribution == "only_job"
+    assert host.identity(path, after=DECIDE_SECONDS).attribution == attribution
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobmeter.containers.catalog.facts import ContainerFacts, describe
 from jobmeter.containers.catalog.sockets import EngineSocket
+from jobmeter.containers.catalog.watcher import SocketState
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.directory import Identities
 from jobmeter.exporter.fleet import Fleet
@@ -26,7 +27,7 @@ class Catalog:
         self.facts: dict[str, ContainerFacts] = {}
         self.version = 0
         self.asked = 0
-        self.sockets = (DOCKER, EngineSocket("containerd", "/run/containerd/containerd.sock"))
+        self.sockets = (DOCKER, EngineSocket("docker", "/run/podman/podman.sock"))
 
     def lookup(self, container_id: str) -> ContainerFacts | None:
         self.asked += 1
@@ -34,6 +35,17 @@ class Catalog:
 
     def told_by(self, container_id: str) -> EngineSocket | None:
         return DOCKER if container_id in self.facts else None
+
+    def states(self) -> list[SocketState]:
+        """Of two sockets that speak Docker's API, one is Podman's."""
+        places = ((DOCKER.path, "docker"), ("/run/podman/podman.sock", "podman"))
+        return [
+            SocketState(
+                path=path, engine=engine, status="connected", reason=None, since=BEGAN, containers=0, dropped=0,
+                connections=1,
+            )
+            for path, engine in places
+        ]  # fmt: skip
 
     def put(
         self,

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from jobmeter.containers.catalog.facts import ContainerFacts
 from jobmeter.containers.catalog.sockets import EngineSocket
+from jobmeter.containers.catalog.watcher import SocketState
 from jobmeter.containers.cgroup_path import ContainerRef
-from jobmeter.containers.engines import buildkit
+from jobmeter.containers.engines import buildkit, docker
 from jobmeter.containers.engines.ids import is_build_id, is_long_hex
 from jobmeter.exporter import evidence
 from jobmeter.exporter.attribution import NOBODY, Owner, Owners
@@ -48,6 +49,10 @@ class Catalog(Protocol):
 
     def told_by(self, container_id: str) -> EngineSocket | None:
         """The socket of the engine that knows it."""
+        ...
+
+    def states(self) -> Iterable[SocketState]:
+        """Which engine is at each socket."""
         ...
 
 
@@ -140,10 +145,9 @@ class Identities:
         if facts is not None and not _same_engine(ref, facts):
             facts = None
         if facts is None and ref.engine == buildkit.NAME and known.version is None:
-            # Nobody lists the steps of a build, but only Docker has its builder within.
-            self._owners.made_by(
-                ref.path, _paths(one for one in self._catalog.sockets if one.kind == "docker")
-            )
+            # Nobody lists the steps of a build, but of all engines only Docker has its builder within.
+            dockers = frozenset(state.path for state in self._catalog.states() if state.engine == docker.NAME)
+            self._owners.made_by(ref.path, dockers)
         if facts is known.facts or facts is None:
             return False  # One that ended is forgotten by its engine before it is forgotten here.
         known.facts = facts
