@@ -13,7 +13,7 @@ help:
 	@echo "make bench      run the benchmarks"
 	@echo "make accuracy   compare with the kernel's accounts again, rewrite the tables of docs/accuracy.md"
 	@echo "make golden     rewrite the golden files from what the code says now"
-	@echo "make picture    draw the pictures of the documentation from a real build"
+	@echo "make picture    draw the pictures of the documentation from real builds"
 	@echo "make lock       pin the newest versions of all packages, with hashes"
 	@echo "make clean      remove everything that these targets made"
 
@@ -40,6 +40,7 @@ bench: .venv/test
 picture: .venv/test
 	scripts/prepare-e2e
 	PYTHONPATH=.:src $(BIN)/python scripts/picture.py
+	PYTHONPATH=.:src $(BIN)/python scripts/fleet_picture.py
 
 accuracy: .venv/test
 	scripts/prepare-e2e
@@ -47,7 +48,7 @@ accuracy: .venv/test
 
 golden: .venv/test
 	JOBMETER_GOLDEN=write $(BIN)/pytest -m "not e2e" $(ARGS)
-	git status --short tests/golden docs
+	git status --short tests/golden docs deploy
 
 lock: .venv/dev
 	scripts/lock

@@ -137,7 +137,7 @@ def _containers() -> list[Json]:
             "Memory",
             "Working set: what the kernel cannot take back at once, and what its OOM killer looks at. "
             f"{_HIGHEST}",
-            Query(highest(memory), _LEGEND),
+            Query(highest(memory, ALIVE), _LEGEND),
             unit="bytes",
         ),
         series(
@@ -152,7 +152,7 @@ def _containers() -> list[Json]:
         series(
             "Memory and its limit",
             f"Working set as a share of the limit; at 100 % the kernel kills processes. {_HIGHEST}",
-            Query(highest(f"{memory} / {limit}"), _LEGEND),
+            Query(highest(f"{memory} / {limit}", ALIVE), _LEGEND),
             unit="percentunit",
             top=1,
             steps=[(0.9, "orange"), (1, "red")],
@@ -181,7 +181,7 @@ def _containers() -> list[Json]:
         series(
             "Processes",
             f"Processes and threads of a container. {_HIGHEST}",
-            Query(highest(f"{CONTAINER}_processes{{{HERE}}}"), _LEGEND),
+            Query(highest(f"{CONTAINER}_processes{{{HERE}}}", ALIVE), _LEGEND),
             unit="short",
         ),
         table(

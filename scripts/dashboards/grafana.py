@@ -34,13 +34,17 @@ class Column(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A choice at the top of a dashboard, from the values that a label has in a series."""
+    """A choice at the top of a dashboard, from the values that a label has in a series.
+
+    ``newest_first`` is for numbers that grow.
+    """
 
     name: str
     heading: str
     series: str
     label: str
     multi: bool = True
+    newest_first: bool = False
 
 
 def series(
@@ -64,7 +68,6 @@ def series(
         "showPoints": "auto",
         "pointSize": 4,
         "spanNulls": False,
-        "axisSoftMin": 0,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "dashed" if steps else "off"},
     }
@@ -294,7 +297,7 @@ def _variable(one: Variable) -> Json:
         "definition": query,
         "query": {"query": query, "refId": one.name},
         "refresh": 2,
-        "sort": 1,
+        "sort": 4 if one.newest_first else 1,
         "multi": one.multi,
         "includeAll": one.multi,
         **everything,

@@ -1,7 +1,7 @@
 """The dashboard `job`: one run of one job, its containers over time."""
 
 from scripts.dashboards.grafana import CORES, Json, Query, Steps, Variable, dashboard, row, series, stat
-from scripts.dashboards.promql import CONTAINER, rate
+from scripts.dashboards.promql import ALIVE, CONTAINER, rate
 
 _JOB = "jobmeter_job_info"
 _CHOSEN = 'repo="$repo", workflow="$workflow", job="$job", run_id="$run"'
@@ -15,7 +15,14 @@ def page() -> Json:
         Variable("repo", "Repository", _JOB, "repo", multi=False),
         Variable("workflow", "Workflow", f"{_JOB}{{{_REPO}}}", "workflow", multi=False),
         Variable("job", "Job", f'{_JOB}{{{_REPO}, workflow="$workflow"}}', "job", multi=False),
-        Variable("run", "Run", f'{_JOB}{{{_REPO}, workflow="$workflow", job="$job"}}', "run_id", multi=False),
+        Variable(
+            "run",
+            "Run",
+            f'{_JOB}{{{_REPO}, workflow="$workflow", job="$job"}}',
+            "run_id",
+            multi=False,
+            newest_first=True,
+        ),
     ]
     return dashboard(
         "jobmeter-job",
@@ -31,8 +38,13 @@ def _of_job(expr: str) -> str:
     return f"{expr} * on (id, instance) group_left (name) {_INFO}"
 
 
-def _gauge(name: str) -> str:
+def _kept(name: str) -> str:
     return _of_job(f"{CONTAINER}_{name}{{{_REPO}}}")
+
+
+def _gauge(name: str) -> str:
+    """What has a value only while the container runs."""
+    return f"{_kept(name)} {ALIVE}"
 
 
 def _rate(name: str, more: str = "") -> str:
@@ -138,7 +150,7 @@ def _memory() -> list[Json]:
             "All memory that is charged to it, with the files that the kernel keeps for it, and the "
             "most of it so far: an upper bound, not a need.",
             Query(_gauge("memory_usage_bytes"), "{{name}} charged"),
-            Query(_gauge("memory_charged_peak_bytes"), "{{name}} peak"),
+            Query(_kept("memory_charged_peak_bytes"), "{{name}} peak"),
             unit="bytes",
         ),
         series(
@@ -152,7 +164,7 @@ def _memory() -> list[Json]:
         series(
             "OOM kills",
             "Processes killed for want of memory since the container began.",
-            Query(_gauge("memory_oom_kills_total"), "{{name}}"),
+            Query(_kept("memory_oom_kills_total"), "{{name}}"),
             unit="short",
             steps=[(1, "red")],
         ),

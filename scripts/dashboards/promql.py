@@ -26,6 +26,6 @@ def named(expr: str) -> str:
     return f"{expr} * on (id, instance) group_left (name) jobmeter_container_info"
 
 
-def highest(expr: str) -> str:
-    """The 15 highest series of containers at each moment, with their names."""
-    return f"topk(15, {named(expr)})"
+def highest(expr: str, only: str = "") -> str:
+    """The 15 highest series of containers at each moment, with their names; `only` those that are left by it."""
+    return f"topk(15, {named(expr)}{only and ' '}{only})"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+from tests.e2e.support.components import unavailable
 from tests.e2e.support.docker import BUSYBOX, Container, DockerEngine
 
 JOB = {"repo": "acme/engine", "workflow": "ci.yaml", "job": "build", "run": "4711"}
@@ -16,7 +18,7 @@ BUILD = (
     "while :; do dd if=/dev/zero of=/data/out bs=64k count=8 conv=fsync 2>/dev/null; rm /data/out; sleep 0.2; done & "
     "dd if=/dev/zero of=/dev/shm/held bs=1M count=58 2>/dev/null; wait"
 )
-HUNGRY = "while :; do sleep 3; tail /dev/zero; done"
+HUNGRY = "sleep 3; while :; do tail /dev/zero; sleep 20; done"
 SERVE = "mkdir /www; dd if=/dev/zero of=/www/blob bs=64k count=16 2>/dev/null; httpd -f -p 8080 -h /www"
 BURN = "while :; do :; done & while :; do :; done & wait"
 
@@ -27,11 +29,12 @@ def labels(**job: str) -> list[str]:
 
 
 def block_device(path: str) -> str:
-    """The device that a directory is on, as the kernel numbers it, by its name in /dev."""
+    """The disk that a directory is on."""
     number = os.stat(path).st_dev
-    with open(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/uevent") as file:
-        name = dict(line.strip().split("=", 1) for line in file)["DEVNAME"]
-    return f"/dev/{name}"
+    place = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve()
+    if not place.exists():
+        unavailable(f"{path} is not on a disk, whose traffic a cgroup could count")
+    return f"/dev/{(place.parent if (place / 'partition').exists() else place).name}"
 
 
 @contextmanager
