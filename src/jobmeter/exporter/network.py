@@ -5,6 +5,9 @@ The host's own counts for nobody.
 """
 
 import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from jobmeter.exporter.evidence import parent_of
@@ -15,11 +18,16 @@ from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 
 _READ_BYTES = 16384
+_MAX_BYTES = 1 << 20
+_GONE = ""
 _MAX_ANCESTORS = 32
 
 
 class Traffic(NamedTuple):
-    """Bytes that came into a network namespace and left it; ``interfaces`` where each is wanted."""
+    """Bytes that came into a network namespace and left it; ``interfaces`` where each is wanted.
+
+    The last of these has no name and is all those together that are there no more, if any.
+    """
 
     received_bytes: int | None = None
     sent_bytes: int | None = None
@@ -30,10 +38,76 @@ NO_TRAFFIC = Traffic()
 """Of one whose traffic is not its own or cannot be told."""
 
 
+class _Counted:
+    """What has passed since it was made, added up per interface: one of them may go, and come again from 0."""
+
+    def __init__(self, seen: Mapping[str, Interface] | None = None) -> None:
+        """``seen`` is what each interface's counters held when it began."""
+        self.traffic = NO_TRAFFIC
+        self._text = b""
+        self._seen = seen or {}
+        self._passed: dict[str, Interface] = {}
+
+    def from_here(self) -> "_Counted":
+        """One that takes what this one has not."""
+        return _Counted(self._seen)
+
+    def add(self, text: bytes, *, each_interface: bool) -> None:
+        """Take what has grown since, by /proc/PID/net/dev. Raises KernelFormatError."""
+        if text == self._text:
+            return
+        seen = {one.name: one for one in procfs.parse_interfaces(text)}
+        received, sent = self.traffic.received_bytes or 0, self.traffic.sent_bytes or 0
+        passed: dict[str, Interface] = {}
+        for name, one in seen.items():
+            grown = _grown(self._seen.get(name), one)
+            passed[name] = _together(name, (grown, self._passed.pop(name, None)))
+            if procfs.leads_outside(name):
+                received += grown.received_bytes
+                sent += grown.sent_bytes
+        if self._passed:
+            passed[_GONE] = _together(_GONE, self._passed.values())
+        self._text, self._seen, self._passed = text, seen, passed
+        self.traffic = Traffic(received, sent, tuple(passed.values()) if each_interface else None)
+
+
+def _grown(before: Interface | None, now: Interface) -> Interface:
+    """All of it where a counter fell: the interface was made anew, and its counters began at 0."""
+    if before is None or any(one < other for one, other in zip(now[1:], before[1:], strict=True)):
+        return now
+    return Interface(now.name, *(one - other for one, other in zip(now[1:], before[1:], strict=True)))
+
+
+def _together(name: str, interfaces: Iterable[Interface | None]) -> Interface:
+    counters = [one[1:] for one in interfaces if one is not None]
+    return Interface(name, *map(sum, zip(*counters, strict=True)))
+
+
+@dataclass
+class _File:
+    """Of a network namespace; opened for each reading through a process where it cannot stay open."""
+
+    inode: int
+    pid: int
+    fd: int | None
+    counted: _Counted
+
+
+def _read(fd: int) -> bytes:
+    """All of it: the kernel gives at most a page of lines at once. Raises KernelFormatError when there is no end."""
+    text = b""
+    while more := os.pread(fd, _READ_BYTES, len(text)):
+        text += more
+        if len(text) > _MAX_BYTES:
+            raise KernelFormatError("/proc/PID/net/dev is too long")
+    return text
+
+
 class Networks:
     """Knows the owner of each network namespace, and keeps its counters open.
 
-    The counters answer as long as the descriptor is held, also after the last process of the namespace.
+    The counters answer as long as the descriptor is held, also after the last process of the namespace. When an owner
+    goes, another container that is in there takes over and counts from 0: the traffic of both is counted once.
     """
 
     def __init__(
@@ -43,24 +117,34 @@ class Networks:
         self._root = root
         self._each_interface = each_interface
         self._owner_of: dict[int, str] = {}
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: dict[str, _File] = {}
+        self._others: dict[str, tuple[int, int]] = {}
 
     def enter(self, container: str, pid: int) -> None:
         """A process of a container is known: whose namespace is it in?"""
         inode = network_namespace(self._root, pid)
-        if inode is None or container in self._files or is_initial_network(self._root, pid, inode):
+        if inode is None:
             return
-        if self._owner_of.get(inode, container) != container or self._is_of_maker(container, pid, inode):
+        file = self._files.get(container)
+        if file is not None:
+            if file.inode == inode:
+                file.pid = pid
             return
-        self._owner_of[inode] = container
+        if self._others.get(container, (None,))[0] == inode and inode in self._owner_of:
+            self._others[container] = (inode, pid)
+            return
+        if is_initial_network(self._root, pid, inode) or self._is_of_maker(container, pid, inode):
+            return
+        if inode in self._owner_of:
+            self._others[container] = (inode, pid)
+            return
         try:
             fd = self._descriptors.keep(f"{self._root}/{pid}/net/dev")
         except OSError:
-            fd = None
-        if fd is None:
-            self._owner_of.pop(inode)
-        else:
-            self._files[container] = (inode, fd)
+            return
+        self._others.pop(container, None)
+        self._owner_of[inode] = container
+        self._files[container] = _File(inode, pid, fd, _Counted())
 
     def _is_of_maker(self, container: str, pid: int, inode: int) -> bool:
         """Whether who made the container, the nearest process outside of it, is in the same namespace.
@@ -86,23 +170,38 @@ class Networks:
         return any(path == container or path.startswith(f"{container}/") for path in paths)
 
     def read(self, container: str) -> Traffic:
-        """What has passed so far; NO_TRAFFIC where it is not the container's own or cannot be told."""
+        """What has passed so far, which never falls; NO_TRAFFIC where it is not the container's own."""
         file = self._files.get(container)
         if file is None:
             return NO_TRAFFIC
-        try:
-            text = os.pread(file[1], _READ_BYTES, 0)
-            each = procfs.parse_interfaces(text) if self._each_interface else None
-            return Traffic(*procfs.parse_net_dev(text), each)
-        except (OSError, KernelFormatError):
-            return NO_TRAFFIC
+        with suppress(OSError, KernelFormatError):
+            file.counted.add(self._text(file), each_interface=self._each_interface)
+        return file.counted.traffic
+
+    def _text(self, file: _File) -> bytes:
+        if file.fd is not None:
+            return _read(file.fd)
+        if network_namespace(self._root, file.pid) != file.inode:
+            raise ProcessLookupError
+        with open(f"{self._root}/{file.pid}/net/dev", "rb", buffering=0) as opened:
+            return _read(opened.fileno())
 
     def leave(self, container: str) -> None:
-        """It is gone: let go of the namespace, which the kernel can then remove."""
-        file = self._files.pop(container, None)
-        if file is not None:
-            self._owner_of.pop(file[0], None)
-            self._descriptors.give_back(file[1])
+        """It is gone: let go of the namespace, which the kernel can then remove, unless another one is in there."""
+        self._others.pop(container, None)
+        file = self._files.get(container)
+        if file is None:
+            return
+        heir = next((one for one, (inode, _) in self._others.items() if inode == file.inode), None)
+        if heir is not None:
+            _, pid = self._others.pop(heir)
+            self._owner_of[file.inode] = heir
+            self._files[heir] = replace(file, pid=pid, counted=file.counted.from_here())
+        else:
+            self._owner_of.pop(file.inode)
+            if file.fd is not None:
+                self._descriptors.give_back(file.fd)
+        del self._files[container]
 
     def close(self) -> None:
         """Give the descriptors back."""
