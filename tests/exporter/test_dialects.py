@@ -6,10 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from jobmeter.exporter.container import Identity, Row
+from jobmeter.exporter.dialects import cadvisor
 from jobmeter.exporter.dialects.cadvisor import MAX_CONTAINER_LABELS, container_labels
 from jobmeter.exporter.dialects.jobmeter import CONTAINER_INFO_LABELS, JOB_INFO_LABELS
 from jobmeter.exporter.exposition import Exposition
-from jobmeter.model.account import Account, Bounds
+from jobmeter.exporter.families import Labels
+from jobmeter.model.account import Account, Bounds, Interface
 from jobmeter.model.job import Job
 from tests.exporter.reading import read
 from tests.exporter.rows import (
@@ -170,6 +172,29 @@ def test_labels_in_kubernetes() -> None:
         common | {"container": "", "id": SANDBOX.path, "image": "registry.k8s.io/pause:3.10", "name": "5a5a"},
         common | {"container": "build", "id": POD_BUILD.path, "image": "acme/build:7", "name": "b11d"},
     ]
+
+
+def test_a_pod_is_the_same_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing else is known of it, its labels are not written again; then they are."""
+    asked: list[str] = []
+
+    def note(row: Row) -> Labels:
+        asked.append(row.path)
+        return (("id", row.path),)
+
+    monkeypatch.setattr(cadvisor, "_labels", note)
+    made = Exposition(("cadvisor",), machine=MACHINE, sys_path=NO_SYS)
+    renamed = replace(POD_BUILD, identity=replace(POD_BUILD.identity, pod_name="renamed"))
+    for container in (POD_BUILD, POD_BUILD, renamed):
+        "".join(made.render((container,), GROUPS, (), openmetrics=False))
+    assert asked.count(POD) == 2
+
+
+def test_interfaces_that_are_gone_have_no_series() -> None:
+    """They have no name."""
+    gone = replace(BUILD.account, interfaces=(*(BUILD.account.interfaces or ()), Interface("", *range(8))))
+    rows = found("cadvisor", "container_network_receive_bytes_total", replace(BUILD, account=gone))
+    assert [labels["interface"] for labels, _ in rows] == ["eth0"]
 
 
 def test_labels_of_what_is_no_container() -> None:

@@ -130,3 +130,11 @@ def test_labels_are_made_anew_when_something_else_is_known() -> None:
 def test_rows_of_one_path_are_all_written() -> None:
     """No reading may lose what another has made of the same directory."""
     assert rendered(USED, rows=(BUILD, replace(BUILD, id="later"))).count("used_total{") == 2
+
+
+def test_rows_that_would_look_the_same_are_one() -> None:
+    """A scraper takes no series twice: the first is written."""
+    rows = (replace(BUILD, id="x\x01"), replace(WITHIN, id="x\x02"), ENDED)
+    assert rendered(USED, rows=rows).splitlines()[2:] == [
+        'used_total{id="x"} 12.75', 'used_total{id="c0de"} 0.3',
+    ]  # fmt: skip

@@ -78,6 +78,24 @@ def test_rows_are_bounded():
     assert found[OTHER].cpu_seconds == 7.0
 
 
+def test_rows_that_would_look_the_same_are_one():
+    """A scraper takes no series twice."""
+    totals = Totals()
+    for name in ("build", "build ", " build", "bu\x01ld", "bu\x02ld"):
+        totals.credit(name, Job(repository="r", job=name), used(1.0))
+    assert {of.job: sums.cpu_seconds for of, sums in shown(totals).items()} == {"build": 3.0, "bu ld": 2.0}
+
+
+def test_a_job_that_calls_itself_other():
+    """It is not in the row of those that have none of their own."""
+    totals = Totals(max_rows=1)
+    totals.credit("a", Job(repository="other", workflow="other", job="other"), used(1.0))
+    totals.credit("b", BUILD, used(5.0))
+    assert {of: sums.cpu_seconds for of, sums in shown(totals).items()} == {
+        Of("other", "other", ""): 1.0, OTHER: 5.0,
+    }  # fmt: skip
+
+
 def test_scrapers_are_bounded():
     """The one that was not here for longest is new again."""
     totals = Totals()

@@ -204,6 +204,15 @@ def test_each_interface() -> None:
     assert [one.name for one in found] == ["eth0", "docker0", "br-4f0c2a9d81b3", "veth12ab", "wlan0"]
 
 
+def test_names_of_interfaces_stay_apart() -> None:
+    """Whatever bytes are in them: they may be any but blanks, slashes and colons."""
+    names = (b"\xff1", b"\xfe1", b"x\x01", b"x\x02", b"x\\x01", "é".encode(), "x\u2003".encode(), b"x")
+    text = b"a\nb\n" + b"".join(name + b": 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n" for name in names)
+    assert [one.name for one in procfs.parse_interfaces(text)] == [
+        "\\xff1", "\\xfe1", "x\\x01", "x\\x02", "x\\x5cx01", "é", "x\\xe2\\x80\\x83", "x",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "name, outside",
     [

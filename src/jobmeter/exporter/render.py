@@ -61,7 +61,8 @@ class Renderer:
 
     def render(self, rows: Sequence[Row], *, openmetrics: bool) -> Iterator[str]:
         """The text of each family; one without a series is left out."""
-        labelled = list(zip(self._labels.of(rows), rows, strict=True))
+        # A scraper takes no series twice: of rows with the same labels the first is written.
+        labelled = list(dict(zip(self._labels.of(rows)[::-1], rows[::-1], strict=True)).items())[::-1]
         everyone = _Page(labelled)
         living = _Page([one for one in labelled if one[1].ended is None])
         for family in self._families:
@@ -143,8 +144,11 @@ def label_text(labels: Labels) -> str:
 
 
 def escaped(text: str) -> str:
-    """The value of a label: on one line, what is no Unicode as U+FFFD, cut when long."""
+    """The value of a label, as it is written."""
+    return shown(text).translate(_ESCAPES)
+
+
+def shown(text: str) -> str:
+    """What a label says of a text: on one line, what is no Unicode as U+FFFD, cut when long."""
     text = printable(text[: MAX_LABEL_CHARACTERS + 1])
-    if len(text) > MAX_LABEL_CHARACTERS:
-        text = text[: MAX_LABEL_CHARACTERS - 1] + "…"
-    return text.translate(_ESCAPES)
+    return text if len(text) <= MAX_LABEL_CHARACTERS else text[: MAX_LABEL_CHARACTERS - 1] + "…"

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from jobmeter.exporter.render import shown
 from jobmeter.model.account import Account
 from jobmeter.model.job import Job
 
@@ -81,7 +82,10 @@ class Totals:
         self._scrapers: OrderedDict[str, int] = OrderedDict()
 
     def credit(self, container: str, job: Job | None, account: Account) -> None:
-        """Add what a container used since it was last credited; a counter that fell adds nothing."""
+        """Add what a container used since it was last credited; a counter that fell adds nothing.
+
+        What is beyond those within dips when they are read a moment later: only what exceeds the highest value counts.
+        """
         before = self._credited.get(container, Sums())
         grown = Sums.of(account).beyond(before)
         self._credited[container] = before.plus(grown)
@@ -105,7 +109,7 @@ class Totals:
             yield of, Sums() if self._born[of] > seen else sums
 
     def _add(self, job: Job | None, grown: Sums) -> None:
-        of = Of(job.repository or "", job.workflow or "", job.job or "") if job is not None else Of()
+        of = _of(job) if job is not None else Of()
         if of not in self._sums:
             if len(self._sums) >= self._max_rows:
                 of = OTHER
@@ -121,3 +125,9 @@ class Totals:
         if len(self._jobs) > _MAX_JOBS:
             self._jobs.popitem(last=False)
         return 1
+
+
+def _of(job: Job) -> Of:
+    """By what labels say of it, so that no two rows have the same; one that calls itself OTHER is not in that row."""
+    of = Of(shown(job.repository or ""), shown(job.workflow or ""), shown(job.job or ""))
+    return of if of != OTHER else of._replace(job="")

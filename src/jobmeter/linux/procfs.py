@@ -179,4 +179,16 @@ def _interfaces(text: bytes) -> Iterator[tuple[str, list[int]]]:
             fields = []
         if len(fields) < _NET_DEV_FIELDS:
             raise KernelFormatError(f"not a line of /proc/PID/net/dev: {line[:80]!r}")
-        yield name.strip().decode("utf-8", "replace"), fields
+        yield _interface_name(name.strip()), fields
+
+
+def _interface_name(name: bytes) -> str:
+    """No two the same: what is not printable, and the backslash, are ``\\xNN`` for each byte."""
+    text = name.decode("utf-8", "surrogateescape")
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(
+        one if one.isprintable() and one != "\\"
+        else "".join(f"\\x{byte:02x}" for byte in one.encode("utf-8", "surrogateescape"))
+        for one in text
+    )  # fmt: skip

@@ -47,10 +47,11 @@ class CadvisorDialect:
         """``device_name`` tells the path of a block device by its number."""
         self._machine = machine
         self._renderer = Renderer(families(device_name, clock), _labels)
+        self._pods: dict[tuple[str, str | None], Identity] = {}
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[str]:
         """All of it."""
-        rows = (*_with_pods(snapshot.groups, snapshot.rows), *snapshot.rows)
+        rows = (*self._with_pods(snapshot.groups, snapshot.rows), *snapshot.rows)
         yield from self._renderer.render(rows, openmetrics=openmetrics)
         machine = self._machine
         labels = label_text(
@@ -65,21 +66,23 @@ class CadvisorDialect:
                 name, "gauge", text, (Sample(labels, value_of(machine)),), openmetrics=openmetrics
             )
 
+    def _with_pods(self, groups: Iterable[Row], containers: Iterable[Row]) -> list[Row]:
+        """The groups, of which those that hold the containers of a Kubernetes pod tell its name.
+
+        A pod's identity stays the same object, by which the renderer knows that its labels do.
+        """
+        before, now = self._pods, dict[tuple[str, str | None], Identity]()
+        at: dict[str, Identity] = {}
+        for row in containers:
+            namespace, pod = row.identity.namespace, row.identity.pod_name
+            if namespace is not None:
+                known = before.get((namespace, pod)) or Identity(namespace=namespace, pod_name=pod)
+                at[os.path.dirname(row.path)] = now.setdefault((namespace, pod), known)
+        self._pods = now
+        return [replace(row, identity=at[row.path]) if row.path in at else row for row in groups]
+
 
 # --- Labels
-
-
-def _with_pods(groups: Iterable[Row], containers: Iterable[Row]) -> list[Row]:
-    """The groups, of which those that hold the containers of a Kubernetes pod tell its name."""
-    pods = {
-        os.path.dirname(row.path): row.identity for row in containers if row.identity.namespace is not None
-    }
-    return [
-        replace(row, identity=Identity(namespace=pod.namespace, pod_name=pod.pod_name))
-        if (pod := pods.get(row.path)) is not None
-        else row
-        for row in groups
-    ]
 
 
 def _labels(row: Row) -> Labels:
@@ -232,7 +235,7 @@ _INTERFACES = Parts(
     lambda row: [
         (one.name, one)
         for one in row.account.interfaces or ()
-        if not one.name.lower().startswith(_LEFT_OUT_INTERFACES)
+        if one.name and not one.name.lower().startswith(_LEFT_OUT_INTERFACES)
     ],
 )
 _NETWORK = tuple(
