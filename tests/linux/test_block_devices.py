@@ -40,13 +40,16 @@ MOUNTS = rb"""sysfs /sys sysfs rw,nosuid 0 0
 /dev/sdb1 /mnt/two\040words xfs rw 0 0
 /dev/loop0 /snap/core/1 squashfs ro 0 0
 /dev/sdc1 /gone ext4 rw 0 0
+/dev/fuse /slow fuse rw 0 0
+/dev/sdd1 /slower fuse.any\377 rw 0 0
+/dev/fuse /slowest some rw 0 0
 overlay /var/lib/docker/overlay2/x/merged overlay rw 0 0
 /dev/short
 """
 
 
 def test_mounts_of_block_devices() -> None:
-    """Without images, which are full from the beginning; blanks are escaped there."""
+    """Without images, which are full, and what a process serves, which may hang; blanks are escaped there."""
     assert list(parse_mounts(MOUNTS)) == [
         ("/dev/sda1", b"/"),
         ("/dev/sda1", b"/var"),
@@ -54,6 +57,7 @@ def test_mounts_of_block_devices() -> None:
         ("/dev/sdc1", b"/gone"),
     ]
     assert list(parse_mounts(b"")) == []
+    assert list(parse_mounts(b"/dev/sdd1 /any fuse.\xff rw 0 0\n")) == []
 
 
 def test_each_file_system_is_told_once(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from jobmeter.model.account import Filesystem
 
-_NOT_COUNTED = frozenset({"squashfs", "iso9660", "udf", "cramfs", "erofs"})
+_NOT_COUNTED = frozenset({b"squashfs", b"iso9660", b"udf", b"cramfs", b"erofs"})
 """Images that are full from the beginning."""
 
 
@@ -57,8 +57,13 @@ def parse_mounts(text: bytes) -> Iterator[tuple[str, bytes]]:
     """Device and mount point of what /proc/PID/mounts (fstab(5)) has on block devices."""
     for line in text.splitlines():
         fields = line.split(b" ")
-        if len(fields) > 2 and fields[0].startswith(b"/dev/") and fields[2].decode() not in _NOT_COUNTED:
+        if len(fields) > 2 and fields[0].startswith(b"/dev/") and not _is_left_out(fields[0], fields[2]):
             yield _unescaped(fields[0]).decode("utf-8", "replace"), _unescaped(fields[1])
+
+
+def _is_left_out(source: bytes, kind: bytes) -> bool:
+    # A file system of a process may say any source, and may never answer.
+    return kind in _NOT_COUNTED or source == b"/dev/fuse" or kind == b"fuse" or kind.startswith(b"fuse.")
 
 
 def _unescaped(field: bytes) -> bytes:
