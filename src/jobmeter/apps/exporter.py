@@ -10,7 +10,7 @@ from jobmeter.collector.log import Log
 from jobmeter.config.exporter import ExporterSettings
 from jobmeter.linux.cgroup_mounts import hierarchies_below
 from jobmeter.linux.descriptors import Descriptors
-from jobmeter.model.errors import UsageError
+from jobmeter.model.errors import SourceUnavailable, UsageError
 
 if TYPE_CHECKING:
     from jobmeter.containers.catalog.catalog import Catalog
@@ -100,6 +100,12 @@ def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
     from jobmeter.exporter.host import Host
     from jobmeter.exporter.machine import read_machine
 
+    try:
+        os.stat(f"{settings.proc_path}/stat")
+    except OSError as error:
+        raise SourceUnavailable(
+            f"cannot read the processes in {settings.proc_path}: {error.strerror}"
+        ) from None
     machine = read_machine(settings.proc_path)
     exposition = Exposition(settings.dialect, machine=machine)
     hierarchies = hierarchies_below(settings.cgroup_path)

@@ -81,6 +81,10 @@ class RunningExporter:
         text, _, _ = self.log.read_text().rpartition("\n")
         return [json.loads(line) for line in text.splitlines()]
 
+    def listens_at(self) -> str:
+        """Where it has said that it listens; empty before."""
+        return next((one["listen"] for one in self.messages() if "listen" in one), "")
+
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
         self.process.terminate()
@@ -98,9 +102,9 @@ def running_exporter(
         process = subprocess.Popen(command, stderr=stderr, env=jobmeter_environment())
     exporter = RunningExporter("", process, log)
     try:
-        wait_until(lambda: exporter.messages() or process.poll() is not None, "the exporter's first word")
+        wait_until(lambda: exporter.listens_at() or process.poll() is not None, "the exporter")
         assert process.poll() is None, log.read_text()
-        port = exporter.messages()[0]["listen"].rpartition(":")[2]
+        port = exporter.listens_at().rpartition(":")[2]
         yield RunningExporter(f"{scheme}://localhost:{port}", process, log)
         assert exporter.stop() == 0, log.read_text()
     finally:
