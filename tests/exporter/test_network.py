@@ -10,6 +10,7 @@ import pytest
 from jobmeter.exporter.network import NO_TRAFFIC, Networks
 from jobmeter.linux.descriptors import Descriptors
 from tests.exporter.proc import Processes
+from tests.support.fake_host import open_descriptors
 
 HEAD = "Inter-|   Receive\n face |bytes\n"
 MANY = 200
@@ -154,3 +155,14 @@ def test_a_pid_that_is_in_another_namespace_now(wires: Wires) -> None:
     (wires.root / "10/ns/net").unlink()
     (wires.root / "10/ns/net").touch()
     assert networks.read("/docker/a") == NO_TRAFFIC
+
+
+def test_nobody_takes_over_at_the_end(wires: Wires) -> None:
+    """All descriptors are given back."""
+    before = open_descriptors()
+    networks = Networks(Descriptors(10), str(wires.root))
+    networks.enter("/docker/a", 10)
+    networks.enter("/docker/b", 11)
+    assert open_descriptors() == before + 1
+    networks.close()
+    assert open_descriptors() == before

@@ -205,5 +205,6 @@ class Networks:
 
     def close(self) -> None:
         """Give the descriptors back."""
+        self._others.clear()  # Nobody takes over.
         for container in list(self._files):
             self.leave(container)
