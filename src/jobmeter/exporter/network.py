@@ -4,7 +4,6 @@ A namespace that several containers share, as those of a pod do, is counted once
 The host's own counts for nobody.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 
 _READ_BYTES = 16384
-_MAX_BYTES = 1 << 20
 _GONE = ""
 _MAX_ANCESTORS = 32
 
@@ -91,16 +89,6 @@ class _File:
     pid: int
     fd: int | None
     counted: _Counted
-
-
-def _read(fd: int) -> bytes:
-    """All of it: the kernel gives at most a page of lines at once. Raises KernelFormatError when there is no end."""
-    text = b""
-    while more := os.pread(fd, _READ_BYTES, len(text)):
-        text += more
-        if len(text) > _MAX_BYTES:
-            raise KernelFormatError("/proc/PID/net/dev is too long")
-    return text
 
 
 class Networks:
@@ -180,11 +168,11 @@ class Networks:
 
     def _text(self, file: _File) -> bytes:
         if file.fd is not None:
-            return _read(file.fd)
+            return procfs.read_whole(file.fd)
         if network_namespace(self._root, file.pid) != file.inode:
             raise ProcessLookupError
         with open(f"{self._root}/{file.pid}/net/dev", "rb", buffering=0) as opened:
-            return _read(opened.fileno())
+            return procfs.read_whole(opened.fileno())
 
     def leave(self, container: str) -> None:
         """It is gone: let go of the namespace, which the kernel can then remove, unless another one is in there."""

@@ -54,7 +54,7 @@ class NetworkWatch:
         if fd is None:
             return None
         try:
-            return procfs.parse_net_dev(os.pread(fd, 16384, 0))
+            return procfs.parse_net_dev(procfs.read_whole(fd))
         except (OSError, KernelFormatError):
             # The process is gone whose file it was; another one will be asked.
             os.close(self._files.pop(key))
