@@ -87,7 +87,7 @@ def test_the_sum_is_the_cpu_time_that_was_used() -> None:
     begun = time.process_time()
     profile = sampled(Totals(), 1.0, serve, uvloop.new_event_loop)
     used = time.process_time() - begun
-    assert 0.8 * used < sum(one.values[1] for one in profile.samples) / 1e9 <= used
+    assert 0.8 * used - 0.05 < sum(one.values[1] for one in profile.samples) / 1e9 <= used
 
 
 @LOOPS

@@ -38,13 +38,8 @@ class ThreadCpuTimer:
         self._call(
             "timer_create", time.CLOCK_THREAD_CPUTIME_ID, ctypes.byref(event), ctypes.byref(self._timer)
         )
-        self._period_ns = period_ns
-        self.put_off(period_ns)
-
-    def put_off(self, first_ns: int) -> None:
-        """The next signal comes when the thread has used so much from now on, the others as before."""
-        interval, first = divmod(self._period_ns, _SECOND), divmod(first_ns, _SECOND)
-        self._call("timer_settime", self._timer, 0, ctypes.byref(_TimerSpec(*interval, *first)), None)
+        period = divmod(period_ns, _SECOND)
+        self._call("timer_settime", self._timer, 0, ctypes.byref(_TimerSpec(*period, *period)), None)
 
     def stop(self) -> None:
         """No signal is sent from now on."""

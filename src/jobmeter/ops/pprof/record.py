@@ -47,35 +47,45 @@ class Totals(Record):
         ]
 
 
+class _Stay:
+    """What a thread did at one stack from ``start_ns`` on."""
+
+    __slots__ = ("name", "stack", "start_ns", "total")
+
+    def __init__(self, name: str, stack: Stack, start_ns: int) -> None:
+        self.name = name
+        self.stack = stack
+        self.start_ns = start_ns
+        self.total = [0, 0, 0]
+
+
 class Timeline(Record):
     """One sample for each time a thread was seen at the same stack without being seen elsewhere."""
 
     def __init__(self) -> None:
-        self._stays: list[tuple[str, Stack, int, list[int]]] = []
-        self._last: dict[SampledThread, tuple[Stack, list[int]]] = {}
+        self._stays: list[_Stay] = []
+        self._last: dict[SampledThread, _Stay] = {}
 
     def add(
         self, thread: SampledThread, stack: Stack, at_ns: int, *, cpu_ns: int = 0, wall_ns: int = 0
     ) -> None:
-        """As `Record.add`."""
-        last = self._last.get(thread)
-        if last is not None and last[0] == stack:
-            total = last[1]
-        else:
-            total = [0, 0, 0]
-            self._last[thread] = stack, total
-            self._stays.append((thread.name, stack, at_ns, total))
-        total[0] += cpu_ns > 0
-        total[1] += cpu_ns
-        total[2] += wall_ns
+        """As `Record.add`; a look may tell of the time before it."""
+        stay = self._last.get(thread)
+        if stay is None or stay.stack != stack:
+            stay = self._last[thread] = _Stay(thread.name, stack, at_ns)
+            self._stays.append(stay)
+        stay.start_ns = min(stay.start_ns, at_ns)
+        stay.total[0] += cpu_ns > 0
+        stay.total[1] += cpu_ns
+        stay.total[2] += wall_ns
 
     def samples(self, stacks: Stacks) -> Sequence[Sample]:
         """As `Record.samples`, in the order of their beginnings, which are in the label `start`."""
         return [
             Sample(
-                stacks.frames(stack),
-                tuple(total),
-                (Label("thread", name), Label("start", number=at_ns, unit="nanoseconds")),
+                stacks.frames(stay.stack),
+                tuple(stay.total),
+                (Label("thread", stay.name), Label("start", number=stay.start_ns, unit="nanoseconds")),
             )
-            for name, stack, at_ns, total in self._stays
+            for stay in sorted(self._stays, key=lambda one: one.start_ns)
         ]

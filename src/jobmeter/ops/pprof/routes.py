@@ -20,7 +20,7 @@ from jobmeter.ops.pprof.index import index_page
 from jobmeter.ops.pprof.profile import Profile, encode
 from jobmeter.ops.pprof.record import Record, Timeline, Totals
 from jobmeter.ops.pprof.running import Snapshot
-from jobmeter.ops.pprof.sampling import Sampling, SamplingError
+from jobmeter.ops.pprof.sampling import LONGEST_NS, PERIOD_NS, Sampling, SamplingError
 from jobmeter.ops.pprof.worker import in_thread
 from jobmeter.ops.problems import NotFound, Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
@@ -131,9 +131,9 @@ class Pprof:
 
 
 async def _sampled(
-    record: type[Record], seconds: float, _: dict[str, str], gone: asyncio.Future[None]
+    record: type[Record], longest_ns: int, seconds: float, _: dict[str, str], gone: asyncio.Future[None]
 ) -> Profile:
-    sampling = Sampling(record())
+    sampling = Sampling(record(), longest_ns)
     try:
         await sampling.run(seconds, gone)
     except SamplingError as error:
@@ -171,9 +171,9 @@ _TIMED = (
         "profile",
         30.0,
         "CPU and wall time of all threads, sampled 100 times a second",
-        partial(_sampled, Totals),
+        partial(_sampled, Totals, LONGEST_NS),
     ),
-    _Timed("trace", 1.0, "The same, in the order of time", partial(_sampled, Timeline)),
+    _Timed("trace", 1.0, "The same, in the order of time", partial(_sampled, Timeline, PERIOD_NS)),
     _Timed("heap", 5.0, "Memory in use that was asked for in this time", _heap, (_SECONDS, _COLLECT)),
     _Timed("allocs", 5.0, "Memory asked for in this time, a lower bound", _allocs),
 )

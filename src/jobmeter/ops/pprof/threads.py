@@ -2,100 +2,96 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import NamedTuple
 
-from jobmeter.ops.pprof.stacks import Stack
+from jobmeter.ops.pprof.stacks import Stack, Stacks
 
 
 class SampledThread:
-    """A thread, and what is known of it since the last look; CPU times in nanoseconds."""
+    """A thread; ``clock`` counts its CPU time, and is None for one that was not started by `threading`."""
 
-    __slots__ = ("_clock", "carried_ns", "counted_ns", "name", "stack", "walked_ns")
+    __slots__ = ("clock", "name", "walked_ns")
 
     def __init__(self, name: str, native_id: int | None) -> None:
         self.name = name
-        self._clock = None if native_id is None else cpu_clock(native_id)
-        self.counted_ns = 0
-        self.carried_ns = 0
+        self.clock = None if native_id is None else cpu_clock(native_id)
         self.walked_ns: int | None = None
-        self.stack: Stack = ()
 
     def cpu_ns(self) -> int | None:
-        """CPU time it has used in its life; None for a thread that was not started by `threading`.
-
-        Raises ProcessLookupError when it has ended.
-        """
-        if self._clock is None:
+        """CPU time it has used in its life; None where it has no clock, or has ended."""
+        if self.clock is None:
             return None
         try:
-            return time.clock_gettime_ns(self._clock)
+            return time.clock_gettime_ns(self.clock)
         except OSError:
-            raise ProcessLookupError from None
-
-    def take(self, cpu_ns: int | None) -> int:
-        """Carry what it has used since it was last taken, up to this reading of its clock; that is returned."""
-        if cpu_ns is None:
-            return 0
-        used_ns = max(cpu_ns - self.counted_ns, 0)
-        self.counted_ns = cpu_ns
-        self.carried_ns += used_ns
-        return used_ns
-
-    def has_run_since(self, cpu_ns: int | None) -> bool:
-        """Whether its clock goes on while we look, from this reading."""
-        try:
-            return self.cpu_ns() != cpu_ns
-        except ProcessLookupError:
-            return False
+            return None
 
 
-class Look(NamedTuple):
-    """A thread now; ``cpu_ns`` as ``SampledThread.cpu_ns``."""
+class Change(NamedTuple):
+    """A thread that is new, or has used CPU time since it was last looked at, or has no clock.
 
-    ident: int
+    ``runs`` says that its clock went on while it was looked at: it is outside of Python, where it needs no
+    interpreter.
+    """
+
     thread: SampledThread
     cpu_ns: int | None
+    stack: Stack
+    runs: bool
 
 
 class Threads:
-    """All threads by the identifier that Python gives them, ``main`` among them; ``ended`` are no more."""
+    """All threads by the identifier that Python gives them; ``main`` is the one that looks."""
 
     def __init__(self) -> None:
         thread = threading.main_thread()
         self.main = SampledThread(thread.name, thread.native_id)
-        self._known: dict[int, SampledThread] = {thread.ident or 0: self.main}
-        self.ended: list[SampledThread] = []
+        self._main_ident = thread.ident or 0
+        self._others: dict[int, SampledThread] = {}
+        self._idents: set[int] = set()
 
-    def look(self, idents: Iterable[int]) -> list[Look]:
-        """The threads with these identifiers, which are all there are."""
-        idents = list(idents)
-        if self._known.keys() != set(idents):
-            self._learn(idents)
-        found = []
-        for ident in idents:
-            thread = self._known[ident]
-            try:
-                found.append(Look(ident, thread, thread.cpu_ns()))
-            except ProcessLookupError:  # Its identifier may by now be that of another thread.
-                self.ended.append(self._known.pop(ident))
-        return found
-
-    def living(self) -> Iterable[SampledThread]:
-        """Those that were there at the last look."""
-        return self._known.values()
-
-    def _learn(self, idents: Iterable[int]) -> None:
-        for ident in self._known.keys() - set(idents):
-            self.ended.append(self._known.pop(ident))
+    def learn(self, idents: Iterable[int]) -> list[SampledThread]:
+        """Take up who is new of the threads with these identifiers, which are all; who has ended is returned."""
+        now = set(idents)
+        ended = [self._others.pop(ident) for ident in self._others.keys() - now]
         alive = {thread.ident: thread for thread in threading.enumerate()}
-        for ident in set(idents) - self._known.keys():
+        for ident in now - self._others.keys() - {self._main_ident}:
             thread = alive.get(ident)
-            self._known[ident] = (
+            self._others[ident] = (
                 SampledThread(f"thread {ident}", None)
                 if thread is None
                 else SampledThread(thread.name, thread.native_id)
             )
+        self._idents = now
+        return ended
+
+    def look(
+        self, frames: Mapping[int, FrameType], stacks: Stacks
+    ) -> tuple[list[Change], list[SampledThread]]:
+        """What has changed of the others, given the innermost frame of each thread, and who has ended."""
+        changes: list[Change] = []
+        ended: list[SampledThread] = []
+        if frames.keys() != self._idents:
+            ended = self.learn(frames)
+        gone: list[int] = []
+        for ident, thread in self._others.items():
+            cpu_ns = thread.cpu_ns()
+            if cpu_ns is None and thread.clock is not None:
+                gone.append(ident)  # It may by now be the identifier of another thread.
+            elif cpu_ns is None or cpu_ns != thread.walked_ns:
+                thread.walked_ns = cpu_ns
+                stack = stacks.of(frames[ident])
+                changes.append(Change(thread, cpu_ns, stack, thread.cpu_ns() not in (cpu_ns, None)))
+        for ident in gone:
+            self._idents.discard(ident)
+            ended.append(self._others.pop(ident))
+        return changes, ended
+
+    def others(self) -> Iterable[SampledThread]:
+        """Those that were there at the last look, but the main one."""
+        return self._others.values()
 
 
 def cpu_clock(native_id: int) -> int:
