@@ -26,8 +26,9 @@ _MAX_INNER = 64
 class Identity(Struct, frozen=True, kw_only=True):
     """What an engine and the container's own environment say of it; None where nothing does.
 
-    ``labels`` are the container's own with its pod's, ``task_id`` is the forge's id of this execution of the job.
-    A container without ``attribution`` belongs to no job that is known.
+    ``labels`` are the container's own with its pod's, ``task_id`` is the forge's id of this execution of the job,
+    ``execution`` tells it from all others for as long as this process runs. A container without ``attribution``
+    belongs to no job that is known.
     """
 
     name: str | None = None
@@ -38,6 +39,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     role: str | None = None
     job: Job | None = None
     task_id: str | None = None
+    execution: str | None = None
     attribution: Attribution | None = None
 
     @property
