@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from jobmeter.exporter import fleet as fleet_module
 from jobmeter.exporter.attribution import KEPT_SECONDS
+from jobmeter.exporter.container import Container
+from jobmeter.exporter.network import Traffic
 from jobmeter.exporter.totals import Of
 from tests.exporter.tree import Watched
 from tests.support.fake_host import open_descriptors
@@ -220,6 +222,43 @@ def test_process_and_cgroup_that_end_at_once(host: Watched) -> None:
         host.tick()
         assert host.row(path).ended == host.now
     assert open_descriptors() == before
+
+
+def test_told_of_when_it_is_gone(host: Watched) -> None:
+    """Of what came and went unseen nobody would tell the end: it is never shown."""
+    host.fleet._note(came=[A], gone=[])
+    host.tick()
+    assert host.fleet.rows == ()
+
+
+def test_what_lies_inside_is_no_other(host: Watched) -> None:
+    """Directories that a container makes for itself leave it as it was."""
+    host.tree.make(A)
+    host.tree.use(A, 1.0)
+    host.tick(LONG)
+    before, container = open_descriptors(), host.fleet._containers[A]
+    host.tree.make(f"{A}/init.scope")
+    host.tick(5)
+    assert host.fleet._containers == {A: container}
+    assert (host.cpu(), open_descriptors()) == ({NOBODY: 1.0}, before)
+
+
+def test_end_that_is_told_during_a_reading(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process of a container ends when nobody waits: the account is read at once, as whole as it is."""
+    host.tree.make(A)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        (host.tree.root / A.lstrip("/") / "cgroup.procs").write_text(f"{process.pid}\n")
+        host.tick()
+        process.kill()
+    read, asked = Container.read, list[bool]()
+
+    def noted(container: Container, traffic: Traffic, *, whole: bool = False) -> None:
+        asked.append(whole)
+        read(container, traffic, whole=whole)
+
+    monkeypatch.setattr(Container, "read", noted)
+    host.fleet.tick()
+    assert asked == [True, False]
 
 
 def test_wake(host: Watched) -> None:

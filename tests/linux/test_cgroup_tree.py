@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inotify_simple import Event, flags
 
 from jobmeter.linux.cgroup_tree import CgroupTree
 from tests.support.fake_host import open_descriptors
@@ -85,6 +86,27 @@ def test_a_thousand_that_come_and_go_leave_nothing(tree: CgroupTree, tmp_path: P
     assert tree.walk() == ([], [])
     assert open_descriptors() == before
     assert len(tree._path_of) <= 2
+
+
+def test_what_the_kernel_did_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too much happened at once: what came is gone by the time of the walk, and what it finds is told."""
+    tree = CgroupTree(str(tmp_path))
+    tree.walk()
+    for name in ("stays", "goes"):
+        (tmp_path / name).mkdir()
+    tree_is_walked = tree.walk
+
+    def walk_later() -> tuple[list[str], list[str]]:
+        (tmp_path / "goes").rmdir()
+        (tmp_path / "untold").mkdir()
+        return tree_is_walked()
+
+    assert tree._inotify is not None
+    told = [*tree._inotify.read(timeout=0), Event(wd=-1, mask=flags.Q_OVERFLOW, cookie=0, name="")]
+    monkeypatch.setattr(tree._inotify, "read", lambda timeout: told)
+    monkeypatch.setattr(tree, "walk", walk_later)
+    assert tree.changes() == (["/stays", "/untold"], ["/goes"])
+    tree.close()
 
 
 def test_a_tree_that_cannot_be_read_has_nothing(tmp_path: Path) -> None:

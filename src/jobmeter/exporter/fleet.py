@@ -174,11 +174,14 @@ class Fleet:
             self.refused += 1
             return
         path = ref.path
+        made = self._made_at(path)
+        if made is None:
+            return
         if path in self._ended:
             self._forget(path)
         parent = self._containers.get(ref.parent_path or "")
         container = Container(
-            ref, self._tops, parent=parent.row.id if parent else None, started=self._began(path),
+            ref, self._tops, parent=parent.row.id if parent else None, started=made,
             seen=self._clock(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
@@ -186,11 +189,12 @@ class Fleet:
         self._settle(path, container)
         self._read(path, container)
 
-    def _began(self, path: str) -> float:
+    def _made_at(self, path: str) -> float | None:
+        """None where it is gone before it could be looked at: nobody would tell of its end again."""
         try:
             return os.stat(self._top + path).st_ctime
         except OSError:
-            return self._clock()
+            return None
 
     def _first_process_ended(self, pidfd: int) -> None:
         """The account of a container is whole now and can be read for some milliseconds, unless others go on."""

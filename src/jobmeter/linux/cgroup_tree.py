@@ -75,7 +75,8 @@ class CgroupTree:
 
     def _and_walk(self, came: list[str], gone: list[str]) -> tuple[list[str], list[str]]:
         more, less = self.walk()
-        return came + more, gone + less
+        still_there = [path for path in came if path in self._known]
+        return still_there + more, gone + less
 
     def _enter(self, path: str) -> Iterator[str]:
         """The directory and all below it, watched from here on; watched first, so that none is missed."""
