@@ -44,7 +44,8 @@ picture: .venv/test
 
 accuracy: .venv/test
 	scripts/prepare-e2e
-	JOBMETER_ACCURACY=write $(BIN)/pytest tests/e2e/test_run_cpu_truth.py tests/e2e/test_collector_cpu.py $(ARGS)
+	JOBMETER_ACCURACY=write $(BIN)/pytest tests/e2e/test_run_cpu_truth.py tests/e2e/test_collector_cpu.py \
+	    tests/e2e/test_exporter_truth.py $(ARGS)
 
 golden: .venv/test
 	JOBMETER_GOLDEN=write $(BIN)/pytest -m "not e2e" $(ARGS)

@@ -19,6 +19,7 @@ import pytest
 
 from jobmeter.exporter.sampler import FRESH_SECONDS
 from scripts.dashboards.asking import Prometheus
+from tests.e2e.support import accuracy
 from tests.e2e.support.cgroup import V2, own_cgroups, remove_tree
 from tests.e2e.support.collectors import descriptors, wait_until
 from tests.e2e.support.components import ROOT
@@ -130,7 +131,26 @@ def built(
 
     with ThreadPoolExecutor() as pool:
         tasks = [pool.submit(build) for build in (by_docker, by_podman, by_containerd)]
-        return dict(zip(ENGINES, (task.result() for task in tasks), strict=True))
+        found = dict(zip(ENGINES, (task.result() for task in tasks), strict=True))
+    if accuracy.WRITE:
+        write_builds(found)
+    return found
+
+
+def write_builds(built: dict[str, Built]) -> None:
+    """The tables about builds."""
+    account = "the other hierarchy (v2)"
+    rows = [
+        accuracy.exporter_row(f"a build, {engine}", account, one.cpu_account, one.cpu_seconds)
+        for engine, one in built.items()
+    ]
+    accuracy.write_table("exporter", accuracy.EXPORTER_HEADING, rows, accuracy.this_machine())
+    rows = [
+        accuracy.bytes_row(f"a build, {engine}", direction, counted, shown)
+        for engine, one in built.items()
+        for direction, counted, shown in zip(Traffic._fields, one.traffic_account, one.traffic, strict=True)
+    ]
+    accuracy.write_table("exporter bytes", accuracy.BYTES_HEADING, rows, accuracy.this_machine())
 
 
 def build_by_docker(exporter: RunningExporter, engine: DockerEngine, sources: Path) -> Built:
@@ -293,12 +313,25 @@ def jobs(exporter: RunningExporter, server: Prometheus, docker_engine: DockerEng
     for hierarchy in set(own_cgroups().values()):
         for parent in parents.values():
             remove_tree(hierarchy_root(hierarchy) / parent)
-    return Jobs(
+    found = Jobs(
         account=used,
         difference=ask(f"max_over_time({TOTAL}[1h]) - min_over_time({TOTAL}[1h])"),
         increase=ask(f"sum by (repo) (increase({TOTAL}[1h]))"),
         before=before,
     )
+    if accuracy.WRITE:
+        write_jobs(found)
+    return found
+
+
+def write_jobs(jobs: Jobs) -> None:
+    """The table about short containers."""
+    what, account = f"`increase()` over {CONTAINERS // 2} containers", "the other hierarchy (v2)"
+    rows = [
+        accuracy.exporter_row(f"{what} of {one}", account, jobs.account[one], jobs.increase[one])
+        for one in REPOSITORIES
+    ]
+    accuracy.write_table("exporter short", accuracy.EXPORTER_HEADING, rows, accuracy.this_machine())
 
 
 def run_short_containers(engine: DockerEngine, parents: dict[str, str]) -> None:
@@ -343,6 +376,5 @@ def test_nothing_is_held_of_short_containers(exporter: RunningExporter, jobs: Jo
     wait_until(lambda: not ended_ones(exporter), "the end of their series")
     wait_until(lambda: descriptors(exporter.process.pid) <= jobs.before.descriptors, "fewer descriptors")
     after = held_by(exporter)
-    print(jobs, after)
 
     assert after.memory_bytes <= jobs.before.memory_bytes + 4 * MIB

@@ -81,6 +81,36 @@ def collector_row(view: str, container: Mapping[str, Any], account: str, seconds
 COLLECTOR_HEADING = ("collector", "source", "account", "its seconds", "jobmeter's", "difference, ms", "%")
 
 
+def exporter_row(what: str, account: str, seconds: float, shown: float) -> list[str]:
+    """CPU time that an exporter, or a Prometheus that scraped it, shows beside an account."""
+    return [
+        what,
+        account,
+        f"{seconds:.3f}",
+        f"{shown:.3f}",
+        f"{1000 * (shown - seconds):+.1f}",
+        f"{100 * (shown / seconds - 1):+.3f}",
+    ]
+
+
+EXPORTER_HEADING = ("of", "account", "its seconds", "shown", "difference, ms", "%")
+
+
+def bytes_row(what: str, direction: str, counted: int, shown: int) -> list[str]:
+    """Bytes that an exporter shows beside those that passed iptables."""
+    return [
+        what,
+        direction,
+        f"{counted:,}",
+        f"{shown:,}",
+        f"{shown - counted:+,}",
+        f"{100 * (shown / counted - 1):+.3f}",
+    ]
+
+
+BYTES_HEADING = ("of", "direction", "bytes by iptables", "shown", "difference", "%")
+
+
 def this_machine() -> str:
     """Cores and kernel of the machine that the tests run on."""
     return f"{os.cpu_count()} cores, Linux {os.uname().release}"
