@@ -19,20 +19,20 @@ OF_OUTER, OF_INNER = Of("org/outer"), Of("org/inner")
 NOW = 1000.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Used:
     """A container with its account and what is known of it."""
 
     path: str
-    parent: str | None = None
+    around: Used | None = None
     job: Job | None = None
     seen: float = 0.0
     row: Row = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ref = ContainerRef(engine=None, id=self.path, path=self.path, parent_path=self.parent)
+        self.ref = ContainerRef(engine=None, id=self.path, path=self.path, parent_path=None)
         self.row = Row(
-            id=self.path, path=self.path, parent=self.parent, engine=None, pod=None, started=0.0,
+            id=self.path, path=self.path, parent=None, engine=None, pod=None, started=0.0,
             identity=Identity(job=self.job), account=Account(), bounds=Bounds(),
         )  # fmt: skip
 
@@ -47,7 +47,8 @@ class Host:
     def __init__(self, *, kills_are_nested: bool = True) -> None:
         self.totals = Totals()
         self.crediting = Crediting(self.totals, kills_are_nested=kills_are_nested)
-        self.outer, self.inner = Used("/a", job=OUTER), Used("/a/b", "/a", INNER)
+        self.outer = Used("/a", job=OUTER)
+        self.inner = Used("/a/b", self.outer, INNER)
 
     def credited(self, now: float = NOW) -> dict[Of, Sums]:
         self.crediting.credit((self.outer, self.inner), now)  # type: ignore[arg-type]

@@ -61,7 +61,6 @@ class Host:
         container = Container(
             ref,
             {"": top},
-            parent=None,
             started=self.now,
             seen=self.now,
             descriptors=Descriptors(0),

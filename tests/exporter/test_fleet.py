@@ -190,6 +190,40 @@ def test_same_path_again(host: Watched) -> None:
     assert host.cpu() == {BUILD: 2.5}
 
 
+def test_runner_that_is_started_again(host: Watched) -> None:
+    """Of its new account nothing is taken off for those that lay in it before, shown or shown no more."""
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    for path in (A, A + B):
+        host.tree.make(path)
+    host.tree.use(A + B, 100.0)
+    host.tick(5)
+    for path in (A + B, A):
+        host.tree.remove(path)
+        host.tick(1)
+    host.tree.make(A)
+    for seconds, used in ((5, 50.0), (LONG, 20.0), (5, 0.0)):
+        host.tick(3)
+        host.tree.use(A, used)
+        host.tick(seconds)
+    assert host.cpu() == {BUILD: 170.0}
+
+
+def test_three_levels_of_which_the_outermost_comes_again(host: Watched) -> None:
+    """What the innermost used is not credited to the middle one when the outer one's name is taken."""
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    levels = (A, A + B, A + B + C)
+    for path in levels:
+        host.tree.make(path)
+    host.tree.use(A + B + C, 100.0)
+    host.tick(5)
+    for path in reversed(levels):
+        host.tree.remove(path)
+    host.tick(1)
+    host.tree.make(A)
+    host.tick(3)
+    assert host.cpu() == {BUILD: 100.0}
+
+
 def test_only_so_many_are_shown(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those that ended the oldest go first, and are credited; more than that are refused and counted."""
     monkeypatch.setattr(fleet_module, "MAX_CONTAINERS", 2)

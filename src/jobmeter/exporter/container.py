@@ -72,6 +72,7 @@ class Container:
     """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy).
 
     ``detailed``: each device and what is set on the cgroup itself are read too. ``seen`` is when it was noticed.
+    ``around`` is the container that it lies in: that very one, not another that has its path later.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Container:
         ref: ContainerRef,
         tops: Mapping[str, str],
         *,
-        parent: str | None,
+        around: "Container | None" = None,
         started: float,
         seen: float,
         descriptors: Descriptors,
@@ -87,6 +88,7 @@ class Container:
         detailed: bool = False,
     ) -> None:
         self.ref = ref
+        self.around = around
         self.seen = seen
         self._tops = tops
         self._descriptors = descriptors
@@ -98,9 +100,9 @@ class Container:
         self._traffic = NO_TRAFFIC
         self.pidfd: int | None = None
         self.first_pid: int | None = None
-        self.row = Row(
-            id=ref.id or ref.path, path=ref.path, parent=parent, engine=ref.engine, pod=ref.pod,
-            identity=Identity(), account=Account(), bounds=Bounds(), started=started,
+        self.row: Row = Row(
+            id=ref.id or ref.path, path=ref.path, parent=around.row.id if around else None, engine=ref.engine,
+            pod=ref.pod, identity=Identity(), account=Account(), bounds=Bounds(), started=started,
         )  # fmt: skip
 
     def read(self, traffic: Traffic, *, whole: bool = False) -> None:

@@ -24,48 +24,53 @@ class Crediting:
     def __init__(self, totals: Totals, *, kills_are_nested: bool) -> None:
         self._totals = totals
         self._kills_are_nested = kills_are_nested
-        self._credited: dict[str, tuple[Row, Sums | None]] = {}
-        self._used: dict[str, Sums] = {}
-        self._within: dict[str, Sums] = {}
-        self._gone_within: dict[str, Sums] = {}
+        # By container, not by path: another one may have the path while those within the first are still shown.
+        self._credited: dict[Container, tuple[Row, Sums | None]] = {}
+        self._used: dict[Container, Sums] = {}
+        self._within: dict[Container, Sums] = {}
+        self._gone_within: dict[Container, Sums] = {}
 
     def credit(self, containers: Collection[Container], now: float) -> None:
-        """Add what all containers, as read last, have used since; parents were read before those within."""
+        """Add what these, as read last, have used since: all, or one and all that lie in it, however deep.
+
+        Those around were read before those within.
+        """
         self._within = dict(self._gone_within)
         for one in containers:
-            if one.ref.parent_path is not None:
-                self._add_within(self._within, one)
+            self._add_within(self._within, one)
         for one in containers:
             if not _is_held(one, now):
                 self._credit(one)
 
     def finish(self, container: Container, *, within: bool) -> None:
-        """It is shown no more, and was credited since it ended; ``within`` if the container around it still is."""
+        """It is shown no more, and was credited since it ended; ``within`` if the one around it still is."""
         self._credit(container)
-        path = container.ref.path
         if within:
             self._add_within(self._gone_within, container)
-        self._totals.forget(path)
-        for kept in (self._credited, self._used, self._gone_within):
-            kept.pop(path, None)
+        self._totals.forget(container.ref.path)
+        self._credited.pop(container, None)
+        for kept in (self._used, self._within, self._gone_within):
+            kept.pop(container, None)
 
-    def _add_within(self, sums: dict[str, Sums], container: Container) -> None:
-        path, parent = container.ref.path, container.ref.parent_path or ""
-        before = self._used.get(path, Sums())
+    def _add_within(self, sums: dict[Container, Sums], container: Container) -> None:
+        around = container.around
+        if around is None:
+            return
+        before = self._used.get(container, Sums())
         used = before.plus(
             Sums.of(container.row.account).beyond(before)
         )  # What cannot be read was still used.
-        self._used[path] = used
+        self._used[container] = used
         if not self._kills_are_nested:
             used = used._replace(oom_kills=0)
-        sums[parent] = sums.get(parent, Sums()).plus(used)
+        sums[around] = sums.get(around, Sums()).plus(used)
 
     def _credit(self, container: Container) -> None:
-        row, within = container.row, self._within.get(container.ref.path)
-        last = self._credited.get(container.ref.path)
+        row, within = container.row, self._within.get(container)
+        last = self._credited.get(container)
         if last is not None and last[0] is row and last[1] == within:
             return
-        self._credited[container.ref.path] = row, within
+        self._credited[container] = row, within
         account = row.account if within is None else _beyond(row.account, within)
         self._totals.credit(container.ref.path, row.identity.job, account)
 

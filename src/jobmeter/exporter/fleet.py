@@ -179,9 +179,8 @@ class Fleet:
             return
         if path in self._ended:
             self._forget(path)
-        parent = self._containers.get(ref.parent_path or "")
         container = Container(
-            ref, self._tops, parent=parent.row.id if parent else None, started=made,
+            ref, self._tops, around=self._containers.get(ref.parent_path or ""), started=made,
             seen=self._clock(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
@@ -228,16 +227,21 @@ class Fleet:
     def _forget(self, path: str) -> None:
         """Credit it, and what lies within, outside of a reading of all, and show it no more."""
         everyone = (*self._containers.values(), *self._ended.values())
-        family = [self._ended[path], *(one for one in everyone if one.ref.parent_path == path)]
+        family = [one for one in everyone if f"{one.ref.path}/".startswith(f"{path}/")]
         self._identify(family)
         self._crediting.credit(family, self._clock())
         self._finish(path)
 
     def _finish(self, path: str) -> None:
         container = self._ended.pop(path)
-        parent = container.ref.parent_path or ""
-        self._crediting.finish(container, within=parent in self._containers or parent in self._ended)
+        self._crediting.finish(container, within=self._is_shown(container.around))
         self._directory.forget(container)
+
+    def _is_shown(self, container: Container | None) -> bool:
+        if container is None:
+            return False
+        path = container.ref.path
+        return container is self._containers.get(path) or container is self._ended.get(path)
 
     # --- what is known of one
 
