@@ -224,6 +224,28 @@ def test_three_levels_of_which_the_outermost_comes_again(host: Watched) -> None:
     assert host.cpu() == {BUILD: 100.0}
 
 
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_clock_that_is_set(host: Watched, step: float) -> None:
+    """Of how long something has been it tells nothing: totals grow on, who ended is shown as long as any."""
+    host.catalog.put("a" * 64, labels=labels(BUILD))
+    host.tree.make(A)
+    host.tick(1)
+    host.now += step
+    host.tree.use(A, 1.0)
+    host.tick()
+    assert host.cpu() == {}
+    host.tick(5)
+    assert host.cpu() == {BUILD: 1.0}
+    host.tree.remove(A)
+    host.tick()
+    assert host.row(A).ended == host.now
+    host.now -= step
+    host.tick(59)
+    assert host.fleet.shown == 1
+    host.tick(2)
+    assert host.fleet.shown == 0
+
+
 def test_only_so_many_are_shown(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those that ended the oldest go first, and are credited; more than that are refused and counted."""
     monkeypatch.setattr(fleet_module, "MAX_CONTAINERS", 2)

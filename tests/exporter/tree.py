@@ -100,19 +100,21 @@ class Tree:
 
 
 class Watched:
-    """A fleet over a tree, and a clock that a test moves on."""
+    """A fleet over a tree, and clocks that a test moves on; ``now`` may be set, as that of a machine is."""
 
     def __init__(self, directory: Path, *, linger_seconds: float = 60.0) -> None:
         (directory / "proc" / "self").mkdir(parents=True)
         self.now = BEGAN
+        self.passed = 0.0
         self.tree, self.catalog = Tree(directory / "cgroup"), Catalog()
         (self.tree.root / "docker").mkdir()
         self.identities = Identities(
-            self.catalog, root=str(directory / "proc"), clock=lambda: self.now, monotonic=lambda: self.now
+            self.catalog, root=str(directory / "proc"), clock=lambda: self.now, monotonic=lambda: self.passed
         )
         self.fleet = Fleet(
             [Hierarchy(("",), str(self.tree.root), "/")], self.identities, linger_seconds=linger_seconds,
             descriptors=Descriptors(1000), root=str(directory / "proc"), clock=lambda: self.now,
+            monotonic=lambda: self.passed,
         )  # fmt: skip
         self.fleet.tick()
 
@@ -120,6 +122,7 @@ class Watched:
         """Who comes and goes is noticed, and so much later everything is read."""
         self.fleet.wait(0.001)
         self.now += seconds
+        self.passed += seconds
         self.fleet.tick()
 
     def row(self, path: str) -> Row:

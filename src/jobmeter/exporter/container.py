@@ -71,7 +71,8 @@ class Row(Struct, frozen=True, kw_only=True):
 class Container:
     """A container below the mount points ``tops``, by controller (``""`` is the unified hierarchy).
 
-    ``detailed``: each device and what is set on the cgroup itself are read too. ``seen`` is when it was noticed.
+    ``detailed``: each device and what is set on the cgroup itself are read too. ``seen`` is when it was noticed,
+    by a clock that nobody sets, and ``gone`` when its end was, None until then.
     ``around`` is the container that it lies in: that very one, not another that has its path later.
     """
 
@@ -90,6 +91,7 @@ class Container:
         self.ref = ref
         self.around = around
         self.seen = seen
+        self.gone: float | None = None
         self._tops = tops
         self._descriptors = descriptors
         self._errors = errors
@@ -189,9 +191,10 @@ class Container:
             self._descriptors.give_process_back(self.pidfd)
             self.pidfd = None
 
-    def end(self, now: float) -> None:
-        """It is gone: give back what it held."""
-        self.row = replace(self.row, ended=now)
+    def end(self, now: float, *, ended: float) -> None:
+        """It is gone: give back what it held. ``now`` is by the clock of ``seen``, ``ended`` is what is shown."""
+        self.gone = now
+        self.row = replace(self.row, ended=ended)
         self.close()
 
     def close(self) -> None:

@@ -45,7 +45,8 @@ class Directory(Protocol):
 class Fleet:
     """Watches the cgroup tree of ``hierarchies``; not for several threads, but ``rows`` may be read by any.
 
-    ``detailed``: each interface, each device and what is set on each cgroup itself are read too.
+    ``detailed``: each interface, each device and what is set on each cgroup itself are read too. ``clock`` is of the
+    times that are shown; how long something has been is told by ``monotonic``, which nobody sets.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Fleet:
         detailed: bool = False,
         root: str = "/proc",
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tops = {
             one: hierarchy.mount_point for hierarchy in hierarchies for one in hierarchy.controllers
@@ -71,6 +73,7 @@ class Fleet:
         self._linger = linger_seconds
         self._descriptors = descriptors
         self._clock = clock
+        self._monotonic = monotonic
         self._detailed = detailed
         self._networks = Networks(descriptors, root, each_interface=detailed)
         self.totals = Totals()
@@ -100,7 +103,7 @@ class Fleet:
 
     def tick(self) -> None:
         """Read every container and publish what is known."""
-        now = self._clock()
+        now = self._monotonic()
         if now >= self._walk_at or self._tree.fileno() is None:
             self._note(*self._tree.walk())
             self._walk_at = now + _WALK_SECONDS
@@ -181,10 +184,10 @@ class Fleet:
             self._forget(path)
         container = Container(
             ref, self._tops, around=self._containers.get(ref.parent_path or ""), started=made,
-            seen=self._clock(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
+            seen=self._monotonic(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
-        self._looks.begin(path, time.monotonic(), age=container.seen - container.row.started)
+        self._looks.begin(path, time.monotonic(), age=self._clock() - container.row.started)
         self._settle(path, container)
         self._read(path, container)
 
@@ -212,7 +215,7 @@ class Fleet:
         if container.pidfd is not None:
             self._path_of_pidfd.pop(container.pidfd, None)
             self._poll.unregister(container.pidfd)
-        container.end(self._clock())
+        container.end(self._monotonic(), ended=self._clock())
         self._networks.leave(path)
         self._looks.drop(path)
         self._ended[path] = container
@@ -221,7 +224,7 @@ class Fleet:
 
     def _drop_ended(self, now: float) -> None:
         for path, container in list(self._ended.items()):
-            if container.row.ended is not None and now - container.row.ended > self._linger:
+            if container.gone is not None and now - container.gone > self._linger:
                 self._finish(path)
 
     def _forget(self, path: str) -> None:
@@ -229,7 +232,7 @@ class Fleet:
         everyone = (*self._containers.values(), *self._ended.values())
         family = [one for one in everyone if f"{one.ref.path}/".startswith(f"{path}/")]
         self._identify(family)
-        self._crediting.credit(family, self._clock())
+        self._crediting.credit(family, self._monotonic())
         self._finish(path)
 
     def _finish(self, path: str) -> None:
