@@ -20,12 +20,15 @@ from jobmeter.exporter.attribution import KEPT_SECONDS
 from jobmeter.exporter.container import Container
 from jobmeter.exporter.network import Traffic
 from jobmeter.exporter.totals import Of
+from tests.exporter.proc import Processes
 from tests.exporter.tree import Watched
 from tests.support.fake_host import open_descriptors
 
 A, B, C = (f"/docker/{letter * 64}" for letter in "abc")
 NOBODY, BUILD, TEST = Of(), Of("org/tool", "", "build"), Of("org/tool", "", "test")
 LONG = 100.0
+NO_PID = 2**22 + 1
+"""Beyond what the kernel gives: nothing that runs is meant."""
 
 
 def labels(of: Of) -> dict[str, str]:
@@ -140,11 +143,15 @@ def test_nested_use_is_credited_once(host: Watched) -> None:
 
 def test_jobs_in_the_container_of_a_runner(host: Watched) -> None:
     """Each has its own, and the runner what is left, whatever ends first."""
-    host.catalog.put("b" * 64, labels=labels(BUILD))
-    host.catalog.put("c" * 64, labels=labels(TEST))
+    root = Path(host.identities._root)
+    (root / "self").rmdir()
+    processes = Processes(root)
     for path, seconds in ((A, 1.0), (A + B, 2.0), (A + C, 4.0)):
         host.tree.make(path)
         host.tree.use(path, seconds)
+    for pid, path, of in ((NO_PID, A + B, BUILD), (NO_PID + 1, A + C, TEST)):
+        processes.put(pid, path, environ={"JOBMETER_REPOSITORY": of.repo, "JOBMETER_JOB": of.job})
+        (host.tree.root / path.lstrip("/") / "cgroup.procs").write_text(f"{pid}\n")
     host.tick(40)
     assert host.cpu() == {NOBODY: 1.0, BUILD: 2.0, TEST: 4.0}
     host.tree.remove(A + B)
@@ -263,6 +270,28 @@ def test_only_so_many_are_shown(host: Watched, monkeypatch: pytest.MonkeyPatch) 
     host.tick()
     assert host.fleet.refused == 1
     assert host.fleet.shown == len(host.fleet.rows) == 4
+
+
+def test_refused_ones_are_taken_when_there_is_room(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are still there; each was counted once, and what lies in one taken late is not credited twice."""
+    monkeypatch.setattr(fleet_module, "MAX_CONTAINERS", 2)
+    for path in (B, C, A, "/docker/" + "d" * 64):
+        host.tree.make(path)
+        host.tick()
+    host.tick(5)
+    assert host.fleet.refused == 2
+    host.tree.remove("/docker/" + "d" * 64)
+    host.tree.remove(B)
+    host.fleet.wait(0.001)
+    host.tree.make(A + B)
+    host.fleet.wait(0.001)
+    host.tree.remove(C)
+    host.tick()
+    host.tree.use(A + B, 1.0)
+    host.tick(LONG)
+    assert host.fleet.refused == 2
+    assert {row.path: row.parent for row in host.fleet.rows} == {A: None, A + B: "a" * 64}
+    assert (host.cpu(), host.fleet._refused) == ({NOBODY: 1.0}, {})
 
 
 def test_process_and_cgroup_that_end_at_once(host: Watched) -> None:
@@ -414,8 +443,8 @@ def left(host: Watched) -> int:
     """What is held of containers, of any kind."""
     fleet, owners, crediting = host.fleet, host.identities._owners, host.fleet._crediting
     held = (
-        fleet.rows, fleet._containers, fleet._ended, fleet._path_of_pidfd, fleet._looks._due, fleet._looks._since,
-        fleet._networks._files, fleet._networks._owner_of, fleet.totals._credited,
+        fleet.rows, fleet._containers, fleet._ended, fleet._refused, fleet._path_of_pidfd, fleet._looks._due,
+        fleet._looks._since, fleet._networks._files, fleet._networks._owner_of, fleet.totals._credited,
         crediting._credited, crediting._used, crediting._within, crediting._gone_within,
         owners._containers, owners._executions, owners._past, host.identities._known,
     )  # fmt: skip

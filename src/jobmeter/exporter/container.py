@@ -185,6 +185,11 @@ class Container:
         self.first_pid = pids[0]
         return self.pidfd
 
+    def lie_in(self, around: "Container") -> None:
+        """That one is watched only now."""
+        self.around = around
+        self.row = replace(self.row, parent=around.row.id)
+
     def let_go_of_process(self) -> None:
         """Its first process has ended."""
         if self.pidfd is not None:

@@ -4,6 +4,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Protocol
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
@@ -86,6 +87,7 @@ class Fleet:
         self._crediting = Crediting(self.totals, kills_are_nested="memory" not in self._tops)
         self._containers: dict[str, Container] = {}
         self._ended: dict[str, Container] = {}
+        self._refused: dict[str, ContainerRef] = {}
         self._looks = Looks()
         self._path_of_pidfd: dict[int, str] = {}
         self._waking = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -107,6 +109,7 @@ class Fleet:
         if now >= self._walk_at or self._tree.fileno() is None:
             self._note(*self._tree.walk())
             self._walk_at = now + _WALK_SECONDS
+        self._take_refused()
         self._ticks += 1
         for number, path in enumerate(list(self._containers)):
             if number % _EVENTS_EVERY == 0:
@@ -166,6 +169,7 @@ class Fleet:
 
     def _note(self, came: Iterable[str], gone: Iterable[str]) -> None:
         for path in gone:
+            self._refused.pop(path, None)
             self._end(path)
         for path in came:
             ref = locate(path)
@@ -173,10 +177,10 @@ class Fleet:
                 self._begin(ref)
 
     def _begin(self, ref: ContainerRef) -> None:
-        if len(self._containers) >= MAX_CONTAINERS:
-            self.refused += 1
-            return
         path = ref.path
+        if len(self._containers) >= MAX_CONTAINERS:
+            self._refuse(ref)
+            return
         made = self._made_at(path)
         if made is None:
             return
@@ -190,6 +194,22 @@ class Fleet:
         self._looks.begin(path, time.monotonic(), age=self._clock() - container.row.started)
         self._settle(path, container)
         self._read(path, container)
+
+    def _refuse(self, ref: ContainerRef) -> None:
+        if ref.path not in self._refused:
+            self.refused += 1
+            if len(self._refused) < MAX_CONTAINERS:
+                self._refused[ref.path] = ref
+
+    def _take_refused(self) -> None:
+        """Those who have waited longest, now that there is room."""
+        room = max(0, MAX_CONTAINERS - len(self._containers))
+        for path in list(islice(self._refused, room)):
+            self._begin(self._refused.pop(path))
+            taken = self._containers.get(path)
+            for one in self._containers.values():
+                if taken is not None and one.ref.parent_path == path:
+                    one.lie_in(taken)
 
     def _made_at(self, path: str) -> float | None:
         """None where it is gone before it could be looked at: nobody would tell of its end again."""
