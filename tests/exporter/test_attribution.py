@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.exporter.attribution import DECIDE_SECONDS, KEPT_SECONDS, NOBODY, Owner, Owners
+from jobmeter.exporter.attribution import DECIDE_SECONDS, KEPT_SECONDS, NEAR_SECONDS, NOBODY, Owner, Owners
 from jobmeter.identity.containers import ContainerIdentity
 from jobmeter.model.job import Job
 
@@ -16,9 +16,13 @@ BEGAN = 1000.0
 LATER = BEGAN + 100.0
 
 
-def says(job: Job, task_id: str | None = None, *, labelled: bool = False) -> ContainerIdentity:
+def says(
+    job: Job, task_id: str | None = None, *, labelled: bool = False, vouched: bool = True
+) -> ContainerIdentity:
     execution = f"gitea/{task_id}" if task_id else None
-    return ContainerIdentity(job=job, task_id=task_id, execution=execution, labelled=labelled)
+    return ContainerIdentity(
+        job=job, task_id=task_id, execution=execution, vouched=vouched, labelled=labelled
+    )
 
 
 class Host:
@@ -69,7 +73,8 @@ def test_one_execution(host: Host, order: tuple[str, str]) -> None:
     for path in order:
         host.put(path, told[path])
     host.put("/other", says(TASK, "13"))
-    assert host.owners.owner("/service", LATER) == Owner(BUILD, "12", "own")
+    first = f"{order[0]}@{BEGAN + 10.0}"
+    assert host.owners.owner("/service", LATER) == Owner(BUILD, "12", "own", first)
     assert host.of("/other") == (TASK, "own")
     host.owners.end("/job", LATER)
     host.owners.forget("/job")
@@ -97,6 +102,48 @@ def test_two_jobs_of_one_number(host: Host) -> None:
     host.owners.reaches("/a", ENGINE)
     host.put("/made", at=BEGAN + 20.0, made_by=ENGINE)
     assert host.of("/made") == (None, None)
+
+
+@pytest.mark.parametrize("after, job", [(NEAR_SECONDS - 1.0, BUILD), (NEAR_SECONDS + 1.0, TASK)])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_number_again(host: Host, after: float, job: Job, forgotten: bool) -> None:
+    """What is known of an execution ends with its last container: later its number is another one's."""
+    host.put("/a", says(BUILD, "12"))
+    host.owners.end("/a", LATER)
+    if forgotten:
+        host.owners.forget("/a")
+    host.put("/b", says(TASK, "12"), at=LATER + after)
+    assert host.of("/b") == (job, "own")
+    if not forgotten:
+        assert (host.of("/a") == host.of("/b")) == (job == BUILD)
+
+
+def test_a_number_before(host: Host) -> None:
+    """A container that ended long before the others of its number began, and tells late, is none of them."""
+    host.put("/early")
+    host.owners.end("/early", BEGAN + 20.0)
+    host.put("/a", says(BUILD, "12"), at=LATER)
+    host.owners.tell("/early", says(TASK, "12"))
+    assert host.of("/early", LATER + 1.0) == (TASK, "own")
+
+
+def test_executions(host: Host) -> None:
+    """All of one number or one run have one name in common; those that merely name the same job have one each."""
+    nightly = Job(repository="org/tool", job="nightly")
+    host.put("/a", says(BUILD, "12"))
+    host.put("/b", says(TASK, "12"))
+    host.put("/b/in", parent="/b")
+    host.put("/run", says(TEST))
+    host.put("/run2", says(TEST))
+    host.put("/n", says(nightly))
+    host.put("/n2", says(nightly))
+    host.owners.end("/a", LATER)
+    host.owners.end("/b", LATER)
+    host.put("/again", says(BUILD, "12"), at=LATER + 2 * NEAR_SECONDS)
+    paths = ("/a", "/b", "/b/in", "/run", "/run2", "/n", "/n2", "/again")
+    names = [host.owners.owner(path, LATER).execution for path in paths]
+    assert None not in names
+    assert [names.index(name) for name in names] == [0, 0, 0, 3, 3, 5, 6, 7]
 
 
 def test_own_labels_stand(host: Host) -> None:
@@ -128,13 +175,13 @@ def test_nesting_becomes_known(host: Host) -> None:
     """What lies in a task's container is the task's, and the job's once that is known."""
     host.put("/a", says(TASK, "12"))
     host.put("/a/b", parent="/a")
-    assert host.owners.owner("/a/b", LATER) == Owner(TASK, "12", "nesting")
+    assert host.owners.owner("/a/b", LATER) == Owner(TASK, "12", "nesting", f"/a@{BEGAN + 10.0}")
     host.owners.tell("/a", says(BUILD, "12"))
     assert host.of("/a/b") == (BUILD, "nesting")
 
 
 def test_ancestry(host: Host) -> None:
-    """The nearest ancestor in the container of a job tells; a container's own word of a repository comes first."""
+    """The nearest ancestor in a known job's container tells; an engine's word of a repository comes first."""
     host.put("/engine")
     host.put("/a", says(BUILD))
     host.put("/b", says(TEST))
@@ -142,8 +189,10 @@ def test_ancestry(host: Host) -> None:
     host.put("/2", says(TEST), above=("/a",))
     host.put("/3", says(TASK), above=("/a",))
     host.put("/4", above=("/4", "/4/inner", "/nowhere"))
-    assert [host.of(f"/{number}") for number in range(1, 5)] == [
-        (BUILD, "ancestry"), (TEST, "own"), (BUILD, "ancestry"), (None, None),
+    host.put("/5", says(TEST, vouched=False), above=("/a",))
+    host.put("/6", says(TEST, vouched=False), above=("/engine",))
+    assert [host.of(f"/{number}") for number in range(1, 7)] == [
+        (BUILD, "ancestry"), (TEST, "own"), (BUILD, "ancestry"), (None, None), (BUILD, "ancestry"), (TEST, "own"),
     ]  # fmt: skip
 
 
@@ -253,6 +302,23 @@ def test_not_by_the_only_job(host: Host, at: float, made_by: frozenset[str], rea
     """From before the watching began, or the job; by an engine that is not known, or out of the job's reach."""
     host.put("/job", says(BUILD), reaches=reaches)
     host.put("/made", at=at, made_by=made_by)
+    assert host.of("/made") == (None, None)
+
+
+def test_made_before_the_watching(host: Host) -> None:
+    """Of what was there before nobody knows who else was: also where the job is older still."""
+    host.put("/job", says(BUILD), at=BEGAN - 10.0, reaches=ENGINE)
+    host.put("/made", at=BEGAN - 5.0, made_by=ENGINE)
+    host.put("/since", at=BEGAN + 5.0, made_by=ENGINE)
+    assert (host.of("/made"), host.of("/since")) == ((None, None), (BUILD, "only_job"))
+
+
+def test_made_between(host: Host) -> None:
+    """The same job was there before and is there again: what was made in the meantime is not its."""
+    host.put("/job", says(BUILD), reaches=ENGINE)
+    host.owners.end("/job", BEGAN + 20.0)
+    host.put("/made", at=BEGAN + 40.0, made_by=ENGINE)
+    host.put("/again", says(BUILD), at=BEGAN + 42.0, reaches=ENGINE)
     assert host.of("/made") == (None, None)
 
 

@@ -85,7 +85,7 @@ class Host:
         container.row = replace(container.row, account=Account(cpu_seconds=used))
 
     def end(self, path: str) -> None:
-        self.containers[path].end(self.now)
+        self.containers[path].end(self.now, ended=self.now)
         self.processes(path)
 
     def identity(self, path: str, after: float = 0.0) -> Identity:
@@ -409,6 +409,44 @@ def test_descendant(host: Host) -> None:
     assert host.identity(docker(B)).attribution == "ancestry"
 
 
+def test_descendant_that_claims(host: Host) -> None:
+    """What a job starts is its own, whatever environment it gives it."""
+    host.catalog.put(A, labels=OWN)
+    host.begin(docker(A), 10)
+    host.begin(docker(B), 40)
+    host.proc.put(10, docker(A), parent=5)
+    host.proc.put(40, docker(B), parent=10, environ=ENVIRON)
+    host.identity(docker(B), after=2)  # The chain broke off: it is followed again.
+    host.identity(docker(B), after=2)
+    host.proc.put(5, "/system.slice/containerd.service")
+    host.work(docker(B))
+    identity = host.identity(docker(B), after=2)
+    assert (identity.attribution, identity.job) == ("ancestry", host.identity(docker(A)).job)
+
+
+def test_id_of_another(host: Host) -> None:
+    """Whoever can make cgroups in its own container gets no other container's name or job by its id."""
+    host.catalog.put(A, "victim", OWN)
+    host.catalog.put(C, "service")
+    for path in (docker(C), docker(C) + docker(A), docker(A)):
+        host.begin(path)
+        host.identity(path)
+    assert host.identity(docker(C) + docker(A)) == Identity()
+    assert (host.identity(docker(A)).name, host.identity(docker(C)).name) == ("victim", "service")
+
+
+def test_two_servers(host: Host) -> None:
+    """A task of the same number is another server's, unless its workflow and job are the same too."""
+    host.catalog.put(A, TASK)
+    host.catalog.put(B, TASK.replace("9", "8"))
+    host.begin(docker(A), 10)
+    host.begin(docker(B))
+    host.proc.put(10, docker(A), parent=5, environ=ENVIRON)
+    first, other = (host.identity(docker(one)) for one in (A, B))
+    assert (first.job, other.job, other.task_id) == (JOB, Job(forge="gitea"), "12")
+    assert first.execution != other.execution
+
+
 def job_with_socket(host: Host, mounts: str = WITH_SOCKET) -> None:
     host.catalog.put(A, labels=OWN)
     host.begin(docker(A), 10)
@@ -438,6 +476,15 @@ def test_built_through_the_socket(host: Host, mounts: str, attribution: str | No
     host.begin(path)
     host.identity(path)
     assert host.identity(path, after=DECIDE_SECONDS).attribution == attribution
+
+
+def test_built_within(host: Host) -> None:
+    """A builder within another container is not the host's."""
+    job_with_socket(host)
+    path = f"{docker(B)}/docker/buildkit/{'k' * 25}"
+    host.begin(path)
+    host.identity(path)
+    assert host.identity(path, after=DECIDE_SECONDS).attribution is None
 
 
 @pytest.mark.parametrize(

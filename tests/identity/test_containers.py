@@ -142,7 +142,11 @@ def test_task_by_name(name: str, forge: str, role: Role | None) -> None:
     """The name of Gitea's and Forgejo's runners holds the task, and the role where its form is one's own."""
     identity = identify(name)
     assert identity == ContainerIdentity(
-        job=Job(forge=forge), role=role, task_id="12", execution=f"{forge}/12"
+        job=Job(forge=forge),
+        role=role,
+        task_id="12",
+        execution=name.lstrip("/").replace("_", "-")[:63],
+        vouched=True,
     )
     assert not identity.resolved
 
@@ -167,7 +171,9 @@ def test_no_task_by_name(name: str) -> None:
 def test_environment_names_the_job_of_a_task() -> None:
     """What each exec brings resolves the task, and nothing but the job's fields is taken from it."""
     identity = identify(SHORT, {}, ACTIONS_ENVIRONMENT)
-    assert identity == ContainerIdentity(job=ACTIONS_JOB, role="job", task_id="12", execution="gitea/12")
+    assert identity == ContainerIdentity(
+        job=ACTIONS_JOB, role="job", task_id="12", execution=SHORT[:63], vouched=True
+    )
     assert identity.resolved
     assert b"not-to-be-kept" not in msgspec.json.encode(identity)
 
@@ -205,6 +211,7 @@ def test_gitlab_container(kind: str, role: Role) -> None:
         role=role,
         task_id="12345",
         execution="https://gitlab.example.com/12345",
+        vouched=True,
     )
 
 
@@ -313,6 +320,7 @@ def test_hook_pod(changes: dict[str, str], role: Role) -> None:
         job=Job(forge="github", runner="arc-set-x7k2p-runner-9qz4d"),
         role=role,
         execution="github/arc-set-x7k2p-runner-9qz4d",
+        vouched=True,
     )
 
 
@@ -407,19 +415,40 @@ def test_own_labels_alone() -> None:
 @pytest.mark.parametrize(
     "name, labels, execution",
     [
-        (SHORT, {}, "gitea/12"),
-        (SHORT, {"jobmeter.repository": "me/tool"}, "gitea/12"),
-        (SHORT, {"jobmeter.task_id": "t-1"}, "gitea/t-1"),
+        (SHORT, {}, SHORT[:63]),
+        (hashed(SHORT, "redis"), {}, SHORT[:63]),
+        (hashed(LONG, "redis"), {}, LONG[:63]),
+        (hashed(FORGEJO.replace("_", "-"), "postgres"), {}, FORGEJO.replace("_", "-")[:63]),
+        (FORGEJO + "_STEP-3", {}, FORGEJO.replace("_", "-")[:63]),
+        (SHORT, {"jobmeter.repository": "me/tool"}, SHORT[:63]),
+        (SHORT, {"jobmeter.task_id": "t-1"}, SHORT[:63]),
+        (SHORT, {"jobmeter.repository": "me/tool", "jobmeter.task_id": "t-1"}, "/me/tool/t-1"),
         ("", {"jobmeter.job": "build"}, None),
-        ("", {"jobmeter.job": "build", "jobmeter.task_id": "t-1"}, "/t-1"),
+        ("", {"jobmeter.job": "build", "jobmeter.task_id": "t-1"}, None),
         ("", GITLAB_POD, "https://gitlab.example.com/12345"),
         ("", {**GITLAB_POD, "job.runner.gitlab.com/id": "x"}, None),
+        ("", {**GITLAB_LABELS, "com.gitlab.gitlab-runner.job.url": ""}, "test-toke/12345"),
         ("", ARC_POD, "github/arc-set-x7k2p-runner-9qz4d"),
     ],
 )
 def test_execution(name: str, labels: dict[str, str], execution: str | None) -> None:
     """All containers of one execution have it in common, and only those."""
     assert identify(name, labels).execution == execution
+
+
+@pytest.mark.parametrize(
+    "name, labels, vouched",
+    [
+        (SHORT, {}, True),
+        ("", GITLAB_LABELS, True),
+        ("", {"jobmeter.repository": "me/tool"}, True),
+        ("", {"jobmeter.job": "build"}, False),
+        ("web", {}, False),
+    ],
+)
+def test_vouched(name: str, labels: dict[str, str], vouched: bool) -> None:
+    """A repository that the environment alone tells is told from one that an engine's word stands behind."""
+    assert identify(name, labels, ACTIONS_ENVIRONMENT).vouched == vouched
 
 
 def test_own_label_not_accepted() -> None:

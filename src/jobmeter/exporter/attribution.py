@@ -1,13 +1,17 @@
 """Whose job each container is. Nothing is guessed: what none of these tells is nobody's.
 
 1. "nesting": it lies within the container of a known job. Whatever it says of itself, it is in that account.
-2. "own": it says so itself, or another container of the same execution does.
+2. "own": an engine of the host tells so by its name or labels; what these leave open its environment, or another
+   container of the same execution.
 3. "ancestry": its first process descends from a process in the container of a known job.
-4. "only_job": the engine that made it can be reached by the one job that was there from before it was made until
+4. "own": its environment alone tells so, which whoever starts it can make up.
+5. "only_job": the engine that made it can be reached by the one job that was there from before it was made until
    now. When a second job comes, or the first one ends, it is nobody's from then on.
 """
 
+import math
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -20,17 +24,23 @@ DECIDE_SECONDS = 5.0
 """After so long every container that was there when another was made has told whose it is."""
 KEPT_SECONDS = 300.0
 """So long a job is remembered that was there together with a container."""
+NEAR_SECONDS = 10.0
+"""So far apart the containers of one execution may be: later the same number is another one's."""
 _MAX_KEPT = 10_000
 _MAX_ABOVE = 4
 _MAX_DEPTH = 6
 
 
 class Owner(NamedTuple):
-    """The job of a container, the forge's id of this execution of it, and how that is known."""
+    """The job of a container, the forge's id of this execution of it, and how that is known.
+
+    ``execution`` is the same for all that belongs to one execution, and for nothing else while this process runs.
+    """
 
     job: Job | None = None
     task_id: str | None = None
     attribution: Attribution | None = None
+    execution: str | None = None
 
     @property
     def resolved(self) -> bool:
@@ -44,9 +54,11 @@ NOBODY = Owner()
 class _Execution:
     """One execution of a job, as its containers tell of it."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, first: "_Member", key: str | bytes) -> None:
+        self.key = key
+        self.name = first.name
         self.members: set[_Member] = set()
-        self.started = started
+        self.started = first.started
         self.ended: float | None = None
         self.job: Job | None = None
         self.task_id: str | None = None
@@ -69,16 +81,16 @@ class _Member:
     """A container."""
 
     __slots__ = (
-        "above", "ended", "engines", "execution", "fixed", "key", "lost", "own", "owner", "parent", "reaches",
+        "above", "ended", "engines", "execution", "fixed", "lost", "name", "own", "owner", "parent", "reaches",
         "started", "undecided", "version",
     )  # fmt: skip
 
-    def __init__(self, parent: str | None, started: float) -> None:
+    def __init__(self, path: str, parent: str | None, started: float) -> None:
+        self.name = f"{path}@{started}"
         self.parent = parent
         self.started = started
         self.ended: float | None = None
         self.own: ContainerIdentity | None = None
-        self.key: str | bytes | None = None
         self.execution: _Execution | None = None
         self.above: tuple[str, ...] = ()
         self.engines: frozenset[str] = frozenset()
@@ -104,13 +116,13 @@ class Owners:
     def __init__(self, began: float) -> None:
         self._began = began
         self._containers: dict[str, _Member] = {}
-        self._executions: dict[str | bytes, _Execution] = {}
-        self._past: dict[str | bytes, float] = {}
+        self._executions: dict[str | bytes, list[_Execution]] = {}
+        self._past: dict[_Execution, float] = {}
         self._version = 0
 
     def enter(self, path: str, parent: str | None, started: float) -> None:
         """A container is there; ``parent`` is the path of the one around it."""
-        self._containers[path] = _Member(parent, started)
+        self._containers[path] = _Member(path, parent, started)
         self._version += 1
 
     def tell(self, path: str, own: ContainerIdentity | None) -> None:
@@ -118,7 +130,7 @@ class Owners:
         one = self._containers[path]
         one.own = own
         key = _key(own) if own is not None and not self._is_within_job(one) else None
-        if key != one.key:
+        if key != (one.execution.key if one.execution is not None else None):
             self._leave(one)
             if key is not None:
                 self._join(one, key)
@@ -153,21 +165,22 @@ class Owners:
     def forget(self, path: str) -> None:
         """Nothing is asked of it any more."""
         one = self._containers.pop(path)
-        execution, key = one.execution, one.key
-        if execution is not None and key is not None:
+        execution = one.execution
+        if execution is not None:
             execution.members.discard(one)
             if not execution.members:
                 execution.ended = one.started if execution.ended is None else execution.ended
-                self._past[key] = execution.ended
+                self._past[execution] = execution.ended
         self._version += 1
 
     def expire(self, now: float) -> None:
         """Forget the jobs that ended long ago."""
         while self._past:
-            key = next(iter(self._past))
-            if now - self._past[key] < KEPT_SECONDS and len(self._past) <= _MAX_KEPT:
+            execution = next(iter(self._past))
+            if now - self._past[execution] < KEPT_SECONDS and len(self._past) <= _MAX_KEPT:
                 return
-            del self._past[key], self._executions[key]
+            del self._past[execution]
+            self._drop(execution)
 
     def owner(self, path: str, now: float) -> Owner:
         """Whose job it is, as far as that is known now."""
@@ -185,20 +198,32 @@ class Owners:
         return False
 
     def _join(self, one: _Member, key: str | bytes) -> None:
-        self._past.pop(key, None)
-        execution = self._executions.setdefault(key, _Execution(one.started))
+        of_key = self._executions.setdefault(key, [])
+        until = math.inf if one.ended is None else one.ended
+        near = (job for job in of_key if job.was_there(one.started - NEAR_SECONDS, until + NEAR_SECONDS))
+        execution = next(near, None)
+        if execution is None:
+            execution = _Execution(one, key)
+            of_key.append(execution)
+        self._past.pop(execution, None)
         execution.members.add(one)
         execution.started = min(execution.started, one.started)
-        one.key, one.execution = key, execution
+        one.execution = execution
         _settle_end(execution)
 
     def _leave(self, one: _Member) -> None:
         """It belongs to another execution than was thought: without it there may have been none."""
-        if one.execution is not None and one.key is not None:
+        if one.execution is not None:
             one.execution.members.discard(one)
             if not one.execution.members:
-                del self._executions[one.key]
-        one.key = one.execution = None
+                self._drop(one.execution)
+        one.execution = None
+
+    def _drop(self, execution: _Execution) -> None:
+        of_key = self._executions[execution.key]
+        of_key.remove(execution)
+        if not of_key:
+            del self._executions[execution.key]
 
     # --- owners
 
@@ -216,14 +241,17 @@ class Owners:
     def _find(self, one: _Member, now: float, depth: int) -> Owner:
         own = _own(one)
         outer = self._as(one.parent, "nesting", now, depth)
-        if outer.resolved or own.resolved:
+        if outer.resolved or (own.resolved and one.own is not None and one.own.vouched):
             return outer if outer.resolved else own
         found = (self._as(path, "ancestry", now, depth) for path in one.above)
         above = next((owner for owner in found if owner.job is not None), NOBODY)
         if above.resolved:
             return above
-        unresolved = next((owner for owner in (own, outer, above) if owner.job is not None), None)
-        return unresolved if unresolved is not None else self._only_job(one, now)
+        # As far as nobody knows the repository, the first one that tells anything.
+        told = (
+            own if own.resolved else next((who for who in (own, outer, above) if who.job is not None), None)
+        )
+        return told if told is not None else self._only_job(one, now)
 
     def _as(self, path: str | None, attribution: Attribution, now: float, depth: int) -> Owner:
         """As the owner of another container."""
@@ -248,13 +276,15 @@ class Owners:
         return found
 
     def _one_that_made(self, one: _Member, until: float) -> Owner:
-        there = [job for job in self._executions.values() if job.was_there(one.started, until)]
+        all_known = chain.from_iterable(self._executions.values())
+        there = [job for job in all_known if job.was_there(one.started, until)]
         if len(there) != 1 or there[0].disputed:
             return NOBODY
         (job,) = there
-        stayed = job.started < one.started and (job.ended is None or job.ended >= until)
-        could = any(member.could_make(one) for member in job.members)
-        return Owner(job.job, job.task_id, "only_job") if stayed and could else NOBODY
+        stayed = job.ended is None or job.ended >= until
+        makers = (member for member in job.members if member.could_make(one))
+        maker = next(makers, None) if stayed else None
+        return NOBODY if maker is None else Owner(job.job, job.task_id, "only_job", _execution(maker))
 
 
 def _own(one: _Member) -> Owner:
@@ -263,7 +293,14 @@ def _own(one: _Member) -> Owner:
     job, execution = one.own.job, one.execution
     if execution is not None and not execution.disputed and not one.own.labelled:
         job = execution.job or job
-    return Owner(job, one.own.task_id, "own")
+    return Owner(job, one.own.task_id, "own", _execution(one))
+
+
+def _execution(one: _Member) -> str:
+    """All containers with one number are one execution; those that only name the same job are one each."""
+    if one.execution is None or one.own is None or not (one.own.execution or one.own.job.run_id):
+        return one.name
+    return one.execution.name
 
 
 def _key(own: ContainerIdentity) -> str | bytes | None:

@@ -140,7 +140,13 @@ class Identities:
             self._conclude(container.ref.path, known)
 
     def _ask_engines(self, ref: ContainerRef, known: _Known) -> bool:
-        """Whether they tell anything new of it."""
+        """Whether they tell anything new of it.
+
+        Only of one in no other container: what is made within is known to an engine within, and its id in a path may
+        have been chosen by whoever can make cgroups there.
+        """
+        if ref.parent_path is not None:
+            return False
         facts = self._catalog.lookup(ref.id) if ref.id is not None else None
         if facts is not None and not _same_engine(ref, facts):
             facts = None
@@ -173,7 +179,7 @@ class Identities:
         first = container.first_pid or pids[0]
         if known.first is None or known.first[0] != first:
             known.first = first, now
-        if not known.ancestors_known and not _is_told(known.own.job if known.own else None):
+        if not _ancestors_settled(known):
             above = evidence.containers_above(self._root, first)
             if above is not None:
                 known.ancestors_known = True
@@ -192,7 +198,7 @@ class Identities:
             self._owners.reaches(path, evidence.reachable(self._root, pid, sockets))
 
     def _next_look(self, known: _Known, now: float) -> float:
-        if _is_told(known.inside) and known.sockets_known:
+        if _is_told(known.inside) and known.sockets_known and _ancestors_settled(known):
             return _NEVER
         latest = _LATEST_CLAIMED_SECONDS if known.claimed else _LATEST_SECONDS
         return now + min(max(_SOONEST_SECONDS, _NEXT_LOOK * (now - known.since)), latest)
@@ -246,6 +252,7 @@ def _describe(known: _Known) -> Identity:
         role=own.role if own is not None else None,
         job=owner.job,
         task_id=owner.task_id,
+        execution=owner.execution,
         attribution=owner.attribution,
     )
 
@@ -257,6 +264,11 @@ def _same_engine(ref: ContainerRef, facts: ContainerFacts) -> bool:
 
 def _made_by_kubelet(facts: ContainerFacts) -> bool:
     return facts.pod is not None and facts.engine != "podman"
+
+
+def _ancestors_settled(known: _Known) -> bool:
+    """Whether they are known, or tell no more than an engine did."""
+    return known.ancestors_known or (known.own is not None and known.own.resolved and known.own.vouched)
 
 
 def _is_told(job: Job | None) -> bool:

@@ -56,15 +56,18 @@ class ContainerIdentity(Struct, frozen=True, kw_only=True):
     """The job that a container belongs to.
 
     ``task_id`` is the forge's own id of this execution: the task of Gitea and Forgejo, the job of GitLab.
-    ``execution`` is what all containers of one execution have in common, by the word of the runner: its task, or
-    the pod of the runner that was made for it. ``labelled`` if ``jobmeter.*`` labels tell of the job. ``role`` is
-    None where nothing tells it. ``problems`` has a sentence for each ``jobmeter.*`` label that was not accepted.
+    ``execution`` is what all containers of one execution have in common, by the word of the runner: its task with
+    what tells servers apart that count alike, or the pod of the runner that was made for it. ``vouched`` if a
+    runner's names or labels, or a label of the repository, tell of the job, not the environment alone;
+    ``labelled`` if ``jobmeter.*`` labels do. ``role`` is None where nothing tells it. ``problems`` has a sentence
+    for each ``jobmeter.*`` label that was not accepted.
     """
 
     job: Job
     role: Role | None = None
     task_id: str | None = None
     execution: str | None = None
+    vouched: bool = False
     labelled: bool = False
     problems: tuple[str, ...] = ()
 
@@ -86,6 +89,7 @@ def identify_container(
     own_job, role, task_id, problems = _own(labels)
     if told is None and inside in (None, Job()) and own_job is None:
         return None
+    vouched = told is not None or (own_job is not None and own_job.repository is not None)
     told = told or ContainerIdentity(job=Job())
     job = _combine(told.job, inside or Job())
     job = _bounded(_override(job, own_job) if own_job else job)
@@ -93,7 +97,8 @@ def identify_container(
         job=job,
         role=role or told.role,
         task_id=task_id or told.task_id,
-        execution=_execution(job.forge, task_id) if task_id else told.execution,
+        execution=_labelled_execution(own_job, task_id) or told.execution,
+        vouched=vouched,
         labelled=own_job is not None,
         problems=problems,
     )
@@ -110,8 +115,11 @@ def job_within(environ: Mapping[str, str]) -> Job | None:
     return identify_job(environ)[0]
 
 
-def _execution(forge: str | None, task_id: str) -> str:
-    return f"{forge or ''}/{task_id}"
+def _labelled_execution(job: Job | None, task_id: str | None) -> str | None:
+    """The same number may be another server's or another repository's: alone it tells nothing."""
+    if task_id is None or job is None or not (job.server_url or job.repository):
+        return None
+    return f"{job.server_url or ''}/{job.repository or ''}/{task_id}"
 
 
 def _ask_runners(name: str, labels: Mapping[str, str]) -> ContainerIdentity | None:
@@ -127,6 +135,8 @@ def _ask_runners(name: str, labels: Mapping[str, str]) -> ContainerIdentity | No
 
 _TASK = re.compile(r"/?(GITEA|FORGEJO)-ACTIONS-TASK-(\d{1,19})([-_])(.*)")
 _DIGEST = re.compile(r"-[0-9a-f]{64}$")
+_COMMON_CHARACTERS = 63
+"""A service's name begins as that of its job, of which so many characters are kept: task, workflow, and maybe job."""
 
 
 def _actions_task(name: str) -> ContainerIdentity | None:
@@ -142,10 +152,8 @@ def _actions_task(name: str) -> ContainerIdentity | None:
         role = "job"
     elif _DIGEST.search(rest):
         role = _role_by_digest(match[0].lstrip("/"), forge)
-    forge = forge.lower()
-    return ContainerIdentity(
-        job=Job(forge=forge), role=role, task_id=task_id, execution=_execution(forge, task_id)
-    )
+    common = match[0].lstrip("/").replace("_", "-")[:_COMMON_CHARACTERS]
+    return ContainerIdentity(job=Job(forge=forge.lower()), role=role, task_id=task_id, execution=common)
 
 
 def _role_by_digest(name: str, forge: str) -> Role | None:
@@ -171,7 +179,10 @@ def _gitlab_container(labels: Mapping[str, str]) -> ContainerIdentity | None:
         return None
     kind = read_text(labels, f"{_GITLAB}type")
     job = _gitlab_job(labels, f"{_GITLAB}job.", run_id=_number(labels, f"{_GITLAB}pipeline.id"))
-    return _gitlab_identity(job, _GITLAB_ROLES.get(kind, "helper"), _number(labels, f"{_GITLAB}job.id"))
+    runner = read_text(labels, f"{_GITLAB}runner.id")
+    return _gitlab_identity(
+        job, _GITLAB_ROLES.get(kind, "helper"), _number(labels, f"{_GITLAB}job.id"), runner
+    )
 
 
 def _gitlab_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
@@ -185,12 +196,16 @@ def _gitlab_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
         role = "job"
     elif container == "helper" or container.startswith("init-"):
         role = "helper"
-    return _gitlab_identity(_gitlab_job(labels, "job.runner.gitlab.com/", run_id=None), role, job_id)
+    runner = read_text(labels, "manager.runner.gitlab.com/id-short")
+    return _gitlab_identity(_gitlab_job(labels, "job.runner.gitlab.com/", run_id=None), role, job_id, runner)
 
 
-def _gitlab_identity(job: Job, role: Role | None, job_id: str | None) -> ContainerIdentity:
+def _gitlab_identity(
+    job: Job, role: Role | None, job_id: str | None, runner: str | None
+) -> ContainerIdentity:
     """Runners of several servers may work on one host, each with ids of its own."""
-    execution = _execution(job.server_url or job.forge, job_id) if job_id else None
+    place = job.server_url or runner
+    execution = f"{place}/{job_id}" if place and job_id else None
     return ContainerIdentity(job=job, role=role, task_id=job_id, execution=execution)
 
 
@@ -248,7 +263,7 @@ def _arc_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
     return ContainerIdentity(
         job=job,
         role=_ARC_ROLES.get(read_text(labels, _CONTAINER_NAME), "helper"),
-        execution=_execution("github", runner) if runner else None,
+        execution=f"github/{runner}" if runner else None,
     )
 
 
@@ -267,9 +282,7 @@ def _hook_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
     role: Role | None = "service" if container else None
     if container == "job":
         role = "step" if pod.rpartition("-")[0].endswith("-step") else "job"
-    return ContainerIdentity(
-        job=Job(forge="github", runner=runner), role=role, execution=_execution("github", runner)
-    )
+    return ContainerIdentity(job=Job(forge="github", runner=runner), role=role, execution=f"github/{runner}")
 
 
 _RUNNERS: tuple[Callable[[Mapping[str, str]], ContainerIdentity | None], ...] = (
