@@ -20,6 +20,7 @@ from jobmeter.exporter.attribution import KEPT_SECONDS
 from jobmeter.exporter.container import Container
 from jobmeter.exporter.network import Traffic
 from jobmeter.exporter.totals import Of
+from jobmeter.linux.procfs import parse_stat
 from tests.exporter.proc import Processes
 from tests.exporter.tree import Watched
 from tests.support.fake_host import open_descriptors
@@ -326,6 +327,21 @@ def test_what_lies_inside_is_no_other(host: Watched) -> None:
     host.tick(5)
     assert host.fleet._containers == {A: container}
     assert (host.cpu(), open_descriptors()) == ({NOBODY: 1.0}, before)
+
+
+@pytest.mark.parametrize("later, of_process", [(-1000.0, True), (1000.0, False)])
+def test_when_it_began(host: Watched, later: float, of_process: bool) -> None:
+    """When its first process did, where its cgroup was first looked at after that."""
+    stat = Path("/proc/self/stat").read_bytes()
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - parse_stat(stat).start_seconds
+    (host.proc / str(os.getpid())).mkdir()
+    (host.proc / str(os.getpid()) / "stat").write_bytes(stat)
+    host.tree.make(A)
+    made = (host.tree.root / A.lstrip("/")).stat().st_ctime
+    (host.tree.root / A.lstrip("/") / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    host.now = made + age + later
+    host.tick()
+    assert host.row(A).started == pytest.approx(host.now - age if of_process else made, abs=5)
 
 
 def test_end_that_is_told_during_a_reading(host: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

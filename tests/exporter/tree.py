@@ -103,7 +103,8 @@ class Watched:
     """A fleet over a tree, and clocks that a test moves on; ``now`` may be set, as that of a machine is."""
 
     def __init__(self, directory: Path, *, linger_seconds: float = 60.0) -> None:
-        (directory / "proc" / "self").mkdir(parents=True)
+        self.proc = directory / "proc"
+        (self.proc / "self").mkdir(parents=True)
         self.now = BEGAN
         self.passed = 0.0
         self.tree, self.catalog = Tree(directory / "cgroup"), Catalog()

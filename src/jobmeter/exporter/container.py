@@ -185,6 +185,11 @@ class Container:
         self.first_pid = pids[0]
         return self.pidfd
 
+    def began_by(self, moment: float) -> None:
+        """It was there then, in seconds since 1970."""
+        if moment < self.row.started:
+            self.row = replace(self.row, started=moment)
+
     def lie_in(self, around: "Container") -> None:
         """That one is watched only now."""
         self.around = around

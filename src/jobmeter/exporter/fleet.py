@@ -13,11 +13,12 @@ from jobmeter.exporter.crediting import Crediting
 from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
+from jobmeter.linux import procfs
 from jobmeter.linux.cgroup_mounts import Hierarchy
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.cgroup_tree import CgroupTree
 from jobmeter.linux.descriptors import Descriptors
-from jobmeter.model.errors import SourceUnavailable
+from jobmeter.model.errors import KernelFormatError, SourceUnavailable
 
 MAX_CONTAINERS = 5000
 TELLING = ("memory", "cpuacct", "pids", "", "cpu")
@@ -76,6 +77,7 @@ class Fleet:
         self._clock = clock
         self._monotonic = monotonic
         self._detailed = detailed
+        self._root = root
         self._networks = Networks(descriptors, root, each_interface=detailed)
         self.totals = Totals()
         self.errors: dict[str, int] = {}
@@ -191,8 +193,8 @@ class Fleet:
             seen=self._monotonic(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
         )  # fmt: skip
         self._containers[path] = container
-        self._looks.begin(path, time.monotonic(), age=self._clock() - container.row.started)
         self._settle(path, container)
+        self._looks.begin(path, time.monotonic(), age=self._clock() - container.row.started)
         self._read(path, container)
 
     def _refuse(self, ref: ContainerRef) -> None:
@@ -291,6 +293,9 @@ class Fleet:
                 self._path_of_pidfd[pidfd] = path
                 self._poll.register(pidfd, select.EPOLLIN)
                 container.look_up_bounds()
+                # The kernel dates a cgroup when it is first looked at, which may be long after it was made.
+                if (age := _age(self._root, container.first_pid)) is not None:
+                    container.began_by(self._clock() - age)
         if container.first_pid is not None:
             self._networks.enter(path, container.first_pid)
 
@@ -310,3 +315,13 @@ class Fleet:
             *(one.row for one in self._containers.values()),
             *(one.row for one in self._ended.values()),
         )
+
+
+def _age(root: str, pid: int | None) -> float | None:
+    """For how many seconds a process has been there, of proc_pid_stat(5); None where it cannot be told."""
+    try:
+        with open(f"{root}/{pid}/stat", "rb") as file:
+            began = procfs.parse_stat(file.read()).start_seconds
+    except (OSError, KernelFormatError):
+        return None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
