@@ -19,6 +19,7 @@ from tests.containers.catalog.support import Notes, eventually
 from tests.e2e.support.docker import BUSYBOX, Container, DockerEngine
 
 TASK = f"FORGEJO-ACTIONS-TASK-12_WORKFLOW-{'9' * 64}_JOB-build"
+COMMON = TASK.replace("_", "-")[:63]
 STEP_ENVIRONMENT = [
     "--env=FORGEJO_ACTIONS=true",
     "--env=GITHUB_REPOSITORY=org/tool",
@@ -90,7 +91,7 @@ def test_whose_job(docker_engine: DockerEngine, catalog: Catalog) -> None:
     with docker_engine.spawn(BUSYBOX, "sleep", "60", name=TASK) as container:
         facts = known(catalog, container.id)
         assert identify_container(facts.name, facts.all_labels()) == ContainerIdentity(
-            job=Job(forge="forgejo"), role="job", task_id="12", execution="forgejo/12"
+            job=Job(forge="forgejo"), role="job", task_id="12", execution=COMMON, vouched=True
         )
         container.exec("sleep", "50", flags=["--detach", *STEP_ENVIRONMENT])
         eventually(lambda: any("GITHUB_JOB" in environ for environ in environments(container)))
@@ -99,7 +100,8 @@ def test_whose_job(docker_engine: DockerEngine, catalog: Catalog) -> None:
             job=Job(forge="forgejo", organization="org", repository="org/tool", job="build", run_id="31"),
             role="job",
             task_id="12",
-            execution="forgejo/12",
+            execution=COMMON,
+            vouched=True,
         )
 
 
