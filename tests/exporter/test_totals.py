@@ -40,6 +40,16 @@ def test_another_run_of_the_job_is_another_job():
     assert shown(totals)[Of("r", "", "j")].jobs == 2
 
 
+def test_a_job_is_counted_once_for_each_execution() -> None:
+    """Three nights of one name are three; one whose name is learned bit by bit is one."""
+    totals = Totals()
+    for night in range(3):
+        totals.credit(f"c{night}", BUILD, used(1.0), f"night {night}")
+    totals.credit("d", Job(repository=BUILD.repository), used(1.0), "a task")
+    totals.credit("d", BUILD, used(1.5), "a task")
+    assert sum(sums.jobs for _, sums in totals.shown_to("one")) == 4
+
+
 def test_what_belongs_to_no_job_has_a_row_of_its_own():
     """And counts no job."""
     totals = Totals()

@@ -72,7 +72,7 @@ class Crediting:
             return
         self._credited[container] = row, within
         account = row.account if within is None else _beyond(row.account, within)
-        self._totals.credit(container.ref.path, row.identity.job, account)
+        self._totals.credit(container.ref.path, row.identity.job, account, row.identity.execution)
 
 
 def _is_held(container: Container, now: float) -> bool:

@@ -78,18 +78,19 @@ class Totals:
         self._born: dict[Of, int] = {}
         self._births = 0
         self._credited: dict[str, Sums] = {}
-        self._jobs: OrderedDict[Job, None] = OrderedDict()
+        self._executions: OrderedDict[Job | str, None] = OrderedDict()
         self._scrapers: OrderedDict[str, int] = OrderedDict()
 
-    def credit(self, container: str, job: Job | None, account: Account) -> None:
+    def credit(self, container: str, job: Job | None, account: Account, execution: str | None = None) -> None:
         """Add what a container used since it was last credited; a counter that fell adds nothing.
 
+        A job is counted once for each ``execution``; without one, for all that is known of it.
         What is beyond those within dips when they are read a moment later: only what exceeds the highest value counts.
         """
         before = self._credited.get(container, Sums())
         grown = Sums.of(account).beyond(before)
         self._credited[container] = before.plus(grown)
-        self._add(job, grown._replace(jobs=self._is_new(job)))
+        self._add(job, grown._replace(jobs=self._is_new(job, execution)))
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -118,13 +119,16 @@ class Totals:
                 self._born[of] = self._births
         self._sums[of] = self._sums.get(of, Sums()).plus(grown)
 
-    def _is_new(self, job: Job | None) -> int:
-        if job is None or job in self._jobs:
+    def _is_new(self, job: Job | None, execution: str | None) -> int:
+        if job is None:
             return 0
-        self._jobs[job] = None
-        if len(self._jobs) > _MAX_JOBS:
-            self._jobs.popitem(last=False)
-        return 1
+        key = job if execution is None else execution
+        known = key in self._executions
+        self._executions[key] = None
+        self._executions.move_to_end(key)
+        if len(self._executions) > _MAX_JOBS:
+            self._executions.popitem(last=False)
+        return 0 if known else 1
 
 
 def _of(job: Job) -> Of:
