@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobmeter.exporter import fleet as fleet_module
+from jobmeter.exporter import looks as looks_module
 from jobmeter.exporter.attribution import KEPT_SECONDS
 from jobmeter.exporter.container import Container
 from jobmeter.exporter.network import Traffic
@@ -360,6 +361,27 @@ def test_end_that_is_told_during_a_reading(host: Watched, monkeypatch: pytest.Mo
     monkeypatch.setattr(Container, "read", noted)
     host.fleet.tick()
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize("young_seconds", [0.0, 100.0], ids=["while it lives", "at its end"])
+def test_limits_that_come_late(host: Watched, monkeypatch: pytest.MonkeyPatch, young_seconds: float) -> None:
+    """A runtime sets them when the first process is there; once known they stay, also when the cgroup is gone."""
+    monkeypatch.setattr(looks_module, "_YOUNG_SECONDS", young_seconds)
+    directory = host.tree.root / A.lstrip("/")
+    host.tree.make(A)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        (directory / "cgroup.procs").write_text(f"{process.pid}\n")
+        host.tick()
+        assert host.row(A).bounds.memory_bytes is None
+        (directory / "memory.max").write_text("1000\n")
+        if young_seconds:
+            process.kill()
+        host.fleet.wait(0.1)
+        assert host.row(A).bounds.memory_bytes == 1000
+        process.kill()
+    host.tree.remove(A)
+    host.tick()
+    assert (host.row(A).ended, host.row(A).bounds.memory_bytes) == (host.now, 1000)
 
 
 def test_wake(host: Watched) -> None:

@@ -138,9 +138,9 @@ class Container:
             self._reader = AccountReader(found, self._descriptors, self._errors, detailed=self._detailed)
 
     def look_up_bounds(self) -> None:
-        """Read the limits again."""
+        """Read the limits again; of one that is gone they stay."""
         bounds = read_bounds(self._directories, self._tops, with_spec=self._detailed)
-        if bounds != self.row.bounds:
+        if bounds != self.row.bounds and all(map(os.path.isdir, self._directories.values())):
             self.row = replace(self.row, bounds=bounds)
 
     def processes(self) -> list[int]:

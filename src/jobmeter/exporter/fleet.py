@@ -229,6 +229,7 @@ class Fleet:
             container.let_go_of_process()
             self._looks.begin(path, time.monotonic())
             self._read(path, container, whole=True)
+            container.look_up_bounds()
 
     def _end(self, path: str) -> None:
         container = self._containers.pop(path, None)
@@ -281,7 +282,9 @@ class Fleet:
         there = [self._containers[path] for path in paths if path in self._containers]
         self._identify(there)
         for one in there:
-            self._looks.looked(one.ref.path, now, held=one.pidfd is not None, named=one.row.identity.resolved)
+            held, named = one.pidfd is not None, one.row.identity.resolved
+            if self._looks.looked(one.ref.path, now, held=held, named=named):
+                one.look_up_bounds()  # Runtimes set limits when the first process is in it.
         return bool(paths)
 
     def _settle(self, path: str, container: Container) -> None:

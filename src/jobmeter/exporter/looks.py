@@ -37,8 +37,11 @@ class Looks:
         """How long there is nothing to look at, but not more than that."""
         return max(0.0, min(most, min(self._due.values(), default=now + most) - now))
 
-    def looked(self, path: str, now: float, *, held: bool, named: bool) -> None:
-        """Look again while there is something to be seen: ``held`` if its end is told, ``named`` if all is known."""
+    def looked(self, path: str, now: float, *, held: bool, named: bool) -> bool:
+        """Look again while there is something to be seen: ``held`` if its end is told, ``named`` if all is known.
+
+        Whether its engine has long made it by now.
+        """
         age = now - self._since[path]
         if age < _YOUNG_SECONDS:
             self._due[path] = now + (_HELD_SECONDS if held else _UNHELD_SECONDS)
@@ -46,3 +49,4 @@ class Looks:
             self.drop(path)
         else:
             self._due[path] = now + age * _SHARE_OF_AGE
+        return age >= _YOUNG_SECONDS
