@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -121,30 +122,36 @@ class VirtualMachine:
         timeout: float = 120.0,
         memory_mib: int = 1024,
         cpus: int = 1,
+        disk_mib: int = 0,
     ) -> VmResult:
         """Boot, run a shell script as root in the root cgroup, and power off.
 
         `files` maps paths in the guest to files or directories of the host, or to contents. `python3` and
         `jobmeter` are on the guest's PATH, `tests.e2e.support` can be imported. The script's standard output
-        and error come back together; to tell them apart, send one to a file.
+        and error come back together; to tell them apart, send one to a file. `/dev/nvme0n1` is an empty disk
+        where `disk_mib` is not 0.
         """
         marker = f"guest-{uuid4().hex}"
-        with tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd:
+        with (
+            tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd,
+            tempfile.NamedTemporaryFile(prefix="jobmeter-disk-") as disk,
+        ):
             with self.base.open("rb") as base:
                 shutil.copyfileobj(base, initrd)
             once = RUN_ONCE.format(marker=marker, still_alive=STILL_ALIVE, patience=int(timeout * 0.6))
             _write_changing_part(CpioWriter(initrd), script, once, files or {})
             initrd.flush()
+            devices = ["-m", str(memory_mib), "-smp", str(cpus), *_disk(Path(disk.name), disk_mib)]
             try:
-                console = self._boot(Path(initrd.name), timeout, memory_mib, cpus)
+                console = self._boot(Path(initrd.name), timeout, devices)
             except MachineStopped:
-                console = self._boot(Path(initrd.name), timeout, memory_mib, cpus)
+                console = self._boot(Path(initrd.name), timeout, devices)
         return _parse_console(console, marker)
 
-    def _boot(self, initrd: Path, timeout: float, memory_mib: int, cpus: int) -> str:
+    def _boot(self, initrd: Path, timeout: float, devices: list[str]) -> str:
         command = [
             *MACHINE,
-            *("-m", str(memory_mib), "-smp", str(cpus)),
+            *devices,
             *("-kernel", str(self.kernel), "-initrd", str(initrd)),
             *("-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"),
         ]
@@ -157,6 +164,14 @@ class VirtualMachine:
             kind = TimeoutError if STILL_ALIVE in console else MachineStopped
             raise kind(f"the guest did not end within {timeout} s:\n{console}") from None
         return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+
+def _disk(path: Path, mib: int) -> list[str]:
+    """Arguments for an empty disk, of which the guest's kernel has the driver within."""
+    if not mib:
+        return []
+    os.truncate(path, mib << 20)
+    return ["-drive", f"file={path},format=raw,if=none,id=disk", "-device", "nvme,serial=1,drive=disk"]
 
 
 def _write_changing_part(archive: CpioWriter, script: str, once: str, files: Files) -> None:
