@@ -309,3 +309,14 @@ def test_every_row_is_shown() -> None:
     """In the dialects that know containers within containers."""
     assert len(found("jobmeter", "jobmeter_container_info", *ROWS)) == len(ROWS)
     assert len(found("cadvisor", "container_last_seen", *ROWS, groups=GROUPS)) == len(ROWS) + len(GROUPS)
+
+
+@pytest.mark.parametrize("dialect, name", [
+    ("jobmeter", "jobmeter_container_cpu_usage_seconds_total"),
+    ("ephemerd", "ephemerd_container_cpu_usage_seconds_total"),
+])  # fmt: skip
+def test_of_one_id_the_outermost_container_is_shown(dialect: str, name: str) -> None:
+    """Who may make cgroups within its own could take another's id there; whatever the order they are found in."""
+    feigned = replace(BUILD, path="/docker/aaaa/docker/4f0c", account=replace(BUILD.account, cpu_seconds=0.5))
+    for rows in ((feigned, BUILD), (BUILD, feigned)):
+        assert [value for _, value in found(dialect, name, *rows)] == [BUILD.account.cpu_seconds]

@@ -29,5 +29,10 @@ class Dialect(Protocol):
 
 
 def one_of_each_id(rows: Sequence[Row]) -> list[Row]:
-    """No two with the same id, of which a scraper would take but one: those that come first."""
-    return list({row.id: row for row in reversed(rows)}.values())[::-1]
+    """No two with the same id, of which a scraper would take but one: the outermost, which nobody within can feign."""
+    kept: dict[str, Row] = {}
+    for row in rows:
+        known = kept.get(row.id)
+        if known is None or row.path.count("/") < known.path.count("/"):
+            kept[row.id] = row
+    return list(kept.values())
