@@ -54,11 +54,11 @@ def exporter(
 # --- how it starts
 
 
-def start_in_vain(*words: str, within: list[str] | None = None) -> tuple[int, str]:
+def start_in_vain(*words: str, within: list[str] | None = None, **variables: str) -> tuple[int, str]:
     """Exit code, and the one line that it says."""
     done = subprocess.run(
         [*(within or []), *JOBMETER, "exporter", *words],
-        env=jobmeter_environment(), cwd="/", capture_output=True, text=True, timeout=60, check=False,
+        env=jobmeter_environment(**variables), cwd="/", capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, len(done.stderr.splitlines())) == ("", 1), done.stderr
     return done.returncode, done.stderr
@@ -123,6 +123,17 @@ def test_port_that_is_taken() -> None:
 
     assert code == 1
     assert f"{place} cannot be listened on: Address already in use" in said
+
+
+@pytest.mark.parametrize("package", ["inotify_simple", "isal", "starlette"])
+def test_package_that_is_not_installed(tmp_path: Path, package: str) -> None:
+    """It says what to install, wherever the package is needed."""
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError(name={package!r})\n")
+    path = os.pathsep.join((str(tmp_path), jobmeter_environment()["PYTHONPATH"]))
+    code, said = start_in_vain("--listen=127.0.0.1:0", PYTHONPATH=path)
+
+    assert code == 1
+    assert f"{package} is not installed, it comes with jobmeter's extra exporter" in said
 
 
 @pytest.mark.usefixtures("nobody")

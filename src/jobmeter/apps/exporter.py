@@ -36,7 +36,8 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
         certificate = Certificate(settings.tls_cert, settings.tls_key, log)
     with listening_socket(settings.listen, settings.listen_place, default_port=DEFAULT_PORT) as listening:
         beyond = listens_beyond_loopback(listening)
-        exporter = _exporter(settings, sockets, Tokens(settings.read_token, loopback=not beyond), log)
+        with required("exporter"):
+            exporter = _exporter(settings, sockets, Tokens(settings.read_token, loopback=not beyond), log)
 
         def started() -> None:
             log.info("exporter started", version=__version__, listen=place_of(listening))
