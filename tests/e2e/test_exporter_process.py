@@ -165,6 +165,17 @@ def test_without_root(
     assert any("without root" in sentence and "no network series" in sentence for sentence in said)
 
 
+def test_network_of_the_engine(docker_engine: DockerEngine, exporter: RunningExporter) -> None:
+    """It is no container's own, also where the engine is in a network namespace that is not the host's."""
+    with (
+        docker_engine.spawn(BUSYBOX, "sleep", "600", network="host") as on_the_engines,
+        docker_engine.spawn(BUSYBOX, "sleep", "600", network="bridge") as on_its_own,
+    ):
+        wait_until(lambda: exporter.shows(NETWORK, id=on_its_own.id), "the other one's network")
+        wait_until(lambda: exporter.shows(CPU, id=on_the_engines.id), "the container")
+        assert exporter.shows(NETWORK, id=on_the_engines.id) == []
+
+
 # --- what it survives
 
 
