@@ -24,7 +24,8 @@ from tests.e2e.support.docker import BUSYBOX, HOST, Container, DockerEngine
 BUILD = Job(organization="org", repository="org/tool", job="build", run_id="31")
 OTHER = Job(organization="org", repository="org/other", job="test", run_id="32")
 TASK = f"FORGEJO-ACTIONS-TASK-12_WORKFLOW-{'9' * 64}_JOB-build"
-SERVICE = f"FORGEJO-ACTIONS-TASK-12-WORKFLOW-{'8' * 30}-{'7' * 64}"
+SERVICE = f"{TASK.replace('_', '-')[:63]}-{'7' * 64}"
+"""A service's name begins as that of its job, which is cut."""
 STEP = [
     "--env=FORGEJO_ACTIONS=true",
     "--env=GITHUB_REPOSITORY=org/tool",
