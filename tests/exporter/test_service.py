@@ -51,9 +51,9 @@ class Service:
         figures = Figures(daemon_registry(), "1.2")
         engines = (EngineState("docker", "/run/docker.sock", True), EngineState("docker", "/b", False))
         figures.watch(Watched(), lambda: engines, max_containers=10, max_total_rows=20)
-        sampler = Sampler(self.host, 3600.0, figures, Notes())
+        self.sampler = Sampler(self.host, 3600.0, figures, Notes())
         self.exporter = Exporter(
-            sampler, self._page, figures, tokens or Tokens(loopback=True), Notes(), self, [self.held]
+            self.sampler, self._page, figures, tokens or Tokens(loopback=True), Notes(), self, [self.held]
         )
 
     async def jobs(self) -> Iterable[dict[str, str]]:
@@ -182,6 +182,8 @@ def test_at_the_end_all_that_is_held_is_closed() -> None:
 def test_what_a_reading_still_uses_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs is left alone."""
     service = Service()
-    monkeypatch.setattr(Sampler, "close", lambda self: False)
-    service.get("/healthz")
+    with monkeypatch.context() as patched:
+        patched.setattr(Sampler, "close", lambda self: False)
+        service.get("/healthz")
     assert service.held.closed == 0
+    assert service.sampler.close() is True

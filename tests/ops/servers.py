@@ -66,9 +66,14 @@ def running(
     connections: int,
     certificate: tuple[Path, Path] | None = None,
     log: Path | None = None,
+    descriptors: int | None = None,
 ) -> Iterator[int]:
-    """A server that waits so long for a request, and between two; it ends by SIGTERM, after its life."""
-    command = [sys.executable, "-c", SERVER, str(seconds), str(idle), str(connections)]
+    """A server that waits so long for a request, and between two; it ends by SIGTERM, after its life.
+
+    With ``descriptors`` it may have no more of them.
+    """
+    limited = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
+    command = [*limited, sys.executable, "-c", SERVER, str(seconds), str(idle), str(connections)]
     command += map(str, certificate or ())
     with contextlib.ExitStack() as stack:
         stderr = None if log is None else stack.enter_context(log.open("w"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import socket
 import ssl
@@ -189,14 +188,7 @@ def test_a_handshake_that_fails_leaves_its_room(pair: Pair, patient_port: int, s
 
 def test_it_accepts_again_when_there_are_descriptors_again(pair: Pair) -> None:
     """It does not spin meanwhile, and forgets nobody."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40, limits[1]))
-    try:
-        server = running(LONG, LONG, 1000, pair)
-        port = server.__enter__()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    try:
+    with running(LONG, LONG, 1000, pair, descriptors=40) as port:
         with contextlib.ExitStack() as stack:
             for _ in range(60):
                 stack.enter_context(plain(port))
@@ -205,8 +197,6 @@ def test_it_accepts_again_when_there_are_descriptors_again(pair: Pair) -> None:
         with trusting(pair).wrap_socket(late, server_hostname="localhost") as client:
             client.sendall(GET % b"/")
             assert answered(client)
-    finally:
-        server.__exit__(None, None, None)
 
 
 def test_who_holds_a_connection_does_not_hold_up_the_end(pair: Pair) -> None:
