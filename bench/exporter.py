@@ -162,7 +162,7 @@ def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
             fleet.work()
             page = one.scrape()
         samples, scrapes = [], []
-        sampler = _sampler(one, fleet)
+        sampler = _sampler(one)
         for _ in range(ROUNDS):
             time.sleep(1.05)  # What is not older than a second is fresh enough.
             fleet.work()
@@ -183,18 +183,9 @@ def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
         )  # fmt: skip
 
 
-def _sampler(one: Exporter, fleet: Fleet) -> int:
-    """The thread that reads: it works when a fresh sample is asked for, but not when the one there is fresh."""
-    time.sleep(1.05)
-    fleet.work()
-    first = one.cpu_seconds()
-    one.scrape()
-    second = one.cpu_seconds()
-    one.scrape()
-    third = one.cpu_seconds()
-    fresh = {thread: second[thread] - first.get(thread, 0.0) for thread in second}
-    again = {thread: third[thread] - second.get(thread, 0.0) for thread in second}
-    return max(fresh, key=lambda thread: fresh[thread] - again[thread] if again[thread] < 0.001 else 0.0)
+def _sampler(one: Exporter) -> int:
+    """The thread that reads: the first that the process starts beside its main one."""
+    return sorted(one.cpu_seconds())[1]
 
 
 def reading_of_three(fleet: Fleet) -> float:
