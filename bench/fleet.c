@@ -58,6 +58,7 @@ int main(int argc, char **argv) {
     int processes = argc > 1 ? atoi(argv[1]) : 1, network = argc > 2, count = 0, room = 0;
     pid_t *first = NULL;
     char line[8192];
+    signal(SIGUSR1, SIG_IGN); /* Until a process is ready to work. */
     while (fgets(line, sizeof line, stdin) && line[0] != '\n') {
         pid_t pid = fork();
         if (pid < 0) {
