@@ -33,6 +33,10 @@ def written(page: str) -> str:
             ("series", "shows"),
             [(f"`jobmeter_repository_{name}_total`", text) for name, text, _ in jobmeter.TOTALS],
         ),
+        "host": _table(
+            ("series", "kind", "labels", "shows"),
+            [(f"`{one.name}`", one.kind, _names(one.labels), one.help) for one in jobmeter.HOST_FAMILIES],
+        ),
         "ephemerd": _families(ephemerd.FAMILIES),
         "cadvisor": _families(cadvisor.families(str, float)),
         "machine": _table(("series", "shows"), [(f"`{name}`", text) for name, text, _ in cadvisor.MACHINE]),

@@ -14,7 +14,7 @@ from scripts.series import written
 from tests.exporter.cadvisor_page import PAGE as CADVISOR
 from tests.exporter.cadvisor_page import Query, queries
 from tests.exporter.reading import read
-from tests.exporter.rows import GROUPS, MACHINE, ROWS, TOTALS
+from tests.exporter.rows import GROUPS, MACHINE, ROWS, TOTALS, USE
 
 DOCS = Path(__file__).parents[2] / "docs"
 VARIABLES = dict.fromkeys(
@@ -27,7 +27,7 @@ def shown(dialect: str) -> dict[str, set[str]]:
     """Labels by the names of series."""
     made = Exposition((dialect,), machine=MACHINE)
     found: dict[str, set[str]] = {}
-    for one in read("".join(made.render(ROWS, GROUPS, TOTALS, openmetrics=False))):
+    for one in read("".join(made.render(ROWS, GROUPS, TOTALS, machine=USE, openmetrics=False))):
         found.setdefault(one.name, set()).update(one.labels)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from jobmeter.exporter.container import Identity, Row
-from jobmeter.exporter.machine import Machine
+from jobmeter.exporter.machine import Machine, MachineUse
 from jobmeter.exporter.totals import Of, Sums
 from jobmeter.model.account import Account, Bounds, DeviceCount, Filesystem, Interface, Spec
 from jobmeter.model.job import Job
@@ -15,6 +15,18 @@ NO_SYS = "/nowhere"
 MACHINE = Machine(
     cpus=8, memory_bytes=33554432000, swap_bytes=0, booted=1795200000, machine_id="5d41", system_uuid="ec2e",
     boot_id="9f01",
+)  # fmt: skip
+USE = MachineUse(
+    cpu_seconds={
+        "user": 5200.5, "nice": 1.25, "system": 740.0, "idle": 93000.75, "iowait": 80.0, "irq": 0.0, "softirq": 12.5,
+        "steal": 0.5,
+    },
+    cpus=8, memory_total_bytes=33554432000, memory_available_bytes=21474836480, swap_total_bytes=0, swap_free_bytes=0,
+    pressure_seconds={
+        ("cpu", "some"): 310.25, ("memory", "some"): 0.5, ("memory", "full"): 0.25, ("io", "some"): 42.125,
+        ("io", "full"): 40.0,
+    },
+    booted=1795200000,
 )  # fmt: skip
 JOB = Job(
     forge="forgejo", server_url="https://forge.example", repository="acme/engine", workflow="ci.yml", job="build",

@@ -27,6 +27,7 @@ from tests.exporter.rows import (
     ROWS,
     SANDBOX,
     TOTALS,
+    USE,
     WITHIN,
 )
 
@@ -34,7 +35,7 @@ from tests.exporter.rows import (
 def found(dialect: str, name: str, *rows: Row, groups=(), totals=()) -> list[tuple[dict[str, str], float]]:
     """Labels and value of each series of a name."""
     made = Exposition((dialect,), machine=MACHINE, sys_path=NO_SYS, clock=lambda: 1795300100.0)
-    text = "".join(made.render(rows, groups, totals, openmetrics=False))
+    text = "".join(made.render(rows, groups, totals, machine=USE, openmetrics=False))
     return [(one.labels, one.value) for one in read(text) if one.name == name]
 
 
@@ -116,6 +117,16 @@ def test_the_end_of_a_container() -> None:
     ended = found("jobmeter", "jobmeter_container_end_time_seconds", BUILD, ENDED)
     assert [(labels["id"], value) for labels, value in ended] == [("c0de", 1795300060.25)]
     assert only("jobmeter", "jobmeter_container_memory_usage_bytes", ENDED)[1] == 4096
+
+
+def test_the_machine_itself() -> None:
+    """Its CPUs by mode, its memory, how it waits; none of it has the labels of a container."""
+    modes = found("jobmeter", "jobmeter_host_cpu_seconds_total")
+    waiting = found("jobmeter", "jobmeter_host_pressure_seconds_total")
+    assert {labels["mode"]: value for labels, value in modes} == USE.cpu_seconds
+    assert {(one["resource"], one["kind"]): value for one, value in waiting} == USE.pressure_seconds
+    assert only("jobmeter", "jobmeter_host_cpus") == ({}, 8)
+    assert only("jobmeter", "jobmeter_host_memory_available_bytes") == ({}, 21474836480)
 
 
 # --- ephemerd

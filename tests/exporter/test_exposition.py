@@ -17,7 +17,7 @@ from jobmeter.model.errors import UsageError
 from jobmeter.model.job import Job
 from tests.conftest import Golden
 from tests.exporter.reading import read
-from tests.exporter.rows import BUILD, GROUPS, MACHINE, NO_SYS, ROWS, TOTALS
+from tests.exporter.rows import BUILD, GROUPS, MACHINE, NO_SYS, ROWS, TOTALS, USE
 
 NOW = 1795300100.0
 UNREAD = replace(BUILD, account=Account(), bounds=Bounds(), identity=Identity())
@@ -34,7 +34,7 @@ ATTACKER = replace(
 
 def scrape(*dialects: str, rows: Sequence[Row] = ROWS, totals=TOTALS, openmetrics: bool = False) -> str:
     made = Exposition(dialects or DIALECTS, machine=MACHINE, sys_path=NO_SYS, clock=lambda: NOW)
-    return "".join(made.render(rows, GROUPS, totals, openmetrics=openmetrics))
+    return "".join(made.render(rows, GROUPS, totals, machine=USE, openmetrics=openmetrics))
 
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

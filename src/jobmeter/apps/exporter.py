@@ -99,7 +99,7 @@ def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
     from jobmeter.exporter.fleet import Fleet
     from jobmeter.exporter.groups import Groups
     from jobmeter.exporter.host import Host
-    from jobmeter.exporter.machine import read_machine
+    from jobmeter.exporter.machine import MachineReader, read_machine
 
     try:
         os.stat(f"{settings.proc_path}/stat")
@@ -120,7 +120,7 @@ def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
         groups = Groups(
             hierarchies, machine, descriptors=descriptors, errors=fleet.errors, root=settings.proc_path
         )
-    return Host(fleet, groups, exposition)
+    return Host(fleet, groups, MachineReader(settings.proc_path, fleet.errors), exposition)
 
 
 def _engines(catalog: "Catalog", sockets: "list[EngineSocket]") -> "Iterator[EngineState]":

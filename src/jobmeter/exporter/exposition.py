@@ -12,12 +12,13 @@ from jobmeter.exporter.dialects.cadvisor import CadvisorDialect
 from jobmeter.exporter.dialects.dialect import Dialect, Snapshot
 from jobmeter.exporter.dialects.ephemerd import EphemerdDialect
 from jobmeter.exporter.dialects.jobmeter import JobmeterDialect
-from jobmeter.exporter.machine import Machine
+from jobmeter.exporter.machine import Machine, MachineUse
 from jobmeter.exporter.totals import Of, Sums
 from jobmeter.linux.block_devices import BlockDevices
 from jobmeter.model.errors import UsageError
 
 DIALECTS = ("jobmeter", "ephemerd", "cadvisor")
+_NOT_READ = MachineUse()
 
 
 class Exposition:
@@ -58,8 +59,12 @@ class Exposition:
         totals: Iterable[tuple[Of, Sums]],
         *,
         openmetrics: bool,
+        machine: MachineUse = _NOT_READ,
     ) -> Iterator[str]:
-        """The text of each family: of all containers, of ``groups`` where a dialect shows them, of totals of jobs."""
-        snapshot = Snapshot(rows, groups, totals)
+        """The text of each family: of all containers, of ``groups`` where a dialect shows them, of totals of jobs.
+
+        And of what the ``machine`` uses.
+        """
+        snapshot = Snapshot(rows, groups, totals, machine)
         for one in self._dialects:
             yield from one.render(snapshot, openmetrics=openmetrics)

@@ -1,4 +1,4 @@
-"""A host as the exporter sees it: its containers, its other cgroups where they are shown, and the page about them."""
+"""A host as the exporter sees it: the machine, its containers, its other cgroups where they are shown, their page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,15 +6,20 @@ from jobmeter.exporter.container import Row
 from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.fleet import Fleet
 from jobmeter.exporter.groups import Groups
+from jobmeter.exporter.machine import MachineReader, MachineUse
 
 
 class Host:
     """Reads in one thread, and writes pages in others."""
 
-    def __init__(self, fleet: Fleet, groups: Groups | None, exposition: Exposition) -> None:
+    def __init__(
+        self, fleet: Fleet, groups: Groups | None, machine: MachineReader, exposition: Exposition
+    ) -> None:
         self._fleet = fleet
         self._groups = groups
+        self._machine = machine
         self._exposition = exposition
+        self._use = MachineUse()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -42,8 +47,9 @@ class Host:
         return len(self._fleet.totals)
 
     def tick(self) -> None:
-        """Read everything and publish it."""
+        """Read everything and publish it: the machine beside its containers, so that they can be compared."""
         self._fleet.tick()
+        self._use = self._machine.read()
         if self._groups is not None:
             self._groups.tick()
 
@@ -59,7 +65,7 @@ class Host:
         """The series as this scraper is to see them now."""
         groups = self._groups.rows if self._groups is not None else ()
         totals = self._fleet.totals.shown_to(scraper)
-        return self._exposition.render(self.rows, groups, totals, openmetrics=openmetrics)
+        return self._exposition.render(self.rows, groups, totals, machine=self._use, openmetrics=openmetrics)
 
     def close(self) -> None:
         """Give all descriptors back."""

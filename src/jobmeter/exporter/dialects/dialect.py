@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from jobmeter.exporter.container import Row
+from jobmeter.exporter.machine import MachineUse
 from jobmeter.exporter.totals import Of, Sums
 
 
 class Snapshot(NamedTuple):
-    """What there is at a scrape: containers, cgroups that are none, totals of jobs as this scraper is to see them."""
+    """What there is at a scrape: containers, cgroups that are none, totals as this scraper is to see them, the machine."""
 
     rows: Sequence[Row]
     groups: Sequence[Row]
     totals: Iterable[tuple[Of, Sums]]
+    machine: MachineUse
 
 
 class Dialect(Protocol):

@@ -1,10 +1,12 @@
-"""Our own names: containers, what they are, jobs, and the totals of jobs."""
+"""Our own names: containers, what they are, jobs, the totals of jobs, and the machine."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.dialects.dialect import Snapshot, one_of_each_id
 from jobmeter.exporter.families import CONTAINER_FAMILIES, Family, Labels, Value
+from jobmeter.exporter.machine import MachineUse
 from jobmeter.exporter.render import Memo, Renderer, Sample, family, label_text
 from jobmeter.exporter.totals import Of, Sums
 from jobmeter.model.job import Job
@@ -32,6 +34,36 @@ TOTAL_LABELS = ("repo", "workflow", "job")
 UNATTRIBUTED = Of()
 
 
+class HostFamily(NamedTuple):
+    """One name that tells of the machine: its labels, and what they say of each value."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...]
+    values_of: Callable[[MachineUse], Iterable[tuple[tuple[str, ...], Value]]]
+
+
+def _gauge(name: str, text: str, value_of: Callable[[MachineUse], Value]) -> HostFamily:
+    return HostFamily(f"jobmeter_host_{name}", "gauge", text, (), lambda use: (((), value_of(use)),))
+
+
+HOST_FAMILIES = (
+    HostFamily("jobmeter_host_cpu_seconds_total", "counter", "Time that all CPUs together have spent in a mode.",
+               ("mode",), lambda use: (((mode,), seconds) for mode, seconds in use.cpu_seconds.items())),
+    _gauge("cpus", "CPUs that are online.", lambda use: use.cpus),
+    _gauge("memory_total_bytes", "Memory of the machine.", lambda use: use.memory_total_bytes),
+    _gauge("memory_available_bytes", "Memory that new work could have without swapping, as the kernel estimates.",
+           lambda use: use.memory_available_bytes),
+    _gauge("swap_total_bytes", "Swap of the machine.", lambda use: use.swap_total_bytes),
+    _gauge("swap_free_bytes", "Swap that is not in use.", lambda use: use.swap_free_bytes),
+    HostFamily("jobmeter_host_pressure_seconds_total", "counter",
+               "Time in which some, or all, work of the machine waited for a resource.",
+               ("resource", "kind"), lambda use: use.pressure_seconds.items()),
+    _gauge("boot_time_seconds", "When it was started, in seconds since 1970.", lambda use: use.booted),
+)  # fmt: skip
+
+
 class JobmeterDialect:
     """Names that begin with ``jobmeter_``; what could not be read and what has no limit has no series."""
 
@@ -51,6 +83,7 @@ class JobmeterDialect:
         yield from self._infos.render(rows, openmetrics=openmetrics)
         yield from self._job_infos(rows, openmetrics=openmetrics)
         yield from _totals(snapshot.totals, openmetrics=openmetrics)
+        yield from _host(snapshot.machine, openmetrics=openmetrics)
 
     def _series_labels(self, row: Row) -> Labels:
         job = row.identity.job
@@ -122,3 +155,12 @@ def _totals(totals: Iterable[tuple[Of, Sums]], *, openmetrics: bool) -> Iterator
         yield from family(
             f"jobmeter_repository_{name}_total", "counter", text, samples, openmetrics=openmetrics
         )
+
+
+def _host(use: MachineUse, *, openmetrics: bool) -> Iterator[str]:
+    for one in HOST_FAMILIES:
+        samples = [
+            Sample(label_text(tuple(zip(one.labels, which, strict=True))), value)
+            for which, value in one.values_of(use)
+        ]
+        yield from family(one.name, one.kind, one.help, samples, openmetrics=openmetrics)
