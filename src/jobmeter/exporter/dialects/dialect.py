@@ -9,7 +9,7 @@ from jobmeter.exporter.totals import Of, Sums
 
 
 class Snapshot(NamedTuple):
-    """What there is at a scrape: containers, cgroups that are none, totals as this scraper may see them, the machine."""
+    """What there is at a scrape: containers, cgroups that are none, totals as this scraper sees them, the machine."""
 
     rows: Sequence[Row]
     groups: Sequence[Row]
