@@ -1,20 +1,20 @@
 """Totals per repository, workflow and job that live as long as the daemon, so that short jobs stay visible.
 
 Prometheus takes the first value of a new series as where it begins: what a row holds when it is first scraped would
-never be in an `increase()`. So a scraper that was here before a row was shows it at 0 first. One that is new
-takes the row as it is: to it, the whole would otherwise look like growth of a moment.
+never be in an `increase()`. So a scraper that was here before a row was is shown it at 0 first.
 """
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from jobmeter.exporter.render import shown
+from jobmeter.exporter.scrapers import Scrapers
 from jobmeter.model.account import Account
 from jobmeter.model.job import Job
 
 MAX_ROWS = 1000
-MAX_SCRAPERS = 16
 _MAX_JOBS = 10_000
 
 
@@ -72,14 +72,14 @@ class Sums(NamedTuple):
 class Totals:
     """Adds up what containers use; at most ``max_rows`` rows and one for all others."""
 
-    def __init__(self, max_rows: int = MAX_ROWS) -> None:
+    def __init__(self, max_rows: int = MAX_ROWS, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._max_rows = max_rows
         self._sums: dict[Of, Sums] = {}
         self._born: dict[Of, int] = {}
         self._births = 0
         self._credited: dict[str, Sums] = {}
         self._executions: OrderedDict[Job | str, None] = OrderedDict()
-        self._scrapers: OrderedDict[str, int] = OrderedDict()
+        self._scrapers = Scrapers(monotonic)
 
     def credit(self, container: str, job: Job | None, account: Account, execution: str | None = None) -> None:
         """Add what a container used since it was last credited; a counter that fell adds nothing.
@@ -101,23 +101,18 @@ class Totals:
         self._credited.pop(container, None)
 
     def shown_to(self, scraper: str) -> Iterator[tuple[Of, Sums]]:
-        """All rows as this scraper is to see them now."""
-        seen = self._scrapers.pop(scraper, self._births)
-        self._scrapers[scraper] = self._births
-        if len(self._scrapers) > MAX_SCRAPERS:
-            self._scrapers.popitem(last=False)
+        """All rows as this scraper is to see them now; for several threads at once."""
+        whole = self._scrapers.scrape(scraper, self._births)
         for of, sums in list(self._sums.items()):
-            yield of, Sums() if self._born[of] > seen else sums
+            yield of, sums if self._born[of] <= whole else Sums()
 
     def _add(self, job: Job | None, grown: Sums) -> None:
         of = _of(job) if job is not None else Of()
-        if of not in self._sums:
-            if len(self._sums) >= self._max_rows:
-                of = OTHER
-            if of not in self._sums:
-                self._births += 1
-                self._born[of] = self._births
+        if of not in self._sums and len(self._sums) >= self._max_rows:
+            of = OTHER
+        born = self._born.setdefault(of, self._births + 1)
         self._sums[of] = self._sums.get(of, Sums()).plus(grown)
+        self._births = max(self._births, born)  # Last: a scraper has seen no row that is not there yet.
 
     def _is_new(self, job: Job | None, execution: str | None) -> int:
         if job is None:
