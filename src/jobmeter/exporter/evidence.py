@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from jobmeter.containers.cgroup_path import locate
-from jobmeter.linux.procfs import parse_cgroup, parse_stat
+from jobmeter.linux.cgroup_namespace import cgroup_paths
+from jobmeter.linux.procfs import parse_stat
 from jobmeter.model.errors import KernelFormatError
 
 MAX_ENVIRON_BYTES = 128 * 1024
@@ -60,11 +61,11 @@ def containers_above(root: str, pid: int) -> list[str] | None:
             break
         pid = parent
         try:
-            paths = parse_cgroup(_read(f"{root}/{pid}/cgroup", 65536)).values()
+            paths = cgroup_paths(root, pid)
         except (OSError, KernelFormatError):
             return None
         # An engine within a container may know some hierarchies only: the innermost place is the true one.
-        refs = sorted((ref.path for path in set(paths) if (ref := locate(path)) is not None), key=len)
+        refs = sorted((ref.path for path in paths if (ref := locate(path)) is not None), key=len)
         found += [path for path in refs[-1:] if path not in found]
     return found
 

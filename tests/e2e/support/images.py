@@ -7,6 +7,8 @@ instead of at an index.
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -43,10 +45,7 @@ class Stress:
 
     def __init__(self, engine: DockerEngine) -> None:
         require_command("docker-compose")
-        require_cached("wheels/msgspec-*.whl")
-        changes = [f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}", "ENV PATH=/usr/bin:/bin"]
-        flags = [word for change in changes for word in ("--change", change)]
-        engine.docker("import", *flags, "-", BASE, stdin=_base())
+        import_base(engine)
         self.engine = engine
 
     def compose(self, *arguments: str) -> Output:
@@ -66,6 +65,21 @@ class Stress:
     def curl(self, url: str) -> str:
         """Ask from the machine on which the containers run: the daemon's network namespace."""
         return curl(self.engine, url)
+
+
+def import_base(engine: DockerEngine) -> None:
+    """Make `BASE` known to the engine."""
+    require_cached("wheels/msgspec-*.whl")
+    changes = [f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}", "ENV PATH=/usr/bin:/bin"]
+    flags = [word for change in changes for word in ("--change", change)]
+    engine.docker("import", *flags, "-", BASE, stdin=_base())
+
+
+def documented(page: str, start: str) -> list[str]:
+    """The one command of a page that begins so, in words."""
+    text = (ROOT / page).read_text().replace("\\\n", " ")
+    (line,) = [line for line in text.splitlines() if re.sub(" +", " ", line).startswith(start)]
+    return shlex.split(line, comments=True)
 
 
 def curl(engine: DockerEngine, url: str, token: str = "") -> str:
