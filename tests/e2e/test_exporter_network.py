@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from jobmeter.exporter.network import NO_TRAFFIC, Networks
+from jobmeter.linux import procfs
 from jobmeter.linux.descriptors import Descriptors
 from tests.e2e.support.components import require_command, require_root
 from tests.support.fake_host import open_descriptors
@@ -131,3 +132,16 @@ def test_a_byte_is_counted_once(host: Host) -> None:
     assert networks.read("in the same") == NO_TRAFFIC
     networks.close()
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("interfaces", [1, 20, 30, 31, 32, 33, 40, 200])
+def test_every_interface_is_read(interfaces: int) -> None:
+    """The kernel gives a page at once, which ends in the middle of none."""
+    require_root("making network namespaces")
+    ip = require_command("ip")
+    with namespace() as pid:
+        commands = "".join(f"link add made{number:011} type bridge\n" for number in range(interfaces))
+        subprocess.run([*enter(pid), ip, "-batch", "-"], input=commands, text=True, check=True)
+        with open(f"/proc/{pid}/net/dev", "rb", buffering=0) as file:
+            found = procfs.parse_interfaces(procfs.read_whole(file.fileno()))
+        assert sum(one.name.startswith("made") for one in found) == interfaces

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -354,9 +355,9 @@ def test_end_that_is_told_during_a_reading(host: Watched, monkeypatch: pytest.Mo
         process.kill()
     read, asked = Container.read, list[bool]()
 
-    def noted(container: Container, traffic: Traffic, *, whole: bool = False) -> None:
+    def noted(container: Container, traffic: Traffic, *, whole: bool = False, **others: Any) -> None:
         asked.append(whole)
-        read(container, traffic, whole=whole)
+        read(container, traffic, whole=whole, **others)
 
     monkeypatch.setattr(Container, "read", noted)
     host.fleet.tick()

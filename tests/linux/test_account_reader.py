@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.machine_activity import CPU_PRESSURE, IO_PRESSURE, OOM_KILLS
 from jobmeter.model.account import DeviceCount
 from tests.support.fake_host import open_descriptors
 from tests.support.hosts import HOSTS, job_directories
@@ -85,6 +86,44 @@ def test_what_waits_is_seen_of_one_that_does_nothing(cgroup: Path) -> None:
         reader.read()
     (cgroup / "io.pressure").write_text("some avg10=0 avg60=0 avg300=0 total=5000000\n")
     assert reader.read().io_waiting_seconds == 5.0
+    reader.close()
+
+
+def test_what_the_machine_did_not_do_is_not_read(cgroup: Path) -> None:
+    """But at first, every sixth time, and where the whole is wanted."""
+    reader, _ = reader_of(cgroup)
+    stalls = iter(range(1, 100))
+
+    def waiting(*, whole: bool = False, grown: frozenset[str] = frozenset()) -> float | None:
+        text = f"some avg10=0 avg60=0 avg300=0 total={next(stalls)}000000\n"
+        (cgroup / "io.pressure").write_text(text)
+        return reader.read(whole=whole, grown=grown).io_waiting_seconds
+
+    assert [waiting() for _ in range(6)] == [1, 1, 1, 1, 1, 6]
+    assert waiting(grown=frozenset({IO_PRESSURE})) == 7
+    assert waiting(grown=frozenset({CPU_PRESSURE})) == 7
+    assert waiting(whole=True) == 9
+    reader.close()
+
+
+def test_user_and_system_time_of_version_1(tmp_path: Path) -> None:
+    """In hundredths of a second, summing up to what was used."""
+    (tmp_path / "cpuacct.usage").write_text("2216686662\n")
+    (tmp_path / "cpuacct.stat").write_text("user 75\nsystem 145\n")
+    reader = AccountReader({"cpuacct": str(tmp_path)}, Descriptors(10), {})
+    account = reader.read()
+    assert (account.cpu_user_seconds, account.cpu_system_seconds) == (0.75, 1.45)
+    reader.close()
+
+
+def test_a_kill_is_seen_when_the_machine_tells_of_one(tmp_path: Path) -> None:
+    """The file of version 1 tells of nothing else that counts."""
+    place = shutil.copytree(job_directories("v1")["memory"], tmp_path / "memory")
+    reader = AccountReader({"memory": str(place)}, Descriptors(10), {})
+    assert reader.read(grown=frozenset()).oom_kills == 1
+    (place / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert reader.read(grown=frozenset()).oom_kills == 1
+    assert reader.read(grown=frozenset({OOM_KILLS})).oom_kills == 2
     reader.close()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.linux.cgroup_limits import BoundBy, read_limits
+from jobmeter.linux.cgroup_limits import BoundBy, Levels, read_limits
 from jobmeter.model.readings import CgroupLimits
 from tests.support.hosts import hierarchies, job_directories
 
@@ -62,6 +62,33 @@ def test_levels_of_v2(tmp_path: Path, levels, cores, where) -> None:
     found = read_limits({"": str(child)}, {"": str(tmp_path)})
     assert found.limits.cpu_cores == cores
     assert found.cpu_limit_directories == ({} if where is None else {"": str((tmp_path, child)[where])})
+
+
+def test_a_level_is_read_once(tmp_path: Path) -> None:
+    """For as long as someone keeps what was read: many containers lie below the same cgroups."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "memory.max").write_text("max\n")
+    (tmp_path / "memory.max").write_text("4096\n")
+    levels = Levels()
+
+    def limit(name: str, known: Levels | None) -> object:
+        return read_limits({"": str(tmp_path / name)}, {"": str(tmp_path)}, known).limits.memory_bytes
+
+    assert limit("one", levels) == 4096
+    (tmp_path / "memory.max").write_text("8192\n")
+    assert limit("other", levels) == 4096
+    assert limit("other", None) == 8192
+
+
+def test_a_controller_of_version_1_has_no_limits_in_version_2(tmp_path: Path) -> None:
+    """It is in one hierarchy only."""
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "unified").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
+    (tmp_path / "unified/cpu.max").write_text("50000 100000\n")
+    places = {"cpu": str(tmp_path / "cpu"), "": str(tmp_path / "unified")}
+    assert read_limits(places, places).limits.cpu_cores == "unlimited"
 
 
 def test_no_hierarchy_no_limit() -> None:

@@ -1,7 +1,7 @@
 """One container of the host: what is known of it, and its account as it was read last."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Literal
 
@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from jobmeter.containers.cgroup_path import ContainerRef, locate, short_name
 from jobmeter.exporter.network import NO_TRAFFIC, Traffic
 from jobmeter.linux.account_reader import AccountReader
-from jobmeter.linux.cgroup_limits import read_bounds
+from jobmeter.linux.cgroup_limits import Levels, read_bounds
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.machine_activity import EVERYTHING
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.job import Job
 
@@ -107,10 +108,10 @@ class Container:
             pod=ref.pod, identity=Identity(), account=Account(), bounds=Bounds(), started=started,
         )  # fmt: skip
 
-    def read(self, traffic: Traffic, *, whole: bool = False) -> None:
-        """Bring the account up to date. Raises CgroupGone."""
+    def read(self, traffic: Traffic, *, whole: bool = False, grown: Collection[str] = EVERYTHING) -> None:
+        """Bring the account up to date; ``grown`` as MachineActivity tells. Raises CgroupGone."""
         try:
-            self._reader.read(whole=whole)
+            self._reader.read(whole=whole, grown=grown)
         finally:
             self._take(traffic)
 
@@ -137,9 +138,9 @@ class Container:
             self._directories = found
             self._reader = AccountReader(found, self._descriptors, self._errors, detailed=self._detailed)
 
-    def look_up_bounds(self) -> None:
-        """Read the limits again; of one that is gone they stay."""
-        bounds = read_bounds(self._directories, self._tops, with_spec=self._detailed)
+    def look_up_bounds(self, levels: Levels | None = None) -> None:
+        """Read the limits again, but for those that ``levels`` knows; of one that is gone they stay."""
+        bounds = read_bounds(self._directories, self._tops, levels, with_spec=self._detailed)
         if bounds != self.row.bounds and all(map(os.path.isdir, self._directories.values())):
             self.row = replace(self.row, bounds=bounds)
 

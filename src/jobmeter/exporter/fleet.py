@@ -14,10 +14,12 @@ from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
 from jobmeter.linux import procfs
+from jobmeter.linux.cgroup_limits import Levels
 from jobmeter.linux.cgroup_mounts import Hierarchy
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.cgroup_tree import CgroupTree
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.machine_activity import EVERYTHING, MachineActivity
 from jobmeter.model.errors import KernelFormatError, SourceUnavailable
 
 MAX_CONTAINERS = 5000
@@ -78,6 +80,7 @@ class Fleet:
         self._monotonic = monotonic
         self._detailed = detailed
         self._root = root
+        self._machine = MachineActivity(root)
         self._networks = Networks(descriptors, root, each_interface=detailed)
         self.totals = Totals()
         self.errors: dict[str, int] = {}
@@ -113,15 +116,16 @@ class Fleet:
             self._walk_at = now + _WALK_SECONDS
         self._take_refused()
         self._ticks += 1
+        grown, levels = self._machine.grown(), Levels()
         for number, path in enumerate(list(self._containers)):
             if number % _EVENTS_EVERY == 0:
                 self._take_events(0)  # What ends now cannot be read any more after the tick.
             container = self._containers.get(path)
             if container is not None:
                 if (number + self._ticks) % _LOOK_EVERY == 0:
-                    container.look_up_bounds()
+                    container.look_up_bounds(levels)
                     self._settle(path, container)
-                self._read(path, container)
+                self._read(path, container, grown=grown)
         everyone = (*self._containers.values(), *self._ended.values())
         self._identify(everyone)
         self._crediting.credit(everyone, now)
@@ -307,9 +311,11 @@ class Fleet:
         for one in containers:
             one.call(self._directory.identify(one))
 
-    def _read(self, path: str, container: Container, *, whole: bool = False) -> None:
+    def _read(
+        self, path: str, container: Container, *, whole: bool = False, grown: Collection[str] = EVERYTHING
+    ) -> None:
         try:
-            container.read(self._networks.read(path), whole=whole)
+            container.read(self._networks.read(path), whole=whole, grown=grown)
         except CgroupGone:
             self._end(path)
 

@@ -6,27 +6,38 @@ cgroup-v1. Where both versions account for the same thing, v1 is read: on a hybr
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from jobmeter.linux import cgroupfs
 from jobmeter.linux.cgroup_mounts import UNIFIED
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.files import MOST_BYTES, read_file
+from jobmeter.linux.machine_activity import (
+    CPU_PRESSURE,
+    EVERYTHING,
+    IO_PRESSURE,
+    MEMORY_PRESSURE,
+    OOM_KILLS,
+)
+from jobmeter.linux.procfs import TICKS_PER_SECOND
 from jobmeter.model.account import Account
 from jobmeter.model.errors import KernelFormatError
 
-_READ_BYTES = 65536
-
 
 class _Source(NamedTuple):
-    """A file, and what it gives. Where it begins with ``unused``, the kernel counts nothing there as it is set up."""
+    """A file, and what it gives. Where it begins with ``unused``, the kernel counts nothing there as it is set up.
+
+    It grows only with the machine's counter ``with_machine``, where one is named.
+    """
 
     controller: str
     file: str
     gives: tuple[str, ...]
     parse: Callable[[bytes], tuple[Any, ...]]
     unused: bytes | None = None
+    with_machine: str | None = None
 
 
 def _number(text: bytes) -> tuple[int]:
@@ -35,6 +46,11 @@ def _number(text: bytes) -> tuple[int]:
 
 def _nanoseconds(text: bytes) -> tuple[float]:
     return (cgroupfs.parse_number(text) / 1e9,)
+
+
+def _ticks(text: bytes) -> tuple[float | None, ...]:
+    user, system = cgroupfs.parse_flat_keyed(text, b"user", b"system")
+    return tuple(None if one is None else one / TICKS_PER_SECOND for one in (user, system))
 
 
 def _keyed(*names: bytes) -> Callable[[bytes], tuple[Any, ...]]:
@@ -82,13 +98,22 @@ _ACTIVITY = (
 )
 # Time spent waiting grows without either.
 _WAITING = (
-    _Source(UNIFIED, "cpu.pressure", ("cpu_waiting_seconds", "cpu_stalled_seconds"), _pressure),
-    _Source(UNIFIED, "memory.pressure", ("memory_waiting_seconds", "memory_stalled_seconds"), _pressure),
-    _Source(UNIFIED, "io.pressure", ("io_waiting_seconds", "io_stalled_seconds"), _pressure),
-)
+    _Source(
+        UNIFIED, "cpu.pressure", ("cpu_waiting_seconds", "cpu_stalled_seconds"), _pressure,
+        with_machine=CPU_PRESSURE,
+    ),
+    _Source(
+        UNIFIED, "memory.pressure", ("memory_waiting_seconds", "memory_stalled_seconds"), _pressure,
+        with_machine=MEMORY_PRESSURE,
+    ),
+    _Source(
+        UNIFIED, "io.pressure", ("io_waiting_seconds", "io_stalled_seconds"), _pressure,
+        with_machine=IO_PRESSURE,
+    ),
+)  # fmt: skip
 _REST = (
-    _Source("cpuacct", "cpuacct.usage_user", ("cpu_user_seconds",), _nanoseconds),
-    _Source("cpuacct", "cpuacct.usage_sys", ("cpu_system_seconds",), _nanoseconds),
+    # Scaled to sum up to the usage, which ticks of the clock alone do not.
+    _Source("cpuacct", "cpuacct.stat", ("cpu_user_seconds", "cpu_system_seconds"), _ticks),
     _Source(
         "cpu", "cpu.stat", _LIMITED, _keyed(b"nr_periods", b"nr_throttled", b"throttled_time"),
         unused=b"nr_periods 0\n",
@@ -105,8 +130,7 @@ _REST = (
     _Source(UNIFIED, "memory.swap.current", ("memory_swap_bytes",), _number),
     _Source("memory", "memory.max_usage_in_bytes", ("memory_charged_peak_bytes",), _number),
     _Source(UNIFIED, "memory.peak", ("memory_charged_peak_bytes",), _number),
-    _Source("memory", "memory.failcnt", ("memory_limit_hits",), _number),
-    _Source("memory", "memory.oom_control", ("oom_kills",), _keyed(b"oom_kill")),
+    _Source("memory", "memory.oom_control", ("oom_kills",), _keyed(b"oom_kill"), with_machine=OOM_KILLS),
     _Source(UNIFIED, "memory.events", ("memory_limit_hits", "oom_kills"), _keyed(b"max", b"oom_kill")),
     _Source("pids", "pids.current", ("processes",), _number),
     _Source(UNIFIED, "pids.current", ("processes",), _number),
@@ -118,8 +142,9 @@ _REST = (
     ),
     _Source(UNIFIED, "io.stat", (*_IO, *_OPERATIONS), cgroupfs.parse_io_stat_whole),
 )  # fmt: skip
-# In place of those above that read the same files.
+# Some in place of those above that read the same files.
 _DETAILS = (
+    _Source("memory", "memory.failcnt", ("memory_limit_hits",), _number),
     *(
         _Source("blkio", f"blkio.throttle.{file}{which}", gives, _blkio_devices, unused=b"Total")
         for file, gives in (
@@ -144,16 +169,26 @@ _LOOK_EVERY = 6
 class _File:
     """One that is read again and again. ``text`` is what it said last, None when it could not be understood."""
 
-    __slots__ = ("fd", "gives", "parse", "path", "source", "text", "unused")
+    __slots__ = ("directory", "fd", "gives", "parse", "source", "text", "unused", "with_machine")
 
-    def __init__(self, path: str, fd: int | None, gives: tuple[str | None, ...], source: _Source) -> None:
-        self.path = path
+    def __init__(self, directory: str, fd: int | None, gives: tuple[str | None, ...], source: _Source) -> None:
+        self.directory = directory
         self.fd = fd
         self.gives = gives
         self.source = source
         self.parse = source.parse
+        self.with_machine = source.with_machine
         self.text: bytes | None = None
         self.unused = False
+
+    @property
+    def path(self) -> str:
+        """Not kept: there are many of them."""
+        return f"{self.directory}/{self.source.file}"
+
+    def stands(self, grown: Collection[str]) -> bool:
+        """Whether it says what it said last, as the machine's counters tell."""
+        return self.with_machine is not None and self.with_machine not in grown and self.text is not None
 
 
 class AccountReader:
@@ -161,8 +196,8 @@ class AccountReader:
 
     ``errors`` counts the readings that failed, by kind. Readings of one that did nothing three times in a row are
     short but for every sixth: pages that the kernel writes back later are in the account then. Every sixth looks too
-    whether what counted nothing for want of a limit does so now. ``detailed``: what each device did and how many
-    processes there are is read too.
+    whether what counted nothing for want of a limit does so now. ``detailed``: what each device did, how often the
+    memory limit was met (v1) and how many processes there are is read too.
     """
 
     def __init__(
@@ -187,16 +222,20 @@ class AccountReader:
             tuple(file for file in opened if file.source in tier) for tier in (_ACTIVITY, _WAITING, rest)
         )
 
-    def read(self, *, whole: bool = False) -> Account:
-        """What the cgroup says now. Raises CgroupGone once it was removed; ``account`` has what could still be read."""
+    def read(self, *, whole: bool = False, grown: Collection[str] = EVERYTHING) -> Account:
+        """What the cgroup says now; ``grown`` are the counters of the whole machine that may have grown since.
+
+        Raises CgroupGone once it was removed; ``account`` has what could still be read.
+        """
         self._changed = False
         self._readings += 1
+        every = whole or self._readings % _LOOK_EVERY == 0
         try:
             self._update(self._active)
             self._idle = 0 if self._changed else self._idle + 1
-            self._update(self._waiting)
+            self._update(self._waiting, grown, every=every)
             if whole or self._idle < _IDLE_AFTER or self._idle % _LOOK_EVERY == 0:
-                self._update(self._rest, every=whole or self._readings % _LOOK_EVERY == 0)
+                self._update(self._rest, grown, every=every)
         finally:
             if self._changed:
                 self.account = Account(**self._values)
@@ -209,20 +248,22 @@ class AccountReader:
                 self._descriptors.give_back(file.fd)
         self._active = self._waiting = self._rest = ()
 
-    def _update(self, files: tuple[_File, ...], *, every: bool = True) -> None:
+    def _update(
+        self, files: tuple[_File, ...], grown: Collection[str] = EVERYTHING, *, every: bool = True
+    ) -> None:
         values = self._values
         for file in files:
-            if file.unused and not every:
+            if not every and (file.unused or file.stands(grown)):
                 continue
             try:
-                text = os.pread(file.fd, _READ_BYTES, 0) if file.fd is not None else _read(file.path)
+                text = os.pread(file.fd, MOST_BYTES, 0) if file.fd is not None else read_file(file.path)
                 if text == file.text:
                     continue
                 parsed = file.parse(text)
             except OSError as error:
                 # Engines remove its directories one after the other.
                 gone = error.errno in (errno.ENODEV, errno.ENOENT)
-                if gone and not os.path.isdir(os.path.dirname(file.path)):
+                if gone and not os.path.isdir(file.directory):
                     raise CgroupGone("the cgroup was removed") from None
                 self._failed("read", file)
                 continue
@@ -254,9 +295,9 @@ class AccountReader:
             gives = tuple(name if name not in given else None for name in source.gives)
             if directory is None or not any(gives):
                 continue
-            file = _File(f"{directory}/{source.file}", None, gives, source)
+            file = _File(directory, None, gives, source)
             try:
-                source.parse(_read(file.path))
+                source.parse(read_file(file.path))
                 file.fd = self._descriptors.keep(file.path)
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
@@ -268,8 +309,3 @@ class AccountReader:
             files.append(file)
             given.update(source.gives)
         return files
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read(_READ_BYTES)

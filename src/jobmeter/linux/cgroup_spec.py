@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from jobmeter.linux import cgroupfs
 from jobmeter.linux.cgroup_mounts import UNIFIED
+from jobmeter.linux.files import read_file
 from jobmeter.model.account import Spec
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.sample import ByteLimit
@@ -56,7 +57,6 @@ def _read(directory: str | None, name: str, parse: Callable[[bytes], _Value]) ->
     if directory is None:
         return None
     try:
-        with open(f"{directory}/{name}", "rb", buffering=0) as file:
-            return parse(file.read(4096))
+        return parse(read_file(f"{directory}/{name}"))
     except (OSError, KernelFormatError):
         return None
