@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,12 @@ from jobmeter.exporter.groups import Groups
 from jobmeter.exporter.machine import Machine, read_machine
 from jobmeter.linux.cgroup_mounts import Hierarchy
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.procfs import TICKS_PER_SECOND
 from jobmeter.model.account import Interface
 from tests.exporter.rows import MACHINE
 from tests.support.fake_host import open_descriptors
 from tests.support.hosts import CONTAINER, HOSTS, hierarchies, job_directories, proc
+from tests.support.kernel import stat_line
 
 NET_DEV = "a\nb\n  lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n eth0: 7 1 0 0 0 0 0 0 8 2 0 0 0 0 0 0\n"
 POD = "kubepods/burstable/pod2c48913c-9bca-8d63-d5fa-2c48913c9bca"
@@ -38,10 +42,10 @@ def top(tmp_path: Path) -> Path:
     return tmp_path / "cgroup"
 
 
-def groups_of(top: Path, machine: Machine = MACHINE, descriptors: int = 100) -> Groups:
+def groups_of(top: Path, machine: Machine = MACHINE, *, clock: Callable[[], float] = lambda: 1.0) -> Groups:
     return Groups(
-        [Hierarchy(("",), str(top), "/")], machine, descriptors=Descriptors(descriptors), errors={},
-        root=str(top.parent), clock=lambda: 1.0,
+        [Hierarchy(("",), str(top), "/")], machine, descriptors=Descriptors(100), errors={},
+        root=str(top.parent), clock=clock,
     )  # fmt: skip
 
 
@@ -112,11 +116,37 @@ def test_a_directory_of_another_controller_that_comes_later(tmp_path: Path) -> N
     (tmp_path / "cpuacct").mkdir()
     made = [Hierarchy((one,), str(tmp_path / one), "/") for one in ("memory", "cpuacct")]
     groups = Groups(made, MACHINE, descriptors=Descriptors(0), errors={}, root=str(tmp_path))
-    assert by_path(groups)["/a.service"].account.cpu_seconds is None
+    before = by_path(groups)["/a.service"]
+    assert before.account.cpu_seconds is None
+    time.sleep(0.02)
+    (tmp_path / "memory/a.service").chmod(0o700)
     (tmp_path / "cpuacct/a.service").mkdir()
     (tmp_path / "cpuacct/a.service/cpuacct.usage").write_text("3000000000\n")
-    seen = [by_path(groups)["/a.service"].account.cpu_seconds for _ in range(7)]
-    assert seen[-1] == 3.0
+    seen = [by_path(groups)["/a.service"] for _ in range(7)]
+    assert (seen[-1].account.cpu_seconds, seen[-1].started) == (3.0, before.started)
+    groups.close()
+
+
+def test_a_slice_began_no_later_than_what_is_in_it(top: Path) -> None:
+    """Services, and containers, though they are no rows here; what comes later changes nothing."""
+    now, uptime = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    ages = {f"{POD}/{CONTAINER}": 3000, "system.slice/ssh.service": 600}
+    for pid, (path, age) in enumerate(ages.items(), 10):
+        (top / path / "cgroup.procs").write_text(f"{pid}\n")
+        (top.parent / str(pid)).mkdir()
+        stat = stat_line(pid, start_tick=round((uptime - age) * TICKS_PER_SECOND))
+        (top.parent / str(pid) / "stat").write_bytes(stat)
+    groups = groups_of(top, clock=lambda: now)
+    first = by_path(groups)
+    old = {"/kubepods": 3000, "/kubepods/burstable": 3000, f"/{POD}": 3000}
+    old |= {"/system.slice": 600, "/system.slice/ssh.service": 600, "/docker": 0}
+    assert {path: now - first[path].started for path in old} == pytest.approx(old, abs=5)
+    assert first["/"].started == MACHINE.booted
+    (top / "system.slice/ssh.service").chmod(0o700)
+    (top / "docker/late.slice").mkdir()
+    assert {path: row.started for path, row in by_path(groups).items() if path in first} == {
+        path: row.started for path, row in first.items()
+    }
     groups.close()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from msgspec.structs import replace
 
 from jobmeter.containers.cgroup_path import locate
+from jobmeter.exporter.beginnings import began
 from jobmeter.exporter.container import Identity, Row
 from jobmeter.exporter.fleet import TELLING
 from jobmeter.exporter.machine import Machine
@@ -60,6 +61,7 @@ class Groups:
         """Those beyond what is shown at most."""
         self._groups: dict[str, _Group] = {}
         self._is_container: dict[str, bool] = {}
+        self._newcomers: list[str] = []
         self._ticks = 0
 
     def tick(self) -> None:
@@ -68,7 +70,6 @@ class Groups:
         for path in self._groups.keys() - found.keys():
             self._groups.pop(path).close()
         self._ticks += 1
-        rows = []
         for number, path in enumerate(found):
             group = self._groups.get(path)
             if group is None or (number + self._ticks) % _LOOK_EVERY == 0:
@@ -77,9 +78,9 @@ class Groups:
                 group.read()
             except CgroupGone:
                 self._groups.pop(path).close()
-            else:
-                rows.append(self._of_machine(group.row) if path == ROOT else group.row)
-        self.rows = tuple(rows)
+        self._date_newcomers()
+        rows = [self._groups[path].row for path in found if path in self._groups]
+        self.rows = tuple(self._of_machine(row) if row.path == ROOT else row for row in rows)
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -90,37 +91,57 @@ class Groups:
     def _walk(self) -> Iterator[str]:
         """From the root downwards, so that the bound leaves out what lies deepest."""
         before, self._is_container, self.refused = self._is_container, {}, 0
+        self._newcomers = []
         if self._top is None:
             return
         yield ROOT
         count, waiting = 1, deque([""])
         while waiting:
-            for path in _children(self._top, waiting.popleft()):
+            above = waiting.popleft()
+            for path in _children(self._top, above):
                 inside = before.get(path)
                 if inside is None:
                     inside = (ref := locate(path)) is not None and ref.path == path
                 self._is_container[path] = inside
                 if inside:
+                    if (above or ROOT) not in self._groups:
+                        self._newcomers.append(path)
                     continue
                 if count >= MAX_GROUPS:
                     self.refused += 1
                     continue
                 count += 1
+                if path not in self._groups:
+                    self._newcomers.append(path)
                 yield path
                 waiting.append(path)
 
     def _looked_at(self, path: str, group: "_Group | None") -> "_Group":
         """It with the limits that it has now; anew when a controller's directory has come since."""
-        inner = "" if path == ROOT else path
-        directories = {one: top + inner for one, top in self._tops.items() if os.path.isdir(top + inner)}
+        directories = self._directories("" if path == ROOT else path)
         if group is None or group.directories.keys() != directories.keys():
+            started = (self._machine.booted if path == ROOT else None) or self._clock()
             if group is not None:
                 group.close()
-            began = self._machine.booted if path == ROOT else _made_at(f"{self._top}{inner}")
+                started = group.row.started
             reader = AccountReader(directories, self._descriptors, self._errors, detailed=True)
-            group = _Group(path, directories, reader, self._clock() if began is None else began)
+            group = _Group(path, directories, reader, started)
         group.row = replace(group.row, bounds=read_bounds(directories, self._tops, with_spec=True))
         return group
+
+    def _directories(self, path: str) -> dict[str, str]:
+        return {one: top + path for one, top in self._tops.items() if os.path.isdir(top + path)}
+
+    def _date_newcomers(self) -> None:
+        """What is around a cgroup is no younger: of a slice, which has no processes, what is in it tells most."""
+        now = self._clock()
+        for path in self._newcomers:
+            moment = began(self._directories(path).values(), self._root, now)
+            around = path
+            while around:
+                if around in self._groups:
+                    self._groups[around].began_by(moment)
+                around = around.rpartition("/")[0]
 
     def _of_machine(self, row: Row) -> Row:
         """The root is the whole machine: its interfaces, its file systems; its limits are what there is."""
@@ -164,6 +185,11 @@ class _Group:
             bounds=Bounds(), started=started,
         )  # fmt: skip
 
+    def began_by(self, moment: float) -> None:
+        """It was there then, in seconds since 1970."""
+        if moment < self.row.started:
+            self.row = replace(self.row, started=moment)
+
     def read(self) -> None:
         """Bring the account up to date. Raises CgroupGone."""
         account = self._reader.read()
@@ -177,13 +203,6 @@ def _children(top: str, path: str) -> list[str]:
             return [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-
-
-def _made_at(directory: str) -> float | None:
-    try:
-        return os.stat(directory).st_ctime
-    except OSError:
-        return None
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
