@@ -1,10 +1,15 @@
-"""The dashboard `host`: the machines, and how their exporters are."""
+"""The dashboard `host`: the machines, what containers take of them, and how their exporters are."""
 
 from scripts.dashboards.grafana import CORES, Column, Json, Query, dashboard, row, series, stat, table
-from scripts.dashboards.promql import ALIVE, CONTAINER, EXPORTER, INSTANCE, OUTERMOST, REPOSITORY, rate
+from scripts.dashboards.promql import ALIVE, CONTAINER, EXPORTER, HOST, INSTANCE, OUTERMOST, REPOSITORY, rate
 
 _HOST = 'instance=~"$instance"'
 _LEGEND = "{{instance}}"
+_NOT_FREE = 'mode!~"idle|iowait"'
+_AT_WORK = 'mode!~"idle|iowait|steal"'
+_TOTAL = f"{HOST}_memory_total_bytes{{{_HOST}}}"
+_USED = f"({_TOTAL} - {HOST}_memory_available_bytes{{{_HOST}}})"
+_NEARLY_FULL = [(0.9, "orange"), (0.95, "red")]
 
 
 def page() -> Json:
@@ -12,41 +17,120 @@ def page() -> Json:
     return dashboard(
         "jobmeter-host",
         "jobmeter / host",
-        "What containers take of each host, and whether its exporter can be trusted.",
-        [*_machine(), *_exporter(), *_bounds(), *_process()],
+        "What each host does, how much of it containers take, and whether its exporter can be trusted.",
+        [*_now(), *_machine(), *_together(), *_exporter(), *_bounds(), *_process()],
         [INSTANCE],
     )
 
 
-def _machine() -> list[Json]:
-    memory = f"{CONTAINER}_memory_working_set_bytes{{{_HOST}}}"
-    waiting = f'{_HOST}, kind="some"'
+def _now() -> list[Json]:
+    running = f"count by (instance) ({CONTAINER}_start_time_seconds{{{_HOST}}} {ALIVE})"
     return [
-        row("What containers take of the host"),
+        table(
+            "Hosts now",
+            "Shares are of all CPUs and of all memory of a host; waiting is the share of the time in which some work "
+            "there waited for a CPU.",
+            {"instance": "Host"},
+            [
+                Column("CPU busy", _busy(), "percentunit", _NEARLY_FULL),
+                Column("CPUs", _each(f"{HOST}_cpus{{{_HOST}}}"), "short"),
+                Column("Waiting for a CPU", _each(_waiting("cpu")), "percentunit"),
+                Column("Memory in use", _each(f"{_USED} / {_TOTAL}"), "percentunit", _NEARLY_FULL),
+                Column("Memory", _each(_TOTAL), "bytes"),
+                Column("Swap in use", _each(f"{_swap('total')} - {_swap('free')}"), "bytes"),
+                Column(
+                    "Containers", _each(f"{running} or on (instance) 0 * {HOST}_cpus{{{_HOST}}}"), "short"
+                ),
+                Column("Up for", _each(f"time() - {HOST}_boot_time_seconds{{{_HOST}}}"), "s"),
+            ],
+            height=7,
+        )
+    ]
+
+
+def _machine() -> list[Json]:
+    return [
+        row("Host by host"),
         series(
-            "CPU",
-            "Cores that all containers of a host use together.",
-            Query(f"sum by (instance) ({rate(f'{REPOSITORY}_cpu_seconds_total', _HOST)})", _LEGEND),
-            unit=CORES,
+            "CPU busy",
+            "Share of the time in which the CPUs of a host were not idle. What its hypervisor gave to others counts as "
+            "busy: nobody could have it.",
+            Query(_busy(), _LEGEND),
+            unit="percentunit",
+            top=1,
+            steps=[(0.9, "orange")],
         ),
         series(
-            "Memory",
-            "Working sets of all containers of a host together; what is nested counts once.",
-            Query(
-                f"sum by (instance) ({memory} {OUTERMOST} {ALIVE})",
-                _LEGEND,
-            ),
-            unit="bytes",
+            "Memory in use",
+            "What is not available to new work, as a share of the memory of a host. Page cache that can be given back "
+            "is available.",
+            Query(f"{_USED} / {_TOTAL}", _LEGEND),
+            unit="percentunit",
+            top=1,
+            steps=[(0.95, "red")],
         ),
         series(
             "Waiting",
-            "The container of a host that waited most for CPU, memory or I/O: its share of the time. Where "
-            "many wait and none is throttled, the host is too small.",
+            "Share of the time in which some work of a host, in containers or not, waited for CPU, memory or I/O. What "
+            "a container waits for because of its own limit is in it.",
             Query(
-                f"max by (instance, resource) ({rate(f'{CONTAINER}_pressure_seconds_total', waiting)})",
+                rate(f"{HOST}_pressure_seconds_total", f'{_HOST}, kind="some"'), "{{instance}} {{resource}}"
+            ),
+            unit="percentunit",
+        ),
+        series(
+            "Container that waits most",
+            "Of each host the container that waited most for CPU, memory or I/O: its share of the time. Where many "
+            "wait and none is throttled, the host is too small.",
+            Query(
+                "max by (instance, resource) ("
+                + rate(f"{CONTAINER}_pressure_seconds_total", f'{_HOST}, kind="some"')
+                + ")",
                 "{{instance}} {{resource}}",
             ),
             unit="percentunit",
+        ),
+    ]
+
+
+def _together() -> list[Json]:
+    cpus, cores = f"sum({HOST}_cpus{{{_HOST}}})", rate(f"{HOST}_cpu_seconds_total", f"{_HOST}, {_AT_WORK}")
+    by_containers = f"(sum({rate(f'{REPOSITORY}_cpu_seconds_total', _HOST)}) or vector(0))"
+    memory = f"{CONTAINER}_memory_working_set_bytes{{{_HOST}}} {OUTERMOST} {ALIVE}"
+    working_sets = f"(sum({memory}) or vector(0))"
+    not_idle = rate(f"{HOST}_cpu_seconds_total", f'{_HOST}, mode!="idle"')
+    return [
+        row("All chosen hosts together"),
+        series(
+            "CPU by mode",
+            "Cores in each of the kernel's modes but idle, and how many CPUs there are. In iowait a CPU is free for "
+            "work that does not wait for a disk.",
+            Query(f"sum by (mode) ({not_idle})", "{{mode}}"),
+            Query(cpus, "CPU limit"),
+            unit=CORES,
+            stacked=True,
+        ),
+        series(
+            "CPU of containers and of all else",
+            "Cores that containers use, from the totals, so that what lives shorter than a scrape is in it; and what "
+            "is used beside them: engines, the exporter, jobs outside containers. The machine counts in ticks of "
+            "10 ms: at low load the difference may be off by some hundredths of a core.",
+            Query(by_containers, "containers"),
+            Query(f"clamp_min(sum({cores}) - {by_containers}, 0)", "all else"),
+            Query(cpus, "CPU limit"),
+            unit=CORES,
+            stacked=True,
+        ),
+        series(
+            "Memory of containers and of all else",
+            "Working sets of all containers, what is nested once, and what is in use beside them: the kernel, engines, "
+            "jobs outside containers. An estimate: part of a working set is page cache that the machine counts as "
+            "available.",
+            Query(working_sets, "containers"),
+            Query(f"clamp_min(sum({_USED}) - {working_sets}, 0)", "all else"),
+            Query(f"sum({_TOTAL})", "memory limit"),
+            unit="bytes",
+            stacked=True,
         ),
         series(
             "Containers and jobs",
@@ -59,6 +143,26 @@ def _machine() -> list[Json]:
             unit="short",
         ),
     ]
+
+
+def _busy() -> str:
+    """Share of the time of all CPUs of each host."""
+    spent = f"{HOST}_cpu_seconds_total"
+    busy, whole = (rate(spent, chosen) for chosen in (f"{_HOST}, {_NOT_FREE}", _HOST))
+    return f"sum by (instance) ({busy}) / sum by (instance) ({whole})"
+
+
+def _waiting(resource: str) -> str:
+    return rate(f"{HOST}_pressure_seconds_total", f'{_HOST}, resource="{resource}", kind="some"')
+
+
+def _swap(what: str) -> str:
+    return f"{HOST}_swap_{what}_bytes{{{_HOST}}}"
+
+
+def _each(expr: str) -> str:
+    """A value for each host, without the other labels of its series: by these, rows of a table are merged."""
+    return f"sum by (instance) ({expr})"
 
 
 def _exporter() -> list[Json]:

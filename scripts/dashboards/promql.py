@@ -5,6 +5,7 @@ from scripts.dashboards.grafana import Variable
 CONTAINER = "jobmeter_container"
 REPOSITORY = "jobmeter_repository"
 EXPORTER = "jobmeter_exporter"
+HOST = "jobmeter_host"
 
 HERE = 'instance=~"$instance", repo=~"$repo"'
 """What is chosen at the top of the dashboard."""

@@ -70,18 +70,23 @@ def test_grafana_knows_every_field(name: str) -> None:
     assert problems(PAGES[name]) == []
 
 
+def chart(page: dict[str, Any]) -> dict[str, Any]:
+    """A panel with lines."""
+    return next(panel for panel in page["panels"] if panel["type"] == "timeseries")
+
+
 Change = Callable[[dict[str, Any]], object]
 WRONG: dict[str, Change] = {
-    "a field that is not known": lambda page: page["panels"][1].update(descripton="x"),
-    "an option that is not known": lambda page: page["panels"][1]["options"].update(legends={}),
-    "a word that is not one of those": lambda page: page["panels"][1]["options"]["legend"].update(displayMode="x"),
-    "text for a number": lambda page: page["panels"][1]["gridPos"].update(x="5"),
-    "text for a number of a plugin": lambda page: page["panels"][1]["fieldConfig"]["defaults"]["custom"].update(
+    "a field that is not known": lambda page: chart(page).update(descripton="x"),
+    "an option that is not known": lambda page: chart(page)["options"].update(legends={}),
+    "a word that is not one of those": lambda page: chart(page)["options"]["legend"].update(displayMode="x"),
+    "text for a number": lambda page: chart(page)["gridPos"].update(x="5"),
+    "text for a number of a plugin": lambda page: chart(page)["fieldConfig"]["defaults"]["custom"].update(
         fillOpacity="3"
     ),
     "a number out of its range": lambda page: page.update(graphTooltip=5),
-    "a part of a query": lambda page: page["panels"][1]["targets"][0].update(legend="x"),
-    "an override": lambda page: page["panels"][1]["fieldConfig"]["overrides"][0]["matcher"].update(ids="x"),
+    "a part of a query": lambda page: chart(page)["targets"][0].update(legend="x"),
+    "an override": lambda page: chart(page)["fieldConfig"]["overrides"][0]["matcher"].update(ids="x"),
 }  # fmt: skip
 
 

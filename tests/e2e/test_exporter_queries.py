@@ -19,13 +19,14 @@ from msgspec.structs import asdict, replace
 
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.exposition import Exposition
+from jobmeter.exporter.machine import MachineUse
 from jobmeter.exporter.totals import Totals
 from jobmeter.model.account import Account, DeviceCount, Interface
 from scripts.dashboards.asking import Prometheus
 from tests.e2e.support.collectors import wait_until
 from tests.e2e.support.components import ROOT, require_command
 from tests.exporter.cadvisor_page import Query, queries
-from tests.exporter.rows import BUILD, GROUPS, JOB, MACHINE, POD_BUILD, ROWS
+from tests.exporter.rows import BUILD, GROUPS, JOB, MACHINE, POD_BUILD, ROWS, USE
 from tests.support.receivers import closed_port
 
 VARIABLES = {
@@ -35,7 +36,10 @@ VARIABLES = {
 QUERIES = queries(VARIABLES)
 BLOCKS = re.findall(r"```promql\n(.*?)```", (ROOT / "docs/exporter-queries.md").read_text(), re.DOTALL)
 SCRAPES = 4
-HELD_BACK = replace(POD_BUILD, account=replace(POD_BUILD.account, cpu_throttled_periods=150))
+HELD_BACK = replace(
+    POD_BUILD, account=replace(POD_BUILD.account, cpu_throttled_periods=150, memory_usage_bytes=65_000_000)
+)
+"""By its CPU limit; of the 67 MB of its memory limit it has 65, of which 2 are cache that was not used lately."""
 OTHER_RUN = replace(
     BUILD, id="0e44", path="/docker/0e44", identity=replace(BUILD.identity, job=replace(JOB, run_id="4800"))
 )
@@ -85,7 +89,17 @@ class Host:
             if job is not None:
                 job = replace(job, run_id=str(number + 100 * self._scrapes))
             self._totals.credit(row.path, job, row.account)
-        return "".join(self._jobmeter.render(rows, (), self._totals.shown_to("one"), openmetrics=False))
+        totals, machine = self._totals.shown_to("one"), at_work(time.monotonic())
+        return "".join(self._jobmeter.render(rows, (), totals, machine=machine, openmetrics=False))
+
+
+def at_work(seconds: float) -> MachineUse:
+    """The machine, with counters that have grown for so long."""
+    grown_ones = {
+        name: {key: more(value, seconds) for key, value in getattr(USE, name).items()}
+        for name in ("cpu_seconds", "pressure_seconds")
+    }
+    return replace(USE, **grown_ones)
 
 
 def busy(row: Row) -> Row:
