@@ -102,7 +102,7 @@ def test_a_scrape_has_the_containers_and_the_exporter_itself(accept: str, parse:
     expected = {
         "a_total": 1, "jobmeter_exporter_containers": 4, "jobmeter_exporter_containers_max": 10,
         "jobmeter_exporter_totals_rows": 5, "jobmeter_exporter_totals_rows_max": 20,
-        "jobmeter_exporter_containers_refused_total": 3, "jobmeter_exporter_read_errors_total": 2,
+        "jobmeter_exporter_containers_refused_total": 3,
         "jobmeter_exporter_sample_duration_seconds_count": 1, "jobmeter_exporter_samples_dropped_total": 0,
         "jobmeter_exporter_build_info": 1,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from jobmeter.model.errors import SourceUnavailable, UsageError
 if TYPE_CHECKING:
     from jobmeter.containers.catalog.catalog import Catalog
     from jobmeter.containers.catalog.sockets import EngineSocket
-    from jobmeter.exporter.figures import EngineState
+    from jobmeter.exporter.figures import EngineState, Figures
     from jobmeter.exporter.host import Host
     from jobmeter.exporter.service import Exporter
     from jobmeter.ops.access import Tokens
@@ -82,9 +82,9 @@ def _exporter(
     from jobmeter.ops.metrics import daemon_registry
 
     catalog = Catalog(sockets, log)
-    host = _host(settings, catalog)
-    catalog.start()
     figures = Figures(daemon_registry(), __version__)
+    host = _host(settings, catalog, figures)
+    catalog.start()
     figures.watch(
         host, lambda: _engines(catalog, sockets), max_containers=MAX_CONTAINERS, max_total_rows=MAX_ROWS
     )
@@ -93,11 +93,11 @@ def _exporter(
     return Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
 
 
-def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
+def _host(settings: ExporterSettings, catalog: "Catalog", figures: "Figures") -> "Host":
     from jobmeter.exporter.directory import Identities
     from jobmeter.exporter.exposition import Exposition
     from jobmeter.exporter.fleet import Fleet
-    from jobmeter.exporter.groups import Groups
+    from jobmeter.exporter.groups import MAX_GROUPS, Groups
     from jobmeter.exporter.host import Host
     from jobmeter.exporter.machine import MachineReader, read_machine
 
@@ -120,6 +120,7 @@ def _host(settings: ExporterSettings, catalog: "Catalog") -> "Host":
         groups = Groups(
             hierarchies, machine, descriptors=descriptors, errors=fleet.errors, root=settings.proc_path
         )
+    figures.watch_bounds(descriptors, groups, max_groups=MAX_GROUPS)
     return Host(fleet, groups, MachineReader(settings.proc_path, fleet.errors), exposition)
 
 

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+READ_ERRORS = ("format", "open", "read")
+"""The kinds that there are, shown before the first error too: `increase()` would not see that one otherwise."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -39,6 +41,15 @@ class Watched(Protocol):
     @property
     def total_rows(self) -> int:
         """Rows of totals."""
+        ...
+
+
+class Refusing(Protocol):
+    """Something that holds no more than it may."""
+
+    @property
+    def refused(self) -> int:
+        """What was beyond that."""
         ...
 
 
@@ -98,6 +109,10 @@ class Figures:
                 gauge.set_function(lambda: watched.total_rows)
         self.registry.register(_Watching(watched, engines))
 
+    def watch_bounds(self, descriptors: Refusing, groups: Refusing | None, *, max_groups: int) -> None:
+        """Show from now on what is beyond other bounds; nothing about ``groups`` where none are shown."""
+        self.registry.register(_Bounds(descriptors, groups, max_groups))
+
 
 class _Watching(Collector):
     def __init__(self, watched: Watched, engines: Callable[[], Iterable[EngineState]]) -> None:
@@ -108,7 +123,7 @@ class _Watching(Collector):
         errors = CounterMetricFamily(
             "jobmeter_exporter_read_errors", "Files of the kernel that could not be read.", labels=("kind",)
         )
-        for kind, count in sorted(dict(self._watched.errors).items()):
+        for kind, count in sorted({**dict.fromkeys(READ_ERRORS, 0), **self._watched.errors}.items()):
             errors.add_metric((kind,), count)
         yield errors
         yield CounterMetricFamily(
@@ -124,3 +139,28 @@ class _Watching(Collector):
         for engine in self._engines():
             up.add_metric((engine.engine, engine.socket), float(engine.up))
         yield up
+
+
+class _Bounds(Collector):
+    def __init__(self, descriptors: Refusing, groups: Refusing | None, max_groups: int) -> None:
+        self._descriptors = descriptors
+        self._groups = groups
+        self._max_groups = max_groups
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "jobmeter_exporter_descriptors_refused",
+            "Files that could not stay open for want of descriptors; they are opened for each reading.",
+            value=self._descriptors.refused,
+        )
+        if self._groups is not None:
+            yield GaugeMetricFamily(
+                "jobmeter_exporter_groups_refused",
+                "Cgroups of no container that are not shown now, being more than are shown at most.",
+                value=self._groups.refused,
+            )
+            yield GaugeMetricFamily(
+                "jobmeter_exporter_groups_max",
+                "So many cgroups of no container are shown at most.",
+                value=self._max_groups,
+            )

@@ -58,7 +58,7 @@ class Groups:
         self.rows: tuple[Row, ...] = ()
         """What is shown: replaced as a whole, never changed."""
         self.refused = 0
-        """Those beyond what is shown at most."""
+        """Those beyond what is shown at most, at the last tick; what lies in them is not looked for."""
         self._groups: dict[str, _Group] = {}
         self._is_container: dict[str, bool] = {}
         self._newcomers: list[str] = []
@@ -90,12 +90,12 @@ class Groups:
 
     def _walk(self) -> Iterator[str]:
         """From the root downwards, so that the bound leaves out what lies deepest."""
-        before, self._is_container, self.refused = self._is_container, {}, 0
+        before, self._is_container = self._is_container, {}
         self._newcomers = []
         if self._top is None:
             return
         yield ROOT
-        count, waiting = 1, deque([""])
+        count, refused, waiting = 1, 0, deque([""])
         while waiting:
             above = waiting.popleft()
             for path in _children(self._top, above):
@@ -108,13 +108,14 @@ class Groups:
                         self._newcomers.append(path)
                     continue
                 if count >= MAX_GROUPS:
-                    self.refused += 1
+                    refused += 1
                     continue
                 count += 1
                 if path not in self._groups:
                     self._newcomers.append(path)
                 yield path
                 waiting.append(path)
+        self.refused = refused
 
     def _looked_at(self, path: str, group: "_Group | None") -> "_Group":
         """It with the limits that it has now; anew when a controller's directory has come since."""
