@@ -26,7 +26,7 @@ MAX_CONTAINERS = 5000
 TELLING = ("memory", "cpuacct", "pids", "", "cpu")
 """Controllers whose hierarchy has every container's directory, best first."""
 _WALK_SECONDS = 60.0
-_LOOK_EVERY = 6
+_LOOK_EVERY = 12
 _EVENTS_EVERY = 32
 
 

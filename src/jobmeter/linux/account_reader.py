@@ -6,7 +6,7 @@ cgroup-v1. Where both versions account for the same thing, v1 is read: on a hybr
 
 import errno
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jobmeter.linux import cgroupfs
@@ -35,7 +35,7 @@ class _Source(NamedTuple):
     controller: str
     file: str
     gives: tuple[str, ...]
-    parse: Callable[[bytes], tuple[Any, ...]]
+    parse: Callable[[bytes], Sequence[Any]]
     unused: bytes | None = None
     with_machine: str | None = None
 
@@ -53,20 +53,22 @@ def _ticks(text: bytes) -> tuple[float | None, ...]:
     return tuple(None if one is None else one / TICKS_PER_SECOND for one in (user, system))
 
 
-def _keyed(*names: bytes) -> Callable[[bytes], tuple[Any, ...]]:
+def _keyed(*names: bytes) -> Callable[[bytes], Sequence[Any]]:
     """Names of a flat keyed file; one that ends in _usec or _time is told in seconds."""
     units = tuple(
         1e6 if name.endswith(b"_usec") else 1e9 if name.endswith(b"_time") else None for name in names
     )
 
-    def parse(text: bytes) -> tuple[Any, ...]:
-        values = cgroupfs.parse_flat_keyed(text, *names)
-        return tuple(
-            value / unit if unit is not None and value is not None else value
-            for value, unit in zip(values, units, strict=True)
-        )
+    def parse(text: bytes) -> Sequence[Any]:
+        return cgroupfs.parse_flat_keyed(text, *names)
 
-    return parse
+    def parse_seconds(text: bytes) -> Sequence[Any]:
+        return [
+            value / unit if unit is not None and value is not None else value
+            for value, unit in zip(parse(text), units, strict=True)
+        ]
+
+    return parse_seconds if any(units) else parse
 
 
 def _pressure(text: bytes) -> tuple[Any, ...]:
@@ -171,7 +173,9 @@ class _File:
 
     __slots__ = ("directory", "fd", "gives", "parse", "source", "text", "unused", "with_machine")
 
-    def __init__(self, directory: str, fd: int | None, gives: tuple[str | None, ...], source: _Source) -> None:
+    def __init__(
+        self, directory: str, fd: int | None, gives: tuple[str | None, ...], source: _Source
+    ) -> None:
         self.directory = directory
         self.fd = fd
         self.gives = gives
@@ -188,7 +192,7 @@ class _File:
 
     def stands(self, grown: Collection[str]) -> bool:
         """Whether it says what it said last, as the machine's counters tell."""
-        return self.with_machine is not None and self.with_machine not in grown and self.text is not None
+        return self.with_machine not in grown and self.text is not None
 
 
 class AccountReader:
@@ -251,12 +255,13 @@ class AccountReader:
     def _update(
         self, files: tuple[_File, ...], grown: Collection[str] = EVERYTHING, *, every: bool = True
     ) -> None:
-        values = self._values
+        values, pread = self._values, os.pread
         for file in files:
-            if not every and (file.unused or file.stands(grown)):
+            if not every and (file.unused or (file.with_machine is not None and file.stands(grown))):
                 continue
             try:
-                text = os.pread(file.fd, MOST_BYTES, 0) if file.fd is not None else read_file(file.path)
+                fd = file.fd
+                text = pread(fd, MOST_BYTES, 0) if fd is not None else read_file(file.path)
                 if text == file.text:
                     continue
                 parsed = file.parse(text)
@@ -271,7 +276,8 @@ class AccountReader:
                 self._failed("format", file)
                 continue
             file.text = text
-            file.unused = file.source.unused is not None and text.startswith(file.source.unused)
+            if file.source.unused is not None:
+                file.unused = text.startswith(file.source.unused)
             self._changed = True
             for name, value in zip(file.gives, parsed, strict=True):
                 if name is not None:
