@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.support.cgroup import Cgroup
 from tests.e2e.support.components import JOBMETER, require_root, unavailable
 from tests.e2e.support.docker import DockerEngine
-from tests.e2e.support.images import Stress
+from tests.e2e.support.images import Stress, build_exporter
 from tests.e2e.support.runs import AS_NOBODY, NOBODY, Jobmeter
 from tests.e2e.support.vm import VirtualMachine
 from tests.e2e.support.workloads import build_program
@@ -38,6 +38,13 @@ def stress(docker_engine: DockerEngine) -> Stress:
     project = Stress(docker_engine)
     project.compose("build")
     return project
+
+
+@pytest.fixture(scope="session")
+def exporter_image(docker_engine: DockerEngine) -> DockerEngine:
+    """The tests' Docker with the image of the exporter."""
+    build_exporter(docker_engine)
+    return docker_engine
 
 
 @pytest.fixture(scope="session")

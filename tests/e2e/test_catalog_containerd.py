@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 
-import grpc
 import pytest
 
 from jobmeter.containers.catalog.catalog import Catalog
@@ -15,13 +14,9 @@ from jobmeter.containers.catalog.sockets import EngineSocket
 from jobmeter.identity.containers import identify_container
 from tests.containers.catalog.support import Notes, eventually
 from tests.e2e.support.containerd import BUSYBOX, Containerd, running_containerd
+from tests.e2e.support.cri import running_pod
 
 POD_UID = "2c48913c-b29f-11e7-9350-020968147796"
-POD = {
-    "io.kubernetes.pod.uid": POD_UID,
-    "io.kubernetes.pod.name": "runner-1",
-    "io.kubernetes.pod.namespace": "ci",
-}
 
 
 @pytest.fixture(scope="module")
@@ -104,53 +99,16 @@ def test_engine_hangs_and_comes_back(containerd: Containerd) -> None:
 
 def test_pod(containerd: Containerd, catalog: Catalog) -> None:
     """A pod as the kubelet makes it through containerd's CRI plugin: its annotations name the container's job."""
-    with grpc.insecure_channel(f"unix:{containerd.socket}") as channel:
-        pod = _field(1, _field(1, "runner-1") + _field(2, POD_UID) + _field(3, "ci"))
-        pod += _map(6, POD | {"team": "a", "project.runner.gitlab.com/id": "3"})
-        url = "https://gitlab.example.com/group/app/-/jobs/12"
-        pod += _map(7, {"job.runner.gitlab.com/id": "12", "job.runner.gitlab.com/url": url, "other": "x"})
-        host_namespaces = b"".join(_field(number, 2) for number in (1, 2, 3))
-        pod += _field(8, _field(1, f"/kubepods/pod{POD_UID}") + _field(2, _field(1, host_namespaces)))
-        sandbox_id = _call(channel, "RunPodSandbox", _field(1, pod))
-        try:
-            build = _field(1, _field(1, "build")) + _field(2, _field(1, BUSYBOX)) + _field(3, "/bin/true")
-            build += _map(9, POD | {"io.kubernetes.container.name": "build"})
-            request = _field(1, sandbox_id) + _field(2, build) + _field(3, pod)
-            facts = known(catalog, _call(channel, "CreateContainer", request))
-            assert (facts.name, facts.image, facts.is_sandbox) == ("build", BUSYBOX, False)
-            assert facts.pod is not None
-            assert (facts.pod.uid, facts.pod.name, facts.pod.namespace) == (POD_UID, "runner-1", "ci")
-            assert (facts.pod.labels["team"], "other" in facts.pod.annotations) == ("a", False)
-            identity = identify_container(facts.name, facts.all_labels())
-            assert identity is not None
-            assert (identity.job.repository, identity.role, identity.task_id) == ("group/app", "job", "12")
-            assert known(catalog, sandbox_id).is_sandbox
-        finally:
-            _call(channel, "StopPodSandbox", _field(1, sandbox_id))
-            _call(channel, "RemovePodSandbox", _field(1, sandbox_id))
-
-
-def _call(channel: grpc.Channel, method: str, request: bytes) -> str:
-    """One call of the Container Runtime Interface; the id in its answer."""
-    answer = channel.unary_unary(f"/runtime.v1.RuntimeService/{method}", None, None)(request, timeout=30)
-    return bytes(answer[2:]).decode()
-
-
-def _field(number: int, value: int | str | bytes) -> bytes:
-    """One field of a protobuf message."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    content = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _map(number: int, pairs: dict[str, str]) -> bytes:
-    return b"".join(_field(number, _field(1, key) + _field(2, value)) for key, value in pairs.items())
-
-
-def _varint(number: int) -> bytes:
-    digits = b""
-    while number > 127:
-        digits += bytes([number & 127 | 128])
-        number >>= 7
-    return digits + bytes([number])
+    url = "https://gitlab.example.com/group/app/-/jobs/12"
+    labels = {"team": "a", "project.runner.gitlab.com/id": "3"}
+    annotations = {"job.runner.gitlab.com/id": "12", "job.runner.gitlab.com/url": url, "other": "x"}
+    with running_pod(containerd, POD_UID, "runner-1", "ci", labels, annotations) as pod:
+        facts = known(catalog, pod.create("build", "/bin/true"))
+        assert (facts.name, facts.image, facts.is_sandbox) == ("build", BUSYBOX, False)
+        assert facts.pod is not None
+        assert (facts.pod.uid, facts.pod.name, facts.pod.namespace) == (POD_UID, "runner-1", "ci")
+        assert (facts.pod.labels["team"], "other" in facts.pod.annotations) == ("a", False)
+        identity = identify_container(facts.name, facts.all_labels())
+        assert identity is not None
+        assert (identity.job.repository, identity.role, identity.task_id) == ("group/app", "job", "12")
+        assert known(catalog, pod.id).is_sandbox

@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.support.collectors import container_of, wait_until
-from tests.e2e.support.components import ROOT
 from tests.e2e.support.docker import BUSYBOX, Container, DockerEngine
 from tests.e2e.support.images import Stress, curl
+from tests.e2e.support.manifests import flags_of, pod_of
 
 NETWORK = "cluster"
 TOKENS = {"push": "the-push-token", "read": "the-read-token"}
-FROM_THE_POD = {"JOB_CPU": "2000", "JOB_MEMORY": "2147483648"}
-
-
-def pod_of(manifest: str) -> dict[str, Any]:
-    """The pod that a manifest describes, itself or as a template."""
-    documents = list(yaml.safe_load_all((ROOT / "deploy/kubernetes" / manifest).read_text()))
-    spec = documents[-1]["spec"]
-    return dict(spec.get("template", {"spec": spec})["spec"])
-
-
-def flags_of(pod: dict[str, Any], container: dict[str, Any], volumes: dict[str, Path]) -> list[str]:
-    """A container's security context, variables, limits and mounts as flags of `docker run`."""
-    context = pod.get("securityContext", {}) | container["securityContext"]
-    assert not context["allowPrivilegeEscalation"]
-    capabilities = context["capabilities"]
-    flags = [
-        "--security-opt=no-new-privileges",
-        f"--user={context['runAsUser']}:{context.get('runAsGroup', 0)}",
-    ]
-    flags += ["--read-only"] if context["readOnlyRootFilesystem"] else []
-    flags += [f"--cap-drop={one}" for one in capabilities["drop"]]
-    flags += [f"--cap-add={one}" for one in capabilities.get("add", ())]
-    flags += [f"--memory={container['resources']['limits']['memory'].removesuffix('i').lower()}"]
-    for one in container["env"]:
-        value = one.get("value", FROM_THE_POD.get(one["name"], "from-the-pod"))
-        filled = re.sub(r"\$\((\w+)\)", lambda match: FROM_THE_POD[match[1]], value)
-        flags.append(f"--env={one['name']}={filled}")
-    return [
-        *flags,
-        *(f"--volume={volumes[one['name']]}:{one['mountPath']}" for one in container["volumeMounts"]),
-    ]
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.support.collectors import cpuacct_seconds, wait_until
-from tests.e2e.support.components import ROOT
 from tests.e2e.support.docker import BUSYBOX, HOST, Container, DockerEngine
-from tests.e2e.support.exporters import Scrape
-from tests.e2e.support.images import BASE, curl, documented, import_base
+from tests.e2e.support.exporters import ExporterContainer
+from tests.e2e.support.images import DEPLOY_PAGE, EXPORTER, documented
 from tests.e2e.support.network import PORT, TRANSFER, Link, Traffic
 
-PAGE = "docs/deploy.md"
-IMAGE = "jobmeter-exporter"
 URL = "http://127.0.0.1:9925"
-INFO = "jobmeter_container_info"
 TASK = f"FORGEJO-ACTIONS-TASK-12_WORKFLOW-{'9' * 64}_JOB-build"
 STEP = [
     f"--env={one}"
@@ -38,43 +33,14 @@ CAPABILITIES = 1 << 2 | 1 << 19
 """DAC_READ_SEARCH and SYS_PTRACE, in the bits of capabilities(7)."""
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """The exporter in its container."""
-
-    container: Container
-
-    def get(self, path: str) -> str:
-        """Ask it as a process of the host may."""
-        return curl(self.container.engine, URL + path)
-
-    def scrape(self) -> Scrape:
-        return Scrape(self.get("/metrics"))
-
-    def info(self, container: Container | str) -> dict[str, str]:
-        """What is shown of whose a container is; empty before."""
-        wanted = container if isinstance(container, str) else container.id
-        found = self.scrape().labels(INFO, id=wanted)
-        return found[0] if found else {}
-
-
-@pytest.fixture(scope="module")
-def image(docker_engine: DockerEngine) -> DockerEngine:
-    """An engine that has the image."""
-    import_base(docker_engine)
-    build = documented(PAGE, "docker build -f deploy/Dockerfile --target exporter")
-    words = [str(ROOT / word) if word in (".", "deploy/Dockerfile") else word for word in build[1:]]
-    docker_engine.docker(*words, f"--build-arg=BASE={BASE}")
-    return docker_engine
-
-
 @pytest.fixture(scope="module", params=["host", "private"])
-def deployed(image: DockerEngine, request: pytest.FixtureRequest) -> Iterator[Deployed]:
+def deployed(exporter_image: DockerEngine, request: pytest.FixtureRequest) -> Iterator[ExporterContainer]:
     """Started by the page's own command. Its cgroup namespace is the host's, or one of its own as with cgroup v2."""
-    command = documented(PAGE, "docker run -d --name jobmeter-exporter")
-    words = [word.replace("/run:/", f"{image.directory}:/") for word in command[1:]]
+    command = documented(DEPLOY_PAGE, "docker run -d --name jobmeter-exporter")
+    words = [word.replace("/run:/", f"{exporter_image.directory}:/") for word in command[1:]]
     words.insert(1, f"--cgroupns={request.param}")
-    exporter = Deployed(Container(image, image.docker(*words).stdout.strip(), IMAGE))
+    started = exporter_image.docker(*words).stdout.strip()
+    exporter = ExporterContainer(Container(exporter_image, started, EXPORTER), URL)
     with exporter.container:
         exporter.get("/readyz")
         yield exporter
@@ -85,7 +51,7 @@ def deployed(image: DockerEngine, request: pytest.FixtureRequest) -> Iterator[De
 
 
 @pytest.fixture(scope="module")
-def job(deployed: Deployed) -> Iterator[Container]:
+def job(deployed: ExporterContainer) -> Iterator[Container]:
     """A runner's container; the job is in the environment of its step alone, which is over when this begins."""
     engine = deployed.container.engine
     with engine.spawn(HOST, "sleep", "600", name=TASK, network="bridge") as container:
@@ -93,17 +59,17 @@ def job(deployed: Deployed) -> Iterator[Container]:
         yield container
 
 
-def test_names_and_job(deployed: Deployed, job: Container) -> None:
+def test_names_and_job(deployed: ExporterContainer, job: Container) -> None:
     """Names come through the mounted socket, the job from the environment of a process of another container."""
-    wait_until(lambda: deployed.info(job).get("repo"), "the job")
-    info = deployed.info(job)
+    wait_until(lambda: deployed.info(job.id).get("repo"), "the job")
+    info = deployed.info(job.id)
 
     assert (info["name"], info["image"]) == (TASK, HOST)
     assert (info["repo"], info["job"], info["attribution"]) == ("acme/engine", "build", "own")
-    assert deployed.info(deployed.container)["name"] == IMAGE
+    assert deployed.info(deployed.container.id)["name"] == EXPORTER
 
 
-def test_cpu_time(deployed: Deployed, job: Container) -> None:
+def test_cpu_time(deployed: ExporterContainer, job: Container) -> None:
     """It is that of the container's cgroup, read from outside."""
     account = cpuacct_seconds(job)
 
@@ -114,7 +80,7 @@ def test_cpu_time(deployed: Deployed, job: Container) -> None:
     wait_until(lambda: difference() < 0.02, "the same account")
 
 
-def test_network(deployed: Deployed, job: Container) -> None:
+def test_network(deployed: ExporterContainer, job: Container) -> None:
     """Bytes are those that iptables counts at the other end of the container's link."""
     link = Link(f"/proc/{job.engine.pid}/ns/net", "docker0")
 
@@ -137,7 +103,7 @@ def test_network(deployed: Deployed, job: Container) -> None:
     assert after.sent - before.sent == pytest.approx(counted.sent, rel=0.001)
 
 
-def test_job_by_ancestry(deployed: Deployed) -> None:
+def test_job_by_ancestry(deployed: ExporterContainer) -> None:
     """An engine in a job's container makes containers whose cgroups lie elsewhere: they are found by ancestry."""
     labels = ["--label=jobmeter.repository=acme/tools", "--label=jobmeter.job=images"]
     with deployed.container.engine.spawn_engine(nested=False, flags=labels) as inner:
@@ -148,7 +114,7 @@ def test_job_by_ancestry(deployed: Deployed) -> None:
     assert (info["repo"], info["attribution"]) == ("acme/tools", "ancestry")
 
 
-def test_end_of_a_container(deployed: Deployed) -> None:
+def test_end_of_a_container(deployed: ExporterContainer) -> None:
     """Its last values stay."""
     with deployed.container.engine.spawn(BUSYBOX, "sh", "-c", BURN) as container:
         assert container.wait() == 0
@@ -159,7 +125,7 @@ def test_end_of_a_container(deployed: Deployed) -> None:
     assert deployed.scrape().container("cpu_usage_seconds_total", container.id) > 0.3
 
 
-def test_it_is_healthy_with_little_privilege(deployed: Deployed) -> None:
+def test_it_is_healthy_with_little_privilege(deployed: ExporterContainer) -> None:
     """By the image's own health check; its process has two capabilities."""
     wait_until(lambda: deployed.container.inspect()["State"]["Health"]["Status"] == "healthy", "its health")
     status = Path(f"/proc/{deployed.container.pid}/status").read_text()
@@ -168,7 +134,7 @@ def test_it_is_healthy_with_little_privilege(deployed: Deployed) -> None:
     assert deployed.get("/readyz")
 
 
-def test_nothing_fails(deployed: Deployed) -> None:
+def test_nothing_fails(deployed: ExporterContainer) -> None:
     """Every file can be read, and every engine answers."""
     scrape = deployed.scrape()
 
@@ -176,12 +142,11 @@ def test_nothing_fails(deployed: Deployed) -> None:
     assert scrape.values("jobmeter_exporter_engine_up") == [1]
 
 
-@pytest.mark.usefixtures("image")
-def test_image_has_what_the_exporter_needs_alone(image: DockerEngine) -> None:
+def test_image_has_what_the_exporter_needs_alone(exporter_image: DockerEngine) -> None:
     """Neither the receiver's libraries, nor pip."""
     flags = ["--rm", "--network=none", "--entrypoint=sh"]
     command = f"ls /opt/jobmeter/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    installed = set(image.docker("run", *flags, IMAGE, "-c", command).stdout.split())
+    installed = set(exporter_image.docker("run", *flags, EXPORTER, "-c", command).stdout.split())
 
     assert {"jobmeter", "docker", "grpc", "isal", "prometheus_client", "uvicorn"} <= installed
     assert not {"sqlalchemy", "alembic", "pip", "vl_convert"} & installed

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.support.collectors import PATIENCE_SECONDS, wait_until
 from tests.e2e.support.components import JOBMETER, jobmeter_environment
+from tests.e2e.support.docker import Container
+from tests.e2e.support.images import curl
 
 
 class Scrape:
@@ -89,6 +91,27 @@ class RunningExporter:
         """SIGTERM, and its exit code."""
         self.process.terminate()
         return self.process.wait(PATIENCE_SECONDS)
+
+
+@dataclass(frozen=True)
+class ExporterContainer:
+    """One in a container, at an address in the network namespace of the engine."""
+
+    container: Container
+    url: str
+
+    def get(self, path: str) -> str:
+        """Ask it as a process of the host does, until it answers."""
+        return curl(self.container.engine, self.url + path)
+
+    def scrape(self) -> Scrape:
+        """What it shows now."""
+        return Scrape(self.get("/metrics"))
+
+    def info(self, container_id: str) -> dict[str, str]:
+        """What it shows of whose a container is; empty before it does."""
+        found = self.scrape().labels("jobmeter_container_info", id=container_id)
+        return found[0] if found else {}
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from tests.e2e.support.docker import Container, DockerEngine, Output
 from tests.e2e.support.elf import shared_libraries
 
 BASE = "base:1"
+EXPORTER = "jobmeter-exporter"
+DEPLOY_PAGE = "docs/deploy.md"
 COMPOSE = ROOT / "deploy/compose/stress.yaml"
 WHEELS = "/wheelhouse"
 PYTHON = Path(sys.executable).resolve()
@@ -73,6 +75,14 @@ def import_base(engine: DockerEngine) -> None:
     changes = [f"ENV PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS}", "ENV PATH=/usr/bin:/bin"]
     flags = [word for change in changes for word in ("--change", change)]
     engine.docker("import", *flags, "-", BASE, stdin=_base())
+
+
+def build_exporter(engine: DockerEngine) -> None:
+    """Make the image `EXPORTER` by the command of the page."""
+    import_base(engine)
+    build = documented(DEPLOY_PAGE, "docker build -f deploy/Dockerfile --target exporter")
+    words = [str(ROOT / word) if word in (".", "deploy/Dockerfile") else word for word in build[1:]]
+    engine.docker(*words, f"--build-arg=BASE={BASE}")
 
 
 def documented(page: str, start: str) -> list[str]:
