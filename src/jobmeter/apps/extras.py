@@ -12,6 +12,7 @@ def required(extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").startswith("jobmeter"):
+        library = (error.name or "a library").partition(".")[0]
+        if library == "jobmeter":
             raise
-        raise MissingExtra(error.name or "a library", extra) from None
+        raise MissingExtra(library, extra) from None

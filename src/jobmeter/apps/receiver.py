@@ -24,8 +24,10 @@ def receive(settings: ReceiverSettings) -> int:
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
         if shared:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
+        with required("receiver"):
+            database = Database.open(settings.db)
         receiver = Receiver(
-            Database.open(settings.db),
+            database,
             Tokens(settings.read_token, settings.push_token, loopback=not listens_beyond_loopback(listening)),
             log,
             lost_after_seconds=settings.lost_after,

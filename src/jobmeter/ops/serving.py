@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
 from jobmeter.model.errors import JobmeterError
@@ -159,7 +160,7 @@ def serve(
     """
     config = uvicorn.Config(
         application,
-        loop="uvloop",
+        loop="none",
         http=type("Connection", (Connection,), {"bounds": bounds}),
         ws="none",
         lifespan="off",
@@ -171,7 +172,7 @@ def serve(
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config, bounds, certificate, log)
-    with _told_to(log), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with _told_to(log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(server, listening, life, started, stopping))
 
 
