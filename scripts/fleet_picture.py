@@ -1,4 +1,4 @@
-"""Draws docs/images/fleet.png: the dashboard `fleet` over containers at work, some minutes of them.
+"""Draws docs/images/fleet.png and host.png: two dashboards over containers at work, some minutes of them.
 
 Command: make picture (needs what make test installs: Docker, Prometheus, the source of GNU hello and Chromium).
 """
@@ -10,9 +10,11 @@ from pathlib import Path
 
 from playwright.sync_api import ViewportSize
 
-from scripts.dashboards import fleet as dashboard
+from scripts.dashboards import fleet as fleet_page
+from scripts.dashboards import host as host_page
 from scripts.dashboards.asking import Prometheus, Span, ask, choose
 from scripts.dashboards.drawing import PAGE_PIXELS, html
+from scripts.dashboards.grafana import Json
 from tests.e2e.support.browser import chromium
 from tests.e2e.support.components import ROOT
 from tests.e2e.support.docker import BUSYBOX, HOST, DockerEngine
@@ -21,16 +23,17 @@ from tests.e2e.support.fleet import fleet, labels
 from tests.e2e.support.prometheus import prometheus
 from tests.e2e.support.workloads import HELLO
 
-PICTURE = ROOT / "docs/images/fleet.png"
+IMAGES = ROOT / "docs/images"
 SECONDS = 240.0
 SCRAPE_SECONDS = 2
-SCREEN: ViewportSize = {"width": PAGE_PIXELS + 24, "height": 1496}
+PICTURES = {"fleet": (fleet_page.page, 1496), "host": (host_page.page, 1572)}
+"""Dashboards, and how many pixels from the top are shown."""
 BURN = ("sh", "-c", "timeout 0.3 sh -c 'while :; do :; done'; true")
 BUILD = "cp -a /source /tmp/hello && cd /tmp/hello && ./configure -q && make -s -j2"
 
 
 def main() -> None:
-    """Let containers work, then take the picture."""
+    """Let containers work, then take the pictures."""
     engine = DockerEngine.start()
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -45,13 +48,15 @@ def main() -> None:
             ):
                 time.sleep(10)  # Prometheus looks for its targets every five seconds.
                 span = work(engine, directory / "hello")
-                page = draw(server, span)
+                drawn = {name: draw(page(), server, span) for name, (page, _) in PICTURES.items()}
     finally:
         engine.stop()
     with chromium() as browser:
-        screen = browser.new_page(viewport=SCREEN, device_scale_factor=1)
-        screen.set_content(page)
-        screen.screenshot(path=PICTURE)
+        for name, (_, height) in PICTURES.items():
+            size: ViewportSize = {"width": PAGE_PIXELS + 24, "height": height}
+            screen = browser.new_page(viewport=size, device_scale_factor=1)
+            screen.set_content(drawn[name])
+            screen.screenshot(path=IMAGES / f"{name}.png")
 
 
 def work(engine: DockerEngine, source: Path) -> Span:
@@ -77,9 +82,8 @@ def work(engine: DockerEngine, source: Path) -> Span:
         return Span(start, time.time(), SCRAPE_SECONDS)
 
 
-def draw(server: Prometheus, span: Span) -> str:
-    """The page as HTML."""
-    page = dashboard.page()
+def draw(page: Json, server: Prometheus, span: Span) -> str:
+    """A dashboard as HTML."""
     chosen = choose(page, server, span, {})
     chosen["repo"] = "(acme|gnu)/.+"  # Of this machine only what was made here.
     return html(

@@ -88,7 +88,7 @@ def specification(panel: Json, lines: Sequence[Line], span: Span, width: float, 
         "height": height,
         "padding": 0,
         "layer": [
-            _areas(lines, view) if stacked else _curves(lines, view),
+            *([_areas(lines, view), _limits(lines, view)] if stacked else [_curves(lines, view)]),
             *(_threshold(step["value"] / factor, NAMED_COLOURS[step["color"]]) for step in reached),
         ],
         "config": {"view": {"stroke": None}, "font": "sans-serif", "axis": axis},
@@ -103,8 +103,20 @@ def _curves(lines: Sequence[Line], view: _View) -> Spec:
     return {"mark": {"type": "line", "strokeWidth": 1.5}, "encoding": encoding, "data": {"values": rows}}
 
 
+def _limits(lines: Sequence[Line], view: _View) -> Spec:
+    """Lines across what is stacked, as Grafana draws them by their override."""
+    rows = _rows(lines, [_with_gaps(line.series, view.span) for line in lines], view)
+    mark = {"type": "line", "strokeWidth": 1.5, "strokeDash": [6, 4]}
+    return {
+        "mark": mark,
+        "encoding": _encoding(lines, view),
+        "data": {"values": [one for one in rows if one["limit"]]},
+    }
+
+
 def _areas(lines: Sequence[Line], view: _View) -> Spec:
-    rows = _rows(lines, [_everywhere(line.series, view.span) for line in lines], view)
+    every = _rows(lines, [_everywhere(line.series, view.span) for line in lines], view)
+    rows = [one for one in every if not one["limit"]]
     encoding = _encoding(lines, view)
     encoding["y"]["stack"] = "zero"
     return {"mark": {"type": "area", "opacity": 0.6}, "encoding": encoding, "data": {"values": rows}}

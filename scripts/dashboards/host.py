@@ -32,7 +32,7 @@ def _now() -> list[Json]:
             "there waited for a CPU.",
             {"instance": "Host"},
             [
-                Column("CPU busy", _busy(), "percentunit", _NEARLY_FULL),
+                Column("CPU busy", _busy(), "percentunit"),
                 Column("CPUs", _each(f"{HOST}_cpus{{{_HOST}}}"), "short"),
                 Column("Waiting for a CPU", _each(_waiting("cpu")), "percentunit"),
                 Column("Memory in use", _each(f"{_USED} / {_TOTAL}"), "percentunit", _NEARLY_FULL),
@@ -43,7 +43,7 @@ def _now() -> list[Json]:
                 ),
                 Column("Up for", _each(f"time() - {HOST}_boot_time_seconds{{{_HOST}}}"), "s"),
             ],
-            height=7,
+            height=6,
         )
     ]
 
@@ -58,7 +58,6 @@ def _machine() -> list[Json]:
             Query(_busy(), _LEGEND),
             unit="percentunit",
             top=1,
-            steps=[(0.9, "orange")],
         ),
         series(
             "Memory in use",
@@ -67,7 +66,7 @@ def _machine() -> list[Json]:
             Query(f"{_USED} / {_TOTAL}", _LEGEND),
             unit="percentunit",
             top=1,
-            steps=[(0.95, "red")],
+            steps=_NEARLY_FULL,
         ),
         series(
             "Waiting",
@@ -113,8 +112,8 @@ def _together() -> list[Json]:
         series(
             "CPU of containers and of all else",
             "Cores that containers use, from the totals, so that what lives shorter than a scrape is in it; and what "
-            "is used beside them: engines, the exporter, jobs outside containers. The machine counts in ticks of "
-            "10 ms: at low load the difference may be off by some hundredths of a core.",
+            "is used beside them: engines, the exporter, jobs outside containers. What a container uses is in the "
+            "totals once it is known whose it is: some seconds late, then all at once.",
             Query(by_containers, "containers"),
             Query(f"clamp_min(sum({cores}) - {by_containers}, 0)", "all else"),
             Query(cpus, "CPU limit"),

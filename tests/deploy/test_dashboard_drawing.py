@@ -71,7 +71,7 @@ def test_heading_and_places_are_the_dashboards() -> None:
 
 
 def test_limit_is_a_red_dashed_line_and_a_gap_stays_one() -> None:
-    """As in Grafana; what is stacked has 0 in a gap."""
+    """As in Grafana; what is stacked has 0 in a gap, and its limit is not on top of it but across."""
     answers = [
         Answer("x", "cpu", (Series({}, ((0.0, 1.0), (40.0, 1.0))),)),
         Answer("y", "cpu limit", (course(2),)),
@@ -84,8 +84,10 @@ def test_limit_is_a_red_dashed_line_and_a_gap_stays_one() -> None:
     assert [(line.is_limit, line.colour) for line in lines] == [(False, "#1f63b5"), (True, "#c1272d")]
     assert [one["v"] for one in drawn[0]["data"]["values"] if one["line"] == "0"] == [1.0, None, 1.0]
     assert drawn[1]["encoding"]["y"]["datum"] == 1.5
-    values = specification(stacked, lines, SPAN, 400, 100)["layer"][0]["data"]["values"]
-    assert [one["v"] for one in values if one["line"] == "0"] == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    areas, limits = specification(stacked, lines, SPAN, 400, 100)["layer"]
+    assert [one["v"] for one in areas["data"]["values"]] == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    assert [(one["line"], one["v"]) for one in limits["data"]["values"]] == [("1", 2.0)]
+    assert limits["encoding"]["y"]["stack"] is None
 
 
 @pytest.mark.parametrize(
