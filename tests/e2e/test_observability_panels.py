@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -73,6 +74,26 @@ def test_panel_has_data(watched: Watched, name: str, panel: dict[str, Any]) -> N
     chosen = choose(PAGES[name], watched.prometheus, watched.span, JOB if name == "job" else {})
     for answer in ask(panel, watched.prometheus, chosen, watched.span, SCRAPE_SECONDS):
         assert any(series.points for series in answer.series), answer.query
+
+
+def test_the_machine_does_what_its_containers_do_and_more(watched: Watched) -> None:
+    """Over the whole time it uses no less than they, and its size is what the kernel says of it to us."""
+    now = time.time()
+    modes = 'jobmeter_host_cpu_seconds_total{mode!~"idle|iowait|steal"}'
+
+    def value(query: str) -> float:
+        (found,) = watched.prometheus.at(query, now)
+        return found.points[0][1]
+
+    used = value(f"sum(max_over_time({modes}[15s]) - min_over_time({modes}[15s]))")
+    own = 'jobmeter_container_cpu_usage_seconds_total{repo=~"acme/.+"}'
+    by_containers = value(f"sum(max_over_time({own}[15s]) - min_over_time({own}[15s]))")
+    assert by_containers > 1.0
+    assert used >= 0.9 * by_containers
+    assert value("jobmeter_host_cpus") == os.cpu_count()
+    assert value("jobmeter_host_memory_total_bytes") == os.sysconf("SC_PHYS_PAGES") * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
 def test_six_panels_wait_for_a_runner() -> None:

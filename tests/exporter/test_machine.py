@@ -88,6 +88,11 @@ def test_what_cannot_be_read_is_left_out(machine: Machine, name: str, gone: dict
     assert machine.reader.read() == expected
     assert machine.errors["read"] == 1
 
+    (machine.root / name).rmdir()
+    (machine.root / name).symlink_to(machine.root / name)
+    assert machine.reader.read() == expected
+    assert machine.errors["open"] == 1
+
 
 def test_a_machine_without_any_of_it(tmp_path: Path) -> None:
     """There is nothing to show, and nothing wrong."""

@@ -126,15 +126,17 @@ class MachineReader:
 
     def _text(self, name: str) -> bytes:
         """Empty where there is none."""
+        doing = "open"
         try:
             fd = os.open(f"{self._root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            doing = "read"
             try:
                 return procfs.read_whole(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             if error.errno not in _ABSENT:
-                self._failed("read")
+                self._failed(doing)
         except KernelFormatError:
             self._failed("format")
         return b""
