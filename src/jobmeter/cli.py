@@ -43,7 +43,7 @@ def _report(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _receiver(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    from jobmeter.config.settings import receiver_settings
+    from jobmeter.config.receiver import receiver_settings
 
     settings = receiver_settings(argv, environ)
     from jobmeter.apps.receiver import receive
@@ -61,7 +61,7 @@ def _exporter(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    from jobmeter.config.settings import admin_settings
+    from jobmeter.config.receiver import admin_settings
 
     settings = admin_settings(argv, environ)
     from jobmeter.apps.admin import admin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.config.settings import admin_settings, receiver_settings
+from jobmeter.config.receiver import admin_settings, receiver_settings
 from jobmeter.model.errors import UsageError
 
 

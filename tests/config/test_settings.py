@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.config import exporter, settings
+from jobmeter.config import exporter, receiver, settings
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
 from jobmeter.model.errors import UsageError
@@ -22,9 +22,9 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "collector": (settings.collector_settings, [], settings.CollectorSettings),
     "report": (settings.report_settings, ["a.jsonl"], settings.ReportSettings),
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
-    "receiver": (settings.receiver_settings, [], settings.ReceiverSettings),
+    "receiver": (receiver.receiver_settings, [], receiver.ReceiverSettings),
     "exporter": (exporter.exporter_settings, [], exporter.ExporterSettings),
-    "admin": (settings.admin_settings, ["backup", "out.db"], settings.AdminSettings),
+    "admin": (receiver.admin_settings, ["backup", "out.db"], receiver.AdminSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
 NOT_ALONE = {"config", "tls-cert", "tls-key"}

@@ -15,12 +15,8 @@ import pytest
 import yaml
 
 from jobmeter.config.exporter import exporter_settings
-from jobmeter.config.settings import (
-    CollectorSettings,
-    ReceiverSettings,
-    collector_settings,
-    receiver_settings,
-)
+from jobmeter.config.receiver import ReceiverSettings, receiver_settings
+from jobmeter.config.settings import CollectorSettings, collector_settings
 from jobmeter.containers.mapping import parse_limits, parse_process_map
 from jobmeter.identity.job import identify_job
 

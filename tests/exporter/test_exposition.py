@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jobmeter.exporter.container import Identity, Row
-from jobmeter.exporter.exposition import DIALECTS, Exposition
+from jobmeter.exporter.dialects import DIALECTS
+from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.totals import Of, Sums, Totals
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.errors import UsageError

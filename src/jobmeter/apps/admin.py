@@ -3,7 +3,7 @@
 import os
 
 from jobmeter.apps.extras import required
-from jobmeter.config.settings import AdminSettings
+from jobmeter.config.receiver import AdminSettings
 from jobmeter.model.wire import encodable
 
 

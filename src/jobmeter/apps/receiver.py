@@ -5,7 +5,7 @@ import sys
 from jobmeter import __version__
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
-from jobmeter.config.settings import ReceiverSettings
+from jobmeter.config.receiver import ReceiverSettings
 from jobmeter.linux.descriptors import raise_descriptor_limit
 
 

@@ -8,9 +8,9 @@ from msgspec import Struct
 from jobmeter.config.file import merge_config
 from jobmeter.config.options import Option, duration, interval, parse, secret, secret_file
 from jobmeter.config.settings import LOG_OPTIONS
+from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.model.errors import UsageError
 
-DIALECTS = ("jobmeter", "ephemerd", "cadvisor")
 _ALIASES = {"container_stats_interval": "interval", "dialects": "dialect", "engine_sockets": "engine_socket"}
 
 EXPORTER_OPTIONS = (

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from jobmeter.exporter.container import Row
+from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.exporter.dialects.cadvisor import CadvisorDialect
 from jobmeter.exporter.dialects.dialect import Dialect, Snapshot
 from jobmeter.exporter.dialects.ephemerd import EphemerdDialect
@@ -17,7 +18,6 @@ from jobmeter.exporter.totals import Of, Sums
 from jobmeter.linux.block_devices import BlockDevices
 from jobmeter.model.errors import UsageError
 
-DIALECTS = ("jobmeter", "ephemerd", "cadvisor")
 _NOT_READ = MachineUse()
 
 

@@ -1,0 +1,110 @@
+"""The options of `jobmeter receiver` and `jobmeter admin`, and the settings they make."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from jobmeter.config.options import Option, duration, parse, secret, secret_file
+from jobmeter.config.settings import LOG_OPTIONS
+from jobmeter.model.errors import UsageError
+
+RECEIVER_OPTIONS = (
+    Option(
+        "listen",
+        "JOBMETER_LISTEN",
+        "where to listen; without a host on all addresses",
+        metavar="HOST:PORT",
+        default=":8080",
+    ),
+    Option("addr", "", "the same as --listen", metavar="HOST:PORT"),
+    Option(
+        "db", "JOBMETER_DB", "the database; it is made when missing", metavar="FILE", default="metrics.db"
+    ),
+    Option(
+        "read-token",
+        "RECEIVER_READ_TOKEN",
+        "what must be sent to ask; without it anyone may",
+        secret,
+        "TOKEN",
+    ),
+    Option("read-token-file", "RECEIVER_READ_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+    Option(
+        "push-token",
+        "RECEIVER_PUSH_TOKEN",
+        "what must be sent to store; empty asks for none",
+        secret,
+        "TOKEN",
+    ),
+    Option("push-token-file", "RECEIVER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+    Option(
+        "lost-after",
+        "JOBMETER_LOST_AFTER",
+        "a streamed run that was silent for so long is finished as lost",
+        duration,
+        "DURATION",
+        default="5m",
+    ),
+    *LOG_OPTIONS,
+)
+
+ADMIN_OPTIONS = tuple(
+    option._replace(help="the receiver's database") for option in RECEIVER_OPTIONS if option.name == "db"
+)
+
+
+class ReceiverSettings(Struct, frozen=True, kw_only=True):
+    """Settings of `jobmeter receiver`; durations in seconds. ``listen_place`` is where ``listen`` was given."""
+
+    listen: str = ":8080"
+    listen_place: str = "--listen"
+    db: str = "metrics.db"
+    read_token: str | None = None
+    push_token: str | None = None
+    lost_after: float = 300.0
+    log_level: Literal["debug", "info", "warn", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+
+
+class AdminSettings(Struct, frozen=True, kw_only=True):
+    """Settings of `jobmeter admin backup`."""
+
+    target: str
+    db: str = "metrics.db"
+
+
+def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReceiverSettings:
+    """Settings of `receiver`. A variable that is not accepted is refused: without its token it would be open."""
+    invocation = parse(RECEIVER_OPTIONS, argv, environ, stop_at_first=False)
+    values, rest, problems, flags = invocation
+    if problems:
+        raise UsageError(problems[0].removesuffix("; it is left out"))
+    if rest:
+        raise UsageError(f"{rest[0]!r} is not accepted: the receiver takes only flags")
+    invocation.merge_file("read_token")
+    invocation.merge_file("push_token")
+    address = values.pop("addr", None)
+    if address is not None:
+        if "listen" in flags:
+            raise UsageError("--addr and --listen are the same; one of them is enough")
+        values["listen"], values["listen_place"] = address, "--addr"
+    elif "listen" in values and "listen" not in flags:
+        values["listen_place"] = "JOBMETER_LISTEN"
+    return ReceiverSettings(**values)
+
+
+def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> AdminSettings:
+    """Settings of `admin`."""
+    values, rest, problems, _ = parse(ADMIN_OPTIONS, argv, environ, stop_at_first=False)
+    if problems:
+        raise UsageError(problems[0].removesuffix("; it is left out"))
+    usage = "usage: jobmeter admin backup [options] FILE"
+    if not rest:
+        raise UsageError(f"there is no task; accepted is backup; {usage}")
+    if rest[0] != "backup":
+        raise UsageError(f"the task {rest[0]!r} is not known; accepted is backup; {usage}")
+    if not rest[1:]:
+        raise UsageError(f"backup needs the file to copy to; {usage}")
+    if rest[2:]:
+        raise UsageError(f"backup copies to one file, so {rest[2]!r} is not accepted; {usage}")
+    return AdminSettings(target=rest[1], **values)
