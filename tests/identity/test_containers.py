@@ -12,11 +12,11 @@ from jobmeter.identity.containers import (
     MAX_FIELD_CHARACTERS,
     MAX_MATRIX_ENTRIES,
     ContainerIdentity,
-    Role,
     identify_container,
     job_within,
 )
 from jobmeter.identity.job import identify_job
+from jobmeter.identity.runner_labels import Role
 from jobmeter.model.job import Job
 
 SHA = "1989c02f32ea5d2a2d06630711c5a3b895e0ad1e"

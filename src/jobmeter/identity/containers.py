@@ -1,55 +1,29 @@
-"""Whose job is a container: what runners write into its labels and its name, and the environment within.
+"""Whose job is a container: what its runner and its user wrote into its labels and its name, the environment within.
 
 Who is believed, for each field of the job: ``jobmeter.*`` labels, then what the runner wrote, then the
 environment, which a job can change. An environment that tells another job than the runner's labels do is
-not looked at. Names of Gitea's and Forgejo's runners hold the task but no repository, and ``GITHUB_*`` comes
-with each exec: without an environment the ``task_id`` is all that is known.
-
-Sources: createContainerName and createSimpleContainerName in act/runner/run_context.go of act_runner (2026-08)
-and forgejo-runner (2025-12); executors/docker/internal/labels of gitlab-runner and "Default labels and
-annotations for job pods" of its Kubernetes executor; LabelKeyGitHub* of actions-runner-controller;
-packages/k8s/src/hooks/constants.ts of runner-container-hooks.
+not looked at. ``GITHUB_*`` comes with each exec: without an environment the ``task_id`` may be all that is known.
 """
 
-import hashlib
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from jobmeter.identity import own
 from jobmeter.identity.job import FORGES, identify_job
-from jobmeter.identity.variables import is_true, printable, read_text, strip_url
+from jobmeter.identity.runner_labels import RUNNER_PREFIXES, Role, Told, ask_runners
+from jobmeter.identity.variables import is_true, owner_of, read_text
 from jobmeter.model.job import Job
 
-Role = Literal["job", "step", "service", "helper", "runner"]
-
 OWN_PREFIX = "jobmeter."
-_GITLAB = "com.gitlab.gitlab-runner."
-LABEL_PREFIXES = (
-    OWN_PREFIX,
-    _GITLAB,
-    "io.kubernetes.",
-    "job.runner.gitlab.com/",
-    "project.runner.gitlab.com/",
-    "manager.runner.gitlab.com/",
-    "actions.github.com/",
-    "actions-ephemeral-runner",
-    "app.kubernetes.io/component",
-    "runner-pod",
-)
+LABEL_PREFIXES = (OWN_PREFIX, *RUNNER_PREFIXES)
 """Where labels and annotations begin that are read here; whoever bounds their number keeps these."""
 
 MAX_FIELD_CHARACTERS = 256
 MAX_MATRIX_ENTRIES = 32
 MAX_RUNNER_LABELS = 32
-_MAX_NAME_CHARACTERS = 1024
-_ID_DIGITS = 19
-
-_POD_NAME = "io.kubernetes.pod.name"
-_CONTAINER_NAME = "io.kubernetes.container.name"
 
 
 class ContainerIdentity(Struct, frozen=True, kw_only=True):
@@ -85,12 +59,12 @@ def identify_container(
     ``labels`` are its own with the labels and annotations of its pod below them, ``inside`` is the job by the
     environment of any of its processes.
     """
-    told = _ask_runners(name or "", labels)
+    told = ask_runners(name or "", labels)
     own_job, role, task_id, problems = _own(labels)
     if told is None and inside in (None, Job()) and own_job is None:
         return None
     vouched = told is not None or (own_job is not None and own_job.repository is not None)
-    told = told or ContainerIdentity(job=Job())
+    told = told or Told(job=Job())
     job = _combine(told.job, inside or Job())
     job = _bounded(_override(job, own_job) if own_job else job)
     return ContainerIdentity(
@@ -120,177 +94,6 @@ def _labelled_execution(job: Job | None, task_id: str | None) -> str | None:
     if task_id is None or job is None or not (job.server_url or job.repository):
         return None
     return f"{job.server_url or ''}/{job.repository or ''}/{task_id}"
-
-
-def _ask_runners(name: str, labels: Mapping[str, str]) -> ContainerIdentity | None:
-    for read in _RUNNERS:
-        identity = read(labels)
-        if identity is not None:
-            return identity
-    return _actions_task(name)
-
-
-# --- Gitea and Forgejo
-
-
-_TASK = re.compile(r"/?(GITEA|FORGEJO)-ACTIONS-TASK-(\d{1,19})([-_])(.*)")
-_DIGEST = re.compile(r"-[0-9a-f]{64}$")
-_COMMON_CHARACTERS = 63
-"""A service's name begins as that of its job, of which so many characters are kept: task, workflow, and maybe job."""
-
-
-def _actions_task(name: str) -> ContainerIdentity | None:
-    """``FORGEJO-ACTIONS-TASK-12_WORKFLOW-…_JOB-build``, ``GITEA-ACTIONS-TASK-12-WORKFLOW-…-<SHA-256>``."""
-    match = _TASK.fullmatch(printable(name[:_MAX_NAME_CHARACTERS]))
-    if match is None:
-        return None
-    forge, task_id, separator, rest = match.groups()
-    role: Role | None = None
-    if "_STEP-" in rest:
-        role = "step"
-    elif separator == "_":
-        role = "job"
-    elif _DIGEST.search(rest):
-        role = _role_by_digest(match[0].lstrip("/"), forge)
-    common = match[0].lstrip("/").replace("_", "-")[:_COMMON_CHARACTERS]
-    return ContainerIdentity(job=Job(forge=forge.lower()), role=role, task_id=task_id, execution=common)
-
-
-def _role_by_digest(name: str, forge: str) -> Role | None:
-    """The digest is of the whole name, of which 63 characters are kept: a job's fits what is seen if it is short.
-
-    What a job's name gets appended is always cut off. Only Forgejo's runner uses this form for services alone.
-    """
-    whole, digest = name[:-65], name[-64:]
-    if hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest() == digest:
-        return "job"
-    return "service" if forge == "FORGEJO" else None
-
-
-# --- GitLab
-
-
-_GITLAB_ROLES: dict[str | None, Role] = {"build": "job", "predefined": "helper", "service": "service"}
-
-
-def _gitlab_container(labels: Mapping[str, str]) -> ContainerIdentity | None:
-    """The Docker executor's containers."""
-    if f"{_GITLAB}job.id" not in labels:
-        return None
-    kind = read_text(labels, f"{_GITLAB}type")
-    job = _gitlab_job(labels, f"{_GITLAB}job.", run_id=_number(labels, f"{_GITLAB}pipeline.id"))
-    runner = read_text(labels, f"{_GITLAB}runner.id")
-    return _gitlab_identity(
-        job, _GITLAB_ROLES.get(kind, "helper"), _number(labels, f"{_GITLAB}job.id"), runner
-    )
-
-
-def _gitlab_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
-    """The Kubernetes executor's pods: containers ``build``, ``helper``, ``init-permissions`` and services."""
-    job_id = _number(labels, "job.runner.gitlab.com/id")
-    if job_id is None and "project.runner.gitlab.com/id" not in labels:
-        return None
-    container = read_text(labels, _CONTAINER_NAME) or ""
-    role: Role | None = "service" if container else None
-    if container == "build":
-        role = "job"
-    elif container == "helper" or container.startswith("init-"):
-        role = "helper"
-    runner = read_text(labels, "manager.runner.gitlab.com/id-short")
-    return _gitlab_identity(_gitlab_job(labels, "job.runner.gitlab.com/", run_id=None), role, job_id, runner)
-
-
-def _gitlab_identity(
-    job: Job, role: Role | None, job_id: str | None, runner: str | None
-) -> ContainerIdentity:
-    """Runners of several servers may work on one host, each with ids of its own."""
-    place = job.server_url or runner
-    execution = f"{place}/{job_id}" if place and job_id else None
-    return ContainerIdentity(job=job, role=role, task_id=job_id, execution=execution)
-
-
-def _gitlab_job(labels: Mapping[str, str], prefix: str, run_id: str | None) -> Job:
-    server_url, repository = _split_job_url(read_text(labels, f"{prefix}url"))
-    return Job(
-        forge="gitlab",
-        server_url=server_url,
-        organization=_owner(repository),
-        repository=repository,
-        job=read_text(labels, f"{prefix}name"),
-        run_id=run_id,
-        ref=read_text(labels, f"{prefix}ref"),
-        sha=read_text(labels, f"{prefix}sha"),
-    )
-
-
-def _split_job_url(url: str | None) -> tuple[str | None, str | None]:
-    """Server and project of ``https://gitlab.example.com/group/project/-/jobs/12``.
-
-    A server below a path looks like one with another group; the environment tells them apart.
-    """
-    project, separator, _ = (strip_url(url) or "").partition("/-/jobs/")
-    scheme, has_scheme, rest = project.partition("://")
-    host, slash, path = rest.partition("/")
-    if not (separator and has_scheme and host and slash and "/" in path):
-        return None, None
-    return f"{scheme}://{host}", path
-
-
-# --- GitHub on Kubernetes
-
-
-_ARC_ROLES: dict[str | None, Role | None] = {"runner": "runner", "dind": "service", None: None}
-_CUT_LABEL_LENGTH = 63
-_CUT_LABEL = "-trim"
-
-
-def _arc_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
-    """A runner of actions-runner-controller: its scale set belongs to a repository or an organization."""
-    is_runner = read_text(labels, "app.kubernetes.io/component") == "runner"
-    if not is_runner and "actions-ephemeral-runner" not in labels:
-        return None
-    if "actions.github.com/scale-set-name" not in labels:
-        return None
-    owner = _whole(labels, "actions.github.com/organization")
-    repository = _whole(labels, "actions.github.com/repository")
-    runner = read_text(labels, _POD_NAME)
-    job = Job(
-        forge="github",
-        organization=owner,
-        repository=f"{owner}/{repository}" if owner and repository else None,
-        runner=runner,
-    )
-    return ContainerIdentity(
-        job=job,
-        role=_ARC_ROLES.get(read_text(labels, _CONTAINER_NAME), "helper"),
-        execution=f"github/{runner}" if runner else None,
-    )
-
-
-def _whole(labels: Mapping[str, str], name: str) -> str | None:
-    """A label's value, unless the controller had to cut it."""
-    value = read_text(labels, name)
-    return None if value and len(value) >= _CUT_LABEL_LENGTH and value.endswith(_CUT_LABEL) else value
-
-
-def _hook_pod(labels: Mapping[str, str]) -> ContainerIdentity | None:
-    """A job's or a container action's own pod, made by runner-container-hooks."""
-    runner = read_text(labels, "runner-pod")
-    pod, container = read_text(labels, _POD_NAME), read_text(labels, _CONTAINER_NAME)
-    if runner is None or pod is None or not pod.startswith(runner[:40]):
-        return None
-    role: Role | None = "service" if container else None
-    if container == "job":
-        role = "step" if pod.rpartition("-")[0].endswith("-step") else "job"
-    return ContainerIdentity(job=Job(forge="github", runner=runner), role=role, execution=f"github/{runner}")
-
-
-_RUNNERS: tuple[Callable[[Mapping[str, str]], ContainerIdentity | None], ...] = (
-    _gitlab_container,
-    _gitlab_pod,
-    _hook_pod,
-    _arc_pod,
-)
 
 
 # --- jobmeter.*
@@ -369,21 +172,8 @@ def _override(job: Job, said: Job) -> Job:
     fields = {name: getattr(said, name) for name in Job.__struct_fields__}
     fields = {name: value for name, value in fields.items() if value not in (None, ())}
     if "repository" in fields:
-        fields.setdefault("organization", _owner(fields["repository"]) or job.organization)
+        fields.setdefault("organization", owner_of(fields["repository"]) or job.organization)
     return msgspec.structs.replace(job, **fields)
-
-
-# --- forms
-
-
-def _owner(repository: str | None) -> str | None:
-    return (repository or "").rpartition("/")[0] or None
-
-
-def _number(labels: Mapping[str, str], name: str) -> str | None:
-    """An id of GitLab; a label without one is empty or 0."""
-    text = read_text(labels, name) or ""
-    return text if text.isascii() and text.isdigit() and text.strip("0") and len(text) <= _ID_DIGITS else None
 
 
 def _bounded(job: Job) -> Job:

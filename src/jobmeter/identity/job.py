@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from jobmeter.identity import forgejo, gitea, github, gitlab, own
-from jobmeter.identity.variables import is_true
+from jobmeter.identity.variables import is_true, owner_of
 from jobmeter.model.job import Job
 
 # Forgejo's runner also sets Gitea's marker, and both also set GitHub's marker and variables.
@@ -31,10 +31,10 @@ def identify_job(environ: Mapping[str, str]) -> tuple[Job, list[str]]:
         overrides: dict[str, Any] = {name: value for name, value in said.items() if value not in (None, ())}
         if "repository" in overrides:
             # The forge's owner does not belong to another repository.
-            overrides.setdefault("organization", _owner(overrides["repository"]) or job.organization)
+            overrides.setdefault("organization", owner_of(overrides["repository"]) or job.organization)
         job = msgspec.structs.replace(job, **overrides)
     if job.organization is None and job.repository is not None:
-        job = msgspec.structs.replace(job, organization=_owner(job.repository))
+        job = msgspec.structs.replace(job, organization=owner_of(job.repository))
     return job, warnings
 
 
@@ -45,7 +45,3 @@ def _ask_forges(environ: Mapping[str, str]) -> Job:
         if job is not None:
             return job
     return Job()
-
-
-def _owner(repository: str) -> str | None:
-    return repository.rpartition("/")[0] or None

@@ -127,3 +127,8 @@ def shorten(text: str, limit: int = 60) -> str:
     """The text quoted for a message, cut when long."""
     cleaned = printable(text)
     return repr(cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…")
+
+
+def owner_of(repository: str | None) -> str | None:
+    """The organization, or the groups, that a repository's full name begins with."""
+    return (repository or "").rpartition("/")[0] or None
