@@ -5,7 +5,8 @@
 Each container's processes live in cgroups of every hierarchy of the machine and in a network namespace of their own;
 before each sample one process of each uses CPU time and memory, so that every account has changed. The exporter is a
 process without an engine's socket; its CPU time is that of its threads by schedstat: of the one that samples, and of
-those that answer. Medians of ROUNDS. Beside it: the same with 5,000 more processes, and with few descriptors.
+those that answer. Means of ROUNDS, as some of what is read is read seldom. Beside it: the same with 5,000 more
+processes, with few descriptors, and the floor: a C program that reads the same files and does nothing with them.
 """
 
 import gzip
@@ -14,23 +15,35 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench.support import ROOT, compile_c, idle_processes, median, plain_environ, table
+from bench.support import ROOT, Floor, compile_c, idle_processes, plain_environ, table
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_mounts import hierarchies_below
-from jobmeter.linux.descriptors import Descriptors
-from jobmeter.linux.procfs import parse_net_dev
+from jobmeter.linux.descriptors import Descriptors, raise_descriptor_limit
+from jobmeter.linux.machine_activity import MachineActivity
+from jobmeter.linux.procfs import parse_net_dev, read_whole
 
 COUNTS = (10, 100, 1000)
 PROCESSES = 5
 MORE_PROCESSES = 5000
 FEW_DESCRIPTORS = 4096
-ROUNDS = 15
+ROUNDS = 24
+SETTLING_ROUNDS = (
+    13  # In twelve samples every limit is looked up once, and the kernel makes an inode of its file.
+)
+THREE_V1 = {
+    "cpuacct": ("cpuacct.usage", "cpuacct.stat"),
+    "memory": ("memory.usage_in_bytes", "memory.stat", "memory.max_usage_in_bytes"),
+}
+ALL_V1 = {**THREE_V1, "pids": ("pids.current",), "": ("cpu.pressure",)}
+THREE_V2 = {"": ("cpu.stat", "memory.current", "memory.stat", "memory.peak", "memory.events")}
+ALL_V2 = {"": (*THREE_V2[""], "pids.current", "cpu.pressure", "io.stat")}
 BASE = "jobmeter-bench"
 
 
@@ -54,6 +67,11 @@ class Fleet:
     def work(self) -> None:
         """One process of each container does something."""
         self._say("\n", "done")
+
+    def networks(self) -> list[str]:
+        """The files that count what each of them sends and receives."""
+        pids = (Path(one[0], "cgroup.procs").read_text().split()[0] for one in self.directories)
+        return [f"/proc/{pid}/net/dev" for pid in pids]
 
     def close(self) -> None:
         """End them, and remove what was made."""
@@ -157,8 +175,8 @@ def exporter(*flags: str, descriptors: int = 20_000) -> Iterator[Exporter]:
 def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
     """One exporter over the fleet: the first scrapes settle, then ROUNDS of work, sample, scrape."""
     with exporter(*flags, descriptors=descriptors) as one:
-        for _ in range(3):
-            time.sleep(1.2)
+        for _ in range(SETTLING_ROUNDS):
+            time.sleep(1.05)
             fleet.work()
             page = one.scrape()
         samples, scrapes = [], []
@@ -178,7 +196,7 @@ def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
         if seen != len(fleet.directories):
             raise RuntimeError(f"the exporter saw {seen} of {len(fleet.directories)} containers")
         return Measured(
-            median(samples), median(scrapes), sum(not line.startswith(b"#") for line in text.splitlines()),
+            fmean(samples), fmean(scrapes), sum(not line.startswith(b"#") for line in text.splitlines()),
             len(page), one.pss_bytes(), one.descriptors(),
         )  # fmt: skip
 
@@ -188,40 +206,68 @@ def _sampler(one: Exporter) -> int:
     return sorted(one.cpu_seconds())[1]
 
 
-def reading_of_three(fleet: Fleet) -> float:
-    """CPU seconds to read CPU time, memory and network of all containers alone, in this process."""
-    by_top = {
+def _by_controller() -> dict[str, str]:
+    """Mount points."""
+    return {
         one: hierarchy.mount_point
         for hierarchy in hierarchies_below("/sys/fs/cgroup")
         for one in hierarchy.controllers
     }
-    wanted = [one for one in ("cpuacct", "memory", "") if one in by_top][: 2 if "cpuacct" in by_top else 1]
-    descriptors, errors = Descriptors.of_process(), dict[str, int]()
+
+
+def reading_of_three(fleet: Fleet) -> float:
+    """CPU seconds to read CPU time, memory and network of all containers alone, in this process."""
+    tops = _by_controller()
+    wanted = ("cpuacct", "memory") if "cpuacct" in tops else ("",)
+    descriptors, errors, machine = Descriptors.of_process(), dict[str, int](), MachineActivity()
     readers = [
-        AccountReader({one: f"{by_top[one]}/{BASE}/{number:064x}" for one in wanted}, descriptors, errors)
+        AccountReader({one: f"{tops[one]}/{BASE}/{number:064x}" for one in wanted}, descriptors, errors)
         for number in range(1, len(fleet.directories) + 1)
     ]
-    networks = [descriptors.keep("/proc/self/net/dev") for _ in readers]
+    networks = [descriptors.keep(path) for path in fleet.networks()]
     costs = []
     for _ in range(ROUNDS):
         fleet.work()
         time.sleep(0.05)
         begun = time.process_time()
+        grown = machine.grown()
         for reader, fd in zip(readers, networks, strict=True):
-            reader.read()
+            reader.read(grown=grown)
             if fd is not None:
-                parse_net_dev(os.pread(fd, 16384, 0))
+                parse_net_dev(read_whole(fd))
         costs.append(time.process_time() - begun)
     for reader, fd in zip(readers, networks, strict=True):
         reader.close()
         if fd is not None:
             descriptors.give_back(fd)
-    return median(costs)
+    return fmean(costs)
+
+
+def floor(fleet: Fleet, files: Mapping[str, Sequence[str]]) -> float:
+    """CPU seconds of a C program that reads these files, by controller, of all containers, and their network."""
+    tops = _by_controller()
+    paths = [
+        f"{tops[controller]}/{BASE}/{number:064x}/{name}"
+        for number in range(1, len(fleet.directories) + 1)
+        for controller, names in files.items()
+        for name in names
+    ]
+    there = [path for path in paths if os.path.exists(path)]
+    with TemporaryDirectory() as directory:
+        program = Floor(Path(directory), [*there, *fleet.networks()], lists_proc=False)
+        costs = []
+        for _ in range(ROUNDS):
+            fleet.work()
+            time.sleep(0.05)
+            costs.append(program.cpu_seconds(1))
+        program.close()
+    return fmean(costs)
 
 
 def main() -> None:
     """Print the table."""
     counts = tuple(map(int, sys.argv[1:])) or COUNTS
+    raise_descriptor_limit()
     rows: list[tuple[str, ...]] = []
     with TemporaryDirectory() as directory:
         program = compile_c("fleet", Path(directory))
@@ -238,14 +284,26 @@ def main() -> None:
                         )
                     few = measure(fleet, descriptors=FEW_DESCRIPTORS)
                     rows.append(_row(count, f"jobmeter, at most {FEW_DESCRIPTORS:,} descriptors", few))
-                    three = f"{reading_of_three(fleet) * 1e3:.1f}"
-                    rows.append((f"{count:,}", "CPU, memory, network alone", three, *[""] * 5))
+                    rows += _others(fleet)
             finally:
                 fleet.close()
     head = (
         "containers", "shown", "CPU ms a sample", "CPU ms a scrape", "series", "kB gzipped", "PSS MiB", "descriptors"
     )  # fmt: skip
     table(head, rows)
+
+
+def _others(fleet: Fleet) -> list[tuple[str, ...]]:
+    """Of CPU, memory and network alone, and the floors of both."""
+    v1 = "cpuacct" in _by_controller()
+    return [
+        (f"{len(fleet.directories):,}", what, f"{seconds * 1e3:.1f}", *[""] * 5)
+        for what, seconds in (
+            ("C, the files of a whole sample", floor(fleet, ALL_V1 if v1 else ALL_V2)),
+            ("CPU, memory, network alone", reading_of_three(fleet)),
+            ("C, the files of these three", floor(fleet, THREE_V1 if v1 else THREE_V2)),
+        )
+    ]
 
 
 def _row(count: int, shown: str, found: Measured) -> tuple[str, ...]:
