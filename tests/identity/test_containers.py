@@ -1,6 +1,4 @@
-"""Whose job is a container: each runner's names and labels, who is believed, and any text at all."""
-
-import hashlib
+"""Whose job is a container: who is believed, and any text at all."""
 
 import msgspec
 import pytest
@@ -15,157 +13,23 @@ from jobmeter.identity.containers import (
     identify_container,
     job_within,
 )
-from jobmeter.identity.job import identify_job
-from jobmeter.identity.runner_labels import Role
 from jobmeter.model.job import Job
-
-SHA = "1989c02f32ea5d2a2d06630711c5a3b895e0ad1e"
-DIGEST = "9" * 64
-
-ACTIONS_ENVIRONMENT = {
-    "GITEA_ACTIONS": "true",
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_SERVER_URL": "https://git.example",
-    "GITHUB_REPOSITORY": "org/tool",
-    "GITHUB_REPOSITORY_OWNER": "org",
-    "GITHUB_WORKFLOW": "ci.yml",
-    "GITHUB_JOB": "build",
-    "GITHUB_RUN_ID": "31",
-    "GITHUB_TOKEN": "not-to-be-kept",
-}
-ACTIONS_JOB = Job(
-    forge="gitea",
-    server_url="https://git.example",
-    organization="org",
-    repository="org/tool",
-    workflow="ci.yml",
-    job="build",
-    run_id="31",
+from tests.identity.told import (
+    ACTIONS_ENVIRONMENT,
+    ACTIONS_JOB,
+    ARC_POD,
+    FORGEJO,
+    GITLAB_ENVIRONMENT,
+    GITLAB_JOB,
+    GITLAB_LABELS,
+    GITLAB_POD,
+    HOOK_POD,
+    LONG,
+    SHA,
+    SHORT,
+    hashed,
+    identify,
 )
-GITLAB_LABELS = {
-    "com.gitlab.gitlab-runner.job.id": "12345",
-    "com.gitlab.gitlab-runner.job.url": "https://gitlab.example.com/group/sub/app/-/jobs/12345",
-    "com.gitlab.gitlab-runner.job.sha": SHA,
-    "com.gitlab.gitlab-runner.job.before_sha": "0" * 40,
-    "com.gitlab.gitlab-runner.job.ref": "main",
-    "com.gitlab.gitlab-runner.job.timeout": "2h0m0s",
-    "com.gitlab.gitlab-runner.project.id": "123",
-    "com.gitlab.gitlab-runner.pipeline.id": "77",
-    "com.gitlab.gitlab-runner.runner.id": "test-toke",
-    "com.gitlab.gitlab-runner.managed": "true",
-    "com.gitlab.gitlab-runner.type": "build",
-}
-GITLAB_ENVIRONMENT = {
-    "GITLAB_CI": "true",
-    "CI_SERVER_URL": "https://gitlab.example.com",
-    "CI_PROJECT_NAMESPACE": "group/sub",
-    "CI_PROJECT_PATH": "group/sub/app",
-    "CI_CONFIG_PATH": ".gitlab-ci.yml",
-    "CI_JOB_NAME": "rspec 2/3",
-    "CI_NODE_INDEX": "2",
-    "CI_NODE_TOTAL": "3",
-    "CI_PIPELINE_ID": "77",
-    "CI_COMMIT_BRANCH": "main",
-    "CI_COMMIT_SHA": SHA,
-}
-GITLAB_JOB = Job(
-    forge="gitlab",
-    server_url="https://gitlab.example.com",
-    organization="group/sub",
-    repository="group/sub/app",
-    run_id="77",
-    ref="main",
-    sha=SHA,
-)
-GITLAB_POD = {
-    "io.kubernetes.pod.name": "runner-3lj4ihzt1-project-123-concurrent-0-shpvdimu",
-    "io.kubernetes.container.name": "build",
-    "project.runner.gitlab.com/id": "123",
-    "job.runner.gitlab.com/pod": "runner-3lj4ihzt1-project-123-concurrent-0",
-    "job.runner.gitlab.com/id": "12345",
-    "job.runner.gitlab.com/url": "https://gitlab.example.com/group/sub/app/-/jobs/12345",
-    "job.runner.gitlab.com/sha": SHA,
-    "job.runner.gitlab.com/ref": "main",
-    "job.runner.gitlab.com/name": "rspec 2/3",
-}
-ARC_POD = {
-    "io.kubernetes.pod.name": "arc-set-x7k2p-runner-9qz4d",
-    "io.kubernetes.container.name": "runner",
-    "actions-ephemeral-runner": "True",
-    "app.kubernetes.io/component": "runner",
-    "actions.github.com/scale-set-name": "arc-set",
-    "actions.github.com/organization": "octo",
-    "actions.github.com/repository": "tool",
-}
-HOOK_POD = {
-    "io.kubernetes.pod.name": "arc-set-x7k2p-runner-9qz4d-workflow",
-    "io.kubernetes.container.name": "job",
-    "runner-pod": "arc-set-x7k2p-runner-9qz4d",
-}
-
-
-def identify(
-    name: str = "", labels: dict[str, str] | None = None, environ: dict[str, str] | None = None
-) -> ContainerIdentity:
-    identity = identify_container(name, labels or {}, identify_job(environ or {})[0])
-    assert identity is not None
-    return identity
-
-
-def hashed(*parts: str) -> str:
-    """A name as createContainerName of act makes it of parts that hold letters, digits and single dashes."""
-    whole = "-".join(parts)
-    return f"{whole[:63].strip('-')}-{hashlib.sha256(whole.encode()).hexdigest()}"
-
-
-SHORT = hashed("GITEA-ACTIONS-TASK-12", "WORKFLOW-ci", "JOB-build")
-LONG = hashed("GITEA-ACTIONS-TASK-12", "WORKFLOW-" + "w" * 60, "JOB-build")
-FORGEJO = f"FORGEJO-ACTIONS-TASK-12_WORKFLOW-{DIGEST}_JOB-build-1"
-
-
-@pytest.mark.parametrize(
-    "name, forge, role",
-    [
-        (SHORT, "gitea", "job"),
-        ("/" + SHORT, "gitea", "job"),
-        (LONG, "gitea", None),
-        (hashed(SHORT, "redis"), "gitea", None),
-        (hashed(LONG, "redis"), "gitea", None),
-        (f"GITEA-ACTIONS-TASK-12_WORKFLOW-{DIGEST}_JOB-build", "gitea", "job"),
-        (FORGEJO, "forgejo", "job"),
-        (FORGEJO.replace("_", "-") + "_STEP-3", "forgejo", "step"),
-        (hashed(FORGEJO.replace("_", "-"), "postgres"), "forgejo", "service"),
-        ("FORGEJO-ACTIONS-TASK-12-anything", "forgejo", None),
-    ],
-)
-def test_task_by_name(name: str, forge: str, role: Role | None) -> None:
-    """The name of Gitea's and Forgejo's runners holds the task, and the role where its form is one's own."""
-    identity = identify(name)
-    assert identity == ContainerIdentity(
-        job=Job(forge=forge),
-        role=role,
-        task_id="12",
-        execution=name.lstrip("/").replace("_", "-")[:63],
-        vouched=True,
-    )
-    assert not identity.resolved
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "web",
-        "GITEA-ACTIONS-TASK-push-WORKFLOW-ci",
-        "GITEA-ACTIONS-TASK-12",
-        "my-GITEA-ACTIONS-TASK-12_WORKFLOW-x",
-        "GITEA-ACTIONS-TASK-" + "1" * 20 + "_WORKFLOW-x",
-        "gitea-actions-task-12_WORKFLOW-x",
-    ],
-)
-def test_no_task_by_name(name: str) -> None:
-    """What looks like a task's name without being one tells nothing."""
-    assert identify_container(name, {}) is None
 
 
 def test_environment_names_the_job_of_a_task() -> None:
@@ -191,28 +55,6 @@ def test_forge_of_a_task(name: str, markers: dict[str, str], forge: str) -> None
     """Runners of one family also set the markers of another; the most particular word is believed."""
     identity = identify(name, {}, {"GITHUB_REPOSITORY": "org/tool", **markers})
     assert (identity.job.forge, identity.job.repository) == (forge, "org/tool")
-
-
-@pytest.mark.parametrize(
-    "kind, role",
-    [
-        ("build", "job"),
-        ("predefined", "helper"),
-        ("service", "service"),
-        ("cache", "helper"),
-        ("", "helper"),
-    ],
-)
-def test_gitlab_container(kind: str, role: Role) -> None:
-    """gitlab-runner's labels tell repository, pipeline, commit and the id of the job, but not its name."""
-    labels = {**GITLAB_LABELS, "com.gitlab.gitlab-runner.type": kind}
-    assert identify("runner-x", labels) == ContainerIdentity(
-        job=GITLAB_JOB,
-        role=role,
-        task_id="12345",
-        execution="https://gitlab.example.com/12345",
-        vouched=True,
-    )
 
 
 @pytest.mark.parametrize("labels", [GITLAB_LABELS, GITLAB_POD])
@@ -241,92 +83,6 @@ def test_gitlab_below_a_path() -> None:
         "group/sub",
         "group/sub/app",
     )
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "/-/jobs/0", "https://gitlab.example.com/-/jobs/1", "https://gitlab.example.com/group/app", "x://"],
-)
-def test_gitlab_url_of_another_form(url: str) -> None:
-    """An address without a project gives no repository; id and pipeline stay."""
-    identity = identify("", {**GITLAB_LABELS, "com.gitlab.gitlab-runner.job.url": url})
-    assert (identity.job.repository, identity.job.run_id, identity.task_id) == (None, "77", "12345")
-
-
-@pytest.mark.parametrize(
-    "container, role",
-    [
-        ("build", "job"),
-        ("helper", "helper"),
-        ("init-permissions", "helper"),
-        ("svc-0", "service"),
-        (None, None),
-    ],
-)
-def test_gitlab_pod(container: str | None, role: str | None) -> None:
-    """Labels and annotations of the pod; the container's name tells its role."""
-    labels = dict(GITLAB_POD)
-    labels.pop("io.kubernetes.container.name")
-    if container:
-        labels["io.kubernetes.container.name"] = container
-    identity = identify("", labels)
-    assert (identity.role, identity.task_id) == (role, "12345")
-    assert identity.job == msgspec.structs.replace(GITLAB_JOB, run_id=None, job="rspec 2/3")
-
-
-@pytest.mark.parametrize(
-    "changes, role, organization, repository",
-    [
-        ({}, "runner", "octo", "octo/tool"),
-        ({"io.kubernetes.container.name": "dind"}, "service", "octo", "octo/tool"),
-        ({"io.kubernetes.container.name": "init-dind-externals"}, "helper", "octo", "octo/tool"),
-        ({"actions.github.com/repository": ""}, "runner", "octo", None),
-        ({"actions.github.com/repository": "r" * 58 + "-trim"}, "runner", "octo", None),
-        ({"actions.github.com/organization": "", "actions.github.com/repository": "x"}, "runner", None, None),
-    ],
-)
-def test_arc_pod(
-    changes: dict[str, str], role: str, organization: str | None, repository: str | None
-) -> None:
-    """A scale set of a repository tells the repository of each of its jobs, unless the label was cut."""
-    identity = identify("", {**ARC_POD, **changes})
-    assert identity.role == role
-    assert identity.job == Job(
-        forge="github",
-        organization=organization,
-        repository=repository,
-        runner="arc-set-x7k2p-runner-9qz4d",
-    )
-
-
-def test_arc_listener() -> None:
-    """What listens for the scale set runs no job."""
-    labels = {**ARC_POD, "app.kubernetes.io/component": "runner-scale-set-listener"}
-    labels.pop("actions-ephemeral-runner")
-    assert identify_container("", labels) is None
-
-
-@pytest.mark.parametrize(
-    "changes, role",
-    [
-        ({}, "job"),
-        ({"io.kubernetes.container.name": "redis"}, "service"),
-        ({"io.kubernetes.pod.name": "arc-set-x7k2p-runner-9qz4d-step-1a2b3c4d"}, "step"),
-    ],
-)
-def test_hook_pod(changes: dict[str, str], role: Role) -> None:
-    """A pod of runner-container-hooks names its runner."""
-    assert identify("", {**HOOK_POD, **changes}) == ContainerIdentity(
-        job=Job(forge="github", runner="arc-set-x7k2p-runner-9qz4d"),
-        role=role,
-        execution="github/arc-set-x7k2p-runner-9qz4d",
-        vouched=True,
-    )
-
-
-def test_pod_of_somebody_else() -> None:
-    """A label with a common name is believed only in a pod that is called after its runner."""
-    assert identify_container("", {**HOOK_POD, "io.kubernetes.pod.name": "web-1"}) is None
 
 
 def test_environment_alone() -> None:
