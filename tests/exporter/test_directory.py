@@ -3,197 +3,33 @@
 from __future__ import annotations
 
 import gc
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 
-from jobmeter.containers.cgroup_path import locate
-from jobmeter.exporter.attribution import DECIDE_SECONDS
-from jobmeter.exporter.container import Container, Identity
-from jobmeter.exporter.directory import MAX_LOOKS, Identities
-from jobmeter.linux.descriptors import Descriptors
-from jobmeter.model.account import Account
+from jobmeter.exporter.container import Identity
+from jobmeter.exporter.directory import MAX_LOOKS
 from jobmeter.model.job import Job
-from tests.exporter.proc import ENGINE_MOUNTS, Processes
-from tests.exporter.tree import BEGAN, Catalog
-
-A, B, C = ("a" * 64, "b" * 64, "c" * 64)
-ENVIRON = {
-    "GITEA_ACTIONS": "true",
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_REPOSITORY": "org/tool",
-    "GITHUB_JOB": "build",
-    "GITHUB_RUN_ID": "31",
-    "GITHUB_TOKEN": "not-to-be-kept",
-}
-JOB = Job(forge="gitea", organization="org", repository="org/tool", job="build", run_id="31")
-TASK = f"GITEA-ACTIONS-TASK-12_WORKFLOW-{'9' * 64}_JOB-build"
-WITH_SOCKET = "91 90 0:22 /docker.sock /run/docker.sock rw - tmpfs tmpfs rw\n"
-
-
-@dataclass
-class Host:
-    """Containers in a tree of cgroups, their processes, and a clock that a test moves on."""
-
-    root: Path
-    now: float = BEGAN
-    catalog: Catalog = field(default_factory=Catalog)
-    containers: dict[str, Container] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        (self.root / "proc").mkdir()
-        self.proc = Processes(self.root / "proc")
-        self.identities = Identities(
-            self.catalog, root=self.proc.host.root, clock=lambda: self.now, monotonic=lambda: self.now
-        )
-
-    def begin(self, path: str, *pids: int) -> Container:
-        """A container at this cgroup path, with these processes."""
-        ref = locate(path)
-        assert ref is not None
-        top = str(self.root / "cgroup")
-        (self.root / "cgroup" / path.lstrip("/")).mkdir(parents=True)
-        container = Container(
-            ref,
-            {"": top},
-            started=self.now,
-            seen=self.now,
-            descriptors=Descriptors(0),
-            errors={},
-        )
-        container.open_what_is_there()
-        self.containers[path] = container
-        self.processes(path, *pids)
-        return container
-
-    def processes(self, path: str, *pids: int) -> None:
-        """From now on these are in it."""
-        directory = self.root / "cgroup" / path.lstrip("/")
-        (directory / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in pids))
-        if pids:
-            self.containers[path].first_pid = pids[0]
-
-    def work(self, path: str) -> None:
-        """Something runs in it."""
-        container = self.containers[path]
-        used = (container.row.account.cpu_seconds or 0.0) + 0.1
-        container.row = replace(container.row, account=Account(cpu_seconds=used))
-
-    def end(self, path: str) -> None:
-        self.containers[path].end(self.now, ended=self.now)
-        self.processes(path)
-
-    def identity(self, path: str, after: float = 0.0) -> Identity:
-        """What is known so much later."""
-        self.now += after
-        self.identities.learn(self.containers.values())
-        return self.identities.identify(self.containers[path])
+from tests.exporter.told import (
+    ENVIRON,
+    GITLAB_POD,
+    JOB,
+    OWN,
+    TASK,
+    TOLD,
+    A,
+    B,
+    C,
+    Host,
+    docker,
+    job_with_socket,
+)
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
-
-
-def docker(container_id: str) -> str:
-    return f"/docker/{container_id}"
-
-
-def hashed(*parts: str) -> str:
-    whole = "-".join(parts)
-    return f"{whole[:63].strip('-')}-{hashlib.sha256(whole.encode()).hexdigest()}"
-
-
-GITLAB = {
-    "com.gitlab.gitlab-runner.job.id": "12345",
-    "com.gitlab.gitlab-runner.job.url": "https://gitlab.example.com/group/app/-/jobs/12345",
-    "com.gitlab.gitlab-runner.pipeline.id": "77",
-    "com.gitlab.gitlab-runner.type": "build",
-}
-GITLAB_ENVIRON = {
-    "GITLAB_CI": "true",
-    "CI_PROJECT_PATH": "group/app",
-    "CI_CONFIG_PATH": ".gitlab-ci.yml",
-    "CI_JOB_NAME": "rspec 2/3",
-    "CI_NODE_INDEX": "2",
-    "CI_NODE_TOTAL": "3",
-    "CI_PIPELINE_ID": "77",
-}
-GITLAB_POD = {
-    "io.kubernetes.pod.uid": "11111111-2222-3333-4444-555555555555",
-    "io.kubernetes.pod.name": "runner-abc-project-1-concurrent-0",
-    "io.kubernetes.pod.namespace": "ci",
-    "io.kubernetes.container.name": "build",
-    "job.runner.gitlab.com/id": "12345",
-    "job.runner.gitlab.com/url": "https://gitlab.example.com/group/app/-/jobs/12345",
-    "job.runner.gitlab.com/name": "lint",
-}
-ARC_POD = {
-    "io.kubernetes.pod.name": "arc-set-x7k2p-runner-9qz4d",
-    "io.kubernetes.container.name": "runner",
-    "app.kubernetes.io/component": "runner",
-    "actions.github.com/scale-set-name": "arc-set",
-    "actions.github.com/organization": "octo",
-}
-GITHUB_ENVIRON = {
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_REPOSITORY": "octo/tool",
-    "GITHUB_WORKFLOW": "ci",
-    "GITHUB_JOB": "test",
-    "GITHUB_RUN_ID": "9",
-    "RUNNER_NAME": "arc-set-x7k2p-runner-9qz4d",
-}
-OWN = {"jobmeter.repository": "me/tool", "jobmeter.job": "mine", "jobmeter.run_id": "5"}
-TOLD = ("forge", "repository", "workflow", "job", "run_id")
-
-
-@pytest.mark.parametrize(
-    "name, labels, environ, told, role, task_id",
-    [
-        ("act_runner", hashed("GITEA-ACTIONS-TASK-7", "WORKFLOW-ci", "JOB-build"), ENVIRON,
-         ("gitea", "org/tool", None, "build", "31"), "job", "7"),
-        ("gitea-runner", TASK, ENVIRON, ("gitea", "org/tool", None, "build", "31"), "job", "12"),
-        ("forgejo-runner", TASK.replace("GITEA", "FORGEJO"), {**ENVIRON, "FORGEJO_ACTIONS": "true"},
-         ("forgejo", "org/tool", None, "build", "31"), "job", "12"),
-        ("gitlab-runner Docker", GITLAB, GITLAB_ENVIRON,
-         ("gitlab", "group/app", ".gitlab-ci.yml", "rspec", "77"), "job", "12345"),
-        ("gitlab-runner Kubernetes", GITLAB_POD, {},
-         ("gitlab", "group/app", None, "lint", None), "job", "12345"),
-        ("actions-runner-controller", ARC_POD, GITHUB_ENVIRON,
-         ("github", "octo/tool", "ci", "test", "9"), "runner", None),
-        ("actions/runner", {}, GITHUB_ENVIRON, ("github", "octo/tool", "ci", "test", "9"), None, None),
-        ("jobmeter", OWN, {}, (None, "me/tool", None, "mine", "5"), None, None),
-        ("jobmeter over all", {**GITLAB, **OWN}, GITLAB_ENVIRON,
-         ("gitlab", "me/tool", ".gitlab-ci.yml", "mine", "5"), "job", "12345"),
-    ],
-    ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",
-)  # fmt: skip
-def test_runners(
-    host: Host,
-    name: str,
-    labels: Mapping[str, str] | str,
-    environ: Mapping[str, str],
-    told: tuple[str | None, ...],
-    role: str | None,
-    task_id: str | None,
-) -> None:
-    """Each kind of runner, by its names or labels and the environment of a process that was executed within."""
-    called, labels = (labels, {}) if isinstance(labels, str) else (name, labels)
-    host.catalog.put(A, called, labels)
-    host.begin(docker(A), 10, 11)
-    host.proc.put(10, docker(A), parent=5)
-    host.proc.put(11, docker(A), parent=6, environ=environ)
-    identity = host.identity(docker(A))
-    assert identity.attribution == "own"
-    assert identity.job is not None
-    assert tuple(getattr(identity.job, name) for name in TOLD) == told
-    assert (identity.role, identity.task_id, identity.image) == (role, task_id, "bb:1")
-    assert dict(identity.labels) == labels
 
 
 def test_pod(host: Host) -> None:
@@ -373,57 +209,6 @@ def test_processes_that_come_and_go(host: Host) -> None:
     assert list(host.identities._known[docker(A)].looked) == [299]
 
 
-def test_service_of_a_task(host: Host) -> None:
-    """A service, started first and with no environment of the job, is its job's once the job's container is known."""
-    service = hashed(TASK.replace("_", "-"), "redis")
-    host.catalog.put(B, service)
-    host.catalog.put(A, TASK)
-    host.begin(docker(B), 20)
-    host.proc.put(20, docker(B), parent=5)
-    identity = host.identity(docker(B))
-    assert (identity.job, identity.task_id) == (Job(forge="gitea"), "12")
-    host.begin(docker(A), 10)
-    host.proc.put(10, docker(A), parent=5, environ=ENVIRON)
-    assert host.identity(docker(B)).job == JOB
-
-
-def test_nested(host: Host) -> None:
-    """A container in that of a job is the job's; one in that of nobody is nobody's."""
-    host.catalog.put(A, labels=OWN)
-    for path in (docker(A), docker(A) + docker(B), docker(C), docker(C) + docker(B)):
-        host.begin(path)
-    identity = host.identity(docker(A) + docker(B))
-    assert (identity.attribution, identity.job) == ("nesting", host.identity(docker(A)).job)
-    assert host.identity(docker(C) + docker(B)).attribution is None
-
-
-def test_descendant(host: Host) -> None:
-    """A container beside that of a job is the job's if its shim descends from there."""
-    host.catalog.put(A, labels=OWN)
-    host.begin(docker(A), 10)
-    host.begin(docker(B), 40)
-    host.proc.put(10, docker(A), parent=5)
-    host.proc.put(30, docker(A), parent=10)
-    host.proc.put(40, docker(B), parent=30)
-    host.proc.put(5, "/system.slice/containerd.service")
-    assert host.identity(docker(B)).attribution == "ancestry"
-
-
-def test_descendant_that_claims(host: Host) -> None:
-    """What a job starts is its own, whatever environment it gives it."""
-    host.catalog.put(A, labels=OWN)
-    host.begin(docker(A), 10)
-    host.begin(docker(B), 40)
-    host.proc.put(10, docker(A), parent=5)
-    host.proc.put(40, docker(B), parent=10, environ=ENVIRON)
-    host.identity(docker(B), after=2)  # The chain broke off: it is followed again.
-    host.identity(docker(B), after=2)
-    host.proc.put(5, "/system.slice/containerd.service")
-    host.work(docker(B))
-    identity = host.identity(docker(B), after=2)
-    assert (identity.attribution, identity.job) == ("ancestry", host.identity(docker(A)).job)
-
-
 def test_id_of_another(host: Host) -> None:
     """Whoever can make cgroups in its own container gets no other container's name or job by its id."""
     host.catalog.put(A, "victim", OWN)
@@ -433,90 +218,6 @@ def test_id_of_another(host: Host) -> None:
         host.identity(path)
     assert host.identity(docker(C) + docker(A)) == Identity()
     assert (host.identity(docker(A)).name, host.identity(docker(C)).name) == ("victim", "service")
-
-
-def test_two_servers(host: Host) -> None:
-    """A task of the same number is another server's, unless its workflow and job are the same too."""
-    host.catalog.put(A, TASK)
-    host.catalog.put(B, TASK.replace("9", "8"))
-    host.begin(docker(A), 10)
-    host.begin(docker(B))
-    host.proc.put(10, docker(A), parent=5, environ=ENVIRON)
-    first, other = (host.identity(docker(one)) for one in (A, B))
-    assert (first.job, other.job, other.task_id) == (JOB, Job(forge="gitea"), "12")
-    assert first.execution != other.execution
-
-
-def job_with_socket(host: Host, mounts: str = WITH_SOCKET) -> None:
-    host.catalog.put(A, labels=OWN)
-    host.begin(docker(A), 10)
-    host.proc.put(10, docker(A), parent=5, mounts=mounts)
-    host.identity(docker(A))
-    host.identity(docker(A), after=2)
-
-
-def test_made_through_the_socket(host: Host) -> None:
-    """By the only job that was there, which can reach the engine."""
-    job_with_socket(host)
-    host.catalog.put(B, "anything")
-    host.begin(docker(B))
-    assert host.identity(docker(B)).attribution is None
-    identity = host.identity(docker(B), after=DECIDE_SECONDS)
-    assert (identity.attribution, identity.job) == ("only_job", host.identity(docker(A)).job)
-    assert identity.name == "anything"
-
-
-@pytest.mark.parametrize(
-    "mounts, attribution", [(WITH_SOCKET, "only_job"), (WITH_SOCKET.replace("docker", "podman/podman"), None)]
-)
-def test_built_through_the_socket(host: Host, mounts: str, attribution: str | None) -> None:
-    """The steps of Docker's own builder, which no engine lists and no other engine has."""
-    job_with_socket(host, mounts)
-    path = f"/docker/buildkit/{'k' * 25}"
-    host.begin(path)
-    host.identity(path)
-    assert host.identity(path, after=DECIDE_SECONDS).attribution == attribution
-
-
-def test_built_within(host: Host) -> None:
-    """A builder within another container is not the host's."""
-    job_with_socket(host)
-    path = f"{docker(B)}/docker/buildkit/{'k' * 25}"
-    host.begin(path)
-    host.identity(path)
-    assert host.identity(path, after=DECIDE_SECONDS).attribution is None
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        None,
-        {"engine": "containerd", "labels": {"io.kubernetes.pod.uid": "1111"}},
-        {"labels": {"io.kubernetes.pod.uid": "1111"}},
-    ],
-)
-def test_not_made_through_the_socket(host: Host, facts: dict[str, object] | None) -> None:
-    """What no engine knows, and what the kubelet made."""
-    job_with_socket(host)
-    if facts is not None:
-        host.catalog.put(B, "x", **facts)  # type: ignore[arg-type]
-    host.begin(docker(B))
-    host.identity(docker(B))
-    assert host.identity(docker(B), after=DECIDE_SECONDS).attribution is None
-
-
-def test_mounts_of_the_runtime(host: Host) -> None:
-    """In its first moments a container's process still has the mounts of the host; they are not its own."""
-    host.catalog.put(A, labels=OWN)
-    host.begin(docker(A), 10)
-    host.proc.put(10, docker(A), parent=5, mounts=ENGINE_MOUNTS)
-    host.identity(docker(A), after=0.5)
-    host.proc.put(10, docker(A), parent=5, mounts="")
-    host.identity(docker(A), after=2)
-    host.catalog.put(B, "x")
-    host.begin(docker(B))
-    host.identity(docker(B))
-    assert host.identity(docker(B), after=DECIDE_SECONDS).attribution is None
 
 
 @pytest.mark.parametrize(
