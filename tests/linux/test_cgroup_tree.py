@@ -109,6 +109,17 @@ def test_what_the_kernel_did_not_tell(tmp_path: Path, monkeypatch: pytest.Monkey
     tree.close()
 
 
+def test_another_one_with_the_path_of_one_that_is_gone(tree: CgroupTree, tmp_path: Path) -> None:
+    """A walk tells of both, though the kernel told of neither."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "later").mkdir()
+    tree.walk()
+    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "later").rename(tmp_path / "a")
+    assert tree.walk() == (["/a"], ["/a", "/a/b", "/later"])
+    assert tree.walk() == ([], [])
+
+
 def test_a_tree_that_cannot_be_read_has_nothing(tmp_path: Path) -> None:
     """It may come later."""
     tree = CgroupTree(str(tmp_path / "missing"))

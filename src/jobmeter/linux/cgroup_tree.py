@@ -18,7 +18,7 @@ class CgroupTree:
 
     def __init__(self, top: str) -> None:
         self._top = top.rstrip("/")
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}  # With the inode: another one may have the path by now.
         self._path_of: dict[int, str] = {}
         self._inotify: INotify | None
         try:
@@ -34,12 +34,12 @@ class CgroupTree:
         """Compare with the whole tree: what came and what went since it was last looked at."""
         if self._inotify is not None:
             self._inotify.read(timeout=0)  # The walk sees what these tell.
-        found = set(self._enter(""))
-        gone = self._known - found
-        came = [path for path in sorted(found) if path not in self._known]
+        before, found = self._known, dict(self._enter(""))
+        gone = [path for path, inode in before.items() if found.get(path) != inode]
+        came = [path for path, inode in found.items() if before.get(path) != inode]
         self._known = found
         self._path_of = {watch: path for watch, path in self._path_of.items() if path in found or not path}
-        return came, sorted(gone)
+        return sorted(came), sorted(gone)
 
     def changes(self) -> tuple[list[str], list[str]]:
         """What came and went as the kernel told it; walks where it told too little."""
@@ -64,13 +64,12 @@ class CgroupTree:
 
     def _note(self, path: str, mask: int, came: list[str], gone: list[str]) -> None:
         if mask & flags.DELETE:
-            if path in self._known:
-                self._known.discard(path)
+            if self._known.pop(path, None) is not None:
                 gone.append(path)
             return
-        for found in self._enter(path):
+        for found, inode in self._enter(path):
             if found not in self._known:
-                self._known.add(found)
+                self._known[found] = inode
                 came.append(found)
 
     def _and_walk(self, came: list[str], gone: list[str]) -> tuple[list[str], list[str]]:
@@ -78,25 +77,26 @@ class CgroupTree:
         still_there = [path for path in came if path in self._known]
         return still_there + more, gone + less
 
-    def _enter(self, path: str) -> Iterator[str]:
-        """The directory and all below it, watched from here on; watched first, so that none is missed."""
-        waiting = [path]
+    def _enter(self, path: str) -> Iterator[tuple[str, int]]:
+        """The directory and all below it with their inodes, watched from here on; first, so that none is missed."""
+        inode = _inode(self._top + path)
+        waiting = [(path, inode)] if inode is not None else []
         for _ in range(_MAX_DIRECTORIES):
             if not waiting:
                 return
-            directory = waiting.pop()
+            directory, inode = waiting.pop()
             self._watch(directory)
             try:
                 with os.scandir(self._top + directory) as entries:
                     waiting += [
-                        f"{directory}/{entry.name}"
+                        (f"{directory}/{entry.name}", entry.inode())
                         for entry in entries
                         if entry.is_dir(follow_symlinks=False)
                     ]
             except OSError:
                 continue
             if directory:
-                yield directory
+                yield directory, inode
 
     def _watch(self, directory: str) -> None:
         if self._inotify is None:
@@ -109,3 +109,10 @@ class CgroupTree:
             # No watch is left (fs.inotify.max_user_watches): half of them would tell half the truth.
             self._inotify.close()
             self._inotify, self._path_of = None, {}
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return None
