@@ -81,7 +81,7 @@ def _doctor(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
     settings = doctor_settings(argv, environ)
     _tell(settings.problems)
-    return doctor(settings)
+    return doctor(settings, environ)
 
 
 def _tell(problems: Sequence[str]) -> None:

@@ -2,9 +2,10 @@
 
 import importlib.util
 import os
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
+from jobmeter.apps.doctor_exporter import exporter_findings, exporter_verdict
+from jobmeter.apps.findings import Finding, show
 from jobmeter.config.settings import DoctorSettings
 from jobmeter.linux.cgroup_mounts import UNIFIED, hierarchies_below
 from jobmeter.linux.taskstats import ExitRecords
@@ -12,27 +13,16 @@ from jobmeter.metering.container_groups import in_initial_pid_namespace
 from jobmeter.model.errors import MissingExtra, SourceUnavailable
 from jobmeter.supervise.placement import Placement
 
-_WIDTH = 80
 
-
-class Finding(NamedTuple):
-    """One source: whether it can be read, why not, and what its absence costs."""
-
-    source: str
-    available: bool
-    detail: str
-    cost: str
-
-
-def doctor(settings: DoctorSettings) -> int:
-    """Print one paragraph per source; returns 0 when CPU time can be metered at all, else 1."""
+def doctor(settings: DoctorSettings, environ: Mapping[str, str]) -> int:
+    """Print one paragraph per source, then those of the exporter; returns 0 when CPU time can be metered, else 1."""
     findings = [check(settings) for check in _CHECKS]
-    for finding in findings:
-        print(f"{'yes' if finding.available else 'no ':3}  {finding.source:<22}{_fold(finding.detail)}")
-        if not finding.available:
-            print(f"     {'':<22}{_fold('Without it: ' + finding.cost)}")
+    show(findings)
     best = next((finding.source for finding in findings[:3] if finding.available), None)
-    print(f"\nCPU time of `jobmeter run` comes from: {best or 'nothing: no source can be read'}")
+    print(f"\nCPU time of `jobmeter run` comes from: {best or 'nothing: no source can be read'}\n")
+    of_exporter = exporter_findings(settings, environ)
+    show(of_exporter)
+    print(f"\n`jobmeter exporter` {exporter_verdict(of_exporter)}")
     return 0 if best else 1
 
 
@@ -134,9 +124,3 @@ def _html(settings: DoctorSettings) -> Finding:
 _CHECKS: tuple[Callable[[DoctorSettings], Finding], ...] = (
     _own_cgroup, _proc, _exit_records, _peers, _pressure, _html,
 )  # fmt: skip
-
-
-def _fold(text: str) -> str:
-    import textwrap
-
-    return f"\n{'':27}".join(textwrap.wrap(text, _WIDTH - 27))

@@ -30,7 +30,7 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
         from jobmeter.ops.tls import Certificate
     log = Log(settings.log_level, settings.log_format)
-    sockets = _sockets(settings, environ)
+    sockets = engine_sockets(settings, environ)
     certificate = None
     if settings.tls_cert is not None and settings.tls_key is not None:
         certificate = Certificate(settings.tls_cert, settings.tls_key, log)
@@ -57,7 +57,8 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _sockets(settings: ExporterSettings, environ: Mapping[str, str]) -> "list[EngineSocket]":
+def engine_sockets(settings: ExporterSettings, environ: Mapping[str, str]) -> "list[EngineSocket]":
+    """Where engines are asked: what was said, else the usual places. Raises UsageError."""
     from jobmeter.containers.catalog.sockets import default_sockets, parse_socket
 
     if settings.engine_socket is None:
