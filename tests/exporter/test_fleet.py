@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -481,8 +481,8 @@ class Story:
 def left(host: Watched) -> int:
     """What is held of containers, of any kind."""
     fleet, owners, crediting = host.fleet, host.identities._owners, host.fleet._crediting
-    held = (
-        fleet.rows, fleet._containers, fleet._ended, fleet._refused, fleet._path_of_pidfd, fleet._looks._due,
+    held: tuple[Sized, ...] = (
+        fleet.rows, fleet._containers, fleet._ended, fleet._refused, fleet._events, fleet._looks._due,
         fleet._looks._since, fleet._networks._files, fleet._networks._owner_of, fleet.totals._credited,
         crediting._credited, crediting._used, crediting._within, crediting._gone_within,
         owners._containers, owners._executions, owners._past, host.identities._known,

@@ -1,7 +1,6 @@
 """All containers of a host, from the moment each is made until a while after its end."""
 
 import os
-import select
 import time
 from collections.abc import Callable, Collection, Iterable
 from itertools import islice
@@ -10,6 +9,7 @@ from typing import Protocol
 from jobmeter.containers.cgroup_path import ContainerRef, locate
 from jobmeter.exporter.container import Container, Identity, Row
 from jobmeter.exporter.crediting import Crediting
+from jobmeter.exporter.events import Events
 from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
@@ -94,12 +94,7 @@ class Fleet:
         self._ended: dict[str, Container] = {}
         self._refused: dict[str, ContainerRef] = {}
         self._looks = Looks()
-        self._path_of_pidfd: dict[int, str] = {}
-        self._waking = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._woken = False
-        self._poll = select.epoll()
-        self._poll.register(self._waking, select.EPOLLIN)
-        self._watch_tree()
+        self._events = Events(self._tree.fileno)
         self._ticks = 0
         self._walk_at = 0.0
 
@@ -135,15 +130,15 @@ class Fleet:
     def wait(self, seconds: float) -> None:
         """Take what happens until so much time has passed, or someone wakes it: who comes, who ends."""
         deadline = time.monotonic() + seconds
-        while not self._woken and (left := deadline - time.monotonic()) > 0:
+        while not self._events.woken and (left := deadline - time.monotonic()) > 0:
             changed = self._take_events(self._looks.seconds_left(time.monotonic(), left))
             if self._look_again() or changed:
                 self._publish()
-        self._woken = False
+        self._events.woken = False
 
     def wake(self) -> None:
         """End the waiting that is under way, or the next one; from any thread."""
-        os.eventfd_write(self._waking, 1)
+        self._events.wake()
 
     def close(self) -> None:
         """Give all descriptors back."""
@@ -152,26 +147,17 @@ class Fleet:
         self._containers = {}
         self._networks.close()
         self._tree.close()
-        self._poll.close()
-        os.close(self._waking)
+        self._events.close()
 
     # --- who comes and goes
 
-    def _watch_tree(self) -> None:
-        fd = self._tree.fileno()
-        if fd is not None:
-            self._poll.register(fd, select.EPOLLIN)
-
     def _take_events(self, seconds: float) -> bool:
-        tree, ready = self._tree.fileno(), {fd for fd, _ in self._poll.poll(seconds)}
-        if self._waking in ready:
-            os.eventfd_read(self._waking)
-            self._woken = True
-        for fd in ready & self._path_of_pidfd.keys():
-            self._first_process_ended(fd)
-        if tree in ready:  # Not before: a container that is gone has let its process go.
+        heard = self._events.wait(seconds)
+        for path in heard.ended:
+            self._first_process_ended(path)
+        if heard.changed:  # Not before: a container that is gone has let its process go.
             self._note(*self._tree.changes())
-        return bool(ready - {self._waking})
+        return heard.changed or bool(heard.ended)
 
     def _note(self, came: Iterable[str], gone: Iterable[str]) -> None:
         for path in gone:
@@ -224,10 +210,8 @@ class Fleet:
         except OSError:
             return None
 
-    def _first_process_ended(self, pidfd: int) -> None:
+    def _first_process_ended(self, path: str) -> None:
         """The account of a container is whole now and can be read for some milliseconds, unless others go on."""
-        path = self._path_of_pidfd.pop(pidfd, "")
-        self._poll.unregister(pidfd)
         container = self._containers.get(path)
         if container is not None:
             container.let_go_of_process()
@@ -240,8 +224,7 @@ class Fleet:
         if container is None:
             return
         if container.pidfd is not None:
-            self._path_of_pidfd.pop(container.pidfd, None)
-            self._poll.unregister(container.pidfd)
+            self._events.let_go(container.pidfd)
         container.end(self._monotonic(), ended=self._clock())
         self._networks.leave(path)
         self._looks.drop(path)
@@ -297,8 +280,7 @@ class Fleet:
         if container.pidfd is None:
             pidfd = container.hold_first_process()
             if pidfd is not None:
-                self._path_of_pidfd[pidfd] = path
-                self._poll.register(pidfd, select.EPOLLIN)
+                self._events.hold(pidfd, path)
                 container.look_up_bounds()
                 # The kernel dates a cgroup when it is first looked at, which may be long after it was made.
                 if (age := _age(self._root, container.first_pid)) is not None:
