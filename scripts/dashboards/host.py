@@ -1,11 +1,20 @@
 """The dashboard `host`: the machines, what containers take of them, and how their exporters are."""
 
 from scripts.dashboards.grafana import CORES, Column, Json, Query, dashboard, row, series, stat, table
-from scripts.dashboards.promql import ALIVE, CONTAINER, EXPORTER, HOST, INSTANCE, OUTERMOST, REPOSITORY, rate
+from scripts.dashboards.promql import (
+    ALIVE,
+    CONTAINER,
+    EXPORTER,
+    HOST,
+    INSTANCE,
+    OUTERMOST,
+    REPOSITORY,
+    busy,
+    rate,
+)
 
 _HOST = 'instance=~"$instance"'
 _LEGEND = "{{instance}}"
-_NOT_FREE = 'mode!~"idle|iowait"'
 _AT_WORK = 'mode!~"idle|iowait|steal"'
 _TOTAL = f"{HOST}_memory_total_bytes{{{_HOST}}}"
 _USED = f"({_TOTAL} - {HOST}_memory_available_bytes{{{_HOST}}})"
@@ -32,7 +41,7 @@ def _now() -> list[Json]:
             "there waited for a CPU.",
             {"instance": "Host"},
             [
-                Column("CPU busy", _busy(), "percentunit"),
+                Column("CPU busy", busy(_HOST), "percentunit"),
                 Column("CPUs", _each(f"{HOST}_cpus{{{_HOST}}}"), "short"),
                 Column("Waiting for a CPU", _each(_waiting("cpu")), "percentunit"),
                 Column("Memory in use", _each(f"{_USED} / {_TOTAL}"), "percentunit", _NEARLY_FULL),
@@ -55,7 +64,7 @@ def _machine() -> list[Json]:
             "CPU busy",
             "Share of the time in which the CPUs of a host were not idle. What its hypervisor gave to others counts as "
             "busy: nobody could have it.",
-            Query(_busy(), _LEGEND),
+            Query(busy(_HOST), _LEGEND),
             unit="percentunit",
             top=1,
         ),
@@ -142,13 +151,6 @@ def _together() -> list[Json]:
             unit="short",
         ),
     ]
-
-
-def _busy() -> str:
-    """Share of the time of all CPUs of each host."""
-    spent = f"{HOST}_cpu_seconds_total"
-    busy, whole = (rate(spent, chosen) for chosen in (f"{_HOST}, {_NOT_FREE}", _HOST))
-    return f"sum by (instance) ({busy}) / sum by (instance) ({whole})"
 
 
 def _waiting(resource: str) -> str:

@@ -1,7 +1,7 @@
 """The dashboard `job`: one run of one job, its containers over time."""
 
 from scripts.dashboards.grafana import CORES, Json, Query, Steps, Variable, dashboard, row, series, stat
-from scripts.dashboards.promql import ALIVE, CONTAINER, rate
+from scripts.dashboards.promql import ALIVE, CONTAINER, HOST, busy, rate
 
 _JOB = "jobmeter_job_info"
 _CHOSEN = 'repo="$repo", workflow="$workflow", job="$job", run_id="$run"'
@@ -28,7 +28,7 @@ def page() -> Json:
         "jobmeter-job",
         "jobmeter / job",
         "One run of one job: what each of its containers used over time, and what held it back. Choose it at the top.",
-        [*_whole(), *_processor(), *_memory(), *_traffic()],
+        [*_whole(), *_processor(), *_memory(), *_traffic(), *_host()],
         variables,
     )
 
@@ -201,5 +201,40 @@ def _traffic() -> list[Json]:
             Query(_gauge("processes"), "{{name}}"),
             Query(_gauge("processes_limit"), "{{name}} limit"),
             unit="short",
+        ),
+    ]
+
+
+def _host() -> list[Json]:
+    """How full the machine was around the job, and how much of that was the job itself."""
+    outermost = f'jobmeter_container_info{{{_CHOSEN}, parent=""}}'
+    cores = rate(f"{CONTAINER}_cpu_usage_seconds_total", _REPO)
+    memory = f"{CONTAINER}_memory_working_set_bytes{{{_REPO}}}"
+    total = f"sum by (instance) ({HOST}_memory_total_bytes)"
+
+    def by_job(expr: str) -> str:
+        return f"sum by (instance) ({expr} * on (id, instance) group_left () {outermost})"
+
+    return [
+        row("The host that it runs on"),
+        series(
+            "CPU of the host",
+            "Share of the host's CPUs that is busy, and what of it this job uses. Where the host is full and the job "
+            "has little of it, others slow it down.",
+            Query(f"{busy()} and on (instance) {outermost}", "{{instance}} all"),
+            Query(f"{by_job(cores)} / sum by (instance) ({HOST}_cpus)", "{{instance}} this job"),
+            unit="percentunit",
+            top=1,
+        ),
+        series(
+            "Memory of the host",
+            "Share of the host's memory that is in use, and the working sets of this job.",
+            Query(
+                f"1 - sum by (instance) ({HOST}_memory_available_bytes) / {total} and on (instance) {outermost}",
+                "{{instance}} all",
+            ),
+            Query(f"{by_job(f'({memory} {ALIVE})')} / {total}", "{{instance}} this job"),
+            unit="percentunit",
+            top=1,
         ),
     ]
