@@ -5,8 +5,8 @@
 Each container's processes live in cgroups of every hierarchy of the machine and in a network namespace of their own;
 before each sample one process of each uses CPU time and memory, so that every account has changed. The exporter is a
 process without an engine's socket; its CPU time is that of its threads by schedstat: of the one that samples, and of
-those that answer. Means of ROUNDS, as some of what is read is read seldom. Beside it: the same with 5,000 more
-processes, with few descriptors, and the floor: a C program that reads the same files and does nothing with them.
+those that answer. Means of ROUNDS, as some of what is read is read seldom. Beside it: the same with few descriptors;
+the floor, a C program that reads the same files and does nothing with them; and, in turns, 5,000 more processes.
 """
 
 import gzip
@@ -33,6 +33,7 @@ COUNTS = (10, 100, 1000)
 PROCESSES = 5
 MORE_PROCESSES = 5000
 FEW_DESCRIPTORS = 4096
+TURNS = 4
 ROUNDS = 24
 SETTLING_ROUNDS = (
     13  # In twelve samples every limit is looked up once, and the kernel makes an inode of its file.
@@ -175,21 +176,9 @@ def exporter(*flags: str, descriptors: int = 20_000) -> Iterator[Exporter]:
 def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
     """One exporter over the fleet: the first scrapes settle, then ROUNDS of work, sample, scrape."""
     with exporter(*flags, descriptors=descriptors) as one:
-        for _ in range(SETTLING_ROUNDS):
-            time.sleep(1.05)
-            fleet.work()
-            page = one.scrape()
-        samples, scrapes = [], []
-        sampler = _sampler(one)
-        for _ in range(ROUNDS):
-            time.sleep(1.05)  # What is not older than a second is fresh enough.
-            fleet.work()
-            before = one.cpu_seconds()
-            page = one.scrape()
-            after = one.cpu_seconds()
-            spent = {thread: after[thread] - before.get(thread, 0.0) for thread in after}
-            samples.append(spent.pop(sampler))
-            scrapes.append(sum(spent.values()))
+        rounds(fleet, one, SETTLING_ROUNDS)
+        samples, scrapes = rounds(fleet, one, ROUNDS)
+        page = one.scrape()
         text = gzip.decompress(page)
         ours = b'jobmeter_container_start_time_seconds{id="' + b"0" * 48
         seen = sum(line.startswith(ours) for line in text.splitlines())
@@ -199,6 +188,34 @@ def measure(fleet: Fleet, *flags: str, descriptors: int = 20_000) -> Measured:
             fmean(samples), fmean(scrapes), sum(not line.startswith(b"#") for line in text.splitlines()),
             len(page), one.pss_bytes(), one.descriptors(),
         )  # fmt: skip
+
+
+def rounds(fleet: Fleet, one: Exporter, count: int) -> tuple[list[float], list[float]]:
+    """CPU seconds of samples and of scrapes."""
+    samples, scrapes = [], []
+    sampler = _sampler(one)
+    for _ in range(count):
+        time.sleep(1.05)  # What is not older than a second is fresh enough.
+        fleet.work()
+        before = one.cpu_seconds()
+        one.scrape()
+        after = one.cpu_seconds()
+        spent = {thread: after[thread] - before.get(thread, 0.0) for thread in after}
+        samples.append(spent.pop(sampler))
+        scrapes.append(sum(spent.values()))
+    return samples, scrapes
+
+
+def ratio_with_more_processes(fleet: Fleet) -> float:
+    """What a sample costs beside so many more processes on the machine, against the same exporter without, in turns."""
+    with exporter() as one:
+        rounds(fleet, one, SETTLING_ROUNDS)
+        with_more, without = list[float](), list[float]()
+        for _ in range(TURNS):
+            without += rounds(fleet, one, ROUNDS // 2)[0]
+            with idle_processes(MORE_PROCESSES):
+                with_more += rounds(fleet, one, ROUNDS // 2)[0]
+        return fmean(with_more) / fmean(without)
 
 
 def _sampler(one: Exporter) -> int:
@@ -269,6 +286,7 @@ def main() -> None:
     counts = tuple(map(int, sys.argv[1:])) or COUNTS
     raise_descriptor_limit()
     rows: list[tuple[str, ...]] = []
+    ratio = 0.0
     with TemporaryDirectory() as directory:
         program = compile_c("fleet", Path(directory))
         for count in counts:
@@ -278,19 +296,17 @@ def main() -> None:
                 cadvisor = measure(fleet, "--dialect=jobmeter", "--dialect=cadvisor")
                 rows.append(_row(count, "jobmeter + cadvisor", cadvisor))
                 if count == max(counts):
-                    with idle_processes(MORE_PROCESSES):
-                        rows.append(
-                            _row(count, f"jobmeter, {MORE_PROCESSES:,} more processes", measure(fleet))
-                        )
                     few = measure(fleet, descriptors=FEW_DESCRIPTORS)
                     rows.append(_row(count, f"jobmeter, at most {FEW_DESCRIPTORS:,} descriptors", few))
                     rows += _others(fleet)
+                    ratio = ratio_with_more_processes(fleet)
             finally:
                 fleet.close()
     head = (
         "containers", "shown", "CPU ms a sample", "CPU ms a scrape", "series", "kB gzipped", "PSS MiB", "descriptors"
     )  # fmt: skip
     table(head, rows)
+    print(f"\nbeside {MORE_PROCESSES:,} more processes, in turns: {ratio:.3f} of the CPU time of a sample")
 
 
 def _others(fleet: Fleet) -> list[tuple[str, ...]]:
