@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.linux import procfs
-from jobmeter.linux.host_files import CPU_MODES, parse_cpu_modes, parse_memory
+from jobmeter.linux.host_files import CPU_MODES, parse_cpu_modes
 from jobmeter.model.errors import KernelFormatError
 from tests.support.hosts import HOSTS
 
 STAT = (HOSTS / "hybrid/proc/stat").read_bytes()
-MEMINFO = (HOSTS / "hybrid/proc/meminfo").read_bytes()
-NAMES = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
-PARSERS: list[Callable[[bytes], object]] = [parse_cpu_modes, lambda text: parse_memory(text, NAMES)]
 
 
 def test_modes_of_a_real_machine() -> None:
@@ -39,42 +35,16 @@ def test_guests_are_not_counted_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, expected",
-    [
-        (MEMINFO, {"MemTotal": 24684084 * 1024}),
-        (b"SwapTotal: 8 kB\nSwapFree: 3 kB\nSwapCached: 9 kB\n", {"SwapTotal": 8192, "SwapFree": 3072}),
-        (b"HugePages_Total: x\n", {}),
-        (b"", {}),
-    ],
-    ids=["real", "swap", "others are not looked at", "empty"],
+    "text", [b"", b"intr 5\n", b"cpu  1 2 3 4 5 6 7\n", b"cpu  1 2 3 4 5 6 7 x\n"]
 )
-def test_memory(text: bytes, expected: dict[str, int]) -> None:
-    """Bytes of the lines that are asked for."""
-    found = parse_memory(text, NAMES)
-    assert {name: found[name] for name in expected} == expected
-    assert found.keys() <= set(NAMES)
-
-
-@pytest.mark.parametrize(
-    "parse, text",
-    [
-        (parse_cpu_modes, b""),
-        (parse_cpu_modes, b"intr 5\n"),
-        (parse_cpu_modes, b"cpu  1 2 3 4 5 6 7\n"),
-        (parse_cpu_modes, b"cpu  1 2 3 4 5 6 7 x\n"),
-        (PARSERS[1], b"MemTotal:\n"),
-        (PARSERS[1], b"SwapFree: all kB\n"),
-    ],
-)
-def test_what_is_not_the_kernels(parse: Callable[[bytes], object], text: bytes) -> None:
+def test_what_is_not_the_kernels(text: bytes) -> None:
     """It is refused, with the line."""
     with pytest.raises(KernelFormatError, match="line of /proc/"):
-        parse(text)
+        parse_cpu_modes(text)
 
 
-@pytest.mark.parametrize("parse", PARSERS)
 @given(st.binary(max_size=200))
-def test_nothing_but_the_one_error(parse: Callable[[bytes], object], text: bytes) -> None:
+def test_nothing_but_the_one_error(text: bytes) -> None:
     """Whatever the bytes."""
     with contextlib.suppress(KernelFormatError):
-        parse(text)
+        parse_cpu_modes(text)

@@ -91,6 +91,7 @@ def test_negative_pages_are_none() -> None:
             {"MemTotal": 8192, "MemAvailable": 5120, "SwapTotal": 0},
         ),
         (procfs.parse_meminfo, b"MemTotal: 8 kB\n", {"MemTotal": 8192}),
+        (procfs.parse_meminfo, b"SwapTotal: 8 kB\nSwapFree: 3 kB\n", {"SwapTotal": 8192, "SwapFree": 3072}),
         (procfs.parse_meminfo, b"", {}),
         (procfs.parse_net_dev, b"", (0, 0)),
         (procfs.parse_interfaces, b"", ()),

@@ -7,20 +7,20 @@ from itertools import islice
 from typing import Protocol
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
+from jobmeter.exporter.beginnings import age_seconds, began
 from jobmeter.exporter.container import Container, Identity, Row
 from jobmeter.exporter.crediting import Crediting
 from jobmeter.exporter.events import Events
 from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
-from jobmeter.linux import procfs
 from jobmeter.linux.cgroup_limits import Levels
 from jobmeter.linux.cgroup_mounts import Hierarchy
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.cgroup_tree import CgroupTree
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.linux.machine_activity import EVERYTHING, MachineActivity
-from jobmeter.model.errors import KernelFormatError, SourceUnavailable
+from jobmeter.model.errors import SourceUnavailable
 
 MAX_CONTAINERS = 5000
 TELLING = ("memory", "cpuacct", "pids", "", "cpu")
@@ -173,9 +173,9 @@ class Fleet:
         if len(self._containers) >= MAX_CONTAINERS:
             self._refuse(ref)
             return
-        made = self._made_at(path)
-        if made is None:
-            return
+        if not os.path.isdir(self._top + path):
+            return  # Nobody would tell of its end again.
+        made = began([self._top + path], self._root, self._clock())
         if path in self._ended:
             self._forget(path)
         container = Container(
@@ -202,13 +202,6 @@ class Fleet:
             for one in self._containers.values():
                 if taken is not None and one.ref.parent_path == path:
                     one.lie_in(taken)
-
-    def _made_at(self, path: str) -> float | None:
-        """None where it is gone before it could be looked at: nobody would tell of its end again."""
-        try:
-            return os.stat(self._top + path).st_ctime
-        except OSError:
-            return None
 
     def _first_process_ended(self, path: str) -> None:
         """The account of a container is whole now and can be read for some milliseconds, unless others go on."""
@@ -279,11 +272,10 @@ class Fleet:
         container.open_what_is_there()
         if container.pidfd is None:
             pidfd = container.hold_first_process()
-            if pidfd is not None:
+            if pidfd is not None and container.first_pid is not None:
                 self._events.hold(pidfd, path)
                 container.look_up_bounds()
-                # The kernel dates a cgroup when it is first looked at, which may be long after it was made.
-                if (age := _age(self._root, container.first_pid)) is not None:
+                if (age := age_seconds(self._root, container.first_pid)) is not None:
                     container.began_by(self._clock() - age)
         if container.first_pid is not None:
             self._networks.enter(path, container.first_pid)
@@ -306,13 +298,3 @@ class Fleet:
             *(one.row for one in self._containers.values()),
             *(one.row for one in self._ended.values()),
         )
-
-
-def _age(root: str, pid: int | None) -> float | None:
-    """For how many seconds a process has been there, of proc_pid_stat(5); None where it cannot be told."""
-    try:
-        with open(f"{root}/{pid}/stat", "rb") as file:
-            began = procfs.parse_stat(file.read()).start_seconds
-    except (OSError, KernelFormatError):
-        return None
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began

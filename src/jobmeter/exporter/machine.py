@@ -8,11 +8,10 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from jobmeter.linux import cgroupfs, procfs
-from jobmeter.linux.host_files import parse_cpu_modes, parse_memory
+from jobmeter.linux.host_files import parse_cpu_modes
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.sample import Stall
 
-_MEMORY: Final = ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
 _WOBBLE_SECONDS: Final = 3.0
 """By less than that the kernel's account of a CPU mode may fall, and rise again."""
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.EOPNOTSUPP)
@@ -92,7 +91,7 @@ class MachineReader:
     def read(self) -> MachineUse:
         """What the kernel says now."""
         stat = self._text("stat")
-        memory = self._parsed(lambda text: parse_memory(text, _MEMORY), self._text("meminfo")) or {}
+        memory = self._parsed(procfs.parse_meminfo, self._text("meminfo")) or {}
         counted = self._parsed(procfs.parse_host_stat, stat)
         return MachineUse(
             cpu_seconds=self._never_falling(self._parsed(parse_cpu_modes, stat) or {}),

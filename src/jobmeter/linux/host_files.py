@@ -1,6 +1,6 @@
-"""Text of /proc about the whole machine into values; sources are proc_stat(5) and proc_meminfo(5)."""
+"""Text of /proc about the whole machine into values; the source is proc_stat(5)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from jobmeter.linux.procfs import TICKS_PER_SECOND
@@ -21,17 +21,3 @@ def parse_cpu_modes(text: bytes) -> Mapping[str, float]:
         return {mode: ticks[index] / TICKS_PER_SECOND for index, mode in enumerate(CPU_MODES)}
     except (ValueError, IndexError, OverflowError):
         raise KernelFormatError(f"not the first line of /proc/stat: {line[:80]!r}") from None
-
-
-def parse_memory(text: bytes, names: Collection[str]) -> Mapping[str, int]:
-    """Lines of /proc/meminfo in bytes, those of ``names`` that are there."""
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(b":")
-        known = name.decode("ascii", "replace")
-        if known in names:
-            try:
-                found[known] = int(value.split()[0]) * 1024
-            except (ValueError, IndexError):
-                raise KernelFormatError(f"not a line of /proc/meminfo: {line[:80]!r}") from None
-    return found

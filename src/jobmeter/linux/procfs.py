@@ -139,9 +139,9 @@ def parse_boot_time(text: bytes) -> int | None:
 
 
 def parse_meminfo(text: bytes) -> Mapping[str, int]:
-    """MemTotal, MemAvailable and SwapTotal of /proc/meminfo in bytes, those that are there."""
+    """MemTotal, MemAvailable, SwapTotal and SwapFree of /proc/meminfo in bytes, those that are there."""
     found: dict[str, int] = {}
-    for name in (b"MemTotal", b"MemAvailable", b"SwapTotal"):
+    for name in (b"MemTotal", b"MemAvailable", b"SwapTotal", b"SwapFree"):
         value = _field(text, name + b":")
         if value is None:
             continue
