@@ -219,8 +219,12 @@ def ratio_with_more_processes(fleet: Fleet) -> float:
 
 
 def _sampler(one: Exporter) -> int:
-    """The thread that reads: the first that the process starts beside its main one."""
-    return sorted(one.cpu_seconds())[1]
+    """The thread that reads: the first that the process starts beside its main one. Its number may be lower."""
+
+    def start_ticks(thread: int) -> int:
+        return int(Path(f"/proc/{one.pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[19])
+
+    return min((thread for thread in one.cpu_seconds() if thread != one.pid), key=start_ticks)
 
 
 def _by_controller() -> dict[str, str]:

@@ -67,6 +67,18 @@ def test_beyond_what_is_within(kills_are_nested: bool, outer_kills: int) -> None
     }
 
 
+def test_those_who_were_there_before_anyone_watched() -> None:
+    """Only what grows counts, and their jobs do not: another exporter may have counted them before a restart."""
+    host = Host()
+    host.outer.use(5.0, 100, 10, 3)
+    host.inner.use(2.0, 30, 4, 1)
+    host.crediting.begin((host.outer, host.inner))  # type: ignore[arg-type]
+    assert host.credited() == {OF_OUTER: Sums(), OF_INNER: Sums()}
+    host.outer.use(9.0, 100, 10, 3)
+    host.inner.use(3.0, 30, 4, 1)
+    assert host.credited() == {OF_OUTER: Sums(3.0), OF_INNER: Sums(1.0)}
+
+
 def test_readings_of_different_moments() -> None:
     """What was read of the inner one after the outer one is made up for, and nothing falls."""
     host = Host()

@@ -29,15 +29,24 @@ class Crediting:
         self._used: dict[Container, Sums] = {}
         self._within: dict[Container, Sums] = {}
         self._gone_within: dict[Container, Sums] = {}
+        self._earlier: set[Container] = set()
+
+    def begin(self, containers: Collection[Container]) -> None:
+        """These were there before anyone watched: what they have used and their jobs were the last watcher's to count.
+
+        Prometheus takes a total that begins anew as grown from 0, so a restart would count them twice.
+        """
+        self._gather(containers)
+        for one in containers:
+            self._totals.start(one.ref.path, self._own(one))
+            self._earlier.add(one)
 
     def credit(self, containers: Collection[Container], now: float) -> None:
         """Add what these, as read last, have used since: all, or one and all that lie in it, however deep.
 
         Those around were read before those within.
         """
-        self._within = dict(self._gone_within)
-        for one in containers:
-            self._add_within(self._within, one)
+        self._gather(containers)
         for one in containers:
             if not _is_held(one, now):
                 self._credit(one)
@@ -49,8 +58,14 @@ class Crediting:
             self._add_within(self._gone_within, container)
         self._totals.forget(container.ref.path)
         self._credited.pop(container, None)
+        self._earlier.discard(container)
         for kept in (self._used, self._within, self._gone_within):
             kept.pop(container, None)
+
+    def _gather(self, containers: Collection[Container]) -> None:
+        self._within = dict(self._gone_within)
+        for one in containers:
+            self._add_within(self._within, one)
 
     def _add_within(self, sums: dict[Container, Sums], container: Container) -> None:
         around = container.around
@@ -71,8 +86,14 @@ class Crediting:
         if last is not None and last[0] is row and last[1] == within:
             return
         self._credited[container] = row, within
-        account = row.account if within is None else _beyond(row.account, within)
-        self._totals.credit(container.ref.path, row.identity.job, account, row.identity.execution)
+        self._totals.credit(
+            container.ref.path, row.identity.job, self._own(container), row.identity.execution,
+            begun=container not in self._earlier,
+        )  # fmt: skip
+
+    def _own(self, container: Container) -> Account:
+        within = self._within.get(container)
+        return container.row.account if within is None else _beyond(container.row.account, within)
 
 
 def _is_held(container: Container, now: float) -> bool:

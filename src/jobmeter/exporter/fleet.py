@@ -123,6 +123,8 @@ class Fleet:
                 self._read(path, container, grown=grown)
         everyone = (*self._containers.values(), *self._ended.values())
         self._identify(everyone)
+        if self._ticks == 1:
+            self._crediting.begin(everyone)
         self._crediting.credit(everyone, now)
         self._drop_ended(now)
         self._publish()

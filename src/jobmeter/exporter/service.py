@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Protocol
@@ -81,7 +82,8 @@ class Exporter:
         self._log = log
         self._jobs = jobs
         self.health = Health(self._trouble, _GRACE_SECONDS)
-        self._writing = asyncio.Semaphore(_MAX_WRITING)
+        # Of its own, as each thread that has written a page keeps memory for the next one.
+        self._writers = ThreadPoolExecutor(_MAX_WRITING, "page")
         self.application = Application(self._routes(), tokens, log, answered=lambda route, status: None)
 
     def _routes(self) -> tuple[Route, ...]:
@@ -102,8 +104,7 @@ class Exporter:
     async def _metrics(self, request: Request) -> Response:
         """A scrape: of fresh values, in the form and coding that are asked for."""
         await self._sampler.fresh()
-        async with self._writing:
-            return await asyncio.to_thread(self._answer, request)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, self._answer, request)
 
     def _answer(self, request: Request) -> Response:
         begun = time.perf_counter()
@@ -129,6 +130,7 @@ class Exporter:
             with runtime_observed(self._figures.registry):
                 yield
         finally:
+            self._writers.shutdown(wait=False, cancel_futures=True)
             if await asyncio.to_thread(self._sampler.close):
                 for one in self._held:
                     one.close()

@@ -81,16 +81,30 @@ class Totals:
         self._executions: OrderedDict[Job | str, None] = OrderedDict()
         self._scrapers = Scrapers(monotonic)
 
-    def credit(self, container: str, job: Job | None, account: Account, execution: str | None = None) -> None:
+    def start(self, container: str, account: Account) -> None:
+        """What it has used by now is never added."""
+        self._credited[container] = Sums.of(account).beyond(Sums())
+
+    def credit(
+        self,
+        container: str,
+        job: Job | None,
+        account: Account,
+        execution: str | None = None,
+        *,
+        begun: bool = True,
+    ) -> None:
         """Add what a container used since it was last credited; a counter that fell adds nothing.
 
-        A job is counted once for each ``execution``; without one, for all that is known of it.
+        A job is counted once for each ``execution``; without one, for all that is known of it; and not at all if it
+        has not ``begun`` since anyone counts.
         What is beyond those within dips when they are read a moment later: only what exceeds the highest value counts.
         """
         before = self._credited.get(container, Sums())
         grown = Sums.of(account).beyond(before)
         self._credited[container] = before.plus(grown)
-        self._add(job, grown._replace(jobs=self._is_new(job, execution)))
+        new = self._is_new(job, execution)
+        self._add(job, grown._replace(jobs=1) if new and begun else grown)
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -114,16 +128,16 @@ class Totals:
         self._sums[of] = self._sums.get(of, Sums()).plus(grown)
         self._births = max(self._births, born)  # Last: a scraper has seen no row that is not there yet.
 
-    def _is_new(self, job: Job | None, execution: str | None) -> int:
+    def _is_new(self, job: Job | None, execution: str | None) -> bool:
         if job is None:
-            return 0
+            return False
         key = job if execution is None else execution
         known = key in self._executions
         self._executions[key] = None
         self._executions.move_to_end(key)
         if len(self._executions) > _MAX_JOBS:
             self._executions.popitem(last=False)
-        return 0 if known else 1
+        return not known
 
 
 def _of(job: Job) -> Of:
