@@ -237,8 +237,7 @@ def _exporter() -> list[Json]:
             "Samples, containers and readings per second that were lost.",
             *lost,
             Query(
-                f"sum by (instance, kind) ({rate(f'{EXPORTER}_read_errors_total', _HOST)}) "
-                f"or on (instance) 0 * {EXPORTER}_build_info{{{_HOST}}}",
+                f"sum by (instance, kind) ({rate(f'{EXPORTER}_read_errors_total', _HOST)})",
                 "{{instance}} not read {{kind}}",
             ),
             unit="short",
