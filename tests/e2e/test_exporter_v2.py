@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.support import guest_exporter as guest
-from tests.e2e.support.components import SITE_PACKAGES, require_command
-from tests.e2e.support.elf import shared_libraries
+from tests.e2e.support.exporter_guests import run_in_guest
 from tests.e2e.support.exporters import Scrape
 from tests.e2e.support.vm import VirtualMachine
 
-PACKAGES = (
-    *(
-        "anyio",
-        "click",
-        "google",
-        "h11",
-        "httptools",
-        "idna",
-        "inotify_simple.py",
-        "isal",
-        "prometheus_client",
-    ),
-    *("starlette", "typing_extensions.py", "uvicorn", "uvloop"),
-)
-"""What the exporter imports."""
 KILLED = 137
 MIB = 1024 * 1024
 CONTAINERS = (guest.JOB, guest.BUSY, guest.SHORT)
@@ -37,18 +19,7 @@ CONTAINERS = (guest.JOB, guest.BUSY, guest.SHORT)
 @pytest.fixture(scope="module")
 def said(vm: VirtualMachine) -> dict[str, Any]:
     """What the guest says."""
-    require_command("runc")
-    runc = Path(str(shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin")))
-    packages = [SITE_PACKAGES / name for name in PACKAGES]
-    native = [file for package in packages for file in package.rglob("*.so")]
-    files = {"/bin/runc": runc} | {str(one): one for one in packages}
-    files |= {str(library): library for library in shared_libraries(runc, *native)}
-    done = vm.run(
-        "python3 -m tests.e2e.support.guest_exporter", files=files, cpus=2, disk_mib=16, timeout=150
-    )
-    answers = done.json_lines()
-    assert len(answers) == 1, done.stdout
-    return dict(answers[0])
+    return run_in_guest(vm, "guest_exporter")
 
 
 @pytest.fixture(scope="module")

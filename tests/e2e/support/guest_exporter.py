@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.e2e.support.guest_pod import POD, Pod, wait_until
 
 ADDRESS = "127.0.0.1:9925"
+MESSAGES = Path("/tmp/messages")
 JOB, BUSY, SHORT = (letter * 64 for letter in "abc")
 MEMORY_LIMIT_BYTES = 48 << 20
 HELD_BYTES = 24 << 20
@@ -32,21 +34,10 @@ MANY = "i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i + 1)); done"
 
 def main() -> None:
     """A job that works, holds memory and has a process killed; one that is throttled; one that is over at once."""
-    messages = Path("/tmp/messages")
-    command = [
-        "python3",
-        "-m",
-        "jobmeter",
-        "exporter",
-        f"--listen={ADDRESS}",
-        "--engine-socket=none",
-        "--log-format=text",
-    ]
-    with messages.open("wb") as log:
-        exporter = subprocess.Popen(command, stderr=log)
+    exporter = Exporter()
     pod = Pod()
     try:
-        wait_until(lambda: answers(exporter), "the exporter")
+        wait_until(exporter.answers, "the exporter")
         pod.start(JOB, ["sleep", "1000000"], memory=MEMORY_LIMIT_BYTES)
         pod.start(BUSY, ["sh", "-c", "while :; do :; done"], cpu=round(1000 * CPU_LIMIT_CORES))
         pod.execute(JOB, "sh", "-c", HOLD)
@@ -62,22 +53,42 @@ def main() -> None:
         shown = scrape()
         account = cpu_seconds()
     except BaseException:
-        print(messages.read_text(), file=sys.stderr)
+        print(exporter.said(), file=sys.stderr)
         raise
-    exporter.terminate()
-    code = exporter.wait()
+    code = exporter.stop()
     print(json.dumps({"killed": killed, "cpu_seconds": account, "scrape": shown, "code": code}))
     pod.delete(JOB)
 
 
-def answers(exporter: subprocess.Popen[bytes]) -> bool:
-    """Whether it answers by now."""
-    assert exporter.poll() is None
-    try:
-        scrape()
-    except OSError:
-        return False
-    return True
+class Exporter:
+    """`jobmeter exporter` without an engine; `enter` is called in the process before it becomes that."""
+
+    def __init__(self, enter: Callable[[], None] | None = None) -> None:
+        command = ["python3", "-m", "jobmeter", "exporter", f"--listen={ADDRESS}", "--engine-socket=none"]
+        with MESSAGES.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, "--log-format=text"],
+                stderr=log,
+                preexec_fn=enter,  # noqa: PLW1509 - there is one thread
+            )
+
+    def answers(self) -> bool:
+        """Whether it answers by now."""
+        assert self._process.poll() is None
+        try:
+            scrape()
+        except OSError:
+            return False
+        return True
+
+    def said(self) -> str:
+        """Its messages."""
+        return MESSAGES.read_text()
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self._process.terminate()
+        return self._process.wait()
 
 
 def scrape() -> str:

@@ -32,27 +32,44 @@ def wait_until(look: Callable[[], object], what: str) -> None:
 
 
 class Pod:
-    """Containers below one cgroup; the first one's pid namespace is shared by all."""
+    """Containers below one cgroup, unless one is named; the first one's pid namespace is shared by all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, share_pids: bool = True) -> None:
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+        self._share_pids = share_pids
         self._first: str | None = None
 
     def start(
-        self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None, **limits: int
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cgroup: str = "",
+        within: str = "",
+        **limits: int,
     ) -> None:
-        """Start a container in the background: `memory` in bytes, `cpu` in thousandths of a core."""
+        """Start a container in the background: `memory` in bytes, `cpu` in thousandths of a core.
+
+        `within` is a container whose process the runtime is, as that of an engine in there.
+        """
         bundle = BUNDLES / name
         (bundle / "rootfs").mkdir(parents=True)
         for directory in ("proc", "sys", "dev", "out"):
             (bundle / "rootfs" / directory).mkdir()
-        (bundle / "config.json").write_text(json.dumps(self._spec(name, argv, env or {}, limits)))
+        (bundle / "config.json").write_text(
+            json.dumps(self._spec(cgroup or f"{POD}/{name}", argv, env or {}, limits))
+        )
         with (bundle / "log").open("wb") as log:
             subprocess.run(
-                ["runc", "run", "--no-pivot", "--detach", "--bundle", str(bundle), name],
+                [
+                    *(*self._enter(within), "runc", f"--root=/run/runc{within}", "run"),
+                    *("--no-pivot", "--detach", "--bundle", str(bundle), name),
+                ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True,
             )  # fmt: skip
-        self._first = self._first or name
+        if self._share_pids:
+            self._first = self._first or name
 
     def execute(self, name: str, *argv: str) -> int:
         """Run one more command in a container, as a runner starts a step; its exit code."""
@@ -70,6 +87,10 @@ class Pod:
         """Whether it is running or stopped."""
         return str(self._status(name)["status"])
 
+    def pid(self, name: str) -> int:
+        """Its first process, as the guest's root sees it."""
+        return int(self._status(name)["pid"])
+
     def delete(self, name: str) -> None:
         """Kill and remove it with its cgroup, as an engine does when a container has ended."""
         subprocess.run(["runc", "delete", "--force", name], check=True)
@@ -83,16 +104,25 @@ class Pod:
         text = (Path("/sys/fs/cgroup") / POD.strip("/") / name / "cpu.stat").read_text()
         return int(dict(line.split() for line in text.splitlines())["usage_usec"]) / 1e6
 
+    def _enter(self, name: str) -> list[str]:
+        """What runs a command as a process of a container that sees the guest's files."""
+        if not name:
+            return []
+        pid = self.pid(name)
+        cgroup = Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::")
+        join = f'echo 0 > /sys/fs/cgroup{cgroup}/cgroup.procs && mount -t proc proc /proc && exec "$@"'
+        return ["nsenter", "-t", str(pid), "-p", "unshare", "-m", "sh", "-c", join, "sh"]
+
     def _status(self, name: str) -> dict[str, Any]:
         answer = subprocess.run(["runc", "state", name], capture_output=True, text=True, check=True)
         return dict(json.loads(answer.stdout))
 
     def _spec(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], limits: Mapping[str, int]
+        self, cgroup: str, argv: Sequence[str], env: Mapping[str, str], limits: Mapping[str, int]
     ) -> dict[str, Any]:
         pid_namespace = {"type": "pid"}
         if self._first:
-            pid_namespace["path"] = f"/proc/{self._status(self._first)['pid']}/ns/pid"
+            pid_namespace["path"] = f"/proc/{self.pid(self._first)}/ns/pid"
         shared = sorted(
             path.name for path in Path("/").iterdir() if path.name not in NOT_SHARED and path.is_dir()
         )
@@ -122,7 +152,7 @@ class Pod:
                 ),
             ],
             "linux": {
-                "cgroupsPath": f"{POD}/{name}",
+                "cgroupsPath": cgroup,
                 "namespaces": [
                     pid_namespace,
                     *({"type": one} for one in ("mount", "ipc", "uts", "network", "cgroup")),
