@@ -142,6 +142,23 @@ def test_nothing_fails(deployed: ExporterContainer) -> None:
     assert scrape.values("jobmeter_exporter_engine_up") == [1]
 
 
+def test_doctor_in_the_image(exporter_image: DockerEngine) -> None:
+    """With the same flags it finds all that is needed; without the host's processes it says what is missing."""
+    words = documented(DEPLOY_PAGE, "docker run -d --name jobmeter-exporter")
+    flags = [
+        word.replace("/run:/", f"{exporter_image.directory}:/")
+        for word in words[5 : words.index(EXPORTER, 5)]
+    ]
+    flags += ["--rm", "--entrypoint=jobmeter", "--env=JOBMETER_ENGINE_SOCKET=/host/run/docker.sock"]
+    doctor = [EXPORTER, "doctor", "--cgroup-path=/host/cgroup"]
+    said = exporter_image.docker("run", *flags, *doctor).stdout
+    alone = exporter_image.docker("run", *(one for one in flags if one != "--pid=host"), *doctor).stdout
+
+    assert said.endswith("`jobmeter exporter` can run here.\n"), said
+    assert "a container needs --pid=host" in " ".join(alone.split())
+    assert alone.endswith("`jobmeter exporter` can run here; it will show less than it could.\n"), alone
+
+
 def test_image_has_what_the_exporter_needs_alone(exporter_image: DockerEngine) -> None:
     """Neither the receiver's libraries, nor pip."""
     flags = ["--rm", "--network=none", "--entrypoint=sh"]
