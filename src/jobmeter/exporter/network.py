@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from jobmeter.exporter.evidence import parent_of
 from jobmeter.linux import procfs
+from jobmeter.linux.cgroup_namespace import cgroup_paths
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
 from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
 
-_READ_BYTES = 16384
 _GONE = ""
 _MAX_ANCESTORS = 32
 
@@ -150,8 +150,7 @@ class Networks:
 
     def _is_in(self, container: str, pid: int) -> bool:
         try:
-            with open(f"{self._root}/{pid}/cgroup", "rb") as file:
-                paths = procfs.parse_cgroup(file.read(_READ_BYTES)).values()
+            paths = cgroup_paths(self._root, pid)
         except (OSError, KernelFormatError):
             return False
         return any(path == container or path.startswith(f"{container}/") for path in paths)
