@@ -225,3 +225,17 @@ def test_proxy_of_the_environment(
     monkeypatch.setenv("no_proxy", "localhost")
     post(connect(receiver.url))
     assert receiver.asked[1].path == PATH
+
+
+def test_asks_with_a_query_and_reads_as_much_as_is_said(connect: Connect, receiver: FlakyReceiver) -> None:
+    """GET has the token and no body; more of an answer is read only where that is asked for."""
+    receiver.document = b"0123456789" * 10_000
+    endpoint = connect(f"{receiver.url}/prefix/", TOKEN)
+    assert len(endpoint.get("/runs?limit=1").body) == MAX_ANSWER_BYTES
+    assert endpoint.get("/runs?limit=2", max_bytes=1 << 20).body == receiver.document
+    paths = [asked.path for asked in receiver.asked]
+    assert paths == ["/prefix/runs?limit=1", "/prefix/runs?limit=2"]
+    assert {asked.headers["Authorization"] for asked in receiver.asked} == {f"Bearer {TOKEN}"}
+    receiver.faults.append(404)
+    with pytest.raises(SendError, match="answered 404: told to"):
+        endpoint.get("/runs")

@@ -32,6 +32,17 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class _Question(NamedTuple):
+    """What a service is asked; ``timeout`` in seconds; without ``max_bytes`` MAX_ANSWER_BYTES are read."""
+
+    method: str
+    path: str
+    body: bytes | None
+    headers: Mapping[str, str]
+    timeout: float
+    max_bytes: int | None = None
+
+
 class _Problem(msgspec.Struct):
     """The part of an RFC 9457 problem that is said again."""
 
@@ -71,11 +82,28 @@ class Endpoint:
 
         Returns an answer of 200 to 299 or of an ``expected`` status. Raises SendError for all else.
         """
+        return self._ask(_Question("POST", path, body, headers, timeout), expected)
+
+    def get(self, path: str, *, timeout: float = TIMEOUT_SECONDS, max_bytes: int | None = None) -> Answer:
+        """GET ``path``, which may have a query, below the URL; ``timeout`` in seconds holds for each step of it.
+
+        Returns an answer of 200 to 299, cut after ``max_bytes`` (MAX_ANSWER_BYTES unless said). Raises SendError for
+        all else.
+        """
+        return self._ask(_Question("GET", path, None, {}, timeout, max_bytes), ())
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _ask(self, question: _Question, expected: Collection[int]) -> Answer:
         from http.client import HTTPException
 
         for kept in (self._connection is not None, False):
             try:
-                status, text, retry_after = self._exchange(path, body, headers, timeout)
+                status, text, retry_after = self._exchange(question)
                 break
             except (OSError, HTTPException, ValueError) as error:
                 self.close()
@@ -86,22 +114,15 @@ class Endpoint:
             return Answer(status, text)
         raise self._refused(status, text, retry_after)
 
-    def close(self) -> None:
-        """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _exchange(
-        self, path: str, body: bytes, headers: Mapping[str, str], timeout: float
-    ) -> tuple[int, bytes, str | None]:
+    def _exchange(self, question: _Question) -> tuple[int, bytes, str | None]:
         connection = self._connection = self._connection or self._connect()
-        connection.timeout = timeout
+        connection.timeout = question.timeout
         if connection.sock is not None:
-            connection.sock.settimeout(timeout)
-        connection.request("POST", self._prefix + path or "/", body, {**self._headers, **headers})
+            connection.sock.settimeout(question.timeout)
+        headers = {**self._headers, **question.headers}
+        connection.request(question.method, self._prefix + question.path or "/", question.body, headers)
         response = connection.getresponse()
-        text = response.read(MAX_ANSWER_BYTES)
+        text = response.read(question.max_bytes or MAX_ANSWER_BYTES)
         if not response.isclosed() or response.will_close:
             self.close()
         return response.status, text, response.headers.get("Retry-After")

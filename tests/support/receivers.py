@@ -32,7 +32,10 @@ class Asked(NamedTuple):
 
 
 class FlakyReceiver(ThreadingHTTPServer):
-    """Stores parts and summaries; each request takes one of ``faults``, and all take ``always`` if it is set."""
+    """Stores parts and summaries; each request takes one of ``faults``, and all take ``always`` if it is set.
+
+    To every question the answer is ``document``.
+    """
 
     daemon_threads = True
 
@@ -45,6 +48,7 @@ class FlakyReceiver(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.pushed: list[dict[str, Any]] = []
+        self.document = b"{}"
         self.connections = 0
         self.lock = threading.Lock()
         self.release = threading.Event()
@@ -92,11 +96,14 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.server.connections += 1
 
+    def do_GET(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         server = self.server
         with server.lock:
             fault = server.faults.popleft() if server.faults else server.always
-        length = int(self.headers["Content-Length"])
+        length = int(self.headers["Content-Length"] or 0)
         if fault == CUT:
             self.rfile.read(length // 2)
             self._break()
@@ -123,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, json.dumps({"detail": said}).encode(), {"WWW-Authenticate": "Bearer"})
         elif length > server.max_body_bytes:
             self._answer(413, b"{}", {})
+        elif self.command == "GET":
+            self._answer(200, server.document, {})
         else:
             status, answer = self._work(body)
             self._answer(status, json.dumps(answer).encode(), {})
