@@ -21,7 +21,7 @@ def merge_config(
     """
     by_key = {option.field: option for option in options if option.name != "config"}
     given: dict[str, str] = {}
-    for key, value in _read(path).items():
+    for key, value in read_toml(path).items():
         name = key.replace("-", "_")
         name = (aliases or {}).get(name, name)
         option = by_key.get(name)
@@ -35,7 +35,8 @@ def merge_config(
             invocation.values[name] = value_of(option, text, f"{path}: {key}")
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, Any]:
+    """The tables of a file of at most 1 MiB. Raises UsageError."""
     try:
         with open(path, "rb") as file:
             data = file.read(_MAX_BYTES + 1)

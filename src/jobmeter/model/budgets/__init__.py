@@ -1,0 +1,1 @@
+"""Budgets of jobs: what can be budgeted, what a limit says, and whether a run is within it."""
