@@ -116,6 +116,16 @@ def test_user_and_system_time_of_version_1(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_a_long_file_is_read_whole(cgroup: Path) -> None:
+    """Though most are short."""
+    lines = "".join(f"of_no_interest_{number} 0\n" for number in range(400))
+    (cgroup / "memory.stat").write_text(f"anon 1\nfile 2\n{lines}inactive_file 3\n")
+    reader, errors = reader_of(cgroup)
+    assert reader.read().memory_inactive_file_bytes == 3
+    assert errors == {}
+    reader.close()
+
+
 def test_a_kill_is_seen_when_the_machine_tells_of_one(tmp_path: Path) -> None:
     """The file of version 1 tells of nothing else that counts."""
     place = shutil.copytree(job_directories("v1")["memory"], tmp_path / "memory")

@@ -41,7 +41,7 @@ class _Counted:
     def __init__(self, seen: Mapping[str, Interface] | None = None) -> None:
         """``seen`` is what each interface's counters held when it began."""
         self.traffic = NO_TRAFFIC
-        self._text = b""
+        self._said: int | None = None  # The hash of the last text.
         self._seen = seen or {}
         self._passed: dict[str, Interface] = {}
 
@@ -51,7 +51,8 @@ class _Counted:
 
     def add(self, text: bytes, *, each_interface: bool) -> None:
         """Take what has grown since, by /proc/PID/net/dev. Raises KernelFormatError."""
-        if text == self._text:
+        said = hash(text)
+        if said == self._said:
             return
         seen = {one.name: one for one in procfs.parse_interfaces(text)}
         received, sent = self.traffic.received_bytes or 0, self.traffic.sent_bytes or 0
@@ -64,7 +65,7 @@ class _Counted:
                 sent += grown.sent_bytes
         if self._passed:
             passed[_GONE] = _together(_GONE, self._passed.values())
-        self._text, self._seen, self._passed = text, seen, passed
+        self._said, self._seen, self._passed = said, seen, passed
         self.traffic = Traffic(received, sent, tuple(passed.values()) if each_interface else None)
 
 

@@ -164,14 +164,18 @@ _DETAILS = (
         for controller in ("cpuacct", UNIFIED)
     ),
 )  # fmt: skip
+_MOSTLY_BYTES = 4096
 _IDLE_AFTER = 3
 _LOOK_EVERY = 6
 
 
 class _File:
-    """One that is read again and again. ``text`` is what it said last, None when it could not be understood."""
+    """One that is read again and again. ``said`` is the hash of its last text, None when that was not understood.
 
-    __slots__ = ("directory", "fd", "gives", "parse", "source", "text", "unused", "with_machine")
+    Texts are not kept: each would be a small rest of the memory that was there to read into, and so break it up.
+    """
+
+    __slots__ = ("directory", "fd", "gives", "parse", "said", "source", "unused", "with_machine")
 
     def __init__(
         self, directory: str, fd: int | None, gives: tuple[str | None, ...], source: _Source
@@ -182,7 +186,7 @@ class _File:
         self.source = source
         self.parse = source.parse
         self.with_machine = source.with_machine
-        self.text: bytes | None = None
+        self.said: int | None = None
         self.unused = False
 
     @property
@@ -192,7 +196,7 @@ class _File:
 
     def stands(self, grown: Collection[str]) -> bool:
         """Whether it says what it said last, as the machine's counters tell."""
-        return self.with_machine not in grown and self.text is not None
+        return self.with_machine not in grown and self.said is not None
 
 
 class AccountReader:
@@ -261,8 +265,11 @@ class AccountReader:
                 continue
             try:
                 fd = file.fd
-                text = pread(fd, MOST_BYTES, 0) if fd is not None else read_file(file.path)
-                if text == file.text:
+                text = pread(fd, _MOSTLY_BYTES, 0) if fd is not None else read_file(file.path)
+                if fd is not None and len(text) == _MOSTLY_BYTES:
+                    text = pread(fd, MOST_BYTES, 0)
+                said = hash(text)
+                if said == file.said:
                     continue
                 parsed = file.parse(text)
             except OSError as error:
@@ -275,7 +282,7 @@ class AccountReader:
             except KernelFormatError:
                 self._failed("format", file)
                 continue
-            file.text = text
+            file.said = said
             if file.source.unused is not None:
                 file.unused = text.startswith(file.source.unused)
             self._changed = True
@@ -289,7 +296,7 @@ class AccountReader:
         for name in file.gives:
             if name is not None:
                 self._values.pop(name, None)
-        file.text = None
+        file.said = None
         self._changed = True
 
     def _open(self, directories: Mapping[str, str], sources: tuple[_Source, ...]) -> list[_File]:
