@@ -20,6 +20,7 @@ EXIT_CODES = (
     ("0", "fine; `run`: the command succeeded; `mark`: always"),
     ("1", "failed: what was asked for could not be done"),
     ("2", "a flag or its value is not accepted, or the file that it names cannot be read or written"),
+    ("3", "`check`: a budget was exceeded, or is not known where the file says that this fails"),
     ("125", "`run`: the same of its flags, and the command was not run; or it could not be started"),
     ("126", "`run`: the command was found but cannot be executed"),
     ("127", "`run`: the command was not found"),

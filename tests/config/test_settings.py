@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.config import exporter, receiver, settings
+from jobmeter.config import check, exporter, receiver, settings
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
 from jobmeter.model.errors import UsageError
@@ -21,6 +21,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "run": (settings.run_settings, ["true"], settings.RunSettings),
     "collector": (settings.collector_settings, [], settings.CollectorSettings),
     "report": (settings.report_settings, ["a.jsonl"], settings.ReportSettings),
+    "check": (check.check_settings, [], check.CheckSettings),
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
     "receiver": (receiver.receiver_settings, [], receiver.ReceiverSettings),
     "exporter": (exporter.exporter_settings, [], exporter.ExporterSettings),
@@ -54,6 +55,12 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "push-endpoint": ("http://[::1]/api/v1/metrics", "http://[::1]/api/v1/metrics"),
     "push-token": ("abc-123", "abc-123"),
     "read-token": ("abc-123", "abc-123"),
+    "budgets": ("budgets.toml", "budgets.toml"),
+    "report-only": ("true", True),
+    "base": ("main", "main"),
+    "junit": ("junit.xml", "junit.xml"),
+    "code-quality": ("quality.json", "quality.json"),
+    "annotations": ("none", "none"),
     "listen": ("127.0.0.1:0", "127.0.0.1:0"),
     "db": ("runs.db", "runs.db"),
     "lost-after": ("1m", 60.0),
@@ -103,7 +110,7 @@ def test_tables_and_settings_agree(command: str) -> None:
         if option.name not in ALIASES and not option.name.endswith("-file")
     ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
-    others = {"problems", "flags", "command", "files", "target", "listen_place"}
+    others = {"problems", "flags", "command", "file", "files", "target", "listen_place"}
     assert {option.field for option in options} - {"config"} == set(fields) - others
     for option in options:
         default = fields.get(option.field)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 class FlakyReceiver(ThreadingHTTPServer):
     """Stores parts and summaries; each request takes one of ``faults``, and all take ``always`` if it is set.
 
-    To every question the answer is ``document``.
+    ``tell`` gives the answer to a question, by its path with the query.
     """
 
     daemon_threads = True
@@ -48,7 +48,7 @@ class FlakyReceiver(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.pushed: list[dict[str, Any]] = []
-        self.document = b"{}"
+        self.tell: Callable[[str], bytes] = lambda path: b"{}"
         self.connections = 0
         self.lock = threading.Lock()
         self.release = threading.Event()
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif length > server.max_body_bytes:
             self._answer(413, b"{}", {})
         elif self.command == "GET":
-            self._answer(200, server.document, {})
+            self._answer(200, server.tell(self.path), {})
         else:
             status, answer = self._work(body)
             self._answer(status, json.dumps(answer).encode(), {})

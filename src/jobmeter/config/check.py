@@ -64,7 +64,7 @@ CHECK_OPTIONS = (
     Option(
         "annotations",
         "JOBMETER_ANNOTATIONS",
-        "print annotations as GitHub's log commands; auto: where $GITHUB_ACTIONS is true",
+        "whose log commands annotate the code; auto is github where $GITHUB_ACTIONS is true",
         metavar="FORM",
         choices=get_args(Annotations),
         default="auto",

@@ -68,7 +68,8 @@ def sentence(finding: Finding, judgement: Judgement) -> str:
 
 def _excess(finding: Finding, judgement: Judgement) -> str:
     value, allowed, form = finding.reading.value, finding.allowed, finding.budget.measure.form
-    by = f" by {form(value - allowed)}" if value is not None and allowed is not None else ""
+    least = "at least " if finding.reading.is_lower_bound else ""
+    by = f" by {least}{form(value - allowed)}" if value is not None and allowed is not None else ""
     if finding.spread is None:
         return by
     runs = _runs(finding, finding.spread, judgement)
