@@ -1,0 +1,114 @@
+"""The answer to "what should this job request?": its JSON form, field by field."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from jobmeter.model.sample import ByteLimit, Limit
+
+Phase = Literal["unknown", "learning", "confident"]
+
+
+class Cpu(Struct, frozen=True):
+    """CPU of a container or of all; null is what is not known."""
+
+    request_cores: Annotated[float | None, Meta(description="What to reserve.")] = None
+    limit_cores: Annotated[float | None, Meta(description="From where to throttle.")] = None
+
+
+class Memory(Struct, frozen=True):
+    """Memory of a container or of all; null is what is not known."""
+
+    request_bytes: Annotated[int | None, Meta(description="What to reserve.")] = None
+    limit_bytes: Annotated[int | None, Meta(description="From where to kill.")] = None
+
+
+class ContainerAdvice(Struct, frozen=True):
+    """What one container should request."""
+
+    name: Annotated[str, Meta(description="Its name, with * for what is new in each run.")]
+    cpu: Cpu
+    memory: Memory
+
+
+class Total(Struct, frozen=True):
+    """What a machine must have for the job: the most that the containers of one run request together."""
+
+    cpu: Cpu
+    memory: Memory
+
+
+class Outlier(Struct, frozen=True):
+    """A run far above the others. It counts for memory all the same."""
+
+    run_uid: Annotated[str, Meta(description="Which run.")]
+    container: Annotated[str, Meta(description="Which container.")]
+    resource: Annotated[Literal["memory", "cpu"], Meta(description="memory in bytes, cpu in cores.")]
+    value: Annotated[float, Meta(description="What it needed.")]
+    median: Annotated[float, Meta(description="What half of the runs looked at did not exceed.")]
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """How much the advice is worth, and why."""
+
+    confidence_phase: Annotated[
+        Phase,
+        Meta(description="unknown: no clean run; learning: one or two, or a kill unexplained; confident."),
+    ]
+    runs_analyzed: Annotated[int, Meta(description="Runs with a reading that were looked at.")]
+    reason: Annotated[str, Meta(description="Why this phase, in sentences.")]
+    buffer_percent: Annotated[float, Meta(description="As asked for.")]
+    cpu_percentile: Annotated[str, Meta(description="As asked for.")]
+    outliers: Annotated[tuple[Outlier, ...], Meta(description="Runs far above the others.")] = ()
+
+
+class Backtest(Struct, frozen=True, kw_only=True):
+    """How the advice would have done: each run judged by what the runs before it would have advised."""
+
+    runs: Annotated[int, Meta(description="Runs judged: those that had a clean run before them.")]
+    would_be_killed: Annotated[int, Meta(description="Runs that needed more memory than the limit advised.")]
+    would_be_throttled: Annotated[int, Meta(description="Runs with a CPU peak above the limit advised.")]
+    saved_memory_byte_seconds: Annotated[
+        float | None,
+        Meta(description="Memory requested today but not by the advice, by time; below 0 it asks for more."),
+    ]
+    saved_core_seconds: Annotated[float | None, Meta(description="The same of CPU.")]
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What the advice for one container rests on; null is what is not known."""
+
+    name: Annotated[str, Meta(description="Its name.")]
+    runs: Annotated[int, Meta(description="Runs looked at that had it.")]
+    clean_runs: Annotated[int, Meta(description="Those that went to their end, and nothing was killed.")]
+    memory_need_bytes: Annotated[
+        int | None, Meta(description="The highest of working set and process high water of any run.")
+    ]
+    memory_need_median_bytes: Annotated[int | None, Meta(description="The median of these runs.")]
+    memory_charged_peak_bytes: Annotated[
+        int | None, Meta(description="The most the kernel charged: an upper bound, page cache is in it.")
+    ]
+    killed_runs: Annotated[int, Meta(description="Runs in which it was killed for want of memory.")]
+    killed_at_bytes: Annotated[int | None, Meta(description="The highest memory that was not enough.")]
+    cpu_cores: Annotated[
+        float | None, Meta(description="The highest of the chosen statistic, with what was withheld.")
+    ]
+    cpu_peak_cores: Annotated[float | None, Meta(description="The highest peak, with what was withheld.")]
+    throttled_cores: Annotated[
+        float | None, Meta(description="The most CPU a limit withheld, averaged over a run.")
+    ]
+    memory_request_bytes: Annotated[int | None, Meta(description="What the newest run requested.")]
+    memory_limit_bytes: Annotated[ByteLimit, Meta(description="What bound the newest run.")]
+    cpu_request_cores: Annotated[float | None, Meta(description="What the newest run requested.")]
+    cpu_limit_cores: Annotated[Limit, Meta(description="What bound the newest run.")]
+    notes: Annotated[tuple[str, ...], Meta(description="What to know of it, one sentence each.")] = ()
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """The whole answer."""
+
+    containers: Annotated[tuple[ContainerAdvice, ...], Meta(description="By name.")]
+    total: Total
+    meta: About
+    backtest: Annotated[Backtest | None, Meta(description="null where it was not asked for.")] = None
+    evidence: Annotated[tuple[Evidence, ...], Meta(description="By name, as containers.")] = ()
