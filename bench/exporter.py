@@ -26,8 +26,9 @@ from bench.support import ROOT, Floor, compile_c, idle_processes, plain_environ,
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.cgroup_mounts import hierarchies_below
 from jobmeter.linux.descriptors import Descriptors, raise_descriptor_limit
+from jobmeter.linux.files import read_whole
 from jobmeter.linux.machine_activity import MachineActivity
-from jobmeter.linux.procfs import parse_net_dev, read_whole
+from jobmeter.linux.procfs import parse_net_dev
 
 COUNTS = (10, 100, 1000)
 PROCESSES = 5

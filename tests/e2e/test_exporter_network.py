@@ -13,6 +13,7 @@ import pytest
 from jobmeter.exporter.network import NO_TRAFFIC, Networks
 from jobmeter.linux import procfs
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.files import read_whole
 from tests.e2e.support.components import require_command, require_root
 from tests.support.fake_host import open_descriptors
 
@@ -143,5 +144,5 @@ def test_every_interface_is_read(interfaces: int) -> None:
         commands = "".join(f"link add made{number:011} type bridge\n" for number in range(interfaces))
         subprocess.run([*enter(pid), ip, "-batch", "-"], input=commands, text=True, check=True)
         with open(f"/proc/{pid}/net/dev", "rb", buffering=0) as file:
-            found = procfs.parse_interfaces(procfs.read_whole(file.fileno()))
+            found = procfs.parse_interfaces(read_whole(file.fileno()))
         assert sum(one.name.startswith("made") for one in found) == interfaces

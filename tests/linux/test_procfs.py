@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -243,16 +242,3 @@ def test_which_interfaces_lead_outside(name, outside) -> None:
 def test_cgroups_of_a_process(host, pid, key, path) -> None:
     """Each controller's path, co-mounted ones apart, the unified hierarchy under an empty name."""
     assert procfs.parse_cgroup((HOSTS / host / f"proc/{pid}/cgroup").read_bytes())[key] == path
-
-
-def test_a_file_of_many_pages_is_read_to_its_end(tmp_path: Path) -> None:
-    """The kernel gives a page of it at once; one without an end is refused."""
-    file = tmp_path / "dev"
-    text = b"".join(b"veth%d: 1 2 3\n" % number for number in range(5000))
-    for written, expected in ((text, text), (b"", b"")):
-        file.write_bytes(written)
-        with file.open("rb") as opened:
-            assert procfs.read_whole(opened.fileno()) == expected
-    file.write_bytes(b"x" * (2 << 20))
-    with file.open("rb") as opened, pytest.raises(KernelFormatError, match="come to an end"):
-        procfs.read_whole(opened.fileno())

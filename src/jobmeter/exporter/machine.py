@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from jobmeter.linux import cgroupfs, procfs
+from jobmeter.linux.files import read_whole
 from jobmeter.linux.host_files import parse_cpu_modes
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.sample import Stall
@@ -130,7 +131,7 @@ class MachineReader:
             fd = os.open(f"{self._root}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             doing = "read"
             try:
-                return procfs.read_whole(fd)
+                return read_whole(fd)
             finally:
                 os.close(fd)
         except OSError as error:

@@ -12,6 +12,7 @@ from jobmeter.exporter.evidence import parent_of
 from jobmeter.linux import procfs
 from jobmeter.linux.cgroup_namespace import cgroup_paths
 from jobmeter.linux.descriptors import Descriptors
+from jobmeter.linux.files import read_whole
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
 from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
@@ -169,11 +170,11 @@ class Networks:
 
     def _text(self, file: _File) -> bytes:
         if file.fd is not None:
-            return procfs.read_whole(file.fd)
+            return read_whole(file.fd)
         if network_namespace(self._root, file.pid) != file.inode:
             raise ProcessLookupError
         with open(f"{self._root}/{file.pid}/net/dev", "rb", buffering=0) as opened:
-            return procfs.read_whole(opened.fileno())
+            return read_whole(opened.fileno())
 
     def leave(self, container: str) -> None:
         """It is gone: let go of the namespace, which the kernel can then remove, unless another one is in there."""

@@ -13,26 +13,6 @@ TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _SIGCHLD_BIT: Final = 1 << 16
 _NET_DEV_FIELDS: Final = 16
-_READ_BYTES: Final = 16384
-_MAX_BYTES: Final = 1 << 20
-_SMALLEST_PAGE_BYTES: Final = 4096
-_LONGEST_LINE_BYTES: Final = 512
-
-
-def read_whole(fd: int) -> bytes:
-    """All of a file of many lines: the kernel gives at most a page of whole lines at once (seq_file).
-
-    So what leaves room for another line in the smallest page is the end. Raises KernelFormatError when there is no end
-    within a mebibyte.
-    """
-    text = b""
-    while more := os.pread(fd, _READ_BYTES, len(text)):
-        text += more
-        if len(more) < _SMALLEST_PAGE_BYTES - _LONGEST_LINE_BYTES:
-            break
-        if len(text) > _MAX_BYTES:
-            raise KernelFormatError("a file of /proc does not come to an end")
-    return text
 
 
 def parse_stat(line: bytes) -> ProcessReading:

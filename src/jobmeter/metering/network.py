@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from jobmeter.linux import procfs
+from jobmeter.linux.files import read_whole
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
 from jobmeter.model.errors import KernelFormatError
 
@@ -54,7 +55,7 @@ class NetworkWatch:
         if fd is None:
             return None
         try:
-            return procfs.parse_net_dev(procfs.read_whole(fd))
+            return procfs.parse_net_dev(read_whole(fd))
         except (OSError, KernelFormatError):
             # The process is gone whose file it was; another one will be asked.
             os.close(self._files.pop(key))
