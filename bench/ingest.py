@@ -177,7 +177,6 @@ def inserts(directory: Path, kind: str, _connections: int, seconds: int) -> Roun
     """The same rows in a loop, each in a commit that waits for the disk."""
     from jobmeter.receiver import ingest
     from jobmeter.receiver.store.database import Database
-    from jobmeter.receiver.store.summaries import insert_alone
 
     for file in directory.glob("runs.db*"):
         file.unlink()
@@ -187,7 +186,10 @@ def inserts(directory: Path, kind: str, _connections: int, seconds: int) -> Roun
     with database.writer.connect() as connection:
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            assert insert_alone(connection, [one._replace(run_uid=f"run-{stored}")], 1) is not None
+            assert (
+                database.backend.insert_alone(connection, [one._replace(run_uid=f"run-{stored}")], 1)
+                is not None
+            )
             stored += 1
     used = time.process_time() - used
     database.close()
@@ -270,14 +272,13 @@ def fill(path: Path) -> None:
     """A million runs of one job, through the receiver's own store."""
     from jobmeter.receiver import ingest
     from jobmeter.receiver.store.database import Database
-    from jobmeter.receiver.store.summaries import store_summaries
 
     one = ingest.parse(bodies()["seed"].replace("@@@", "x").encode())
     database = Database.open(str(path))
     for begin in range(0, STORED_RUNS, 10_000):
         with database.writer.begin() as connection:
             uids = (f"run-{number}" for number in range(begin, begin + 10_000))
-            store_summaries(connection, [one._replace(run_uid=uid) for uid in uids], begin)
+            database.backend.store_summaries(connection, [one._replace(run_uid=uid) for uid in uids], begin)
     database.close()
 
 

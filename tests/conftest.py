@@ -5,15 +5,25 @@ from __future__ import annotations
 import difflib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from tests.support.postgresql import PostgresqlServer
+
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"
-MARKED_FIXTURES = {"docker_engine": "docker", "vm": "vm", "browser": "browser"}
+MARKED_FIXTURES = {
+    "docker_engine": "docker",
+    "vm": "vm",
+    "browser": "browser",
+    "postgresql": "postgresql",
+    "postgresql_url": "postgresql",
+}
 
 Golden = Callable[[str, str], None]
 
@@ -34,6 +44,22 @@ def golden() -> Golden:
     With JOBMETER_GOLDEN=write (`make golden`) the file is written instead.
     """
     return _write_golden if os.environ.get("JOBMETER_GOLDEN") == "write" else _compare_with_golden
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server that belongs to the tests."""
+    from tests.support.postgresql import running_postgresql
+
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlServer) -> Iterator[str]:
+    """The address of a database of the test's own, with all tables."""
+    with postgresql.database(postgresql.migrated()) as url:
+        yield url
 
 
 def _write_golden(name: str, text: str) -> None:

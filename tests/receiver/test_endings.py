@@ -27,7 +27,7 @@ from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_stored
 from jobmeter.receiver.store.merging import unmerged_runs
-from jobmeter.receiver.store.streams import Part, silent_runs
+from jobmeter.receiver.store.streams import Claim, Part
 from jobmeter.receiver.store.writer import Writer
 from tests.receiver.store.support import found, ndjson, stored, summary, with_writer
 from tests.support.runs import records
@@ -123,10 +123,10 @@ def test_what_a_kill_has_left_unmerged_is_merged_after_the_next_start(tmp_path, 
 
     async def work(ended, database, _writer):
         await ended.merge_left()
-        left = partial(unmerged_runs, numbers=range(1, 10), stopping=threading.Event())
+        left = partial(unmerged_runs, after=None, limit=9, stopping=threading.Event())
         return await database.read(left)
 
-    assert with_endings(path, work, Messages()) == []
+    assert with_endings(path, work, Messages()) == ([], None)
     with closing(sqlite3.connect(path)) as connection:
         parts = dict(
             connection.execute("SELECT run_uid, count(*) FROM parts JOIN runs ON run = id GROUP BY run")
@@ -183,12 +183,12 @@ def test_the_search_for_lost_runs_survives_a_database_that_cannot_be_used(tmp_pa
     stored(path, *streamed("u"))
     failures = iter([ValueError("a defect")])
 
-    def failing_once(*args: Any, **options: Any) -> Any:
+    def failing_once(*args: Any) -> Any:
         for failure in failures:
             raise failure
-        return silent_runs(*args, **options)
+        return Claim(*args)
 
-    monkeypatch.setattr("jobmeter.receiver.endings.silent_runs", failing_once)
+    monkeypatch.setattr("jobmeter.receiver.endings.Claim", failing_once)
     log = swept(path, lambda: states(path) == {"lost"})
     assert states(path) == {"lost"}
     assert log.errors == ["a defect"]
@@ -250,7 +250,7 @@ def test_ends_of_many_runs_leave_a_reader_for_others(tmp_path, monkeypatch):
             async with asyncio.timeout(20):
                 while len(folding) < 2 or not packing.is_set():
                     await asyncio.sleep(0.01)
-                await database.read(partial(silent_runs, heard_before=0))
+                await database.read(lambda _: None)
             return len(folding)
         finally:
             released.set()

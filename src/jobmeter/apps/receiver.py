@@ -15,8 +15,8 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.ops.access import Tokens, warn_of_who_may
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
         from jobmeter.receiver.service import Receiver
-        from jobmeter.receiver.store.database import Database
-        from jobmeter.receiver.store.file import in_use
+        from jobmeter.receiver.store.database import Database, in_use
+        from jobmeter.receiver.store.place import is_address
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
     raise_descriptor_limit()  # A connection is a descriptor.
@@ -24,7 +24,7 @@ def receive(settings: ReceiverSettings) -> int:
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
         if shared:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
-        with required("receiver"):
+        with required("postgresql" if is_address(settings.db) else "receiver"):
             database = Database.open(settings.db)
         receiver = Receiver(
             database,
@@ -34,7 +34,7 @@ def receive(settings: ReceiverSettings) -> int:
         )
 
         def started() -> None:
-            log.info("receiver started", version=__version__, listen=place_of(listening), db=settings.db)
+            log.info("receiver started", version=__version__, listen=place_of(listening), db=database.place)
             if listens_beyond_loopback(listening):
                 tokens = {
                     "ask": ("RECEIVER_READ_TOKEN", settings.read_token),

@@ -17,9 +17,9 @@ from jobmeter.ops.log import Log
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.folding import fold_record, fold_stored, silence, summary_of
-from jobmeter.receiver.store.merging import last_streamed, next_merge, unmerged_runs
+from jobmeter.receiver.store.merging import next_merge, unmerged_runs
 from jobmeter.receiver.store.queries import find_run
-from jobmeter.receiver.store.streams import Ending, Finish, Part, silent_runs
+from jobmeter.receiver.store.streams import Claim, Ending, Finish, Part
 from jobmeter.receiver.store.writer import Writer
 
 _SWEEP_SECONDS = (0.2, 30.0)
@@ -69,7 +69,7 @@ class Endings:
         """Page by page, as long as there are more and any of them can be finished."""
         finished = _PAGE
         while finished:
-            silent = await self._database.read(partial(silent_runs, heard_before=before, limit=_PAGE))
+            silent: list[str] = await self._writer.submit(Claim(before, _PAGE))
             finished = 0
             for run_uid in silent:
                 try:
@@ -85,12 +85,13 @@ class Endings:
     async def merge_left(self) -> None:
         """Go on with what an end or a kill has broken off."""
         try:
-            last = await self._database.read(last_streamed)
-            for first in range(1, last + 1, _LOOKED_THROUGH):
-                numbers = range(first, first + _LOOKED_THROUGH)
-                question = partial(unmerged_runs, numbers=numbers, stopping=self._stopping)
-                for run_uid in await self._database.read(question):
+            last, more = None, True
+            while more:
+                question = partial(unmerged_runs, after=last, limit=_LOOKED_THROUGH, stopping=self._stopping)
+                run_uids, last = await self._database.read(question)
+                for run_uid in run_uids:
                     await self._merge(run_uid)
+                more = last is not None
         except Exception as error:  # It saves room; nothing is missing without it.
             self._log.warn("runs whose parts are not merged could not be looked for", error=str(error))
 
@@ -144,7 +145,7 @@ def _ending_of(
     if run is not None and run.next_sequence >= part.next_sequence:
         return Ending(run.next_sequence, None), None  # It is there, and nobody will ask for the summary.
     fold = _fold()
-    trouble = fold_stored(connection, run.id, fold) if run else None
+    trouble = fold_stored(connection, run.key, fold) if run else None
     for record in records:
         fold_record(record, fold)
     return Ending(run.next_sequence if run else 0, _summary(fold, Exit())), trouble
@@ -157,7 +158,7 @@ def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Endi
         return Ending(0, None, "lost"), None
     fold = _fold()
     try:
-        trouble = fold_stored(connection, run.id, fold)
+        trouble = fold_stored(connection, run.key, fold)
         summary = _summary(fold, without_end)
     except Exception as error:  # Whatever it is, it would be the same the next time.
         trouble, summary = str(error), None

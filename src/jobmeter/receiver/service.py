@@ -27,6 +27,7 @@ from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.errors import NotStorable
 from jobmeter.receiver.store.readiness import Readiness
 from jobmeter.receiver.store.writer import QueueFull, Writer
 from jobmeter.receiver.streamed import StreamedJobs
@@ -40,13 +41,14 @@ class Receiver:
 
     def __init__(self, database: Database, tokens: Tokens, log: Log, *, lost_after_seconds: float) -> None:
         self._database = database
+        self._log = log
         self._figures = Figures(daemon_registry())
         self._writer = Writer(database, self._figures.committed)
         self._figures.queued.set_function(lambda: self._writer.queued)
         self._endings = Endings(
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
-        self._readiness = Readiness(str(database.reader.url.database), self._writer.trouble)
+        self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
             self._routes(),
@@ -85,9 +87,12 @@ class Receiver:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
-        tasks = [
-            asyncio.create_task(work) for work in (self._endings.finish_silent(), self._endings.merge_left())
-        ]
+        works = (
+            self._endings.finish_silent(),
+            self._endings.merge_left(),
+            self._database.keep_up(self._log),
+        )
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             with runtime_observed(self._figures.registry):
                 yield
@@ -109,6 +114,9 @@ def _problem_of(log: Log, error: Exception) -> Problem | None:
         case StoreFull():
             log.warn(str(error))
             return Problem(507, "There is no room to store it; what was acknowledged before is safe.")
+        case NotStorable():
+            log.warn(str(error))
+            return Problem(400, f"What was sent cannot be stored: {error}.")
         case StoreError():
             log.warn(str(error))
             return Unavailable("The database cannot be used now; the log of the receiver says why.", 5)

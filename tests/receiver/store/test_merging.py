@@ -12,102 +12,96 @@ import pytest
 
 from jobmeter.receiver.store import merging
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.merging import Merge, last_streamed, next_merge, unmerged_runs
+from jobmeter.receiver.store.merging import Merge, next_merge, unmerged_runs
 from jobmeter.receiver.store.packing import BLOCK_BEGINS
 from jobmeter.receiver.store.queries import next_part
 from jobmeter.receiver.store.streams import Ending, Part
-from tests.receiver.store.support import lines, part, stored, summary
+from tests.receiver.store.support import found, lines, part, stored, summary
 
 
-def merge_of(path: Path, sequence: int = 0, *, stopping: bool = False) -> Merge | None:
+def merge_of(place: str, sequence: int = 0, *, stopping: bool = False) -> Merge | None:
     """The next merge of the run "u"."""
     stop = threading.Event()
     if stopping:
         stop.set()
-    database = Database.open(str(path))
+    database = Database.open(place)
     try:
         return database.read_here(lambda connection: next_merge(connection, "u", sequence, stop))
     finally:
         database.close()
 
 
-def merged(path: Path) -> list[tuple[int, int]]:
+def merged(place: str) -> list[tuple[int, int]]:
     """Merge all that can be; from which record to before which."""
     done: list[tuple[int, int]] = []
-    while (merge := merge_of(path, done[-1][1] if done else 0)) is not None:
-        assert stored(path, merge) == [True]
+    while (merge := merge_of(place, done[-1][1] if done else 0)) is not None:
+        assert stored(place, merge) == [True]
         done.append((merge.first_sequence, merge.next_sequence))
     return done
 
 
 @pytest.mark.parametrize("block_bytes, blocks", [(10**9, [(0, 20)]), (100, [(0, 14), (14, 20)]), (1, [])])
-def test_the_parts_of_a_run_that_is_over_are_merged(tmp_path, monkeypatch, block_bytes, blocks):
+def test_the_parts_of_a_run_that_is_over_are_merged(place, monkeypatch, block_bytes, blocks):
     """Into blocks of bounded size; and the stream can go on."""
     monkeypatch.setattr(merging, "_BLOCK_BYTES", block_bytes)
-    path = tmp_path / "db"
-    stored(path, *(part("u", first, 2) for first in range(0, 18, 2)), part("u", 18, 2, ends_after=18))
-    assert merged(path) == blocks
-    assert lines(path, "u") == list(range(20))
-    assert stored(path, part("u", 19, 2))[0].next_sequence == 21
-    assert lines(path, "u") == list(range(21))
+    stored(place, *(part("u", first, 2) for first in range(0, 18, 2)), part("u", 18, 2, ends_after=18))
+    assert merged(place) == blocks
+    assert lines(place, "u") == list(range(20))
+    assert stored(place, part("u", 19, 2))[0].next_sequence == 21
+    assert lines(place, "u") == list(range(21))
 
 
-def test_what_came_after_a_merge_is_merged_beside_it(tmp_path):
+def test_what_came_after_a_merge_is_merged_beside_it(place):
     """A block stays as it is: to pack a long run anew at each late part would take long."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
-    assert merged(path) == [(0, 4)]
-    stored(path, part("u", 4, 2), part("u", 6, 2), part("u", 8, 2, ends_after=8))
-    assert merged(path) == [(4, 10)]
-    assert merged(path) == []
-    assert lines(path, "u") == list(range(10))
+    stored(place, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merged(place) == [(0, 4)]
+    stored(place, part("u", 4, 2), part("u", 6, 2), part("u", 8, 2, ends_after=8))
+    assert merged(place) == [(4, 10)]
+    assert merged(place) == []
+    assert lines(place, "u") == list(range(10))
 
 
-def test_parts_are_not_merged_when_more_came_meanwhile(tmp_path):
+def test_parts_are_not_merged_when_more_came_meanwhile(place):
     """Nor while the run goes on."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
-    merge = merge_of(path)
-    assert stored(path, part("u", 3, 1), merge)[1] is False
-    assert stored(path, part("u", 4, 1, ends_after=4), merge)[1] is False
-    assert lines(path, "u") == [0, 1, 2, 3, 4]
+    stored(place, part("u", 0, 1), part("u", 1, 2, ends_after=1))
+    merge = merge_of(place)
+    assert stored(place, part("u", 3, 1), merge)[1] is False
+    assert stored(place, part("u", 4, 1, ends_after=4), merge)[1] is False
+    assert lines(place, "u") == [0, 1, 2, 3, 4]
 
 
-def test_two_receivers_that_merge_the_same_do_it_once(tmp_path):
+def test_two_receivers_that_merge_the_same_do_it_once(place):
     """The second finds other parts than it has read."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 1), part("u", 1, 2, ends_after=1))
-    merge = merge_of(path)
-    assert stored(path, merge, merge) == [True, False]
-    assert lines(path, "u") == [0, 1, 2]
+    stored(place, part("u", 0, 1), part("u", 1, 2, ends_after=1))
+    merge = merge_of(place)
+    assert stored(place, merge, merge) == [True, False]
+    assert lines(place, "u") == [0, 1, 2]
 
 
-def test_a_gap_stays_between_two_blocks(tmp_path):
+def test_a_gap_stays_between_two_blocks(place):
     """Within a block records follow one another, so that a reader may count them."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 1), part("u", 5, 2, gap=True), part("u", 7, 1, ends_after=7))
-    assert merged(path) == [(0, 3), (5, 8)]
-    assert lines(path, "u") == [0, 1, 2, 5, 6, 7]
+    stored(place, part("u", 0, 2), part("u", 2, 1), part("u", 5, 2, gap=True), part("u", 7, 1, ends_after=7))
+    assert merged(place) == [(0, 3), (5, 8)]
+    assert lines(place, "u") == [0, 1, 2, 5, 6, 7]
 
 
-def test_a_merge_that_is_broken_off_changes_nothing(tmp_path):
+def test_a_merge_that_is_broken_off_changes_nothing(place):
     """It stops within a part."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
-    assert merge_of(path, stopping=True) is None
-    assert lines(path, "u") == [0, 1, 2, 3]
+    stored(place, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merge_of(place, stopping=True) is None
+    assert lines(place, "u") == [0, 1, 2, 3]
 
 
-def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(tmp_path, monkeypatch):
+def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(place, monkeypatch):
     """Of records that cannot be compressed, too."""
     monkeypatch.setattr(merging, "_BLOCK_BYTES", 2_000_000)
-    path, chance = tmp_path / "db", random.Random(1)
+    chance = random.Random(1)
     bodies = [zlib.compress(chance.randbytes(1_000_000), 0) for _ in range(40)]
     parts = [Part("u", number, (b"",), compressed=body) for number, body in enumerate(bodies)]
-    stored(path, *parts[:-1], parts[-1]._replace(ends=True, ending=Ending(39, None)))
+    stored(place, *parts[:-1], parts[-1]._replace(ends=True, ending=Ending(39, None)))
     tracemalloc.start()
     try:
-        merge = merge_of(path)
+        merge = merge_of(place)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -116,47 +110,46 @@ def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(tmp_path, monk
     assert peak < 20_000_000
 
 
-def unmerged(path: Path, *, stopping: bool = False) -> list[str]:
+def unmerged(place: str, *, stopping: bool = False) -> list[str]:
     """Keys of the runs that are left."""
     stop = threading.Event()
     if stopping:
         stop.set()
-    database = Database.open(str(path))
+    database = Database.open(place)
     try:
-        numbers = range(1, database.read_here(last_streamed) + 1)
-        return database.read_here(lambda connection: unmerged_runs(connection, numbers, stop))
+        return database.read_here(lambda connection: unmerged_runs(connection, None, 9, stop)).run_uids
     finally:
         database.close()
 
 
-def test_a_run_is_left_to_merge_while_it_ends_with_parts(tmp_path):
+def test_a_run_is_left_to_merge_while_it_ends_with_parts(place):
     """Several of them; not while it goes on, and not when there is nothing that could be joined."""
-    path, blocks = tmp_path / "db", []
-    stored(path, part("u", 0, 1), part("u", 1, 1), part("u", 2, 1))
-    blocks.append(unmerged(path))
-    stored(path, part("u", 3, 1, ends_after=3))
-    blocks.append(unmerged(path))
-    assert merged(path) == [(0, 4)]
-    blocks.append(unmerged(path))
-    stored(path, part("u", 4, 1, ends_after=4))
-    blocks.append(unmerged(path))
-    stored(path, part("u", 5, 1, ends_after=5))
-    blocks.append(unmerged(path))
-    assert merged(path) == [(4, 6)]
-    blocks.append(unmerged(path))
+    blocks = []
+    stored(place, part("u", 0, 1), part("u", 1, 1), part("u", 2, 1))
+    blocks.append(unmerged(place))
+    stored(place, part("u", 3, 1, ends_after=3))
+    blocks.append(unmerged(place))
+    assert merged(place) == [(0, 4)]
+    blocks.append(unmerged(place))
+    stored(place, part("u", 4, 1, ends_after=4))
+    blocks.append(unmerged(place))
+    stored(place, part("u", 5, 1, ends_after=5))
+    blocks.append(unmerged(place))
+    assert merged(place) == [(4, 6)]
+    blocks.append(unmerged(place))
     assert blocks == [[], ["u"], [], [], ["u"], []]
 
 
-def test_nothing_is_looked_for_where_nothing_was_streamed(tmp_path):
+def test_nothing_is_looked_for_where_nothing_was_streamed(place):
     """Summaries that were sent have no parts."""
-    stored(tmp_path / "db", summary("a"))
-    assert unmerged(tmp_path / "db") == []
+    stored(place, summary("a"))
+    assert unmerged(place) == []
 
 
-def test_the_search_for_what_is_left_ends_when_it_is_to_stop(tmp_path):
+def test_the_search_for_what_is_left_ends_when_it_is_to_stop(place):
     """Nobody merges it then."""
-    stored(tmp_path / "db", part("u", 0, 2), part("u", 2, 2, ends_after=2))
-    assert unmerged(tmp_path / "db", stopping=True) == []
+    stored(place, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert unmerged(place, stopping=True) == []
 
 
 def bytes_read() -> int:
@@ -166,23 +159,23 @@ def bytes_read() -> int:
 
 def test_the_search_for_what_is_left_reads_no_bodies(tmp_path):
     """They are nearly all of a database; of runs in several blocks neither."""
-    path, body = tmp_path / "db", BLOCK_BEGINS + bytes(1_000_000)
+    place, body = str(tmp_path / "db"), BLOCK_BEGINS + bytes(1_000_000)
     for name, count in (("one", 1), ("several", 5)):
         bodies = [Part(name, number, (b"",), compressed=body) for number in range(count)]
-        stored(path, *bodies[:-1], bodies[-1]._replace(ends=True, ending=Ending(count - 1, None)))
+        stored(place, *bodies[:-1], bodies[-1]._replace(ends=True, ending=Ending(count - 1, None)))
     before = bytes_read()
-    assert unmerged(path) == []
+    assert unmerged(place) == []
     assert bytes_read() - before < len(body)
 
 
-def test_who_reads_part_by_part_is_not_confused_by_a_merge(tmp_path):
+def test_who_reads_part_by_part_is_not_confused_by_a_merge(place):
     """The merged part is taken up behind what was already read."""
-    path = tmp_path / "db"
-    stored(path, part("u", 0, 2), part("u", 2, 2, ends_after=2))
-    assert merged(path) == [(0, 4)]
-    database = Database.open(str(path))
+    stored(place, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    assert merged(place) == [(0, 4)]
+    key = found(place, "u").key
+    database = Database.open(place)
     try:
-        found = [database.read_here(lambda asked, n=n: next_part(asked, 1, n)) for n in (0, 2, 4)]  # type: ignore[misc]
+        parts = [database.read_here(lambda asked, n=n: next_part(asked, key, n)) for n in (0, 2, 4)]  # type: ignore[misc]
     finally:
         database.close()
-    assert [one and (one.skip, one.next_sequence) for one in found] == [(0, 4), (2, 4), None]
+    assert [one and (one.skip, one.next_sequence) for one in parts] == [(0, 4), (2, 4), None]

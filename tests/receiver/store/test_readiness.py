@@ -13,30 +13,42 @@ import pytest
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.readiness import Readiness
 from tests.receiver.api.running import running_receiver
+from tests.support.postgresql import PostgresqlServer
 
 
-def trouble(path: Path, writer: str | None = None) -> str | None:
+def opened(place: str) -> Database:
+    """A database that was made, and whose connections are closed."""
+    database = Database.open(place)
+    database.close()
+    return database
+
+
+def trouble(database: Database, writer: str | None = None) -> str | None:
     """What it says while the writer says this."""
-    readiness = Readiness(str(path), lambda: writer)
+    readiness = Readiness(database.backend, lambda: writer)
     try:
         return asyncio.run(readiness.trouble())
     finally:
         readiness.close()
 
 
-def test_a_database_that_is_read_is_ready_as_far_as_the_writer_is(tmp_path: Path) -> None:
+def test_a_database_that_is_read_is_ready_as_far_as_the_writer_is(place: str) -> None:
     """The writer's sentence is passed on."""
-    path = tmp_path / "a db?%41"
-    Database.open(str(path)).close()
-    assert trouble(path) is None
-    assert trouble(path, "the writer does not run") == "the writer does not run"
+    database = opened(place)
+    assert trouble(database) is None
+    assert trouble(database, "the writer does not run") == "the writer does not run"
+
+
+def test_a_file_is_read_whatever_its_name(tmp_path: Path) -> None:
+    """Also one that looks like part of an address."""
+    assert trouble(opened(str(tmp_path / "a db?%41"))) is None
 
 
 @pytest.mark.parametrize("harm", ["gone", "no database", "without its tables"])
 def test_a_database_that_cannot_be_read_is_trouble(tmp_path: Path, harm: str) -> None:
     """Although questions that touch no page of it are still answered; nothing is made in its place."""
     path = tmp_path / "db"
-    Database.open(str(path)).close()
+    database = opened(str(path))
     if harm == "gone":
         path.unlink()
     elif harm == "no database":
@@ -44,8 +56,24 @@ def test_a_database_that_cannot_be_read_is_trouble(tmp_path: Path, harm: str) ->
     else:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("DROP TABLE runs")
-    assert str(trouble(path)).startswith("the database cannot be read: ")
+    assert str(trouble(database)).startswith("the database cannot be read: ")
     assert path.exists() is (harm != "gone")
+
+
+@pytest.mark.parametrize("harm", ["gone", "without its tables"])
+def test_a_database_of_a_server_that_cannot_be_read_is_trouble(
+    postgresql: PostgresqlServer, harm: str
+) -> None:
+    """In one line."""
+    with postgresql.database() as url:
+        database = opened(url)
+        if harm == "without its tables":
+            postgresql.ask("DROP TABLE runs", database=url.rpartition("/")[2])
+            said = trouble(database)
+    if harm == "gone":
+        said = trouble(database)
+    assert str(said).startswith("the database cannot be read: ")
+    assert "\n" not in str(said)
 
 
 def test_a_receiver_that_cannot_store_says_so(tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ def course_of(
     run = find_run(connection, run_uid)
     if run is None:
         return None
-    first = first_record(connection, run.id)
+    first = first_record(connection, run.key)
     if first is None:
         step = resolution_seconds or _INTERVAL_BOUNDS[0]
         return RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
     buckets = BucketFold(resolution_seconds or _interval(first), points)
     fold = RunFold(timeline_points=2, course=buckets)
-    fold_stored(connection, run.id, fold)
+    fold_stored(connection, run.key, fold)
     course = buckets.course(fold.container_names(), fold.timeline().marks, fold.last_elapsed_seconds)
     return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
@@ -166,7 +166,7 @@ def _is_plausible(value: Any) -> bool:
 def _provisional(connection: Connection, run: Run) -> Summary | None:
     """The summary of what was streamed so far; a run that goes on has no end yet."""
     fold = RunFold(timeline_points=2)
-    fold_stored(connection, run.id, fold)
+    fold_stored(connection, run.key, fold)
     summary = summary_of(fold, Exit() if run.state == "running" else silence())
     return summary if summary is not None and _is_plausible(summary) else None
 

@@ -29,6 +29,7 @@ from jobmeter.receiver.api.parameters import (
 )
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
+from jobmeter.receiver.store.backend import Key
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import find_run, next_part, without_lines
 
@@ -106,12 +107,12 @@ class RunsApi:
         run = await self._readings.read(partial(find_run, run_uid=_uid(request)))
         if run is None:
             raise _unknown(request)
-        return StreamingResponse(self._parts(run.id), media_type="application/x-ndjson")
+        return StreamingResponse(self._parts(run.key), media_type="application/x-ndjson")
 
-    async def _parts(self, run_id: int) -> AsyncIterator[bytes]:
+    async def _parts(self, key: Key) -> AsyncIterator[bytes]:
         sequence = 0
         while True:
-            part = await self._readings.read(partial(next_part, run_id=run_id, sequence=sequence))
+            part = await self._readings.read(partial(next_part, key=key, sequence=sequence))
             if part is None:
                 return
             sequence = part.next_sequence

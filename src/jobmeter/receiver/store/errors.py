@@ -1,54 +1,11 @@
-"""Errors of the database and its library as ours."""
+"""Errors of the store beside those of ``model.errors``."""
 
-import sqlite3
-
-from sqlalchemy.exc import DBAPIError
-
-from jobmeter.model.errors import StoreError, StoreFull
-
-_NO_FAULT_OF_A_CHANGE = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_NOTADB,
-)
+from jobmeter.model.errors import StoreError
 
 
 class Locked(StoreError):
     """Another process held the lock of the database all the time that is given to it."""
 
 
-def store_error(error: DBAPIError | sqlite3.Error, place: str = "the database") -> StoreError:
-    """The error of the database or its library as one of ours."""
-    cause, code = _cause(error), _code(error)
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
-        return StoreFull(f"{place} cannot grow: no space is left on the device")
-    if _kind(code) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreError(f"{place} is damaged, a copy from before has to take its place: {cause}")
-    if _kind(code) == sqlite3.SQLITE_BUSY:
-        return Locked(f"{place} cannot be used: {cause}")
-    return StoreError(f"{place} cannot be used: {cause}")
-
-
-def concerns_all(error: Exception) -> bool:
-    """Whether it would have met any other change too, as a lock of another process and a full disk do."""
-    return _kind(_code(error)) in _NO_FAULT_OF_A_CHANGE
-
-
-def _cause(error: BaseException) -> BaseException:
-    return (error.orig or error) if isinstance(error, DBAPIError) else error
-
-
-def _code(error: BaseException) -> int:
-    code: int = getattr(_cause(error), "sqlite_errorcode", 0)
-    return code
-
-
-def _kind(code: int) -> int:
-    """What is above the lowest byte tells more."""
-    return code & 0xFF
+class NotStorable(StoreError):
+    """The database takes no such value, whenever it is sent."""

@@ -7,17 +7,18 @@ from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
 from jobmeter.model.summarize import RunFold
 from jobmeter.model.summary import Summary
+from jobmeter.receiver.store.backend import Key
 from jobmeter.receiver.store.queries import records
 from jobmeter.report.figures import roughly
 
 
-def fold_stored(connection: Connection, run_id: int, fold: RunFold) -> str | None:
-    """Add the stored records of a run (``Run.id``), up to one that cannot be read; then a sentence says why.
+def fold_stored(connection: Connection, key: Key, fold: RunFold) -> str | None:
+    """Add the stored records of a run (``Run.key``), up to one that cannot be read; then a sentence says why.
 
     It is among the warnings of the fold, too.
     """
     try:
-        for record in records(connection, run_id):
+        for record in records(connection, key):
             fold_record(record, fold)
     except JournalError as error:
         reason = f"Records from {fold.next_sequence} on cannot be read: {error}."
@@ -58,9 +59,9 @@ def silence(seconds: float | None = None) -> Exit:
     )
 
 
-def first_record(connection: Connection, run_id: int) -> wire.AnyRecord | None:
+def first_record(connection: Connection, key: Key) -> wire.AnyRecord | None:
     """None when there is none that can be read."""
     try:
-        return next(records(connection, run_id), None)
+        return next(records(connection, key), None)
     except JournalError:
         return None

@@ -3,15 +3,17 @@
 Block by block, so that a run of any length takes the memory of one, and may be left half merged at any time.
 """
 
-import sqlite3
 import threading
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select
 
+from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.packing import BLOCK_BEGINS, block_packer, is_block, unpacked
 from jobmeter.receiver.store.queries import find_run
 from jobmeter.receiver.store.schema import parts, runs
+from jobmeter.receiver.store.streams import lock_run
 
 _BLOCK_BYTES = 16 * 1024 * 1024
 
@@ -33,11 +35,11 @@ class Merge(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> bool:
         """Put it in place of the parts it was made of, unless something has changed in the meantime."""
-        run = find_run(connection, self.run_uid)
+        run = lock_run(connection, self.run_uid)
         if run is None or run.state == "running" or run.next_sequence != self.run_next_sequence:
             return False
         replaced = (
-            parts.c.run == run.id,
+            parts.c.run == run.key,
             parts.c.first_sequence >= self.first_sequence,
             parts.c.first_sequence < self.next_sequence,
         )
@@ -46,7 +48,7 @@ class Merge(NamedTuple):
         connection.execute(delete(parts).where(*replaced))
         connection.execute(
             insert(parts).values(
-                run=run.id,
+                run=run.key,
                 first_sequence=self.first_sequence,
                 next_sequence=self.next_sequence,
                 body=self.body,
@@ -55,45 +57,38 @@ class Merge(NamedTuple):
         return True
 
 
-def last_streamed(connection: Connection) -> int:
-    """The highest number of a run that has parts; 0 when none has."""
-    return connection.execute(select(func.max(parts.c.run))).scalar_one() or 0
+class Unmerged(NamedTuple):
+    """Runs whose parts are to be merged, of those that were looked at; ``last`` is None when that were all."""
+
+    run_uids: list[str]
+    last: Key | None
 
 
-def unmerged_runs(connection: Connection, numbers: range, stopping: threading.Event) -> list[str]:
-    """Keys of runs with these numbers that are over and end with parts that are no blocks; fewer if it is to stop.
+def unmerged_runs(
+    connection: Connection, after: Key | None, limit: int, stopping: threading.Event
+) -> Unmerged:
+    """Look at the next ``limit`` streamed runs for those that are over and end with parts that are no blocks.
 
     Bodies are most of a database, so the key of the parts alone says which runs have several, and of those only the
-    first bytes of two are read.
+    first bytes of two are read. Fewer are found if it is to stop.
     """
-    several = (
-        select(parts.c.run)
-        .where(parts.c.run >= numbers.start, parts.c.run < numbers.stop)
-        .group_by(parts.c.run)
-        .having(func.count() > 1)
-    )
-    query = select(runs.c.id, runs.c.run_uid).where(runs.c.id.in_(several), runs.c.state != "running")
-    return [
+    query = select(parts.c.run, func.count()).group_by(parts.c.run).order_by(parts.c.run).limit(limit)
+    counts = connection.execute(query if after is None else query.where(parts.c.run > after)).all()
+    several = [run for run, count in counts if count > 1]
+    key = backend_of(connection).run_key
+    over = select(key, runs.c.run_uid).where(key.in_(several), runs.c.state != "running")
+    found = [
         run_uid
-        for number, run_uid in connection.execute(query)
-        if not stopping.is_set() and _ends_with_parts(connection, number)
+        for run, run_uid in (connection.execute(over).all() if several else ())
+        if not stopping.is_set() and _ends_with_parts(connection, run)
     ]
+    return Unmerged(found, counts[-1][0] if len(counts) == limit else None)
 
 
-def _ends_with_parts(connection: Connection, number: int) -> bool:
+def _ends_with_parts(connection: Connection, run: Key) -> bool:
     """Whether the last two are no blocks; blocks are made from the first part on."""
-    newest_first = parts.c.first_sequence.desc()
-    query = select(text("rowid")).where(parts.c.run == number).order_by(newest_first).limit(2)
-    rows = connection.execute(query).scalars().all()
-    return not any(is_block(_begin_of_body(connection, row)) for row in rows)
-
-
-def _begin_of_body(connection: Connection, row: int) -> bytes:
-    """A function of SQL would be given the whole body."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    with driver.blobopen(parts.name, parts.c.body.name, row, readonly=True) as body:
-        return body.read(len(BLOCK_BEGINS))
+    begins = backend_of(connection).last_begins(connection, run, 2, len(BLOCK_BEGINS))
+    return not any(map(is_block, begins))
 
 
 def next_merge(
@@ -105,11 +100,18 @@ def next_merge(
         return None
     query = (
         select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body)
-        .where(parts.c.run == run.id, parts.c.first_sequence >= sequence)
+        .where(parts.c.run == run.key, parts.c.first_sequence >= sequence)
         .order_by(parts.c.first_sequence)
     )
+    with connection.execute(query.execution_options(yield_per=1)) as found:
+        packing = _packed(found, sequence, stopping)
+    return packing.merge(run_uid, run.next_sequence) if packing and packing.part_count > 1 else None
+
+
+def _packed(found: Iterable[Any], sequence: int, stopping: threading.Event) -> "_Packing | None":
+    """The first parts that follow one another, as far as a block takes them; None as soon as it is to stop."""
     packing = _Packing(sequence)
-    for first, following, body in connection.execution_options(yield_per=1).execute(query):
+    for first, following, body in found:
         if first != packing.next_sequence or packing.size >= _BLOCK_BYTES or is_block(body):
             if packing.part_count > 1:
                 break
@@ -121,7 +123,7 @@ def next_merge(
                 return None
             packing.add(piece)
         packing.end_part(following)
-    return packing.merge(run_uid, run.next_sequence) if packing.part_count > 1 else None
+    return packing
 
 
 class _Packing:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from jobmeter.model import wire
+from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 
@@ -24,7 +25,11 @@ State = Literal["running", "finished", "lost"]
 
 
 class Run(NamedTuple):
-    """One run as it is stored; times in milliseconds since 1970, ``job_json`` and ``summary`` are JSON."""
+    """One run as it is stored; times in milliseconds since 1970, ``job_json`` and ``summary`` are JSON.
+
+    ``key`` is what its parts are found by. ``id`` grows in the order in which runs are first stored; receivers that
+    store at once may commit a lower one later.
+    """
 
     id: int
     run_uid: str
@@ -36,6 +41,7 @@ class Run(NamedTuple):
     pushed: bool
     job_json: bytes
     summary: bytes | None
+    key: Key
 
 
 class RunFilter(NamedTuple):
@@ -73,22 +79,13 @@ _MAX_LISTED_BYTES = 1024 * 1024
 _LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c.summary), else_=None)
 
 _NO_ID = 2**63 - 1
-_MAX_PAGE_BYTES = 4 * 1024 * 1024
-# As text, so that the rows come as the driver makes them: to go through a result of the library doubles the time.
-# Times are written out here because the interpreter takes longer for it than for all the rest of a row.
-_SEED_ROWS = f"""
-    SELECT id, organization, repository, workflow, job, run_id,
-        strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1000.0, 'unixepoch'), summary
-    FROM {runs.name}
-    WHERE organization = ? AND repository = ? AND workflow = ? AND job = ? AND summary IS NOT NULL AND id < ?
-    ORDER BY id DESC
-    LIMIT ?
-"""
+MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
 def find_run(connection: Connection, run_uid: str) -> Run | None:
     """The run of this key."""
-    query = select(*_ABOUT_RUN, runs.c.summary).where(runs.c.run_uid == run_uid)
+    key = backend_of(connection).run_key
+    query = select(*_ABOUT_RUN, runs.c.summary, key).where(runs.c.run_uid == run_uid)
     row = connection.execute(query).first()
     return None if row is None else Run._make(row)
 
@@ -101,10 +98,11 @@ def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, l
     # Found by an index alone first: a sort of whole rows would read all their summaries.
     # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
     order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
-    chosen = select(runs.c.id).where(*_conditions(wanted, before)).order_by(order).limit(limit)
-    query = select(*_ABOUT_RUN, _LISTED_SUMMARY).where(runs.c.id.in_(chosen)).order_by(runs.c.id.desc())
-    for row in connection.execution_options(yield_per=10).execute(query):
-        yield Run._make(row)
+    key = backend_of(connection).run_key
+    chosen = select(key).where(*_conditions(wanted, before)).order_by(order).limit(limit)
+    query = select(*_ABOUT_RUN, _LISTED_SUMMARY, key).where(key.in_(chosen)).order_by(runs.c.id.desc())
+    with connection.execute(query.execution_options(yield_per=10)) as found:
+        yield from map(Run._make, found)
 
 
 def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement[bool]]:
@@ -174,12 +172,13 @@ def runs_of_job(
 def _seed_page(connection: Connection, values: tuple[Any, ...]) -> SeedPage:
     found: list[SeedRow] = []
     size, make = 0, SeedRow._make
-    cursor: Any = connection.exec_driver_sql(_SEED_ROWS, values).cursor
+    # As text, so that the rows come as the driver makes them: to go through a result of the library doubles the time.
+    cursor: Any = connection.exec_driver_sql(backend_of(connection).seed_rows, values).cursor
     with closing(cursor):
         for row in cursor:
             found.append(make(row))
             size += len(row[-1])
-            if size >= _MAX_PAGE_BYTES:
+            if size >= MAX_PAGE_BYTES:
                 return SeedPage(found, False)
     return SeedPage(found, len(found) < values[-1])
 
@@ -200,14 +199,14 @@ class NextPart(NamedTuple):
     body: bytes
 
 
-def next_part(connection: Connection, run_id: int, sequence: int) -> NextPart | None:
-    """The stored part of a run that has this record, or else the next one.
+def next_part(connection: Connection, key: Key, sequence: int) -> NextPart | None:
+    """The stored part of a run (``Run.key``) that has this record, or else the next one.
 
     Between two questions parts may be merged, so that a part begins below the record.
     """
     query = (
         select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body)
-        .where(parts.c.run == run_id, parts.c.next_sequence > sequence)
+        .where(parts.c.run == key, parts.c.next_sequence > sequence)
         .order_by(parts.c.first_sequence)
         .limit(1)
     )
@@ -217,11 +216,12 @@ def next_part(connection: Connection, run_id: int, sequence: int) -> NextPart | 
     return NextPart(max(0, sequence - row.first_sequence), row.next_sequence, row.body)
 
 
-def part_bodies(connection: Connection, run_id: int) -> Iterator[bytes]:
-    """What was streamed of a run (``Run.id``), in order: pieces of newline-separated JSON records."""
-    query = select(parts.c.body).where(parts.c.run == run_id).order_by(parts.c.first_sequence)
-    for (body,) in connection.execution_options(yield_per=10).execute(query):
-        yield from unpacked(body)
+def part_bodies(connection: Connection, key: Key) -> Iterator[bytes]:
+    """What was streamed of a run (``Run.key``), in order: pieces of newline-separated JSON records."""
+    query = select(parts.c.body).where(parts.c.run == key).order_by(parts.c.first_sequence)
+    with connection.execute(query.execution_options(yield_per=10)) as found:
+        for (body,) in found:
+            yield from unpacked(body)
 
 
 def without_lines(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
@@ -234,10 +234,10 @@ def without_lines(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
             yield piece[place:]
 
 
-def records(connection: Connection, run_id: int) -> Iterator[wire.AnyRecord]:
+def records(connection: Connection, key: Key) -> Iterator[wire.AnyRecord]:
     """The records that were streamed of a run, in order; kinds that are not known here are left out."""
     rest = b""
-    for piece in part_bodies(connection, run_id):
+    for piece in part_bodies(connection, key):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             record = wire.decode(line) if line else None

@@ -23,12 +23,18 @@ metadata = MetaData()
 
 # SQLite numbers rows itself only in a column of exactly this type.
 _Id = BigInteger().with_variant(Integer, "sqlite")
+# Compared byte by byte, so that keys which begin with a time are in its order.
+_UidOfPostgresql = String(64, collation="C")
+_Uid = String(64).with_variant(_UidOfPostgresql, "postgresql")
+_RunKey = _Id.with_variant(_UidOfPostgresql, "postgresql")
+_RUNNING = text("state = 'running'")
+_WITH_REF = text("ref IS NOT NULL")
 
 runs = Table(
     "runs",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("run_uid", String(64), nullable=False, unique=True),
+    Column("run_uid", _Uid, nullable=False, unique=True),
     Column("state", String(8), nullable=False, doc="running, finished or lost"),
     Column("forge", Text),
     Column("organization", Text),
@@ -44,15 +50,16 @@ runs = Table(
     Column("pushed", Boolean, nullable=False, doc="the summary was sent, not folded from the parts"),
     Column("job_json", LargeBinary, nullable=False, doc="the whole job, design 5.1"),
     Column("summary", LargeBinary),
+    Column("claimed_at", BigInteger, doc="when a receiver took it up to finish it as lost"),
     Index("runs_by_job", "organization", "repository", "workflow", "job", "id"),
     Index("runs_by_repository", "repository", "workflow", "job", "id"),
-    Index("runs_by_ref", "ref", "id", sqlite_where=text("ref IS NOT NULL")),
+    Index("runs_by_ref", "ref", "id", sqlite_where=_WITH_REF, postgresql_where=_WITH_REF),
     Index("runs_by_start", "start_time", "id"),
     Index(
         "runs_running",
         "heard_at",
-        sqlite_where=text("state = 'running'"),
-        postgresql_where=text("state = 'running'"),
+        sqlite_where=_RUNNING,
+        postgresql_where=_RUNNING,
     ),
     sqlite_autoincrement=True,
 )
@@ -60,7 +67,8 @@ runs = Table(
 parts = Table(
     "parts",
     metadata,
-    Column("run", _Id, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    # The id of the run on SQLite; on PostgreSQL its run_uid, which chooses the partition, and no foreign key.
+    Column("run", _RunKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("first_sequence", BigInteger, primary_key=True),
     Column("next_sequence", BigInteger, nullable=False),
     Column(

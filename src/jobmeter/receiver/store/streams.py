@@ -1,19 +1,22 @@
 """Stores what is streamed: parts of a run, and its end.
 
-Whatever depends on the state of a run is decided in the transaction of the writer, so that several receivers of
-one database agree.
+Whatever depends on the state of a run is decided in the transaction of the writer, with the row of the run locked,
+so that several receivers of one database agree.
 """
 
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
+from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.packing import packed
 from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
+
+_CLAIMED_MILLISECONDS = 60_000
 
 
 class Progress(NamedTuple):
@@ -74,7 +77,7 @@ class Part(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> Progress:
         """Store what is new of it. Raises Gap, and Outdated when the ending was made of other records."""
-        run = _find(connection, self.run_uid)
+        run = lock_run(connection, self.run_uid)
         missing = run.next_sequence if run else 0
         if self.next_sequence <= missing:
             return Progress(missing, run is not None and run.state == "finished")
@@ -82,11 +85,11 @@ class Part(NamedTuple):
             raise Gap(missing)
         if self.ends and (self.ending is None or self.ending.next_sequence != missing):
             raise Outdated("the run has changed since its summary was made")
-        run_id = run.id if run else self._begin(connection, now)
+        key = run.key if run else self._begin(connection, now)
         known = max(0, missing - self.first_sequence)
         connection.execute(
             insert(parts).values(
-                run=run_id,
+                run=key,
                 first_sequence=self.first_sequence + known,
                 next_sequence=self.next_sequence,
                 body=self._body(known),
@@ -97,7 +100,7 @@ class Part(NamedTuple):
             values |= _named(self.job, self.start_time)
         if self.ending is not None:
             values |= _ended(self.ending, bool(run and run.pushed))
-        connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+        _update(connection, key, values)
         return Progress(self.next_sequence, self.ends, len(self.lines) - known)
 
     def _body(self, known: int) -> bytes:
@@ -105,11 +108,14 @@ class Part(NamedTuple):
             return self.compressed
         return packed(self.lines[known:])
 
-    def _begin(self, connection: Connection, now: int) -> int:
+    def _begin(self, connection: Connection, now: int) -> Key:
         values = _named(self.job or Job(), self.start_time) | {
             "run_uid": self.run_uid, "state": "running", "received_at": now, "heard_at": now, "pushed": False,
         }  # fmt: skip
-        return int(connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
+        made: Key = connection.execute(
+            insert(runs).values(values).returning(backend_of(connection).run_key)
+        ).scalar_one()
+        return made
 
 
 class Heard(NamedTuple):
@@ -120,11 +126,11 @@ class Heard(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> Progress:
         """Note when it was heard of."""
-        run = _find(connection, self.run_uid)
+        run = lock_run(connection, self.run_uid)
         if run is None:
             return Progress(0, False)
         if run.state == "running":
-            connection.execute(update(runs).where(runs.c.id == run.id).values(heard_at=now))
+            _update(connection, run.key, {"heard_at": now})
         return Progress(run.next_sequence, run.state == "finished")
 
 
@@ -142,7 +148,7 @@ class Finish(NamedTuple):
 
     def apply(self, connection: Connection, now: int) -> bool:
         """Finish it, unless something was heard of it in the meantime."""
-        run = _find(connection, self.run_uid)
+        run = lock_run(connection, self.run_uid)
         if (
             run is None
             or run.state != "running"
@@ -150,34 +156,62 @@ class Finish(NamedTuple):
             or run.next_sequence != self.ending.next_sequence
         ):
             return False
-        values = _ended(self.ending, run.pushed)
-        connection.execute(update(runs).where(runs.c.id == run.id).values(values))
+        _update(connection, run.key, _ended(self.ending, run.pushed))
         return True
 
 
-def silent_runs(connection: Connection, heard_before: int, limit: int = 100) -> list[str]:
-    """Keys of runs that are still running and were last heard of before then, in milliseconds since 1970."""
-    query = (
-        select(runs.c.run_uid)
-        .where(runs.c.state == "running", runs.c.heard_at < heard_before)
-        .order_by(runs.c.heard_at)
-        .limit(limit)
-    )
-    return list(connection.execute(query).scalars())
+class Claim(NamedTuple):
+    """Takes up runs that fell silent, so that no other receiver of the database folds them too.
+
+    Whoever has claimed a run and does not finish it, as one that was killed, leaves it to others after a minute.
+    """
+
+    heard_before: int
+    limit: int = 100
+    size: int = 0
+
+    def apply(self, connection: Connection, now: int) -> list[str]:
+        """Keys of runs that are running, were last heard of before then, and are nobody's; longest silent first."""
+        key = backend_of(connection).run_key
+        is_free = or_(
+            runs.c.claimed_at.is_(None),
+            runs.c.claimed_at <= runs.c.heard_at,
+            runs.c.claimed_at < now - _CLAIMED_MILLISECONDS,
+        )
+        query = (
+            select(key, runs.c.run_uid)
+            .where(runs.c.state == "running", runs.c.heard_at < self.heard_before, is_free)
+            .order_by(runs.c.heard_at)
+            .limit(self.limit)
+            .with_for_update(skip_locked=True)
+        )
+        found = connection.execute(query).all()
+        if found:
+            keys = [one[0] for one in found]
+            connection.execute(update(runs).where(key.in_(keys)).values(claimed_at=now))
+        return [run_uid for _, run_uid in found]
 
 
-class _Known(NamedTuple):
-    id: int
+class KnownRun(NamedTuple):
+    """What is looked at before a run is changed."""
+
+    key: Key
     state: State
     next_sequence: int
     heard_at: int
     pushed: bool
 
 
-def _find(connection: Connection, run_uid: str) -> _Known | None:
-    query = select(runs.c.id, runs.c.state, runs.c.next_sequence, runs.c.heard_at, runs.c.pushed)
-    row = connection.execute(query.where(runs.c.run_uid == run_uid)).first()
-    return None if row is None else _Known._make(row)
+def lock_run(connection: Connection, run_uid: str) -> KnownRun | None:
+    """The run of this key, which nobody else changes until the end of the transaction."""
+    key = backend_of(connection).run_key
+    query = select(key, runs.c.state, runs.c.next_sequence, runs.c.heard_at, runs.c.pushed)
+    row = connection.execute(query.where(runs.c.run_uid == run_uid).with_for_update()).first()
+    return None if row is None else KnownRun._make(row)
+
+
+def _update(connection: Connection, key: Key, values: dict[str, Any]) -> None:
+    connection.execute(update(runs).where(backend_of(connection).run_key == key).values(values))
 
 
 def _named(job: Job, start_time: int | None) -> dict[str, Any]:

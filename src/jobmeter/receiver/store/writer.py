@@ -7,7 +7,6 @@ the next ones gather, so that their number per commit grows with the load.
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -15,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError
+from jobmeter.receiver.store.backend import Judgement, backend_of
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.errors import Locked, concerns_all, store_error
-from jobmeter.receiver.store.summaries import NewSummary, insert_alone, store_summaries
+from jobmeter.receiver.store.errors import Locked
+from jobmeter.receiver.store.summaries import NewSummary
 
 MAX_QUEUED = 4096
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
@@ -57,12 +56,12 @@ class Observer(Protocol):
 
 
 class _Trial:
-    """Writes a page in which nothing changes."""
+    """Whether anything can be changed."""
 
     size = 0
 
     def apply(self, connection: Connection, now: int) -> None:
-        connection.exec_driver_sql("PRAGMA user_version = 0")
+        connection.exec_driver_sql(backend_of(connection).trial)
 
 
 class _Waiting(NamedTuple):
@@ -75,7 +74,7 @@ class Writer:
     """Stores what it is given, in the order it was given; one per database and process."""
 
     def __init__(self, database: Database, observer: Observer | None = None) -> None:
-        self._database = database
+        self._backend = database.backend
         self._observer = observer
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._queued_since: deque[float] = deque()
@@ -101,7 +100,7 @@ class Writer:
         if not self._thread.is_alive():
             return "the writer does not run"
         try:
-            self._database.check_in_place()
+            self._backend.check_in_place()
         except StoreError as error:
             return str(error)
         if self._queued_since and time.monotonic() - self._queued_since[0] > _LONG_SECONDS:
@@ -179,14 +178,15 @@ class Writer:
     def _commit(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
         """The result of each; an error is one."""
         try:
-            self._database.check_in_place()
+            self._backend.check_in_place()
             return self._stored(changes)
         except StoreError as error:
             self._failure = str(error)
             return [error for _ in changes]
         except Exception as error:
-            if len(changes) == 1 or concerns_all(error):
-                return [self._failed(error) for _ in changes]
+            judgement = self._backend.judge(error)
+            if len(changes) == 1 or (judgement and judgement.concerns_all):
+                return [self._failed(error, judgement) for _ in changes]
         return self._commit_each(changes)
 
     def _commit_each(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
@@ -196,32 +196,66 @@ class Writer:
             try:
                 results += self._stored([change])
             except Exception as error:
-                if concerns_all(error):
-                    return results + [self._failed(error) for _ in changes[len(results) :]]
-                results.append(self._failed(error))
+                judgement = self._backend.judge(error)
+                if judgement and judgement.concerns_all:
+                    return results + [self._failed(error, judgement) for _ in changes[len(results) :]]
+                results.append(self._failed(error, judgement))
         return results
 
     def _stored(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
-        """The results, once all of them are on disk in one commit."""
+        """The results, once all of them are on disk in one commit; what came between is tried again.
+
+        Whatever is stored twice is stored once, so that this may follow a commit whose answer did not come.
+        """
+        was_connected = self._connection is not None and not self._connection.invalidated
+        try:
+            return self._stored_once(changes)
+        except Exception as error:
+            judgement = self._backend.judge(error)
+            if judgement is None:
+                raise
+            if judgement.stale and self._connection is not None:
+                self._connection.invalidate()
+            if not judgement.clash and not (judgement.stale and was_connected):
+                raise
+        return self._stored_once(changes)
+
+    def _stored_once(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
         # Kept from commit to commit: to take one from the pool takes as long as to store a summary.
         if self._connection is None or self._connection.invalidated:
-            self._connection = self._database.writer.connect()
-        ids = _inserted_alone(self._connection, changes)
+            self._connection = self._backend.writer.connect()
+        ids = self._inserted_alone(self._connection, changes)
         if ids is not None:
             results: list[Any] = list(ids)
         else:
             with self._connection.begin():
-                results = _apply_all(self._connection, changes)
+                results = self._apply_all(self._connection, changes)
         self._failure = None
         return results
 
-    def _failed(self, error: Exception) -> Exception:
+    def _inserted_alone(
+        self, connection: Connection, changes: Sequence[NewSummary | Change]
+    ) -> Sequence[int] | None:
+        summaries = [change for change in changes if isinstance(change, NewSummary)]
+        if len(summaries) < len(changes):
+            return None
+        return self._backend.insert_alone(connection, summaries, _now())
+
+    def _apply_all(self, connection: Connection, changes: Sequence[NewSummary | Change]) -> list[Any]:
+        now = _now()
+        summaries = [change for change in changes if isinstance(change, NewSummary)]
+        ids = iter(self._backend.store_summaries(connection, summaries, now) if summaries else ())
+        return [
+            next(ids) if isinstance(change, NewSummary) else _apply(change.apply, connection, now)
+            for change in changes
+        ]
+
+    def _failed(self, error: Exception, judgement: Judgement | None) -> Exception:
         """An error of the database as one of ours."""
-        if not isinstance(error, DBAPIError | sqlite3.Error):
+        if judgement is None:
             return error
-        failure = store_error(error)
-        self._failure = str(failure)
-        return failure
+        self._failure = str(judgement.error)
+        return judgement.error
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
         for waiting, result in zip(batch, results, strict=True):
@@ -235,23 +269,8 @@ class Writer:
                 waiting.future.set_result(result)
 
 
-def _inserted_alone(connection: Connection, changes: Sequence[NewSummary | Change]) -> range | None:
-    summaries = [change for change in changes if isinstance(change, NewSummary)]
-    return insert_alone(connection, summaries, _now()) if len(summaries) == len(changes) else None
-
-
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _apply_all(connection: Connection, changes: Sequence[NewSummary | Change]) -> list[Any]:
-    now = _now()
-    summaries = [change for change in changes if isinstance(change, NewSummary)]
-    ids = iter(store_summaries(connection, summaries, now)) if summaries else iter(())
-    return [
-        next(ids) if isinstance(change, NewSummary) else _apply(change.apply, connection, now)
-        for change in changes
-    ]
 
 
 def _apply(apply: Callable[[Connection, int], Any], connection: Connection, now: int) -> Any:

@@ -12,9 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from jobmeter.model.errors import NewerSchema, StoreError
-from jobmeter.receiver.store.database import Database, backup
-from jobmeter.receiver.store.file import in_use, is_in_use
+from jobmeter.receiver.store.database import Database, backup, in_use
 from jobmeter.receiver.store.schema import metadata
+from jobmeter.receiver.store.sqlite.file import is_in_use
 from tests.receiver.store.support import found, stored, summary
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import event
 
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.queries import RunFilter, newest_runs
-from jobmeter.receiver.store.summaries import store_summaries
 from tests.receiver.store.support import summary
 
 
@@ -19,7 +18,7 @@ def test_a_repository_is_found_by_an_index(tmp_path, repository):
     database = Database.open(str(tmp_path / "db"))
     rows = [summary(str(n))._replace(organization=f"o{n}", repository=f"o{n}/r") for n in range(9)]
     with database.writer.begin() as connection:
-        store_summaries(connection, rows, 0)
+        database.backend.store_summaries(connection, rows, 0)
     asked: list[tuple[str, Any]] = []
 
     @event.listens_for(database.reader, "before_cursor_execute")

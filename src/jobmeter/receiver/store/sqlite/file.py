@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from jobmeter.model.errors import StoreError
-from jobmeter.receiver.store.errors import store_error
+from jobmeter.receiver.store.sqlite.errors import store_error
 
 _OURS = {"runs", "alembic_version"}
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from jobmeter.model.errors import StoreError, StoreFull
-from jobmeter.receiver.store.errors import Locked, concerns_all, store_error
+from jobmeter.receiver.store.errors import Locked
+from jobmeter.receiver.store.sqlite.errors import judged
 
 KINDS = [
     ("SQLITE_BUSY", True, Locked, "cannot be used"),
@@ -39,12 +40,13 @@ def test_an_error_of_the_database_is_one_of_ours(code, all_of_them, kind, senten
     cause = sqlite3.DatabaseError("what it says")
     cause.sqlite_errorcode = getattr(sqlite3, code)
     error = DBAPIError("INSERT", (), cause) if through_the_library else cause
-    ours = store_error(error, "here")
-    assert type(ours) is kind
-    assert str(ours).startswith(f"here {sentence}")
-    assert concerns_all(error) is all_of_them
+    judgement = judged(error, "here")
+    assert judgement is not None
+    assert type(judgement.error) is kind
+    assert str(judgement.error).startswith(f"here {sentence}")
+    assert judgement[1:] == (all_of_them, False, False)
 
 
-def test_an_error_of_something_else_concerns_one_change():
-    """It has no code."""
-    assert not concerns_all(RuntimeError("a defect"))
+def test_an_error_of_something_else_is_not_judged():
+    """Whoever made it knows more."""
+    assert judged(RuntimeError("a defect")) is None

@@ -1,0 +1,16 @@
+"""Every kind of database for the tests of what all of them do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """What names a database of the test's own."""
+    if request.param == "sqlite":
+        return str(tmp_path / "db")
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
