@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from jobmeter.containers.cgroup_path import ContainerRef
 from jobmeter.exporter.container import Identity, Row
 from jobmeter.exporter.crediting import Crediting
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import Of, Sums, Totals
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.job import Job
@@ -52,7 +53,7 @@ class Host:
 
     def credited(self, now: float = NOW) -> dict[Of, Sums]:
         self.crediting.credit((self.outer, self.inner), now)  # type: ignore[arg-type]
-        return dict(self.totals.shown_to(str(now)))
+        return dict(self.totals.shown_to(Asking(str(now))))
 
 
 @pytest.mark.parametrize("kills_are_nested, outer_kills", [(True, 2), (False, 3)])
@@ -114,7 +115,7 @@ def test_one_within_that_is_shown_no_more() -> None:
     host.crediting.finish(host.inner, within=True)  # type: ignore[arg-type]
     host.outer.use(4.5)
     host.crediting.credit((host.outer,), NOW)  # type: ignore[arg-type]
-    assert dict(host.totals.shown_to("x"))[OF_OUTER].cpu_seconds == 1.5
+    assert dict(host.totals.shown_to(Asking("x")))[OF_OUTER].cpu_seconds == 1.5
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,6 @@ def test_held_while_more_may_be_known(job: Job | None, ended: bool, held: float)
         one.row = replace(one.row, ended=NOW)
     if held:
         host.crediting.credit((one,), NOW + held - 0.1)  # type: ignore[arg-type]
-        assert dict(host.totals.shown_to("x")) == {}
+        assert dict(host.totals.shown_to(Asking("x"))) == {}
     host.crediting.credit((one,), NOW + held)  # type: ignore[arg-type]
-    assert [sums.cpu_seconds for _, sums in host.totals.shown_to("y")] == [1.0]
+    assert [sums.cpu_seconds for _, sums in host.totals.shown_to(Asking("y"))] == [1.0]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from jobmeter.exporter.container import Identity, Row
 from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.exporter.exposition import Exposition
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import Of, Sums, Totals
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.errors import UsageError
@@ -141,7 +142,7 @@ def test_a_counter_of_a_series_never_falls(readings: list[tuple[float | None, bo
             BUILD, account=Account(cpu_seconds=None if cpu is None else highest), ended=NOW if ended else None
         )
         totals.credit(row.path, row.identity.job, row.account)
-        now = samples("".join(made.render((row,), (), totals.shown_to("one"), openmetrics=False)))
+        now = samples("".join(made.render((row,), (), totals.shown_to(Asking("one")), openmetrics=False)))
         counters = {series: value for series, value in now.items() if series[0].endswith("_total")}
         assert all(counters.get(series, value) >= value for series, value in last.items())
         last |= counters

@@ -23,6 +23,7 @@ class Numbers(NamedTuple):
     refused: int = 0
     shown: int = 4
     total_rows: int = 5
+    unwatched: int = 6
 
 
 def figures(errors: Mapping[str, int] | None = None, *, with_groups: bool = True) -> CollectorRegistry:

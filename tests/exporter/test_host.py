@@ -10,6 +10,7 @@ import pytest
 from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.host import Host
 from jobmeter.exporter.machine import MachineReader
+from jobmeter.exporter.scrapers import Asking
 from tests.exporter.reading import read
 from tests.exporter.tree import Watched
 
@@ -38,7 +39,7 @@ def test_the_machine_is_read_with_its_containers(watched: Watched) -> None:
     host = Host(watched.fleet, None, MachineReader(str(watched.proc), {}), Exposition())
 
     def shown() -> dict[str, float]:
-        page = read("".join(host.page("a scraper", openmetrics=False)))
+        page = read("".join(host.page(Asking("a scraper"), openmetrics=False)))
         return {
             one.name: one.value
             for one in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.exporter.scrapers import HELD_SCRAPES, MAX_SCRAPERS, Scrapers
+from jobmeter.exporter.scrapers import HELD_SCRAPES, MAX_SCRAPERS, Asking, Scrapers
 
 PHASES = st.lists(st.floats(0, 0.999), min_size=1, max_size=3)
 
@@ -29,7 +29,7 @@ def seen_of_a_row(phases: list[float], born: float, interval: float, rounds: int
         for server, phase in sorted(enumerate(phases), key=lambda one: one[1]):
             clock.now = (number + phase) * interval
             births = int(clock.now >= born * interval)
-            whole = scrapers.scrape("one address", births)
+            whole = scrapers.scrape(Asking("one address"), births)
             if births:
                 seen[server].append(whole >= births)
     return seen
@@ -50,17 +50,17 @@ def test_servers_that_change_places() -> None:
     scrapers = Scrapers(clock)
     for moment in (0.0, 0.1, 15.0):
         clock.now = moment
-        scrapers.scrape("pair", 0)
+        scrapers.scrape(Asking("pair"), 0)
     for moment in (15.1, 30.0, 30.1):
         clock.now = moment
-        assert scrapers.scrape("pair", 1) == 0
+        assert scrapers.scrape(Asking("pair"), 1) == 0
 
 
 def test_who_is_new_is_shown_everything() -> None:
     """Only of rows that come later it has seen nothing."""
     scrapers = Scrapers(Clock())
-    assert scrapers.scrape("a", 7) == 7
-    assert scrapers.scrape("a", 8) == 7
+    assert scrapers.scrape(Asking("a"), 7) == 7
+    assert scrapers.scrape(Asking("a"), 8) == 7
 
 
 def test_a_server_that_was_away() -> None:
@@ -69,11 +69,11 @@ def test_a_server_that_was_away() -> None:
     scrapers = Scrapers(clock)
     for moment in (0.0, 15.0, 30.0):
         clock.now = moment
-        scrapers.scrape("a", 0)
+        scrapers.scrape(Asking("a"), 0)
     shown = []
     for number in range(HELD_SCRAPES + 1):
         clock.now = 3600.0 + 15 * number
-        shown.append(scrapers.scrape("a", 1))
+        shown.append(scrapers.scrape(Asking("a"), 1))
     assert shown == [0] * (HELD_SCRAPES - 1) + [1, 1]
 
 
@@ -81,11 +81,11 @@ def test_what_was_shown_whole_stays_so() -> None:
     """Also when one of a pair goes away and the gaps grow: a counter must not fall."""
     clock = Clock()
     scrapers = Scrapers(clock)
-    scrapers.scrape("a", 0)
+    scrapers.scrape(Asking("a"), 0)
     shown = []
     for moment in (1, 2, 3, 4, 100, 200, 300):
         clock.now = moment
-        shown.append(scrapers.scrape("a", 1))
+        shown.append(scrapers.scrape(Asking("a"), 1))
     assert shown == [0, 0, 0, 1, 1, 1, 1]
 
 
@@ -93,6 +93,6 @@ def test_they_are_bounded() -> None:
     """The one that was not here for longest is new again."""
     scrapers = Scrapers(Clock())
     for number in range(MAX_SCRAPERS + 1):
-        scrapers.scrape(str(number), 0)
-    assert scrapers.scrape("0", 1) == 1
-    assert scrapers.scrape(str(MAX_SCRAPERS), 1) == 0
+        scrapers.scrape(Asking(str(number)), 0)
+    assert scrapers.scrape(Asking("0"), 1) == 1
+    assert scrapers.scrape(Asking(str(MAX_SCRAPERS)), 1) == 0

@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from jobmeter.exporter.figures import EngineState, Figures
 from jobmeter.exporter.sampler import Sampler
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.service import Exporter
 from jobmeter.ops.access import Tokens
 from jobmeter.ops.metrics import daemon_registry
@@ -35,7 +36,7 @@ class Held:
 class Watched:
     """Numbers of a fleet."""
 
-    refused, shown, total_rows = 3, 4, 5
+    refused, shown, total_rows, unwatched = 3, 4, 5, 6
 
     @property
     def errors(self) -> dict[str, int]:
@@ -47,7 +48,7 @@ class Service:
 
     def __init__(self, tokens: Tokens | None = None) -> None:
         self.host, self.held = Counting(), Held()
-        self.asked: list[tuple[str, bool]] = []
+        self.asked: list[tuple[Asking, bool]] = []
         figures = Figures(daemon_registry(), "1.2")
         engines = (EngineState("docker", "/run/docker.sock", True), EngineState("docker", "/b", False))
         figures.watch(Watched(), lambda: engines, max_containers=10, max_total_rows=20)
@@ -59,7 +60,7 @@ class Service:
     async def jobs(self) -> Iterable[dict[str, str]]:
         return ({"url": "https://forge/acme/engine", "state": "running"},)
 
-    def _page(self, scraper: str, openmetrics: bool) -> Iterable[str]:
+    def _page(self, scraper: Asking, openmetrics: bool) -> Iterable[str]:
         self.asked.append((scraper, openmetrics))
         name = "a" if openmetrics else "a_total"
         return (f"# HELP {name} Things.\n# TYPE {name} counter\n", 'a_total{id="x"} 1\n')
@@ -91,18 +92,25 @@ class Service:
         return sent[0]["status"], found, b"".join(one.get("body", b"") for one in sent[1:])
 
 
+def test_a_server_that_keeps_series_is_told_from_a_person() -> None:
+    """By a header that Prometheus sends, whatever it calls itself."""
+    service = Service()
+    service.get("/metrics", X_Prometheus_Scrape_Timeout_Seconds="10")
+    assert service.asked[0][0].keeps
+
+
 @pytest.mark.parametrize("accept, parse", [("", prometheus_text), (OPEN_METRICS, open_metrics)])
 def test_a_scrape_has_the_containers_and_the_exporter_itself(accept: str, parse: Any) -> None:
     """One document in either form; the scraper is known by its address and name."""
     service = Service()
     status, headers, body = service.get("/metrics", Accept=accept, User_Agent="Prometheus/3")
     found = {one.name: one.value for family in parse(body.decode()) for one in family.samples}
-    assert (status, service.asked) == (200, [("10.0.0.7 Prometheus/3", bool(accept))])
+    assert (status, service.asked) == (200, [(Asking("10.0.0.7 Prometheus/3"), bool(accept))])
     assert headers["content-type"].startswith("application/openmetrics-text" if accept else "text/plain")
     expected = {
         "a_total": 1, "jobmeter_exporter_containers": 4, "jobmeter_exporter_containers_max": 10,
         "jobmeter_exporter_totals_rows": 5, "jobmeter_exporter_totals_rows_max": 20,
-        "jobmeter_exporter_containers_refused_total": 3,
+        "jobmeter_exporter_containers_refused_total": 3, "jobmeter_exporter_cgroups_unwatched": 6,
         "jobmeter_exporter_sample_duration_seconds_count": 1, "jobmeter_exporter_samples_dropped_total": 0,
         "jobmeter_exporter_build_info": 1,
     }  # fmt: skip

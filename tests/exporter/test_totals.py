@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import OTHER, Of, Sums, Totals
 from jobmeter.model.account import Account
 from jobmeter.model.job import Job
@@ -14,7 +15,7 @@ ROW = Of("acme/engine", "ci.yml", "build")
 
 
 def shown(totals: Totals, scraper: str = "prometheus") -> dict[Of, Sums]:
-    return dict(totals.shown_to(scraper))
+    return dict(totals.shown_to(Asking(scraper)))
 
 
 def used(cpu: float, received: int = 0, kills: int = 0) -> Account:
@@ -47,7 +48,7 @@ def test_a_job_is_counted_once_for_each_execution() -> None:
         totals.credit(f"c{night}", BUILD, used(1.0), f"night {night}")
     totals.credit("d", Job(repository=BUILD.repository), used(1.0), "a task")
     totals.credit("d", BUILD, used(1.5), "a task")
-    assert sum(sums.jobs for _, sums in totals.shown_to("one")) == 4
+    assert sum(sums.jobs for _, sums in totals.shown_to(Asking("one"))) == 4
 
 
 def test_what_belongs_to_no_job_has_a_row_of_its_own():

@@ -12,6 +12,7 @@ from jobmeter.containers.catalog.watcher import SocketState
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.directory import Identities
 from jobmeter.exporter.fleet import Fleet
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import Of, Sums
 from jobmeter.linux.cgroup_mounts import Hierarchy
 from jobmeter.linux.descriptors import Descriptors
@@ -131,7 +132,9 @@ class Watched:
 
     def totals(self) -> dict[Of, Sums]:
         """As a scraper sees them that is here for the first time."""
-        return {of: sums for of, sums in self.fleet.totals.shown_to(f"at {self.now}") if sums != Sums()}
+        return {
+            of: sums for of, sums in self.fleet.totals.shown_to(Asking(f"at {self.now}")) if sums != Sums()
+        }
 
     def cpu(self) -> dict[Of, float]:
         return {of: round(sums.cpu_seconds, 6) for of, sums in self.totals().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -106,6 +107,50 @@ def test_what_the_kernel_did_not_tell(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tree._inotify, "read", lambda timeout: told)
     monkeypatch.setattr(tree, "walk", walk_later)
     assert tree.changes() == (["/stays", "/untold"], ["/goes"])
+    tree.close()
+
+
+def test_who_makes_deep_cgroups_switches_nothing_off(tmp_path: Path) -> None:
+    """A path may be too long to be watched; the next walk finds what lies there, and watches all again."""
+    tree = CgroupTree(str(tmp_path))
+    place = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=place)
+        place, above = os.open("d" * 250, os.O_RDONLY, dir_fd=place), place
+        os.close(above)
+    os.close(place)
+    tree.walk()
+    assert tree.unwatched > 0
+    (tmp_path / "a").mkdir()
+    assert tree.changes() == (["/a"], [])
+    shutil.rmtree(tmp_path / ("d" * 250))
+    tree.walk()
+    assert tree.unwatched == 0
+    tree.close()
+
+
+def test_no_watch_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes is found by the walks, until there are some again."""
+    tree = CgroupTree(str(tmp_path))
+    tree.walk()
+    assert tree._inotify is not None
+    watch = tree._inotify.add_watch
+
+    def refused(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tree._inotify, "add_watch", refused)
+    (tmp_path / "docker/a").mkdir(parents=True)
+    assert tree.changes()[0] == ["/docker", "/docker/a"]
+    (tmp_path / "docker/b").mkdir()
+    assert tree.changes() == ([], [])
+    assert tree.unwatched == 2
+    assert tree.walk() == (["/docker/b"], [])
+    monkeypatch.setattr(tree._inotify, "add_watch", watch)
+    tree.walk()
+    assert tree.unwatched == 0
+    (tmp_path / "docker/c").mkdir()
+    assert tree.changes() == (["/docker/c"], [])
     tree.close()
 
 

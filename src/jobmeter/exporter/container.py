@@ -200,7 +200,7 @@ class Container:
         """Its first process has ended."""
         if self.pidfd is not None:
             self._descriptors.give_process_back(self.pidfd)
-            self.pidfd = None
+            self.pidfd = self.first_pid = None  # The number may be another's from now on.
 
     def end(self, now: float, *, ended: float) -> None:
         """It is gone: give back what it held. ``now`` is by the clock of ``seen``, ``ended`` is what is shown."""

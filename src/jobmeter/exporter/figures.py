@@ -34,6 +34,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def unwatched(self) -> int:
+        """Cgroups whose coming and going is not told at once."""
+        ...
+
+    @property
     def shown(self) -> int:
         """Containers that are shown now."""
         ...
@@ -130,6 +135,11 @@ class _Watching(Collector):
             "jobmeter_exporter_containers_refused",
             "Containers beyond what is watched at most.",
             value=self._watched.refused,
+        )
+        yield GaugeMetricFamily(
+            "jobmeter_exporter_cgroups_unwatched",
+            "Cgroups below which a container is found by the next sample only, for want of inotify watches.",
+            value=self._watched.unwatched,
         )
         up = GaugeMetricFamily(
             "jobmeter_exporter_engine_up",

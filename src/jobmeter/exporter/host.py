@@ -7,6 +7,7 @@ from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.fleet import Fleet
 from jobmeter.exporter.groups import Groups
 from jobmeter.exporter.machine import MachineReader, MachineUse
+from jobmeter.exporter.scrapers import Asking
 
 
 class Host:
@@ -37,6 +38,11 @@ class Host:
         return self._fleet.refused
 
     @property
+    def unwatched(self) -> int:
+        """Cgroups whose coming and going is not told at once."""
+        return self._fleet.unwatched
+
+    @property
     def shown(self) -> int:
         """How many containers are shown."""
         return len(self.rows)
@@ -61,7 +67,7 @@ class Host:
         """End the waiting that is under way, or the next one; from any thread."""
         self._fleet.wake()
 
-    def page(self, scraper: str, openmetrics: bool) -> Iterator[str]:
+    def page(self, scraper: Asking, openmetrics: bool) -> Iterator[str]:
         """The series as this scraper is to see them now."""
         groups = self._groups.rows if self._groups is not None else ()
         totals = self._fleet.totals.shown_to(scraper)

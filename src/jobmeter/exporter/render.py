@@ -61,8 +61,7 @@ class Renderer:
 
     def render(self, rows: Sequence[Row], *, openmetrics: bool) -> Iterator[str]:
         """The text of each family; one without a series is left out."""
-        # A scraper takes no series twice: of rows with the same labels the first is written.
-        labelled = list(dict(zip(self._labels.of(rows)[::-1], rows[::-1], strict=True)).items())[::-1]
+        labelled = list(_one_of_each(zip(self._labels.of(rows), rows, strict=True)).items())
         everyone = _Page(labelled)
         living = _Page([one for one in labelled if one[1].ended is None])
         for family in self._families:
@@ -70,6 +69,16 @@ class Renderer:
             if lines:
                 first = head(family.name, family.kind, family.help, openmetrics=openmetrics)
                 yield "".join((first, *lines))
+
+
+def _one_of_each(labelled: Iterable[tuple[str, Row]]) -> dict[str, Row]:
+    """A scraper takes no series twice: of rows with the same labels the first, but one that lies in no other before."""
+    kept: dict[str, Row] = {}
+    for labels, row in labelled:
+        other = kept.setdefault(labels, row)
+        if other.parent is not None and row.parent is None:
+            kept[labels] = row
+    return kept
 
 
 class _Page:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-MAX_SCRAPERS = 16
+MAX_SCRAPERS = 64
+YOUNG_SECONDS = 300.0
+"""So long after our start a server may have scraped the one that was here before us."""
 HELD_GAPS = 2.5
 """For so many of the longest gaps between its scrapes a row is held at 0.
 
@@ -18,6 +20,13 @@ HELD_SCRAPES = 8
 """A row is held for no more scrapes than that: a server that was away for an hour has a gap of an hour."""
 
 
+class Asking(NamedTuple):
+    """Who asks: a ``name``, and whether it is a server that keeps series, as Prometheus, rather than a person."""
+
+    name: str
+    keeps: bool = False
+
+
 class _Scrape(NamedTuple):
     moment: float
     births: int
@@ -26,8 +35,8 @@ class _Scrape(NamedTuple):
 class _Scraper:
     """One name. ``whole`` is the number of the last row that it sees as it is."""
 
-    def __init__(self, births: int) -> None:
-        self.whole = births
+    def __init__(self, whole: int) -> None:
+        self.whole = whole
         self._scrapes: deque[_Scrape] = deque()
 
     def scrapes(self, now: float, births: int) -> None:
@@ -49,19 +58,23 @@ class Scrapers:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        self._young_until = monotonic() + YOUNG_SECONDS
         self._known: OrderedDict[str, _Scraper] = OrderedDict()
         self._lock = threading.Lock()
 
-    def scrape(self, name: str, births: int) -> int:
+    def scrape(self, asking: Asking, births: int) -> int:
         """It asks now, when so many rows were born: up to which one it is shown what there is, and of the rest 0.
 
-        To one that is new everything: the whole would otherwise look like growth of a moment. To any other each row
-        is shown at 0 until all that may be behind the name have seen it.
+        To one that is new everything: the whole would otherwise look like growth of a moment; but not while what it
+        knows may be of our predecessor. To any other each row is shown at 0 until all that may be behind the name have
+        seen it.
         """
+        now = self._monotonic()
         with self._lock:
-            scraper = self._known.setdefault(name, _Scraper(births))
-            self._known.move_to_end(name)
+            is_ours = not asking.keeps or now >= self._young_until
+            scraper = self._known.setdefault(asking.name, _Scraper(births if is_ours else 0))
+            self._known.move_to_end(asking.name)
             if len(self._known) > MAX_SCRAPERS:
                 self._known.popitem(last=False)
-            scraper.scrapes(self._monotonic(), births)
+            scraper.scrapes(now, births)
             return scraper.whole

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from jobmeter.exporter.figures import Figures
 from jobmeter.exporter.sampler import Sampler
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
@@ -29,6 +30,8 @@ from jobmeter.ops.runtime import runtime_observed
 _GZIP_LEVEL = 1
 _GZIP_WINDOW = 16 + 15  # With the header of gzip; the largest window.
 _MAX_WRITING = 2
+_SCRAPE_TIMEOUT = "x-prometheus-scrape-timeout-seconds"
+"""What Prometheus, and those who scrape as it does, send with each scrape."""
 _GRACE_SECONDS = 5.0
 """One sample that fails is no reason to take the exporter out of service."""
 _INDEX = """<!doctype html>
@@ -47,7 +50,7 @@ _INDEX = """<!doctype html>
 </html>
 """
 
-Page = Callable[[str, bool], Iterable[str]]
+Page = Callable[[Asking, bool], Iterable[str]]
 """The series of all containers for one scraper: who it is, and whether it wants OpenMetrics."""
 
 
@@ -155,10 +158,11 @@ def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield packing.flush()
 
 
-def _scraper(request: Request) -> str:
+def _scraper(request: Request) -> Asking:
     """Who asks: two servers on one machine differ at least in what they call themselves."""
     host = request.client.host if request.client is not None else ""
-    return f"{host} {request.headers.get('user-agent', '')[:200]}"
+    name = f"{host} {request.headers.get('user-agent', '')[:200]}"
+    return Asking(name, keeps=_SCRAPE_TIMEOUT in request.headers)
 
 
 def _takes_gzip(accepted: str) -> bool:

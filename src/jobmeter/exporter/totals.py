@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from jobmeter.exporter.render import shown
-from jobmeter.exporter.scrapers import Scrapers
+from jobmeter.exporter.scrapers import Asking, Scrapers
 from jobmeter.model.account import Account
 from jobmeter.model.job import Job
 
@@ -114,7 +114,7 @@ class Totals:
         """It is gone; another one of its name starts anew."""
         self._credited.pop(container, None)
 
-    def shown_to(self, scraper: str) -> Iterator[tuple[Of, Sums]]:
+    def shown_to(self, scraper: Asking) -> Iterator[tuple[Of, Sums]]:
         """All rows as this scraper is to see them now; for several threads at once."""
         whole = self._scrapers.scrape(scraper, self._births)
         for of, sums in list(self._sums.items()):

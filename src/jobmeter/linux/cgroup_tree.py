@@ -1,10 +1,12 @@
 """The directories of a cgroup hierarchy, told as they come and go.
 
 The kernel tells of a directory at the moment it is made (inotify(7) works on cgroup file systems). Where it cannot
-be asked to, for want of watches, the tree is walked again and again instead.
+be asked to, for want of watches or because a path is too long, walks tell later.
 """
 
 import os
+import stat
+from collections import deque
 from collections.abc import Iterator
 
 from inotify_simple import INotify, flags
@@ -20,6 +22,8 @@ class CgroupTree:
         self._top = top.rstrip("/")
         self._known: dict[str, int] = {}  # With the inode: another one may have the path by now.
         self._path_of: dict[int, str] = {}
+        self.unwatched = 0
+        """Directories that the kernel could not be asked to watch; each walk asks again."""
         self._inotify: INotify | None
         try:
             self._inotify = INotify(nonblocking=True)
@@ -27,13 +31,14 @@ class CgroupTree:
             self._inotify = None
 
     def fileno(self) -> int | None:
-        """Readable when something has changed; None where only walking tells."""
+        """Readable when something has changed in what is watched; None where only walking tells."""
         return self._inotify.fileno() if self._inotify is not None else None
 
     def walk(self) -> tuple[list[str], list[str]]:
         """Compare with the whole tree: what came and what went since it was last looked at."""
         if self._inotify is not None:
             self._inotify.read(timeout=0)  # The walk sees what these tell.
+        self.unwatched = 0
         before, found = self._known, dict(self._enter(""))
         gone = [path for path, inode in before.items() if found.get(path) != inode]
         came = [path for path, inode in found.items() if before.get(path) != inode]
@@ -80,19 +85,20 @@ class CgroupTree:
     def _enter(self, path: str) -> Iterator[tuple[str, int]]:
         """The directory and all below it with their inodes, watched from here on; first, so that none is missed."""
         inode = _inode(self._top + path)
-        waiting = [(path, inode)] if inode is not None else []
+        # From the top downwards, so that a bound leaves out what lies deepest.
+        waiting = deque([(path, inode)] if inode is not None else [])
         for _ in range(_MAX_DIRECTORIES):
             if not waiting:
                 return
-            directory, inode = waiting.pop()
+            directory, inode = waiting.popleft()
             self._watch(directory)
             try:
                 with os.scandir(self._top + directory) as entries:
-                    waiting += [
+                    waiting.extend(
                         (f"{directory}/{entry.name}", entry.inode())
                         for entry in entries
                         if entry.is_dir(follow_symlinks=False)
-                    ]
+                    )
             except OSError:
                 continue
             if directory:
@@ -106,13 +112,14 @@ class CgroupTree:
         except FileNotFoundError:
             return
         except OSError:
-            # No watch is left (fs.inotify.max_user_watches): half of them would tell half the truth.
-            self._inotify.close()
-            self._inotify, self._path_of = None, {}
+            # ENOSPC: fs.inotify.max_user_watches are in use. ENAMETOOLONG: who may make cgroups makes them deep.
+            self.unwatched += 1
 
 
 def _inode(path: str) -> int | None:
+    """Of a directory; None where there is none."""
     try:
-        return os.stat(path).st_ino
+        found = os.lstat(path)
     except OSError:
         return None
+    return found.st_ino if stat.S_ISDIR(found.st_mode) else None

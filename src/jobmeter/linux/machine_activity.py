@@ -17,7 +17,7 @@ class MachineActivity:
     """Compares counters of the whole machine below ``root``, which is /proc, with those of the last time.
 
     Sources: `oom_kill` of /proc/vmstat, which counts each OOM kill before its cgroups do; /proc/pressure (psi.rst),
-    whose totals are of all tasks, brought up to date every two seconds, as are those of each cgroup.
+    whose totals are of all tasks.
     """
 
     def __init__(self, root: str = "/proc") -> None:
