@@ -99,21 +99,45 @@ def test_what_is_asked_for(receiver: FlakyReceiver) -> None:
         == []
     )
     assert dict(parse_qsl(urlsplit(stored.asked[0]).query)) == {
+        "forge": "forgejo",
         "repository": "acme/engine",
         "workflow": "ci.yaml",
         "job": "a b&c",
         "ref": "refs/heads/main",
         "state": "finished",
         "until": "2026-11-21T12:00:00.000Z",
-        "limit": "200",
+        "limit": "100",
     }
+
+
+def test_a_run_that_was_deleted_meanwhile_is_left_out(receiver: FlakyReceiver) -> None:
+    """Between the list and the question for it; any other failure is one."""
+    stored = Stored([item(9), item(8)])
+
+    def tell(path: str) -> bytes:
+        if "?" in path:
+            receiver.faults.append(404)
+        return stored.tell(path)
+
+    receiver.tell = tell
+    found = ReceiverHistory(receiver.url, TOKEN).runs(QUESTION)
+    assert [summary.cpu_seconds for summary in found] == [8.0]
 
 
 def test_it_does_not_look_for_ever(receiver: FlakyReceiver) -> None:
     """A matrix with many legs, or a job that never succeeds, costs a bounded number of questions."""
-    stored = Stored([item(9, JOB) for _ in range(100)])
+    stored = Stored([item(9, JOB) for _ in range(1000)])
     assert cpu_seconds(receiver, stored) == []
-    assert len(stored.asked) == 10
+    assert len(stored.asked) == 20
+
+
+def test_a_receiver_that_fails_in_the_middle_tells_nothing(receiver: FlakyReceiver) -> None:
+    """Half of the runs would make another median."""
+    stored = Stored([item(9), item(8)])
+    receiver.tell = stored.tell
+    receiver.faults.append((503, {}))
+    with pytest.raises(SendError, match="answered 503"):
+        ReceiverHistory(receiver.url, TOKEN).runs(QUESTION)
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"detail": "x"}', b"\xff", b"[" * 100_000])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from http import HTTPStatus
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -14,14 +15,14 @@ from jobmeter.model.summary import Summary
 from jobmeter.transport import Endpoint
 
 _PATH = "/api/v1/runs"
-_PAGE_RUNS = 200
+_PAGE_RUNS = 100
 # So many pages are looked through for runs of one leg of a matrix, and of those that ended well.
-_MAX_PAGES = 10
+_MAX_PAGES = 20
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # How a run ended that shows what the job uses; a sidecar does not see how it ended.
 _WHOLE = ("success", "unknown")
 _Form = TypeVar("_Form")
-_FILTERS = ("organization", "repository", "workflow", "job")
+_FILTERS = ("forge", "organization", "repository", "workflow", "job")
 
 
 class Question(NamedTuple):
@@ -57,7 +58,7 @@ class _Detail(Struct):
 
 
 class ReceiverHistory:
-    """Runs that a receiver has: one request for some hundred runs of the list, and one for each that is taken."""
+    """Runs that a receiver has: one request for a hundred runs of the list, and one for each that is taken."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self._url = url
@@ -68,7 +69,7 @@ class ReceiverHistory:
         with closing(Endpoint(self._url, self._token)) as endpoint:
             found: list[Summary] = []
             for item in _items(endpoint, question):
-                summary = _ask(endpoint, f"{_PATH}/{quote(item.run_uid, safe='')}", _Detail).summary
+                summary = _summary(endpoint, item.run_uid)
                 if summary is not None:
                     found.append(summary)
                 if len(found) == question.most:
@@ -95,6 +96,16 @@ def _is_wanted(item: _Item, question: Question) -> bool:
     job, other = question.job, item.job
     same = (other.workflow, other.job, other.matrix or {}) == (job.workflow, job.job, job.matrix or {})
     return same and item.run_uid != question.run_uid and item.exit_reason in _WHOLE
+
+
+def _summary(endpoint: Endpoint, run_uid: str) -> Summary | None:
+    """None of a run that was deleted meanwhile, or whose summary is none of this version."""
+    try:
+        return _ask(endpoint, f"{_PATH}/{quote(run_uid, safe='')}", _Detail).summary
+    except SendError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise
 
 
 def _ask(endpoint: Endpoint, path: str, form: type[_Form]) -> _Form:

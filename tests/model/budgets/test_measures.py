@@ -73,6 +73,12 @@ def test_cpu_time_is_that_of_the_whole_job(fields, expected):
     assert read("cpu_seconds", run_of(**fields)) == expected
 
 
+def test_cpu_time_by_exit_records_says_so():
+    """They come close, and may lack something."""
+    summary = run_of(box(cpu_source="exit_records"), cpu_complete=False)
+    assert read("cpu_seconds", summary).why == "the kernel's exit records lack the end of each process"
+
+
 @pytest.mark.parametrize(
     "containers, value, is_lower_bound",
     [

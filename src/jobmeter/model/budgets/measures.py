@@ -94,6 +94,8 @@ def _cpu(summary: Summary) -> Reading:
     total = summary.cpu_seconds + (summary.unattributed_cpu_seconds or 0.0)
     if summary.cpu_complete:
         return Reading(total)
+    if any(box.cpu_source == "exit_records" for box in summary.containers):
+        return Reading(total, True, "the kernel's exit records lack the end of each process")
     return Reading(total, True, "some processes may have ended unseen")
 
 
