@@ -1,1 +1,1 @@
-"""What a job should request, learned from what its runs used: begin reading in `answer`."""
+"""What a job should request, learned from what its runs used: begin reading in `advise`."""

@@ -50,11 +50,8 @@ def advise(observations: Sequence[Observation], parameters: Parameters = _DEFAUL
     evidence = tuple(gather(name, uses[name], walk.known(name), parameters) for name in figures)
     phase, reason = confidence(runs, walk, parameters)
     return Advice(
-        containers=tuple(
-            ContainerAdvice(name, Cpu(each.request_cores, each.limit_cores), Memory(*each[:2]))
-            for name, each in figures.items()
-        ),
-        total=_total(runs, figures, parameters),
+        containers=containers_of(figures),
+        total=total([tuple(use.name for use in run.containers) for run in runs], figures, parameters),
         meta=About(
             confidence_phase=phase,
             runs_analyzed=sum(_was_read(run) for run in runs),
@@ -90,38 +87,42 @@ def _was_read(run: Observation) -> bool:
     return any(use.memory_need_bytes is not None or use.cpu_cores.avg is not None for use in run.containers)
 
 
-def _total(runs: Sequence[Observation], figures: Mapping[str, Figure], parameters: Parameters) -> Total:
-    """The highest sum over the containers of one run, so that what never ran together is not added up.
+def containers_of(figures: Mapping[str, Figure]) -> tuple[ContainerAdvice, ...]:
+    """The advice for each container, by name."""
+    return tuple(
+        ContainerAdvice(name, Cpu(each.request_cores, each.limit_cores), Memory(*each[:2]))
+        for name, each in sorted(figures.items())
+    )
+
+
+def total(
+    together: Iterable[tuple[str, ...]], figures: Mapping[str, Figure], parameters: Parameters
+) -> Total:
+    """The highest sum over containers that ran ``together``: what never did is not added up.
 
     What is not known of a container is not in the sum; its evidence says so.
     """
-    together = {tuple(use.name for use in run.containers) for run in runs}
-    sums = [
-        [_sum(figures[name][part] for name in names) for part in range(len(Figure._fields))]
-        for names in together
-    ]
-    request_bytes, limit_bytes, request_cores, limit_cores = (
-        max((each for each in column if each is not None), default=None)
-        for column in (zip(*sums, strict=True) if sums else ((None,),) * 4)
-    )
     if not figures:
-        request_bytes, request_cores = parameters.default_memory_bytes, parameters.default_cpu_cores
-        limit_bytes, limit_cores = memory_limit(request_bytes), cpu_limit(request_cores)
+        memory, cores = parameters.default_memory_bytes, parameters.default_cpu_cores
+        return Total(Cpu(cores, cpu_limit(cores)), Memory(memory, memory_limit(memory)))
+    columns: list[list[float]] = [[], [], [], []]
+    for names in set(together):
+        for place, column in enumerate(columns):
+            known = [part for name in names if (part := figures[name][place]) is not None]
+            if known:
+                column.append(sum(known))
+    request_bytes, limit_bytes, request_cores, limit_cores = (max(each, default=None) for each in columns)
     return Total(
-        Cpu(_rounded(request_cores), _rounded(limit_cores)),
-        Memory(
-            None if request_bytes is None else int(request_bytes),
-            None if limit_bytes is None else int(limit_bytes),
-        ),
+        Cpu(_hundredths(request_cores), _hundredths(limit_cores)),
+        Memory(_whole(request_bytes), _whole(limit_bytes)),
     )
 
 
-def _sum(parts: Iterable[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
-def _rounded(cores: float | None) -> float | None:
+def _hundredths(cores: float | None) -> float | None:
     """Without the dust of adding binary floats: requests are hundredths."""
     return None if cores is None else round(cores, 2)
 

@@ -54,7 +54,10 @@ def _highest(values: Iterator[float | None]) -> float | None:
 
 
 def _notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> Iterator[str]:
-    yield from _memory_notes(seen, known, parameters)
+    charged = largest(*(use.memory_charged_peak_bytes for _, use in seen))
+    yield from memory_notes(known, charged, parameters)
+    if any(use.memory_source == "rss" for _, use in seen):
+        yield "Its memory is a sum of RSS: pages that processes share count for each."
     withheld = max((use.throttled_cores or 0.0 for _, use in seen), default=0.0)
     if withheld >= _WITHHELD_CORES:
         yield f"Its CPU limit withheld up to {format_cores(withheld)} cores; they are added to what it used."
@@ -63,7 +66,10 @@ def _notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> It
         yield f"CPU use is a lower bound in {partial} of {len(seen)} runs."
 
 
-def _memory_notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> Iterator[str]:
+def memory_notes(
+    known: Sequence[Aggregate], charged_peak_bytes: int | None, parameters: Parameters
+) -> Iterator[str]:
+    """What to know of the memory advised, by what is known in each leg."""
     need = largest(*(each.observed_bytes for each in known))
     if need is None and not all(each.clean_runs for each in known):
         return
@@ -77,11 +83,9 @@ def _memory_notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters
         yield f"Without a clean run no less than the default of {default} is advised."
     elif clean < CONFIDENT_RUNS and parameters.factor < LEARNING_FACTOR:
         yield f"Its need is taken times {LEARNING_FACTOR:g} until {CONFIDENT_RUNS} clean runs are known."
-    charged = largest(*(use.memory_charged_peak_bytes for _, use in seen))
-    if charged is not None and charged >= _CACHE_SHARE * need:
-        yield f"The kernel charged it up to {format_bytes(charged)}, page cache included: an upper bound, not a need."
-    if any(use.memory_source == "rss" for _, use in seen):
-        yield "Its memory is a sum of RSS: pages that processes share count for each."
+    if charged_peak_bytes is not None and charged_peak_bytes >= _CACHE_SHARE * need:
+        charged = format_bytes(charged_peak_bytes)
+        yield f"The kernel charged it up to {charged}, page cache included: an upper bound, not a need."
     machine = largest(*(each.host_memory_bytes for each in known))
     if machine is not None and need * parameters.factor > machine:
         yield f"The largest machine has {format_bytes(machine)}: there is no room for the buffer."

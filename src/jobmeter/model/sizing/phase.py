@@ -1,7 +1,7 @@
 """How sure the advice is, and why: said in words, since a number would pretend to know more."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from jobmeter.model.quantities import format_bytes, format_cores
 from jobmeter.model.sizing.answer import Phase
@@ -18,19 +18,24 @@ def confidence(runs: Sequence[Observation], walk: Walk, parameters: Parameters) 
     """The phase of the least known container of each leg's newest run, and the reason in sentences."""
     newest = {run.leg: run for run in runs if run.containers}
     if not newest:
-        memory, cores = (
-            format_bytes(parameters.default_memory_bytes),
-            format_cores(parameters.default_cpu_cores),
-        )
-        return "unknown", f"No run was observed: this is the default of {memory} and {cores} cores."
+        return "unknown", nothing_observed(parameters)
     known = {
         (leg, use.name): walk.known(use.name)[leg] for leg, run in newest.items() for use in run.containers
     }
-    phase = min((phase_of(each) for each in known.values()), key=_PHASES.index)
-    sentences = [_counted(runs), *_doubts(known, legs=len(newest))]
-    if len(newest) > 1:
-        sentences.append(f"The highest of {len(newest)} legs: {'; '.join(sorted(newest))}.")
+    phase = worst(known.values())
+    sentences = [_counted(runs), *doubts(known)]
     return phase, " ".join(sentences)
+
+
+def nothing_observed(parameters: Parameters) -> str:
+    """The reason where there is no run."""
+    memory, cores = format_bytes(parameters.default_memory_bytes), format_cores(parameters.default_cpu_cores)
+    return f"No run was observed: this is the default of {memory} and {cores} cores."
+
+
+def worst(known: Iterable[Aggregate]) -> Phase:
+    """The phase of the container that is known least; unknown without any."""
+    return min((phase_of(each) for each in known), key=_PHASES.index, default="unknown")
 
 
 def phase_of(known: Aggregate) -> Phase:
@@ -51,10 +56,11 @@ def _counted(runs: Sequence[Observation]) -> str:
     return f"{said}; {parts}: what these used is a lower bound."
 
 
-def _doubts(known: dict[tuple[str, str], Aggregate], *, legs: int) -> Iterator[str]:
-    """Which containers hold the phase down."""
+def doubts(known: Mapping[tuple[str, str], Aggregate]) -> Iterator[str]:
+    """By leg and container: which of them hold the phase down, and which legs there are."""
+    legs = sorted({leg for leg, _ in known})
     for (leg, name), each in sorted(known.items()):
-        where = f"{name} of {leg}" if legs > 1 and leg else name
+        where = f"{name} of {leg}" if len(legs) > 1 and leg else name
         if each.kill_unexplained:
             limit = format_bytes(each.killed_at_bytes or 0)
             yield f"{where} was killed for want of memory at {limit}, and how much is enough was not seen since."
@@ -63,3 +69,5 @@ def _doubts(known: dict[tuple[str, str], Aggregate], *, legs: int) -> Iterator[s
         elif each.clean_runs < CONFIDENT_RUNS:
             count = "one clean run" if each.clean_runs == 1 else f"{each.clean_runs} clean runs"
             yield f"Only {count} of {where}, {CONFIDENT_RUNS} are needed to be confident."
+    if len(legs) > 1:
+        yield f"The highest of {len(legs)} legs: {'; '.join(leg or 'without a matrix' for leg in legs)}."

@@ -1,0 +1,96 @@
+"""What a job should request by all its runs of a long time: as `advise`, from days that were merged."""
+
+from collections.abc import Iterator, Mapping
+
+from jobmeter.model.quantities import format_bytes
+from jobmeter.model.sizing.advise import containers_of, total
+from jobmeter.model.sizing.answer import About, Advice, Evidence
+from jobmeter.model.sizing.evidence import memory_notes
+from jobmeter.model.sizing.figure import Aggregate, largest
+from jobmeter.model.sizing.parameters import Parameters
+from jobmeter.model.sizing.period import Key, Period, by_container, together
+from jobmeter.model.sizing.phase import doubts, nothing_observed, worst
+from jobmeter.model.sizing.window import highest
+
+_DEFAULT = Parameters()
+
+
+def advise_period(days: Mapping[Key, Period], parameters: Parameters = _DEFAULT) -> Advice:
+    """The advice by every run of these days; ``parameters.runs`` says nothing here.
+
+    Memory is never below the highest need of any of the days, so a heavy run of months ago still counts. What bound
+    the runs and which of them are outliers is not kept by day, and there is no backtest.
+    """
+    legs = by_container(days)
+    known = {key: period.aggregate(parameters.cpu_percentile) for key, period in legs.items()}
+    names = sorted({name for _, name in legs})
+    figures = {
+        name: highest([period.figure(parameters) for (_, other), period in legs.items() if other == name])
+        for name in names
+    }
+    whole = {name: together(period for (_, other), period in legs.items() if other == name) for name in names}
+    newest = {(leg, name): known[leg, name] for _, leg, name in _newest(days)}
+    return Advice(
+        containers=containers_of(figures),
+        total=total([tuple({name for _, name in newest})], figures, parameters),
+        meta=About(
+            confidence_phase=worst(newest.values()),
+            runs_analyzed=max((period.runs for period in whole.values()), default=0),
+            reason=" ".join(_reason(days, whole, newest)) if days else nothing_observed(parameters),
+            buffer_percent=parameters.buffer_percent,
+            cpu_percentile=parameters.cpu_percentile,
+        ),
+        evidence=tuple(
+            _evidence(
+                name, whole[name], [each for (_, other), each in known.items() if other == name], parameters
+            )
+            for name in names
+        ),
+    )
+
+
+def _newest(days: Mapping[Key, Period]) -> Iterator[Key]:
+    """The containers of each leg's newest day."""
+    latest: dict[str, str] = {}
+    for day, leg, _ in days:
+        latest[leg] = max(day, latest.get(leg, day))
+    return (key for key in days if latest[key[1]] == key[0])
+
+
+def _reason(
+    days: Mapping[Key, Period], whole: Mapping[str, Period], newest: Mapping[tuple[str, str], Aggregate]
+) -> Iterator[str]:
+    dates = sorted({day for day, _, _ in days})
+    yield f"All runs of {len(dates)} {'day' if len(dates) == 1 else 'days'} from {dates[0]} to {dates[-1]}."
+    for name, period in whole.items():
+        half, most = period.memory.quantile(0.5), period.memory.quantile(0.99)
+        if half is not None and most is not None:
+            yield (
+                f"{name}: half of {period.runs:,} runs needed up to {format_bytes(half)}, 99 % up to "
+                f"{format_bytes(most)} (± 1 %)."
+            )
+    yield from doubts(newest)
+
+
+def _evidence(name: str, period: Period, known: list[Aggregate], parameters: Parameters) -> Evidence:
+    median = period.memory.quantile(0.5)
+    return Evidence(
+        name=name,
+        runs=period.runs,
+        clean_runs=period.clean_runs,
+        memory_need_bytes=largest(
+            period.need_bytes, None if period.memory.most is None else int(period.memory.most)
+        ),
+        memory_need_median_bytes=None if median is None else round(median),
+        memory_charged_peak_bytes=period.charged_peak_bytes,
+        killed_runs=period.killed_runs,
+        killed_at_bytes=period.killed_at_bytes,
+        cpu_cores=period.cores[parameters.cpu_percentile].most,
+        cpu_peak_cores=period.cores["peak"].most,
+        throttled_cores=None,
+        memory_request_bytes=None,
+        memory_limit_bytes=None,
+        cpu_request_cores=None,
+        cpu_limit_cores=None,
+        notes=tuple(memory_notes(known, period.charged_peak_bytes, parameters)),
+    )

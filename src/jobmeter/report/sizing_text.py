@@ -1,0 +1,166 @@
+"""Sizing advice for a terminal: what to request, and why."""
+
+from collections.abc import Callable, Sequence
+
+from jobmeter.model.quantities import format_bytes, format_cores
+from jobmeter.model.sample import ByteLimit, Limit
+from jobmeter.model.sizing.answer import Advice, Backtest, Evidence, Outlier
+from jobmeter.report.layout import Column, Line, paint, table
+from jobmeter.report.text import clean, plural, wrap
+
+_TONES = {"unknown": "bad", "learning": "warn", "confident": "good"}
+_MAX_OUTLIERS = 5
+_GIB_HOUR, _CORE_HOUR = 2**30 * 3600.0, 3600.0
+
+
+def render_sizing(advice: Advice, title: str = "", *, width: int = 80, colour: bool = False) -> str:
+    """The advice in lines of at most ``width`` cells; ``title`` says of which job."""
+    blocks = [_opening(advice, title, width), _containers(advice, width), _notes(advice, width)]
+    blocks += [_outliers(advice.meta.outliers, width), _backtest(advice.backtest, width)]
+    lines: list[Line] = []
+    for block in blocks:
+        if block:
+            lines += [[], *block] if lines else block
+    return paint(lines, width, colour=colour)
+
+
+def _opening(advice: Advice, title: str, width: int) -> list[Line]:
+    total, meta = advice.total, advice.meta
+    wanted = [_size(total.memory.request_bytes), _cores_of(total.cpu.request_cores)]
+    verdict = " and ".join(each for each in wanted if each) or "nothing is known"
+    lines = _wrapped(
+        f"request {verdict} ({meta.confidence_phase})", width, "sizing: ", _TONES[meta.confidence_phase]
+    )
+    lines += [[(f"  {clean(title)}", "faint")]] if title else []
+    lines += _wrapped(meta.reason, width, "  why: ")
+    return [*lines, *_wrapped(_rule(advice), width, "  how: ")] if meta.runs_analyzed else lines
+
+
+def _rule(advice: Advice) -> str:
+    """How the request is made of what was observed."""
+    meta = advice.meta
+    statistic = {"peak": "peak", "avg": "average"}.get(meta.cpu_percentile, meta.cpu_percentile)
+    return (
+        f"the highest need of memory and the highest {statistic} of CPU of {plural(meta.runs_analyzed, 'run')}, "
+        f"and {meta.buffer_percent:g} % to spare"
+    )
+
+
+def _containers(advice: Advice, width: int) -> list[Line]:
+    names = [(each.name, "") for each in advice.containers]
+    return [
+        *table("memory", names, _memory_columns(advice), width),
+        *table("CPU cores", names, _cpu_columns(advice), width),
+    ]
+
+
+def _memory_columns(advice: Advice) -> list[Column]:
+    memory, known = [each.memory for each in advice.containers], advice.evidence
+    today = [_today(each.memory_request_bytes, each.memory_limit_bytes, _size) for each in known]
+    return [
+        Column("request", [_size(each.request_bytes) for each in memory], style="bold"),
+        Column("limit", [_size(each.limit_bytes) for each in memory]),
+        Column("need", [_size(each.memory_need_bytes) for each in known]),
+        Column("charged", [_size(each.memory_charged_peak_bytes) for each in known], rank=2),
+        Column("today", today, rank=1),
+    ]
+
+
+def _cpu_columns(advice: Advice) -> list[Column]:
+    cpu, known = [each.cpu for each in advice.containers], advice.evidence
+    today = [_today(each.cpu_request_cores, each.cpu_limit_cores, _cores) for each in known]
+    chosen, peaks = ([each.cpu_cores for each in known], [each.cpu_peak_cores for each in known])
+    return [
+        Column("request", [_cores(each.request_cores) for each in cpu], style="bold"),
+        Column("limit", [_cores(each.limit_cores) for each in cpu]),
+        Column(advice.meta.cpu_percentile, [_cores(each) for each in chosen]),
+        Column("peak", [_cores(each) for each in peaks], rank=2),
+        Column("today", today, rank=1),
+    ]
+
+
+def _today(request: float | None, limit: Limit | ByteLimit, form: Callable[[float | None], str]) -> str:
+    """What was requested, or the limit where that is all there is."""
+    if request is not None:
+        return form(request)
+    return "unlimited" if isinstance(limit, str) else form(limit)
+
+
+def _notes(advice: Advice, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for each in advice.evidence:
+        for note in (_runs(each), *each.notes):
+            lines += _wrapped(note, width, f"  {clean(each.name)}: ")
+    return lines
+
+
+def _runs(evidence: Evidence) -> str:
+    """``19 of 20 runs clean, half needed up to 812 MiB``."""
+    said = f"{evidence.clean_runs} of {plural(evidence.runs, 'run')} clean"
+    if evidence.memory_need_median_bytes is None or evidence.runs < 2:
+        return said
+    return f"{said}, half needed up to {format_bytes(evidence.memory_need_median_bytes)}"
+
+
+def _outliers(outliers: Sequence[Outlier], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for each in outliers[:_MAX_OUTLIERS]:
+        form = format_bytes if each.resource == "memory" else _cores_of
+        usual = form(each.median)
+        said = (
+            f"{clean(each.container)} took {form(each.value)} in run {clean(each.run_uid)}, usual is {usual}"
+        )
+        lines += _wrapped(said, width, "  outlier: ", "warn")
+    hidden = len(outliers) - _MAX_OUTLIERS
+    return [*lines, [(f"  … and {plural(hidden, 'outlier')} more", "faint")]] if hidden > 0 else lines
+
+
+def _backtest(backtest: Backtest | None, width: int) -> list[Line]:
+    if backtest is None:
+        return []
+    if not backtest.runs:
+        return _wrapped("no run has a clean run before it by which it could be judged", width, "backtest: ")
+    judged = (
+        f"of {plural(backtest.runs, 'run')}, each judged by the advice of those before it, "
+        f"{backtest.would_be_killed:,} would have been killed and {backtest.would_be_throttled:,} throttled"
+    )
+    style = "warn" if backtest.would_be_killed else ""
+    return [
+        *_wrapped(judged, width, "backtest: ", style),
+        *_wrapped(_saved(backtest), width, "  it asks for: "),
+    ]
+
+
+def _saved(backtest: Backtest) -> str:
+    """Against what is requested today: so much less, or more."""
+    memory, cpu = backtest.saved_memory_byte_seconds, backtest.saved_core_seconds
+    parts = [
+        _less(memory / _GIB_HOUR, "GiB-hours", "memory") if memory is not None else "",
+        _less(cpu / _CORE_HOUR, "core-hours", "CPU") if cpu is not None else "",
+    ]
+    known = " and ".join(part for part in parts if part)
+    return f"{known} than is requested today" if known else "not known, what is requested today was not told"
+
+
+def _less(value: float, unit: str, resource: str) -> str:
+    """``14.3 GiB-hours less memory``."""
+    amount = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3g}"
+    return f"{amount} {unit} {'less' if value >= 0 else 'more'} {resource}"
+
+
+def _wrapped(text: str, width: int, first: str, style: str = "") -> list[Line]:
+    return [
+        [(line, style)] for line in wrap(clean(text), width, first=first, indent=" " * min(len(first), 12))
+    ]
+
+
+def _size(size_bytes: float | None) -> str:
+    return "" if size_bytes is None else format_bytes(size_bytes)
+
+
+def _cores(cores: float | None) -> str:
+    return "" if cores is None else format_cores(cores)
+
+
+def _cores_of(cores: float | None) -> str:
+    return "" if cores is None else f"{format_cores(cores)} {'core' if cores == 1 else 'cores'}"
