@@ -427,7 +427,7 @@ class Story:
 
     def __init__(self, host: Watched) -> None:
         self.host = host
-        self.rows: dict[tuple[str, float], float] = {}
+        self.rows: dict[str, float] = {}
         self.totals: dict[Of, float] = {}
         self.used = 0.0
         (host.tree.root / "default").mkdir()
@@ -438,6 +438,7 @@ class Story:
                 above = path[: path.rindex("/docker/")] if path.count("/docker/") > 1 else ""
                 if path not in self.host.tree.used and (not above or above in self.host.tree.used):
                     self.host.tree.make(path)
+                    self.rows.pop(path, None)  # It begins anew.
             case ("go", int(number)) if (found := self._pick(number)) is not None:
                 if not any(one.startswith(f"{found}/") for one in self.host.tree.used):
                     self.host.tick()
@@ -455,9 +456,9 @@ class Story:
     def look(self) -> None:
         """No counter falls, of the same container or of the same row of totals."""
         for row in self.host.fleet.rows:
-            life, cpu = (row.id, row.started), row.account.cpu_seconds or 0.0
-            assert cpu >= self.rows.get(life, 0.0)
-            self.rows[life] = cpu
+            cpu = row.account.cpu_seconds or 0.0
+            assert cpu >= self.rows.get(row.path, 0.0)
+            self.rows[row.path] = cpu
         for of, cpu in self.host.cpu().items():
             assert cpu >= self.totals.get(of, 0.0)
             self.totals[of] = cpu

@@ -31,7 +31,8 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.errors: dict[str, int] = {}
-        self.reader = MachineReader(str(root), self.errors)
+        self.passed = 0.0
+        self.reader = MachineReader(str(root), self.errors, monotonic=lambda: self.passed)
         (root / "pressure").mkdir()
         self.write(idle=400.0)
         (root / "meminfo").write_text(MEMINFO)
@@ -43,8 +44,9 @@ class Machine:
         """Seconds of two modes."""
         (self.root / "stat").write_text(STAT.format(user=round(user * 100), idle=round(idle * 100)))
 
-    def idle(self, seconds: float) -> float:
-        """What is shown when the kernel says this."""
+    def idle(self, seconds: float, *, after: float = 1000.0) -> float:
+        """What is shown when the kernel says this, so many seconds after the last reading."""
+        self.passed += after
         self.write(idle=seconds)
         return self.reader.read().cpu_seconds["idle"]
 
@@ -106,6 +108,13 @@ def test_a_mode_never_falls(machine: Machine) -> None:
     readings = [400.0, 399.5, 400.25, 300.0, 301.0, 302.0, 299.5, 303.0, 100.0, 110.0]
     shown = [machine.idle(seconds) for seconds in readings]
     assert shown == [400.0, 400.0, 400.25, 400.25, 401.25, 402.25, 402.25, 403.25, 403.25, 413.25]
+
+
+def test_a_cpu_that_comes_back(machine: Machine) -> None:
+    """Brings the time of before it was taken away: that was counted then, and nobody was idle for an hour since."""
+    readings = [10000.0, 10010.0, 6010.0, 6020.0, 10030.0, 10040.0]
+    shown = [machine.idle(seconds, after=10.0) for seconds in readings]
+    assert shown == [10000.0, 10010.0, 10010.0, 10020.0, 10020.0, 10030.0]
 
 
 def test_this_machine_is_read() -> None:

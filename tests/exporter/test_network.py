@@ -76,6 +76,22 @@ def test_who_takes_over_begins_at_0(wires: Wires, networks: Networks) -> None:
     assert networks.read("/docker/b")[:2] == (50, 100)
 
 
+@pytest.mark.parametrize(
+    "carried, counted", [({"eth0": 130}, 30), ({"eth0": 40}, 40), ({"eth0": 130, "eth1": 5}, 35)],
+    ids=["the same", "another with its number", "with one more interface"],
+)  # fmt: skip
+def test_a_namespace_that_is_kept_for_the_next(
+    wires: Wires, networks: Networks, carried: dict[str, int], counted: int
+) -> None:
+    """As a pod's is from its first container to the next one: what passed is counted once."""
+    networks.enter("/docker/a", 10)
+    networks.read("/docker/a")
+    networks.leave("/docker/a")
+    wires.carry("shared", **carried)
+    networks.enter("/docker/b", 11)
+    assert received(networks, "/docker/b") == counted
+
+
 def test_who_has_left_does_not_take_over(wires: Wires, networks: Networks) -> None:
     """When all have left nothing is held."""
     networks.enter("/docker/a", 10)

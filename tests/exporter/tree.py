@@ -103,7 +103,10 @@ class Tree:
 class Watched:
     """A fleet over a tree, and clocks that a test moves on; ``now`` may be set, as that of a machine is."""
 
-    def __init__(self, directory: Path, *, linger_seconds: float = 60.0) -> None:
+    def __init__(
+        self, directory: Path, *, linger_seconds: float = 60.0, there: Mapping[str, float] | None = None
+    ) -> None:
+        """``there`` are containers of before it, with what they have used; nothing is read yet where it is given."""
         self.proc = directory / "proc"
         (self.proc / "self").mkdir(parents=True)
         self.now = BEGAN
@@ -118,7 +121,11 @@ class Watched:
             descriptors=Descriptors(1000), root=str(directory / "proc"), clock=lambda: self.now,
             monotonic=lambda: self.passed,
         )  # fmt: skip
-        self.fleet.tick()
+        for path, seconds in (there or {}).items():
+            self.tree.make(path)
+            self.tree.use(path, seconds)
+        if there is None:
+            self.fleet.tick()
 
     def tick(self, seconds: float = 0.0) -> None:
         """Who comes and goes is noticed, and so much later everything is read."""

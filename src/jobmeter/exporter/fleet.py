@@ -95,7 +95,7 @@ class Fleet:
         self._refused: dict[str, ContainerRef] = {}
         self._looks = Looks()
         self._events = Events(self._tree.fileno)
-        self._earlier: tuple[Container, ...] | None = None
+        self._begun = False
         self._ticks = 0
         self._walk_at = 0.0
 
@@ -115,8 +115,9 @@ class Fleet:
         if now >= self._walk_at or self._tree.fileno() is None or self._tree.unwatched:
             self._note(*self._tree.walk())
             self._walk_at = now + _WALK_SECONDS
-        if self._earlier is None:
-            self._earlier = tuple(self._containers.values())
+        if not self._begun:
+            self._crediting.begin(self._containers.values())
+            self._begun = True
         self._take_refused()
         self._ticks += 1
         grown, levels = self._machine.grown(), Levels()
@@ -131,9 +132,6 @@ class Fleet:
                 self._read(path, container, grown=grown)
         everyone = (*self._containers.values(), *self._ended.values())
         self._identify(everyone)
-        if self._earlier:
-            self._crediting.begin([one for one in self._earlier if self._is_shown(one)])
-            self._earlier = ()
         self._crediting.credit(everyone, now)
         self._drop_ended(now)
         self._publish()

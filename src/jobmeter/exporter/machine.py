@@ -1,7 +1,9 @@
 """The machine below all containers, as far as series tell of it: what it has, and what it uses."""
 
 import errno
+import math
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -83,9 +85,13 @@ class MachineReader:
     Sources: proc_stat(5), proc_meminfo(5), Documentation/accounting/psi.rst.
     """
 
-    def __init__(self, root: str, errors: dict[str, int]) -> None:
+    def __init__(
+        self, root: str, errors: dict[str, int], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._root = root
         self._errors = errors
+        self._monotonic = monotonic
+        self._read_at = -math.inf
         self._shown: dict[str, float] = {}
         self._missing: dict[str, float] = {}
 
@@ -94,9 +100,10 @@ class MachineReader:
         stat = self._text("stat")
         memory = self._parsed(procfs.parse_meminfo, self._text("meminfo")) or {}
         counted = self._parsed(procfs.parse_host_stat, stat)
+        cpus = counted[1] if counted is not None else None
         return MachineUse(
-            cpu_seconds=self._never_falling(self._parsed(parse_cpu_modes, stat) or {}),
-            cpus=counted[1] if counted is not None else None,
+            cpu_seconds=self._possible(self._parsed(parse_cpu_modes, stat) or {}, cpus or 1),
+            cpus=cpus,
             memory_total_bytes=memory.get("MemTotal"),
             memory_available_bytes=memory.get("MemAvailable"),
             swap_total_bytes=memory.get("SwapTotal"),
@@ -114,12 +121,18 @@ class MachineReader:
             found[resource, "full"] = stall.full_seconds if resource != "cpu" else None
         return {key: seconds for key, seconds in found.items() if seconds is not None}
 
-    def _never_falling(self, modes: Mapping[str, float]) -> Mapping[str, float]:
-        """Idle time and waiting for disks may fall a little (proc_stat(5)), and by more when a CPU is taken away."""
+    def _possible(self, modes: Mapping[str, float], cpus: int) -> Mapping[str, float]:
+        """Idle time and waiting for disks may fall a little (proc_stat(5)).
+
+        A CPU that is taken away takes its time with it, and brings all of it when it comes back: what cannot have
+        passed in any mode since the last reading has not.
+        """
+        now = self._monotonic()
+        most, self._read_at = (now - self._read_at) * cpus + _WOBBLE_SECONDS, now
         for mode, seconds in modes.items():
             shown = self._shown.get(mode, 0.0)
             missing = self._missing.get(mode, 0.0)
-            if shown - (seconds + missing) >= _WOBBLE_SECONDS:
+            if not -_WOBBLE_SECONDS < seconds + missing - shown <= most:
                 missing = self._missing[mode] = shown - seconds
             self._shown[mode] = max(shown, round(seconds + missing, 6))
         return {mode: self._shown[mode] for mode in modes}

@@ -4,7 +4,9 @@ A namespace that several containers share, as those of a pod do, is counted once
 The host's own counts for nobody.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from jobmeter.model.errors import KernelFormatError
 
 _GONE = ""
 _MAX_ANCESTORS = 32
+_MAX_LEFT = 256
+_LEFT_SECONDS = 60.0
 
 
 class Traffic(NamedTuple):
@@ -100,14 +104,21 @@ class Networks:
     """
 
     def __init__(
-        self, descriptors: Descriptors, root: str = "/proc", *, each_interface: bool = False
+        self,
+        descriptors: Descriptors,
+        root: str = "/proc",
+        *,
+        each_interface: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._descriptors = descriptors
+        self._monotonic = monotonic
         self._root = root
         self._each_interface = each_interface
         self._owner_of: dict[int, str] = {}
         self._files: dict[str, _File] = {}
         self._others: dict[str, tuple[int, int]] = {}
+        self._left: OrderedDict[int, tuple[float, _Counted]] = OrderedDict()
 
     def enter(self, container: str, pid: int) -> None:
         """A process of a container is known: whose namespace is it in?"""
@@ -133,7 +144,15 @@ class Networks:
             return
         self._others.pop(container, None)
         self._owner_of[inode] = container
-        self._files[container] = _File(inode, pid, fd, _Counted())
+        self._files[container] = _File(inode, pid, fd, self._counted(inode))
+
+    def _counted(self, inode: int) -> _Counted:
+        """From where the last owner left it, if that was lately: a mount may keep a namespace for the next container.
+
+        A new namespace may have the number, too; its counters are lower, so that they count from 0.
+        """
+        left, counted = self._left.pop(inode, (-_LEFT_SECONDS, _Counted()))
+        return counted if self._monotonic() - left < _LEFT_SECONDS else _Counted()
 
     def _is_of_maker(self, container: str, pid: int, inode: int) -> bool:
         """Whether who made the container, the nearest process outside of it, is in the same namespace.
@@ -189,6 +208,9 @@ class Networks:
             self._files[heir] = replace(file, pid=pid, counted=file.counted.from_here())
         else:
             self._owner_of.pop(file.inode)
+            self._left[file.inode] = self._monotonic(), file.counted.from_here()
+            if len(self._left) > _MAX_LEFT:
+                self._left.popitem(last=False)
             if file.fd is not None:
                 self._descriptors.give_back(file.fd)
         del self._files[container]
