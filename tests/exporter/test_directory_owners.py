@@ -104,6 +104,23 @@ def test_made_through_the_socket(host: Host) -> None:
     assert identity.name == "anything"
 
 
+@pytest.mark.parametrize("step", [0.0, -60.0, 60.0])
+def test_one_of_two_jobs_while_the_clock_is_set(host: Host, step: float) -> None:
+    """It was there before and still is, though by the new clock it would have begun later: nobody knows which."""
+    job_with_socket(host)
+    host.now += 10
+    host.set_by = step
+    host.identity(docker(A))
+    host.catalog.put(C, labels={**OWN, "jobmeter.run_id": "6"})
+    host.begin(docker(C), 30)
+    host.proc.put(30, docker(C), parent=5, mounts=WITH_SOCKET)
+    host.identity(docker(C), after=5)
+    host.catalog.put(B, "anything")
+    host.begin(docker(B))
+    host.identity(docker(B))
+    assert host.identity(docker(B), after=DECIDE_SECONDS).attribution is None
+
+
 @pytest.mark.parametrize(
     "mounts, attribution", [(WITH_SOCKET, "only_job"), (WITH_SOCKET.replace("docker", "podman/podman"), None)]
 )

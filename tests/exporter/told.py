@@ -33,10 +33,11 @@ WITH_SOCKET = "91 90 0:22 /docker.sock /run/docker.sock rw - tmpfs tmpfs rw\n"
 
 @dataclass
 class Host:
-    """Containers in a tree of cgroups, their processes, and a clock that a test moves on."""
+    """Containers in a tree of cgroups, their processes, and a clock that a test moves on, or sets."""
 
     root: Path
     now: float = BEGAN
+    set_by: float = 0.0
     catalog: Catalog = field(default_factory=Catalog)
     containers: dict[str, Container] = field(default_factory=dict)
 
@@ -44,8 +45,9 @@ class Host:
         (self.root / "proc").mkdir()
         self.proc = Processes(self.root / "proc")
         self.identities = Identities(
-            self.catalog, root=self.proc.host.root, clock=lambda: self.now, monotonic=lambda: self.now
-        )
+            self.catalog, root=self.proc.host.root, clock=lambda: self.now + self.set_by,
+            monotonic=lambda: self.now,
+        )  # fmt: skip
 
     def begin(self, path: str, *pids: int) -> Container:
         """A container at this cgroup path, with these processes."""
@@ -56,7 +58,7 @@ class Host:
         container = Container(
             ref,
             {"": top},
-            started=self.now,
+            started=self.now + self.set_by,
             seen=self.now,
             descriptors=Descriptors(0),
             errors={},
@@ -80,7 +82,7 @@ class Host:
         container.row = replace(container.row, account=Account(cpu_seconds=used))
 
     def end(self, path: str) -> None:
-        self.containers[path].end(self.now, ended=self.now)
+        self.containers[path].end(self.now, ended=self.now + self.set_by)
         self.processes(path)
 
     def identity(self, path: str, after: float = 0.0) -> Identity:

@@ -173,6 +173,17 @@ class Owners:
                 self._past[execution] = execution.ended
         self._version += 1
 
+    def set_clock(self, step: float) -> None:
+        """The clock was set by so much: what was noted down is told by the new one, so that an order stays one."""
+        self._began += step
+        executions = {*self._past, *chain.from_iterable(self._executions.values())}
+        every: list[_Member | _Execution] = [*self._containers.values(), *executions]
+        for one in every:
+            one.started += step
+            one.ended = None if one.ended is None else one.ended + step
+        self._past = {execution: ended + step for execution, ended in self._past.items()}
+        self._version += 1
+
     def expire(self, now: float) -> None:
         """Forget the jobs that ended long ago."""
         while self._past:

@@ -26,6 +26,8 @@ _NEXT_LOOK = 0.25
 _SOONEST_SECONDS = 0.1
 _LATEST_SECONDS = 60.0
 _LATEST_CLAIMED_SECONDS = 5.0
+_STEP_SECONDS = 0.5
+"""By so much the clock is set rather than slowed down."""
 _NEVER = float("inf")
 _SEEN = -1.0
 
@@ -97,12 +99,14 @@ class Identities:
         self._root = root
         self._clock = clock
         self._monotonic = monotonic
+        self._ahead = clock() - monotonic()
         self._owners = Owners(began=clock())
         self._known: dict[str, _Known] = {}
 
     def learn(self, containers: Iterable[Container]) -> None:
         """Take what can be learned of them now."""
         version, now = self._catalog.version, self._monotonic()
+        self._follow_clock()
         for container in containers:
             self._learn(container, version, now)
         self._owners.expire(self._clock())
@@ -122,6 +126,12 @@ class Identities:
         """It is shown no more."""
         if self._known.pop(container.ref.path, None) is not None:
             self._owners.forget(container.ref.path)
+
+    def _follow_clock(self) -> None:
+        ahead = self._clock() - self._monotonic()
+        if abs(ahead - self._ahead) >= _STEP_SECONDS:
+            self._owners.set_clock(ahead - self._ahead)
+            self._ahead = ahead
 
     def _learn(self, container: Container, version: int, now: float) -> None:
         known = self._known.get(container.ref.path)
