@@ -55,6 +55,15 @@ def test_what_one_has_several_of() -> None:
     ]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_within_another_hides_nobody(first: int) -> None:
+    """Who can make cgroups chooses their names: of two with the same labels the one that lies in no other is shown."""
+    victim = replace(BUILD, parent=None)
+    feigned = replace(WITHIN, id=BUILD.id, parent="feefee")
+    rows = ((victim, feigned), (feigned, victim))[first]
+    assert rendered(USED, rows=rows).splitlines()[2:] == ['used_total{id="4f0c"} 12.75']
+
+
 def test_what_goes_with_its_container() -> None:
     """One that has ended has it no more."""
     assert 'id="c0de"' not in rendered(HELD)

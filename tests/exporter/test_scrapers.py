@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.exporter.scrapers import HELD_SCRAPES, MAX_SCRAPERS, Asking, Scrapers
+from jobmeter.exporter.scrapers import HELD_SCRAPES, MAX_SCRAPERS, YOUNG_SECONDS, Asking, Scrapers
 
 PHASES = st.lists(st.floats(0, 0.999), min_size=1, max_size=3)
 
@@ -61,6 +61,20 @@ def test_who_is_new_is_shown_everything() -> None:
     scrapers = Scrapers(Clock())
     assert scrapers.scrape(Asking("a"), 7) == 7
     assert scrapers.scrape(Asking("a"), 8) == 7
+
+
+def test_a_server_that_knew_our_predecessor() -> None:
+    """In our first minutes: what a new row holds at its first scrape is growth, so it is shown at 0 before."""
+    clock = Clock()
+    scrapers = Scrapers(clock)
+    shown = []
+    for moment in (0.0, 15.0, 30.0, 45.0, 60.0):
+        clock.now = moment
+        shown.append(scrapers.scrape(Asking("a", keeps=True), 2))
+    assert shown == [0, 0, 0, 2, 2]
+    assert scrapers.scrape(Asking("a person"), 2) == 2
+    clock.now = YOUNG_SECONDS
+    assert scrapers.scrape(Asking("another", keeps=True), 2) == 2
 
 
 def test_a_server_that_was_away() -> None:
