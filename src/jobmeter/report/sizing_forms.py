@@ -66,10 +66,15 @@ def docker_flags(container: ContainerAdvice) -> list[str]:
     flags: list[tuple[str, float | None, Callable[[float], str]]] = [
         ("--cpus", cpu.limit_cores, lambda cores: f"{cores:g}"),
         ("--cpu-shares", cpu.request_cores, lambda cores: f"{max(2, round(cores * 1024))}"),
-        ("--memory", memory.limit_bytes, lambda size: f"{size / _MIB:.0f}m"),
-        ("--memory-reservation", memory.request_bytes, lambda size: f"{size / _MIB:.0f}m"),
+        ("--memory", memory.limit_bytes, docker_memory),
+        ("--memory-reservation", memory.request_bytes, docker_memory),
     ]
     return [f"{name}={form(value)}" for name, value, form in flags if value is not None]
+
+
+def docker_memory(size_bytes: float) -> str:
+    """``1504m``, as Docker and compose write memory."""
+    return f"{size_bytes / _MIB:.0f}m"
 
 
 def docker_text(advice: Advice) -> str:
