@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from jobmeter.linux.machine_activity import CPU_PRESSURE, IO_PRESSURE, OOM_KILLS
 from jobmeter.model.account import DeviceCount
 from tests.support.fake_host import open_descriptors
 from tests.support.hosts import HOSTS, job_directories
+from tests.support.kernel_files import no_device, pages_of
 
 MEMORY = {
     "memory_usage_bytes": 22151168,
@@ -161,6 +164,24 @@ def test_what_counts_nothing_for_want_of_a_limit_is_looked_at_seldom(tmp_path: P
     reader.close()
 
 
+def test_bursts_between_looks_are_seen(tmp_path: Path) -> None:
+    """Whatever the time between them: who works once in so many readings is read short in between."""
+    usage, stat = tmp_path / "cpuacct.usage", tmp_path / "cpu.stat"
+    shown: dict[int, int | None] = {}
+    for every in range(1, 14):
+        usage.write_text("0\n")
+        stat.write_text("nr_periods 0\nnr_throttled 0\nthrottled_time 0\n")
+        reader = AccountReader({"cpuacct": str(tmp_path), "cpu": str(tmp_path)}, Descriptors(10), {})
+        for number in range(1, 8 * every + 1):
+            if number % every == every // 3:
+                usage.write_text(f"{number}\n")
+                stat.write_text(f"nr_periods {number}\nnr_throttled 0\nthrottled_time 0\n")
+            reader.read(grown=frozenset())
+        shown[every] = reader.account.cpu_periods
+        reader.close()
+    assert all(shown.values())
+
+
 @pytest.mark.parametrize("text", ["", "nonsense\n", "usage_usec x\n"])
 def test_what_cannot_be_read_is_not_known(cgroup: Path, text: str) -> None:
     """It is counted; the rest goes on, and it comes back."""
@@ -232,6 +253,152 @@ def test_with_few_descriptors_it_reads_the_same(cgroup: Path, room: int) -> None
     whole, _ = reader_of(cgroup)
     assert found == whole.read(whole=True)
     whole.close()
+
+
+@pytest.fixture
+def as_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was removed answers no more, though it is held."""
+    monkeypatch.setattr(os, "pread", no_device())
+
+
+@pytest.mark.usefixtures("as_kernel")
+@pytest.mark.parametrize("whole", [True, False])
+def test_another_one_at_its_path_is_not_it(cgroup: Path, whole: bool) -> None:
+    """As when a service is started again between two readings."""
+    reader, errors = reader_of(cgroup)
+    before = reader.read()
+    old = cgroup.rename(cgroup.with_name("old"))  # So that its inode is not used again.
+    shutil.copytree(old, cgroup)
+    shutil.rmtree(old)
+    with pytest.raises(CgroupGone):
+        reader.read(whole=whole)
+    assert (reader.account, errors) == (before, {})
+    reader.close()
+
+
+@pytest.mark.usefixtures("as_kernel")
+@pytest.mark.parametrize("descriptors", [0, 100])
+def test_a_controller_is_taken_away_and_given_back(cgroup: Path, descriptors: int) -> None:
+    """What it counted is not known until then; it is no reading that failed."""
+    held = open_descriptors()
+    reader, errors = reader_of(cgroup, descriptors)
+    before = reader.read(whole=True)
+    texts = {path: path.read_text() for path in cgroup.glob("memory.*") if path.name != "memory.pressure"}
+    for path in texts:
+        path.unlink()
+    assert reader.read(whole=True) == before  # Its directory may be about to go too.
+    taken = reader.read(whole=True)
+    assert (taken.memory_usage_bytes, taken.memory_anon_bytes, taken.oom_kills) == (None, None, None)
+    assert (taken.cpu_seconds, taken.processes) == (before.cpu_seconds, before.processes)
+    for path, text in texts.items():
+        path.write_text(text)
+    assert [reader.read(whole=True) for _ in range(12)][-1] == before
+    assert errors == {}
+    reader.close()
+    assert open_descriptors() == held
+
+
+@pytest.mark.usefixtures("as_kernel")
+def test_a_controller_is_given_anew_between_two_readings(cgroup: Path) -> None:
+    """Its files are others."""
+    reader, errors = reader_of(cgroup)
+    reader.read()
+    (cgroup / "memory.current").unlink()
+    (cgroup / "memory.current").write_text("4096\n")
+    reader.read()
+    assert (reader.read().memory_usage_bytes, errors) == (4096, {})
+    (cgroup / "memory.current").write_text("8192\n")
+    assert reader.read().memory_usage_bytes == 8192
+    reader.close()
+
+
+def test_a_controller_that_comes_later_is_read(cgroup: Path) -> None:
+    """Within twelve readings."""
+    text = (cgroup / "memory.current").read_text()
+    (cgroup / "memory.current").unlink()
+    reader, errors = reader_of(cgroup)
+    assert [reader.read().memory_usage_bytes for _ in range(20)] == [None] * 20
+    (cgroup / "memory.current").write_text(text)
+    assert [reader.read().memory_usage_bytes for _ in range(12)][-1] == int(text)
+    assert errors == {}
+    reader.close()
+
+
+def test_one_that_went_before_what_is_missing_came_is_gone(tmp_path: Path) -> None:
+    """What comes at its path is another's."""
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/cpu.stat").write_text("usage_usec 1000000\n")
+    reader, _ = reader_of(tmp_path / "job", descriptors=0)
+    before = reader.read()
+    (tmp_path / "job").rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", tmp_path / "job")
+    (tmp_path / "job/memory.current").write_text("4096\n")
+    read = iter(reader.read, None)
+    with pytest.raises(CgroupGone):
+        list(islice(read, 12))
+    assert reader.account == before
+    reader.close()
+
+
+IO = {
+    "v1": (
+        ("blkio", "blkio.throttle.io_service_bytes"),
+        "253:0 Read 1\n253:0 Write 9\n7:0 Read 2\n7:0 Write 4\nTotal 16\n", "253:0 Read 1\n253:0 Write 9\nTotal 10\n",
+        "7:0 Read 1\n7:0 Write 0\nTotal 1\n", "Total 0\n",
+    ),
+    "v2": (
+        ("", "io.stat"),
+        "253:0 rbytes=1 wbytes=9 rios=1 wios=1\n7:0 rbytes=2 wbytes=4 rios=1 wios=1\n",
+        "253:0 rbytes=1 wbytes=9 rios=1 wios=1\n", "7:0 rbytes=1 wbytes=0 rios=1 wios=0\n", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("detailed", [False, True])
+@pytest.mark.parametrize("version", IO)
+def test_what_devices_did_stays_when_they_go(tmp_path: Path, version: str, detailed: bool) -> None:
+    """The kernel forgets them; one that comes again counts on."""
+    (controller, name), *texts = IO[version]
+    file = tmp_path / name
+    file.write_text(texts[-1])
+    reader = AccountReader({controller: str(tmp_path)}, Descriptors(10), {}, detailed=detailed)
+    none = reader.read(whole=True)
+    assert none.io_written_bytes == (0 if version == "v2" else None)
+    found = []
+    for text in texts:
+        file.write_text(text)
+        account = reader.read(whole=True)
+        found.append((account.io_read_bytes, account.io_written_bytes))
+    assert found == [(3, 13), (3, 13), (4, 13), (4, 13)]
+    devices = (DeviceCount("253:0", 1, 9), DeviceCount("7:0", 3, 4)) if detailed else None
+    assert account.io_bytes_by_device == devices
+    reader.close()
+
+
+def test_kills_below_it_are_its_own(tmp_path: Path) -> None:
+    """Version 1 counts each where it happened; they are looked for when the machine tells of one, or at a whole one."""
+    place = shutil.copytree(job_directories("v1")["memory"], tmp_path / "memory")
+    inner = shutil.copytree(place, place / "init.scope")
+    shutil.copytree(inner, place / "other")
+    reader = AccountReader({"memory": str(place)}, Descriptors(10), {}, belongs=lambda path: path != "/other")
+    assert reader.read(grown=frozenset()).oom_kills == 1
+    assert reader.read(grown=frozenset({OOM_KILLS})).oom_kills == 2
+    (inner / "memory.oom_control").write_text("oom_kill 4\n")
+    assert reader.read(grown=frozenset()).oom_kills == 2
+    assert reader.read(whole=True, grown=frozenset()).oom_kills == 5
+    shutil.rmtree(inner)
+    assert reader.read(whole=True).oom_kills == 5
+    reader.close()
+
+
+def test_every_process_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel gives a page of them at once."""
+    (tmp_path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in range(10_000, 11_200)))
+    monkeypatch.setattr(os, "pread", pages_of(4096))
+    for room in (0, 10):
+        reader = AccountReader({"": str(tmp_path)}, Descriptors(room), {}, detailed=True)
+        assert reader.read().process_count == 1200
+        reader.close()
 
 
 DEVICES = {

@@ -41,6 +41,20 @@ def test_files_leave_room_for_processes() -> None:
             os.close(fd)
 
 
+def test_what_processes_had_is_left_to_processes() -> None:
+    """Those that have ended make room for others, not for files."""
+    descriptors = Descriptors(16)
+    for _ in range(3):
+        fd = descriptors.keep_process(os.getpid())
+        assert fd is not None
+        descriptors.give_process_back(fd)
+    files = [descriptors.keep("/proc/self/stat") for _ in range(20)]
+    held = [one for one in files if one is not None]
+    assert len(held) == 14
+    for fd in held:
+        os.close(fd)
+
+
 @pytest.mark.parametrize("limit, expected", [(128, 64), (256, 128), (1024, 512), (2048, 1536)])
 def test_what_others_need_is_left(limit: int, expected: int) -> None:
     """512 of them, but half of few."""

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from jobmeter.linux.files import read_file, read_whole
 from jobmeter.model.errors import KernelFormatError
+from tests.support.kernel_files import pages_of
 
 LINES = b"".join(b"veth%d: 1 2 3\n" % number for number in range(5000))
-
-
-def pages_of(size: int) -> Callable[[int, int, int], bytes]:
-    """As the kernel reads files of many lines: so many whole ones as there is room for in a page."""
-    pread = os.pread
-
-    def read(fd: int, count: int, offset: int) -> bytes:
-        page = pread(fd, min(count, size), offset)
-        return page[: page.rfind(b"\n") + 1]
-
-    return read
 
 
 @pytest.mark.parametrize("page_bytes", [4096, 16384, 65536])
