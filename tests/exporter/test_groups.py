@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tests.exporter.rows import MACHINE
 from tests.support.fake_host import open_descriptors
 from tests.support.hosts import CONTAINER, HOSTS, hierarchies, job_directories, proc
 from tests.support.kernel import stat_line
+from tests.support.kernel_files import no_device
 
 NET_DEV = "a\nb\n  lo: 9 1 0 0 0 0 0 0 9 1 0 0 0 0 0 0\n eth0: 7 1 0 0 0 0 0 0 8 2 0 0 0 0 0 0\n"
 POD = "kubepods/burstable/pod2c48913c-9bca-8d63-d5fa-2c48913c9bca"
@@ -42,10 +44,17 @@ def top(tmp_path: Path) -> Path:
     return tmp_path / "cgroup"
 
 
-def groups_of(top: Path, machine: Machine = MACHINE, *, clock: Callable[[], float] = lambda: 1.0) -> Groups:
+def groups_of(
+    top: Path,
+    machine: Machine = MACHINE,
+    *,
+    clock: Callable[[], float] = lambda: 1.0,
+    errors: dict[str, int] | None = None,
+    descriptors: int = 100,
+) -> Groups:
     return Groups(
-        [Hierarchy(("",), str(top), "/")], machine, descriptors=Descriptors(100), errors={},
-        root=str(top.parent), clock=clock,
+        [Hierarchy(("",), str(top), "/")], machine, descriptors=Descriptors(descriptors),
+        errors=errors if errors is not None else {}, root=str(top.parent), clock=clock,
     )  # fmt: skip
 
 
@@ -108,6 +117,49 @@ def test_what_comes_and_goes(top: Path) -> None:
     assert open_descriptors() == held
     groups.close()
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("descriptors", [0, 100])
+def test_a_service_that_is_started_again_is_another(
+    top: Path, monkeypatch: pytest.MonkeyPatch, descriptors: int
+) -> None:
+    """Its counters begin anew, and so does what is told of its beginning; nothing failed."""
+    monkeypatch.setattr(os, "pread", no_device())
+    now, errors = [100.0], dict[str, int]()
+    groups = groups_of(top, clock=lambda: now[0], errors=errors, descriptors=descriptors)
+    service, old = top / "system.slice/ssh.service", top / "old"
+    first = by_path(groups)["/system.slice/ssh.service"]
+    now[0] = 200.0
+    shutil.copytree(service, old)  # So that its inode is not used again.
+    service.rename(top.parent / "gone")
+    old.rename(service)
+    shutil.rmtree(top.parent / "gone")
+    (service / "cpu.stat").write_text("usage_usec 7000\n")
+    second = by_path(groups)["/system.slice/ssh.service"]
+    assert (first.started, second.started, second.account.cpu_seconds) == (100.0, 200.0, 0.007)
+    assert second.account.memory_usage_bytes == first.account.memory_usage_bytes
+    assert errors == {}
+    groups.close()
+
+
+def test_one_that_is_made_anew_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systemd makes the directory of each controller on its own: it is another at the next tick."""
+    monkeypatch.setattr(os, "pread", no_device())
+    for one in ("memory", "cpuacct"):
+        (tmp_path / one / "a.service").mkdir(parents=True)
+    (tmp_path / "cpuacct/a.service/cpuacct.usage").write_text("3000000000\n")
+    made = [Hierarchy((one,), str(tmp_path / one), "/") for one in ("memory", "cpuacct")]
+    errors: dict[str, int] = {}
+    groups = Groups(made, MACHINE, descriptors=Descriptors(10), errors=errors, root=str(tmp_path))
+    assert by_path(groups)["/a.service"].account.cpu_seconds == 3.0
+    (tmp_path / "cpuacct/a.service").rename(tmp_path / "old")
+    (tmp_path / "cpuacct/a.service").mkdir()
+    (tmp_path / "cpuacct/a.service/cpuacct.usage").write_text("1000000000\n")
+    shutil.rmtree(tmp_path / "old")
+    assert "/a.service" not in by_path(groups)
+    assert by_path(groups)["/a.service"].account.cpu_seconds == 1.0
+    assert errors == {}
+    groups.close()
 
 
 def test_a_directory_of_another_controller_that_comes_later(tmp_path: Path) -> None:

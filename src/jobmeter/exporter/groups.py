@@ -10,13 +10,12 @@ from msgspec.structs import replace
 from jobmeter.containers.cgroup_path import locate
 from jobmeter.exporter.beginnings import began
 from jobmeter.exporter.container import Identity, Row
-from jobmeter.exporter.fleet import TELLING
 from jobmeter.exporter.machine import Machine
 from jobmeter.linux import procfs
 from jobmeter.linux.account_reader import AccountReader
 from jobmeter.linux.block_devices import read_filesystems
 from jobmeter.linux.cgroup_limits import read_bounds
-from jobmeter.linux.cgroup_mounts import Hierarchy
+from jobmeter.linux.cgroup_mounts import TELLING, Hierarchy
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.model.account import Account, Bounds, Interface, Spec
@@ -66,14 +65,14 @@ class Groups:
 
     def tick(self) -> None:
         """Read all that are there now and publish them."""
-        found = dict.fromkeys(self._walk())
+        found = dict(self._walk())
         for path in self._groups.keys() - found.keys():
             self._groups.pop(path).close()
         self._ticks += 1
-        for number, path in enumerate(found):
+        for number, (path, inode) in enumerate(found.items()):
             group = self._groups.get(path)
             if group is None or (number + self._ticks) % _LOOK_EVERY == 0:
-                group = self._groups[path] = self._looked_at(path, group)
+                group = self._groups[path] = self._looked_at(path, inode, group)
             try:
                 group.read()
             except CgroupGone:
@@ -88,17 +87,18 @@ class Groups:
             group.close()
         self._groups = {}
 
-    def _walk(self) -> Iterator[str]:
-        """From the root downwards, so that the bound leaves out what lies deepest."""
+    def _walk(self) -> Iterator[tuple[str, int]]:
+        """With their inodes; from the root downwards, so that the bound leaves out what lies deepest."""
         before, self._is_container = self._is_container, {}
         self._newcomers = []
         if self._top is None:
             return
-        yield ROOT
+        yield ROOT, 0
         count, refused, waiting = 1, 0, deque([""])
         while waiting:
             above = waiting.popleft()
-            for path in _children(self._top, above):
+            for path, inode in _children(self._top, above):
+                self._leave_one_of_before(path, inode)
                 inside = before.get(path)
                 if inside is None:
                     inside = (ref := locate(path)) is not None and ref.path == path
@@ -113,11 +113,17 @@ class Groups:
                 count += 1
                 if path not in self._groups:
                     self._newcomers.append(path)
-                yield path
+                yield path, inode
                 waiting.append(path)
         self.refused = refused
 
-    def _looked_at(self, path: str, group: "_Group | None") -> "_Group":
+    def _leave_one_of_before(self, path: str, inode: int) -> None:
+        """A service that is started again has another cgroup, whose counters begin at 0."""
+        group = self._groups.get(path)
+        if group is not None and group.inode != inode:
+            self._groups.pop(path).close()
+
+    def _looked_at(self, path: str, inode: int, group: "_Group | None") -> "_Group":
         """It with the limits that it has now; anew when a controller's directory has come since."""
         directories = self._directories("" if path == ROOT else path)
         if group is None or group.directories.keys() != directories.keys():
@@ -126,7 +132,7 @@ class Groups:
                 group.close()
                 started = group.row.started
             reader = AccountReader(directories, self._descriptors, self._errors, detailed=True)
-            group = _Group(path, directories, reader, started)
+            group = _Group(path, inode, directories, reader, started)
         group.row = replace(group.row, bounds=read_bounds(directories, self._tops, with_spec=True))
         return group
 
@@ -176,8 +182,9 @@ class _Group:
     """One of them, by the directories of its controllers."""
 
     def __init__(
-        self, path: str, directories: Mapping[str, str], reader: AccountReader, started: float
+        self, path: str, inode: int, directories: Mapping[str, str], reader: AccountReader, started: float
     ) -> None:
+        self.inode = inode
         self.directories = directories
         self._reader = reader
         self.close = reader.close
@@ -198,10 +205,14 @@ class _Group:
             self.row = replace(self.row, account=account)
 
 
-def _children(top: str, path: str) -> list[str]:
+def _children(top: str, path: str) -> list[tuple[str, int]]:
     try:
         with os.scandir(top + path) as entries:
-            return [f"{path}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return [
+                (f"{path}/{entry.name}", entry.inode())
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return []
 

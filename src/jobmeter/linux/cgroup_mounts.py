@@ -8,6 +8,8 @@ from msgspec import Struct
 from jobmeter.model.errors import KernelFormatError, SourceUnavailable
 
 UNIFIED = ""
+TELLING = ("memory", "cpuacct", "pids", UNIFIED, "cpu")
+"""Controllers whose hierarchy has every container's directory, best first."""
 
 
 class Hierarchy(Struct, frozen=True):
