@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobmeter.containers.cgroup_path import locate
 from jobmeter.exporter.container import Container
+from jobmeter.exporter.network import NO_TRAFFIC
 from jobmeter.linux.descriptors import Descriptors
 
 PATH = "/docker/" + "a" * 64
@@ -28,4 +29,21 @@ def test_a_process_that_has_ended_is_not_its_own_any_more(tmp_path: Path) -> Non
         process.kill()
     container.let_go_of_process()
     assert (container.pidfd, container.first_pid) == (None, None)
+    container.close()
+
+
+def test_kills_in_it_are_its_own(tmp_path: Path) -> None:
+    """Version 1 counts them where they happened, as in a unit of a systemd within; not those of containers within."""
+    directory = tmp_path / PATH.lstrip("/")
+    for inner, kills in (("", 1), ("init.scope", 2), ("docker", 4), ("docker/" + "b" * 64, 8)):
+        (directory / inner).mkdir(parents=True)
+        (directory / inner / "memory.oom_control").write_text(f"oom_kill {kills}\n")
+    ref = locate(PATH)
+    assert ref is not None
+    container = Container(
+        ref, {"memory": str(tmp_path)}, started=0.0, seen=0.0, descriptors=Descriptors(10), errors={}
+    )
+    container.open_what_is_there()
+    container.read(NO_TRAFFIC, whole=True)
+    assert container.row.account.oom_kills == 7
     container.close()

@@ -136,7 +136,9 @@ class Container:
         if len(found) > len(self._directories):
             self._reader.close()
             self._directories = found
-            self._reader = AccountReader(found, self._descriptors, self._errors, detailed=self._detailed)
+            self._reader = AccountReader(
+                found, self._descriptors, self._errors, detailed=self._detailed, belongs=self._belongs
+            )
 
     def look_up_bounds(self, levels: Levels | None = None) -> None:
         """Read the limits again, but for those that ``levels`` knows; of one that is gone they stay."""
@@ -163,11 +165,15 @@ class Container:
             if not waiting:
                 break
             for inner in _directories_in(directory, waiting.pop()):
-                ref = locate(self.ref.path + inner)
-                if ref is not None and ref.path == self.ref.path:
+                if self._belongs(inner):
                     found += _pids(directory + inner) or ()
                     waiting.append(inner)
         return found
+
+    def _belongs(self, inner: str) -> bool:
+        """Whether a cgroup below is in no container of its own."""
+        ref = locate(self.ref.path + inner)
+        return ref is not None and ref.path == self.ref.path
 
     def call(self, identity: Identity) -> None:
         """Take over what is known of it by now."""

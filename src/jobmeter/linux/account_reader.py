@@ -132,7 +132,7 @@ class AccountReader:
         for file in (*self._active, *self._waiting, *self._rest):
             self._let_go(file)
         self._active = self._waiting = self._rest = ()
-        self._missing = []
+        self._missing, self._inner = [], None
 
     def _account(self) -> Account:
         kills = self._values.get("oom_kills")
