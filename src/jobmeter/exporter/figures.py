@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-READ_ERRORS = ("format", "open", "read")
-"""The kinds that there are, shown before the first error too: `increase()` would not see that one otherwise."""
+from jobmeter.linux.account_reader import READ_ERRORS
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -128,6 +128,7 @@ class _Watching(Collector):
         errors = CounterMetricFamily(
             "jobmeter_exporter_read_errors", "Files of the kernel that could not be read.", labels=("kind",)
         )
+        # Each kind before its first error too: `increase()` would not see that one otherwise.
         for kind, count in sorted({**dict.fromkeys(READ_ERRORS, 0), **self._watched.errors}.items()):
             errors.add_metric((kind,), count)
         yield errors
