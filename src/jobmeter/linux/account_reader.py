@@ -6,7 +6,7 @@ Where both versions account for the same thing, v1 is read: on a hybrid host it 
 import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from jobmeter.linux.account_sources import ACTIVITY, DETAILS, REST, WAITING, Source
 from jobmeter.linux.cgroup_mounts import UNIFIED
@@ -18,8 +18,7 @@ from jobmeter.linux.machine_activity import EVERYTHING, OOM_KILLS
 from jobmeter.model.account import Account
 from jobmeter.model.errors import KernelFormatError
 
-ReadError = Literal["format", "open", "read"]
-READ_ERRORS: Final[tuple[ReadError, ...]] = ("format", "open", "read")
+READ_ERRORS: Final = ("format", "open", "read")
 """The kinds of readings that fail; ``format`` is a text that is not understood."""
 
 _ABSENT: Final = (errno.ENOENT, errno.ENODEV)
@@ -176,7 +175,7 @@ class AccountReader:
                     values[name] = value
         return tuple(file for file in files if file not in lost) if lost else files
 
-    def _failed(self, kind: ReadError, file: _File) -> None:
+    def _failed(self, kind: str, file: _File) -> None:
         """What could not be read is not known: no value of before stands for it."""
         self._count(kind)
         for name in file.gives:
@@ -185,7 +184,7 @@ class AccountReader:
         file.said = None
         self._changed = True
 
-    def _count(self, kind: ReadError) -> None:
+    def _count(self, kind: str) -> None:
         self._errors[kind] = self._errors.get(kind, 0) + 1
 
     # --- what comes and goes
