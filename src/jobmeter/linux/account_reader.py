@@ -135,7 +135,7 @@ class AccountReader:
 
     def _account(self) -> Account:
         kills = self._values.get("oom_kills")
-        if self._inner is None or kills is None:
+        if self._inner is None or not self._inner.total or kills is None:
             return Account(**self._values)
         return Account(**{**self._values, "oom_kills": kills + self._inner.total})
 
