@@ -4,6 +4,7 @@ import sys
 
 from jobmeter import __version__
 from jobmeter.apps.extras import required
+from jobmeter.apps.process_list import show_instead
 from jobmeter.collector.log import Log
 from jobmeter.config.receiver import ReceiverSettings
 from jobmeter.linux.descriptors import raise_descriptor_limit
@@ -16,7 +17,9 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database, in_use
-        from jobmeter.receiver.store.place import is_address
+        from jobmeter.receiver.store.place import is_address, shown
+    with required("postgresql" if is_address(settings.db) else "receiver"):
+        show_instead(settings.db, shown(settings.db))
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
     sys.setswitchinterval(0.001)
     raise_descriptor_limit()  # A connection is a descriptor.
@@ -24,7 +27,7 @@ def receive(settings: ReceiverSettings) -> int:
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
         if shared:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
-        with required("postgresql" if is_address(settings.db) else "receiver"):
+        with required("receiver"):
             database = Database.open(settings.db)
         receiver = Receiver(
             database,

@@ -1,5 +1,6 @@
 """The options of `jobmeter receiver` and `jobmeter admin`, and the settings they make."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -8,6 +9,19 @@ from msgspec import Struct
 from jobmeter.config.options import Option, duration, parse, secret, secret_file
 from jobmeter.config.settings import LOG_OPTIONS
 from jobmeter.model.errors import UsageError
+
+_NO_FILE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def database(text: str) -> str:
+    """The name of a file, or the address of a PostgreSQL database."""
+    found = _NO_FILE.match(text)
+    if found and found[1] not in ("postgresql", "postgres"):
+        raise UsageError(
+            f"{found[1]}:// is not accepted; accepted are the name of a file, and postgresql:// with host and database"
+        )
+    return text
+
 
 RECEIVER_OPTIONS = (
     Option(
@@ -19,7 +33,12 @@ RECEIVER_OPTIONS = (
     ),
     Option("addr", "", "the same as --listen", metavar="HOST:PORT"),
     Option(
-        "db", "JOBMETER_DB", "the database; it is made when missing", metavar="FILE", default="metrics.db"
+        "db",
+        "JOBMETER_DB",
+        "the database: a file, made when missing, or postgresql://…",
+        database,
+        "FILE",
+        default="metrics.db",
     ),
     Option(
         "read-token",
@@ -49,7 +68,9 @@ RECEIVER_OPTIONS = (
 )
 
 ADMIN_OPTIONS = tuple(
-    option._replace(help="the receiver's database") for option in RECEIVER_OPTIONS if option.name == "db"
+    option._replace(help="the receiver's database, a file")
+    for option in RECEIVER_OPTIONS
+    if option.name == "db"
 )
 
 

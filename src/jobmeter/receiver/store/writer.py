@@ -207,17 +207,16 @@ class Writer:
 
         Whatever is stored twice is stored once, so that this may follow a commit whose answer did not come.
         """
-        was_connected = self._connection is not None and not self._connection.invalidated
         try:
             return self._stored_once(changes)
         except Exception as error:
             judgement = self._backend.judge(error)
-            if judgement is None:
+            if judgement is None or not (
+                judgement.clash or (judgement.stale and self._connection is not None)
+            ):
                 raise
-            if judgement.stale and self._connection is not None:
-                self._connection.invalidate()
-            if not judgement.clash and not (judgement.stale and was_connected):
-                raise
+            if judgement.stale:
+                self._let_go()
         return self._stored_once(changes)
 
     def _stored_once(self, changes: Sequence[NewSummary | Change]) -> list[Any]:
@@ -232,6 +231,13 @@ class Writer:
                 results = self._apply_all(self._connection, changes)
         self._failure = None
         return results
+
+    def _let_go(self) -> None:
+        """Of the connection, which is of no more use."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
     def _inserted_alone(
         self, connection: Connection, changes: Sequence[NewSummary | Change]

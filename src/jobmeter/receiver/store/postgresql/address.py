@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -19,7 +20,10 @@ _DEFAULTS = (
     ("keepalives_count", "", "3"),
     ("tcp_user_timeout", "", "15000"),
 )
-_FORM = "accepted is postgresql://USER@HOST:PORT/DATABASE with parameters of libpq behind a question mark"
+_FORM = (
+    "accepted is postgresql://USER@HOST:PORT/DATABASE with parameters of libpq behind a question mark; "
+    "in a password %25 %2F %3A %3F %40 stand for % / : ? @"
+)
 
 
 class Address(NamedTuple):
@@ -34,20 +38,26 @@ def parse_address(url: str) -> Address:
     try:
         said = conninfo_to_dict(url)
     except psycopg.Error as error:
-        raise UsageError(
-            f"--db: the address of the database is not accepted: {_reason(error)}; {_FORM}"
-        ) from None
+        raise _refused(_reason(error)) from None
+    hosts, ports, database = (str(said.get(name, "")) for name in ("host", "port", "dbname"))
+    # Where the rest of a password is that has these characters in it.
+    if "@" in hosts + database:
+        raise _refused("there is an @ behind the one before the host")
+    if not ports.replace(",", "").isdecimal() and ports:
+        raise _refused("the port is no number")
     defaults = {
         name: value for name, variable, value in _DEFAULTS if name not in said and variable not in os.environ
     }
     return Address(make_conninfo("", **(said | defaults | {"client_encoding": "utf8"})), _shown(said))
 
 
+def _refused(reason: str) -> UsageError:
+    return UsageError(f"--db: the address of the database is not accepted: {reason}; {_FORM}")
+
+
 def _reason(error: Exception) -> str:
     """What libpq says before it quotes: the quotation may be a password."""
-    said = " ".join(str(error).split())
-    unquoted = said.partition('"')[0].rstrip(" :(")
-    return unquoted or "it is no URL"
+    return " ".join(str(error).split()).partition('"')[0].rstrip(" :(") or "it is no URL"
 
 
 def _shown(said: Mapping[str, object]) -> str:
@@ -55,7 +65,13 @@ def _shown(said: Mapping[str, object]) -> str:
     hosts = str(said.get("host") or said.get("hostaddr") or "").split(",")
     ports = str(said.get("port") or "").split(",")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    places = [f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False)]
+    places = [
+        f"{_host(host)}:{port}" if port else _host(host) for host, port in zip(hosts, ports, strict=False)
+    ]
     user = f"{said['user']}@" if said.get("user") else ""
     database = f"/{said['dbname']}" if said.get("dbname") else ""
     return f"postgresql://{user}{','.join(places)}{database}"
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else quote(host, safe="")

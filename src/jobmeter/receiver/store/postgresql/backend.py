@@ -6,6 +6,7 @@ some seconds. Connections are kept by SQLAlchemy's pools; libpq reads the addres
 parameters of TLS, a file of passwords or several hosts, is taken.
 """
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from jobmeter.receiver.store.migrating import upgrade
 from jobmeter.receiver.store.postgresql import partitions
 from jobmeter.receiver.store.postgresql import summaries as inserting
 from jobmeter.receiver.store.postgresql.address import parse_address
-from jobmeter.receiver.store.postgresql.errors import judged, store_error
+from jobmeter.receiver.store.postgresql.errors import judged, sentence_of, store_error
 from jobmeter.receiver.store.queries import MAX_PAGE_BYTES
 from jobmeter.receiver.store.schema import metadata, parts, runs
 
@@ -75,12 +76,10 @@ class Postgresql:
         self._connect = partial(psycopg.connect, address.conninfo)
         self.writer = _engine(self, self._writing, 1)
         self.reader = _engine(self, self._reading, READERS, pool_pre_ping=True)
-        try:
-            with self.writer.begin() as connection:
-                self._check(connection)
-                self._migrate(connection)
-        except DBAPIError as error:
-            raise store_error(error, self.place) from None
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.writer.dispose)
+            self._make_ready()
+            on_failure.pop_all()
 
     insert_alone = staticmethod(inserting.insert_alone)
     store_summaries = staticmethod(inserting.store_summaries)
@@ -104,7 +103,7 @@ class Postgresql:
             with self._connect() as connection:
                 connection.execute(_NEWEST).fetchone()
         except psycopg.Error as error:
-            return f"the database cannot be read: {' '.join(str(error).split())}"
+            return f"the database cannot be read: {sentence_of(error)}"
         return None
 
     def keep_up(self, now: int) -> None:
@@ -127,6 +126,14 @@ class Postgresql:
         connection.read_only = True
         return connection
 
+    def _make_ready(self) -> None:
+        try:
+            with self.writer.begin() as connection:
+                self._check(connection)
+                self._migrate(connection)
+        except DBAPIError as error:
+            raise store_error(error, self.place) from None
+
     def _check(self, connection: Connection) -> None:
         """Raises StoreError for a server or a database that cannot hold runs, or holds something else."""
         version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
@@ -142,7 +149,7 @@ class Postgresql:
         tables = set(connection.execute(text(_TABLES)).scalars())
         if tables and not tables >= _OURS:
             raise StoreError(
-                f"{self.place} is not a database of jobmeter: it has the table {min(tables - _OURS)!r}; "
+                f"{self.place} is not a database of jobmeter: it has the table {min(tables - _OURS or tables)!r}; "
                 "name another one"
             )
 

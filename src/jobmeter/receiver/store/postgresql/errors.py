@@ -8,7 +8,9 @@ from jobmeter.receiver.store.backend import Judgement
 from jobmeter.receiver.store.errors import NotStorable
 
 _DISK_FULL = "53100"
-_READ_ONLY = "25006"
+# Of several servers one that may only be read was the first one before, and another one is now; and a transaction in
+# which nothing happened for long was ended with its connection.
+_NEEDS_ANOTHER_CONNECTION = ("25006", "25P03")
 _CANCELED = "57014"
 # connection, authorization, database, resources, operator, system
 _CLASSES_OF_ALL = ("08", "28", "3D", "53", "57", "58")
@@ -29,30 +31,37 @@ def judged(error: Exception, place: str = "the database") -> Judgement | None:
     is_cut = not code and isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
     return Judgement(
         _sentence(cause, code, place),
-        concerns_all=is_cut or code == _READ_ONLY or (code[:2] in _CLASSES_OF_ALL and code != _CANCELED),
+        concerns_all=is_cut
+        or code in _NEEDS_ANOTHER_CONNECTION
+        or (code[:2] in _CLASSES_OF_ALL and code != _CANCELED),
         clash=code in _CLASHES,
-        # Of several servers one that may only be read was the first one before; another one is now.
-        stale=is_cut or code == _READ_ONLY or (code[:2] in _CLASSES_OF_AN_END and code != _CANCELED),
+        stale=is_cut
+        or code in _NEEDS_ANOTHER_CONNECTION
+        or (code[:2] in _CLASSES_OF_AN_END and code != _CANCELED),
     )
 
 
 def store_error(error: DBAPIError | psycopg.Error, place: str) -> StoreError:
     """The error of the database or its library as one of ours."""
     judgement = judged(error, place)
-    return StoreError(f"{place} cannot be used: {_text(error)}") if judgement is None else judgement.error
+    return (
+        StoreError(f"{place} cannot be used: {sentence_of(error)}") if judgement is None else judgement.error
+    )
 
 
 def _sentence(cause: psycopg.Error, code: str, place: str) -> StoreError:
     if code == _DISK_FULL:
-        return StoreFull(f"{place} cannot grow: {_text(cause)}")
+        return StoreFull(f"{place} cannot grow: {sentence_of(cause)}")
     if code in _NOT_STORABLE or (not code and isinstance(cause, psycopg.DataError)):
-        return NotStorable(f"{place} takes no such value: {_text(cause)}")
+        return NotStorable(f"{place} takes no such value: {sentence_of(cause)}")
     if code.startswith(_DAMAGED):
-        return StoreError(f"{place} is damaged, a copy from before has to take its place: {_text(cause)}")
-    return StoreError(f"{place} cannot be used: {_text(cause)}")
+        return StoreError(
+            f"{place} is damaged, a copy from before has to take its place: {sentence_of(cause)}"
+        )
+    return StoreError(f"{place} cannot be used: {sentence_of(cause)}")
 
 
-def _text(cause: Exception) -> str:
-    """The first message, in one line."""
+def sentence_of(cause: Exception) -> str:
+    """What it says first: libpq goes on with advice."""
     message = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return " ".join((message or str(cause)).split())
+    return (message or str(cause)).strip().partition("\n")[0]

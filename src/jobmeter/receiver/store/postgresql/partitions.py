@@ -15,7 +15,12 @@ _MONTHS_AHEAD = 3
 _KEYS = {"runs": "run_uid", "parts": "run"}
 # Whoever waits for a lock of a whole table keeps all others waiting behind.
 _PATIENCE = "SET LOCAL lock_timeout = '1s'"
-_MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL ORDER BY name"
+# Asked of the table of tables: what is known of names may be from before the lock was waited for.
+_MISSING = """
+    SELECT name FROM unnest(%s::text[]) AS name
+    WHERE NOT EXISTS (SELECT FROM pg_class WHERE relname = name AND relnamespace = current_schema()::regnamespace)
+    ORDER BY name
+"""
 
 
 def make_ahead(connection: psycopg.Connection, now: int) -> list[str]:

@@ -80,7 +80,8 @@ def check_ours_or_empty(path: str) -> None:
     tables = _tables_in(reading_uri(path), path)
     if tables and not tables >= _OURS:
         raise StoreError(
-            f"{path} is not a database of jobmeter: it has the table {min(tables - _OURS)!r}; name another file"
+            f"{path} is not a database of jobmeter: it has the table {min(tables - _OURS or tables)!r}; "
+            "name another file"
         )
 
 
