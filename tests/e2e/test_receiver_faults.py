@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import random
 import signal
 import socket
@@ -12,34 +11,27 @@ import subprocess
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 import pytest
 import requests
 
-from jobmeter.model.errors import SendError
-from jobmeter.spool.feed import Feed
-from jobmeter.spool.stream import Stream
-from jobmeter.transport import Endpoint
 from tests.e2e.support.collectors import JOURNAL, start_on_host
 from tests.e2e.support.components import jobmeter_environment, require_root, unavailable
+from tests.e2e.support.senders import HEADERS, Client, PushingOn, Streaming, summary_body
 from tests.receiver.api.running import PUSH, READ, RunningReceiver, running_receiver
 from tests.receiver.store.support import ndjson
 from tests.support.receivers import closed_port
-from tests.support.runs import UID, records, write_journal
+from tests.support.runs import UID, records
 
 KILLS = 200
 KILLED = "killed"
 SEED = 20261121
-TICKS = 40
 COLLECTOR = {"JOBMETER_PUSH_TOKEN": PUSH, "GITHUB_RUN_ID": "1"}
-HEADERS = {"Authorization": f"Bearer {PUSH}"}
 
 
 class Pushing(threading.Thread):
@@ -73,116 +65,6 @@ class Pushing(threading.Thread):
         self.join(60)
 
 
-class Client(threading.Thread, ABC):
-    """Sends over all failures, and keeps what was acknowledged of each run."""
-
-    def __init__(self, url: str, name: str) -> None:
-        super().__init__(daemon=True, name=name)
-        self.acknowledged: dict[str, int] = {}
-        self.moments: list[float] = []
-        self._url = url
-        self._stopped = threading.Event()
-        self._failure: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            for number in itertools.count():
-                if self._stopped.is_set():
-                    return
-                self.send(f"{self.name}-{number}")
-        except Exception as error:
-            self._failure = error
-
-    @abstractmethod
-    def send(self, run_uid: str) -> None:
-        """Send one run, however often it takes."""
-
-    def acknowledge(self, run_uid: str, what: int) -> None:
-        """The receiver says that it has so much."""
-        self.acknowledged[run_uid] = what
-        self.moments.append(time.monotonic())
-
-    @abstractmethod
-    def check(self, receiver: RunningReceiver) -> None:
-        """The receiver has what it has acknowledged."""
-
-    def stop(self) -> None:
-        """The run that is being sent is the last one."""
-        self._stopped.set()
-        self.join(60)
-        assert not self.is_alive()
-        assert self._failure is None, self._failure
-
-
-class PushingOn(Client):
-    """Pushes one summary after the other, each until it is acknowledged; keeps the ids."""
-
-    def send(self, run_uid: str) -> None:
-        while run_uid not in self.acknowledged:
-            try:
-                answer = requests.post(
-                    f"{self._url}/api/v1/metrics", summary_body(run_uid), headers=HEADERS, timeout=30
-                )
-            except requests.RequestException:
-                time.sleep(0.01)
-                continue
-            assert answer.status_code in (201, 503), answer.text
-            if answer.status_code == 201:
-                self.acknowledge(run_uid, answer.json()["id"])
-
-    def check(self, receiver: RunningReceiver) -> None:
-        stored = dict(rows(receiver.log.parent))
-        assert self.acknowledged.items() <= stored.items()
-
-
-class Streaming(Client):
-    """Streams one run after the other in small parts; its sender is now and then one that knows nothing."""
-
-    def __init__(self, url: str, directory: Path) -> None:
-        super().__init__(url, f"stream-{id(self)}")
-        self._directory = directory
-        self._chance = random.Random(SEED)
-
-    def send(self, run_uid: str) -> None:
-        journal = write_journal(self._directory / f"{run_uid}.jsonl", *records(run_uid, ticks=TICKS))
-        with closing(Feed.of_file(run_uid, str(journal))) as feed:
-            finished = False
-            while not finished:
-                with closing(Endpoint(self._url, PUSH)) as endpoint:
-                    finished = self._send_some(Stream(endpoint, run_uid, feed, resumed=True), run_uid)
-        journal.unlink()
-
-    def _send_some(self, stream: Stream, run_uid: str) -> bool:
-        stream._max_bytes = 1500
-        for _ in range(self._chance.randrange(1, 20)):
-            try:
-                stream.step(30)
-            except SendError as error:
-                if not error.retryable:
-                    raise
-                time.sleep(0.01)
-            else:
-                assert stream.next_sequence >= self.acknowledged.get(run_uid, 0), (
-                    "what was acknowledged is gone"
-                )
-                self.acknowledge(run_uid, stream.next_sequence)
-        return self.acknowledged.get(run_uid) == TICKS + 3
-
-    def check(self, receiver: RunningReceiver) -> None:
-        for run_uid in self.acknowledged:
-            whole = ndjson(list(records(run_uid, ticks=TICKS)))
-            assert receiver.get(f"/api/v1/runs/{run_uid}/records").content == whole
-            run = receiver.get(f"/api/v1/runs/{run_uid}").json()
-            assert (run["state"], run["summary"]["sample_count"]) == ("finished", TICKS)
-
-
-def summary_body(run_uid: str) -> bytes:
-    """A summary of some size."""
-    return msgspec.json.encode(
-        {"execution": {"job": "j"}, "run_summary": {"run_uid": run_uid, "x": "y" * 2000}}
-    )
-
-
 def rows(directory: Path) -> list[tuple[str, int]]:
     connection = sqlite3.connect(directory / "metrics.db")
     try:
@@ -207,18 +89,19 @@ def test_what_was_acknowledged_survives_200_kills(tmp_path):
     port = closed_port()
     url = f"http://127.0.0.1:{port}"
     clients = [
-        PushingOn(url, "push-0"),
-        PushingOn(url, "push-1"),
-        Streaming(url, tmp_path),
-        Streaming(url, tmp_path),
+        PushingOn([url], "push-0"),
+        PushingOn([url], "push-1"),
+        Streaming([url], "stream-0", tmp_path),
+        Streaming([url], "stream-1", tmp_path),
     ]
     journal = kill_receivers_beside(clients, port, tmp_path)
     with running_receiver(tmp_path, f"--listen=127.0.0.1:{port}") as receiver:
         summary = start_on_host(tmp_path, *collector_flags(url), env=COLLECTOR).stop()
         for client in clients:
             client.stop()
+        kept = dict(rows(tmp_path))
         for client in clients:
-            client.check(receiver)
+            client.check(receiver, kept)
         text = receiver.get(f"/api/v1/runs/{summary['run_uid']}/records").content
         assert text == journal.read_bytes()
     stored = [run_uid for run_uid, _ in rows(tmp_path)]

@@ -33,7 +33,7 @@ _TEMPLATE = "jobmeter_template"
 def programs() -> Path:
     """Where the newest server of this machine lies."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).parent] if on_path else []
+    found = [Path(on_path).resolve().parent] if on_path else []
     debian = Path("/").glob(_WHERE_DEBIAN_HAS_IT.removeprefix("/"))
     found += sorted((place for place in debian if (place / "initdb").exists()), key=_release, reverse=True)
     if not found:
@@ -98,6 +98,19 @@ class PostgresqlServer:
             yield self.url(name)
         finally:
             self._change(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**words))
+
+    @contextmanager
+    def password_asked_for(self) -> Iterator[None]:
+        """Of everyone but the superuser."""
+        rules = self._directory / "data/pg_hba.conf"
+        before = rules.read_text()
+        rules.write_text("host all postgres all trust\nhost all all all scram-sha-256\n")
+        self._run("pg_ctl", "reload")
+        try:
+            yield
+        finally:
+            rules.write_text(before)
+            self._run("pg_ctl", "reload")
 
     def migrated(self) -> str:
         """The name of a database whose tables are made, to be a template."""
