@@ -118,6 +118,16 @@ def test_a_long_file_is_read_whole(cgroup: Path) -> None:
     reader.close()
 
 
+def test_pressure_is_not_read_at_every_look(cgroup: Path) -> None:
+    """As each reading costs a part of it."""
+    reader, _ = reader_of(cgroup)
+    before = reader.read().io_waiting_seconds
+    (cgroup / "io.pressure").write_text("some avg10=0 avg60=0 avg300=0 total=5000000\n")
+    assert [reader.read(again=True).io_waiting_seconds for _ in range(10)] == [before] * 10
+    assert reader.read().io_waiting_seconds == 5.0
+    reader.close()
+
+
 def test_a_kill_is_seen_when_the_machine_tells_of_one(tmp_path: Path) -> None:
     """The file of version 1 tells of nothing else that counts."""
     place = shutil.copytree(job_directories("v1")["memory"], tmp_path / "memory")

@@ -108,10 +108,17 @@ class Container:
             pod=ref.pod, identity=Identity(), account=Account(), bounds=Bounds(), started=started,
         )  # fmt: skip
 
-    def read(self, traffic: Traffic, *, whole: bool = False, grown: Collection[str] = EVERYTHING) -> None:
-        """Bring the account up to date; ``grown`` as MachineActivity tells. Raises CgroupGone."""
+    def read(
+        self,
+        traffic: Traffic,
+        *,
+        whole: bool = False,
+        again: bool = False,
+        grown: Collection[str] = EVERYTHING,
+    ) -> None:
+        """Bring the account up to date; as AccountReader does. Raises CgroupGone."""
         try:
-            self._reader.read(whole=whole, grown=grown)
+            self._reader.read(whole=whole, again=again, grown=grown)
         finally:
             self._take(traffic)
 

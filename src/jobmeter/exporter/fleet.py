@@ -267,7 +267,7 @@ class Fleet:
         for path in paths:
             container = self._containers[path]
             self._settle(path, container)
-            self._read(path, container)
+            self._read(path, container, again=True)
         there = [self._containers[path] for path in paths if path in self._containers]
         self._identify(there)
         for one in there:
@@ -295,10 +295,16 @@ class Fleet:
             one.call(self._directory.identify(one))
 
     def _read(
-        self, path: str, container: Container, *, whole: bool = False, grown: Collection[str] = EVERYTHING
+        self,
+        path: str,
+        container: Container,
+        *,
+        whole: bool = False,
+        again: bool = False,
+        grown: Collection[str] = EVERYTHING,
     ) -> None:
         try:
-            container.read(self._networks.read(path), whole=whole, grown=grown)
+            container.read(self._networks.read(path), whole=whole, again=again, grown=grown)
         except CgroupGone:
             self._end(path)
 
