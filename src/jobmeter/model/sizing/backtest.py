@@ -50,11 +50,7 @@ def backtest(
     walk = Walk(parameters)
     judged = _Judgement()
     for run in in_order(observations):
-        advised = [
-            (use, figure)
-            for use in run.containers
-            if (figure := walk.advised(use.name)) and walk.has_clean(use.name)
-        ]
+        advised = [(use, figure) for use in run.containers if (figure := walk.proven(use.name))]
         if advised:
             judged.add(run, advised, requests)
         walk.add(run)

@@ -94,6 +94,8 @@ class Walk:
         self._places: dict[str, int] = {}
         self._windows: dict[str, dict[str, ContainerWindow]] = {}
         self._figures: dict[str, dict[str, tuple[Aggregate, Figure]]] = {}
+        self._advised: dict[str, Figure] = {}
+        self._proven: dict[str, bool] = {}
 
     def add(self, run: Observation) -> None:
         """Take in the next run."""
@@ -112,10 +114,15 @@ class Walk:
         figures = self._figures.setdefault(name, {})
         if known is None:
             del windows[name], figures[leg]
-            if not figures:
-                del self._figures[name]
-        elif leg not in figures or figures[leg][0] != known:
+        elif leg in figures and figures[leg][0] == known:
+            return
+        else:
             figures[leg] = known, figure(known, self._parameters)
+        if figures:
+            self._advised[name] = highest([found for _, found in figures.values()])
+            self._proven[name] = any(each.clean_runs for each, _ in figures.values())
+        else:
+            del self._figures[name], self._advised[name], self._proven[name]
 
     def known(self, name: str) -> dict[str, Aggregate]:
         """What is known of a container in each leg that has it."""
@@ -123,12 +130,11 @@ class Walk:
 
     def advised(self, name: str) -> Figure | None:
         """What a container should request in any leg; None where no run had it."""
-        figures = [found for _, found in self._figures.get(name, {}).values()]
-        return highest(figures) if figures else None
+        return self._advised.get(name)
 
-    def has_clean(self, name: str) -> bool:
-        """Whether a clean run of any leg had it."""
-        return any(known.clean_runs for known, _ in self._figures.get(name, {}).values())
+    def proven(self, name: str) -> Figure | None:
+        """The same, where it rests on one clean run at least."""
+        return self._advised[name] if self._proven.get(name) else None
 
 
 def highest(figures: list[Figure]) -> Figure:
