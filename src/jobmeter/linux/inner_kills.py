@@ -23,6 +23,8 @@ class InnerKills:
     before it was looked at is not known.
     """
 
+    __slots__ = ("_belongs", "_counts", "_directory", "total")
+
     def __init__(self, directory: str, belongs: Callable[[str], bool]) -> None:
         self._directory = directory
         self._belongs = belongs
