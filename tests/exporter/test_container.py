@@ -25,10 +25,10 @@ def test_a_process_that_has_ended_is_not_its_own_any_more(tmp_path: Path) -> Non
     with subprocess.Popen(["sleep", "60"]) as process:
         (tmp_path / PATH.lstrip("/") / "cgroup.procs").write_text(f"{process.pid}\n")
         assert container.hold_first_process() is not None
-        assert container.first_pid == process.pid
+        held = container.first_pid
         process.kill()
     container.let_go_of_process()
-    assert (container.pidfd, container.first_pid) == (None, None)
+    assert (held, container.pidfd, container.first_pid) == (process.pid, None, None)
     container.close()
 
 

@@ -15,7 +15,7 @@ from jobmeter.exporter.looks import Looks
 from jobmeter.exporter.network import Networks
 from jobmeter.exporter.totals import Totals
 from jobmeter.linux.cgroup_limits import Levels
-from jobmeter.linux.cgroup_mounts import Hierarchy
+from jobmeter.linux.cgroup_mounts import TELLING, Hierarchy
 from jobmeter.linux.cgroup_reader import CgroupGone
 from jobmeter.linux.cgroup_tree import CgroupTree
 from jobmeter.linux.descriptors import Descriptors
@@ -23,8 +23,6 @@ from jobmeter.linux.machine_activity import EVERYTHING, MachineActivity
 from jobmeter.model.errors import SourceUnavailable
 
 MAX_CONTAINERS = 5000
-TELLING = ("memory", "cpuacct", "pids", "", "cpu")
-"""Controllers whose hierarchy has every container's directory, best first."""
 _WALK_SECONDS = 60.0
 _LOOK_EVERY = 12
 _EVENTS_EVERY = 32
