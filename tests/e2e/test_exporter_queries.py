@@ -20,6 +20,7 @@ from msgspec.structs import asdict, replace
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.machine import MachineUse
+from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import Totals
 from jobmeter.model.account import Account, DeviceCount, Interface
 from scripts.dashboards.asking import Prometheus
@@ -89,7 +90,7 @@ class Host:
             if job is not None:
                 job = replace(job, run_id=str(number + 100 * self._scrapes))
             self._totals.credit(row.path, job, row.account)
-        totals, machine = self._totals.shown_to("one"), at_work(time.monotonic())
+        totals, machine = self._totals.shown_to(Asking("one")), at_work(time.monotonic())
         return "".join(self._jobmeter.render(rows, (), totals, machine=machine, openmetrics=False))
 
 

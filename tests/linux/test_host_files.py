@@ -34,9 +34,7 @@ def test_guests_are_not_counted_twice() -> None:
     assert modes == {mode: float(second) for second, mode in enumerate(CPU_MODES, 1)}
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"intr 5\n", b"cpu  1 2 3 4 5 6 7\n", b"cpu  1 2 3 4 5 6 7 x\n"]
-)
+@pytest.mark.parametrize("text", [b"", b"intr 5\n", b"cpu  1 2 3 4 5 6 7\n", b"cpu  1 2 3 4 5 6 7 x\n"])
 def test_what_is_not_the_kernels(text: bytes) -> None:
     """It is refused, with the line."""
     with pytest.raises(KernelFormatError, match="line of /proc/"):
