@@ -87,6 +87,13 @@ def test_how_a_run_ended(reason: str, outcome: str) -> None:
         (box(memory_limit_bytes=1000, memory_working_set_peak_bytes=950), "failure", 1000, "killed"),
         (box(memory_limit_bytes=1000, memory_working_set_peak_bytes=950), "success", None, "ok"),
         (box(memory_limit_bytes=1000, memory_working_set_peak_bytes=949), "failure", None, "failed"),
+        (
+            box(memory_limit_bytes=1000, memory_working_set_peak_bytes=999, oom_kills=0),
+            "failure",
+            None,
+            "failed",
+        ),
+        (box(memory_limit_bytes=1000, memory_high_water_bytes=990, oom_kills=0), "failure", 1000, "killed"),
         (box(memory_limit_bytes=1000, memory_charged_peak_bytes=1000), "failure", None, "failed"),
         (box(), "oom", None, "killed"),
     ],

@@ -176,11 +176,16 @@ def _killed(summary: Summary, tops: Sequence[ContainerSummary]) -> dict[int, int
 
 
 def _hit(summary: Summary, top: ContainerSummary) -> bool:
-    """Killed by the kernel's count, or most probably: it did not succeed and held almost its whole limit."""
+    """Killed by the kernel's count, or most probably: it did not succeed and held almost its whole limit.
+
+    Where the kernel counted none, a working set near the limit proves nothing, since file pages in use are in it; but
+    one process as large as that does.
+    """
     if any(each.oom_kills for each in _tree(summary, top)):
         return True
-    limit, need = top.memory_limit_bytes, _need(top)
-    near = isinstance(limit, int) and need is not None and need >= NEAR_LIMIT * limit
+    limit = top.memory_limit_bytes
+    held = _need(top) if top.oom_kills is None else top.memory_high_water_bytes
+    near = isinstance(limit, int) and held is not None and held >= NEAR_LIMIT * limit
     return near and summary.exit.reason != "success"
 
 

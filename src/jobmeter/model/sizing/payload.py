@@ -1,0 +1,59 @@
+"""Observations of summaries as they are stored: only what sizing reads of them is decoded.
+
+Other collectors send the older form without ``schema``: its memory is a sum of RSS, and its CPU lacks processes that
+lived between two samples.
+"""
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jobmeter.model.exits import Exit
+from jobmeter.model.job import Host, Job
+from jobmeter.model.sizing.observation import Observation, observe
+from jobmeter.model.summary import ContainerSummary, Summary
+
+
+class _Payload(Struct):
+    schema: str | None = None
+    run_uid: str | None = None
+    end_time: str | None = None
+    duration_seconds: float | None = None
+    cpu_complete: bool = True
+    containers: list[ContainerSummary] | None = None
+    exit: Exit | None = None
+    job: Job | None = None
+    host: Host | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Payload)
+
+
+def observe_payload(content: bytes, *, run_uid: str, end_time: str) -> Observation | None:
+    """What stored JSON tells; ``run_uid`` and ``end_time`` (RFC 3339, UTC) are used where it has none.
+
+    None where it is no summary: a receiver takes whatever it is sent.
+    """
+    try:
+        told = _DECODER.decode(content)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    # Runs are put in order by this text, so one with an offset cannot be taken.
+    end = told.end_time if told.end_time and told.end_time.endswith("Z") else end_time
+    containers = told.containers or []
+    if told.schema is None:
+        containers = [replace(each, memory_source=each.memory_source or "rss") for each in containers]
+    return observe(
+        Summary(
+            run_uid=told.run_uid or run_uid,
+            start_time=end,
+            end_time=end,
+            duration_seconds=max(0.0, told.duration_seconds or 0.0),
+            sample_count=0,
+            cpu_complete=told.cpu_complete and told.schema is not None,
+            containers=containers,
+            exit=told.exit or Exit(),
+            job=told.job or Job(),
+            host=told.host or Host(),
+        )
+    )
