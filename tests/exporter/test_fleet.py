@@ -21,7 +21,7 @@ from jobmeter.exporter import looks as looks_module
 from jobmeter.exporter.attribution import KEPT_SECONDS
 from jobmeter.exporter.container import Container
 from jobmeter.exporter.network import Traffic
-from jobmeter.exporter.totals import Of
+from jobmeter.exporter.totals import Of, Sums
 from jobmeter.linux.procfs import parse_stat
 from tests.exporter.proc import Processes
 from tests.exporter.tree import Watched
@@ -416,7 +416,11 @@ def test_processes_below(host: Watched, inner: str) -> None:
 EVENT = st.one_of(
     st.tuples(st.just("come"), st.sampled_from([A, B, A + B, A + C, A + B + C, "/default/web"])),
     st.tuples(st.just("go"), st.integers(0, 5)),
+    st.tuples(st.just("again"), st.integers(0, 5)),
     st.tuples(st.just("use"), st.integers(0, 5)),
+    st.tuples(st.just("kill"), st.integers(0, 5)),
+    st.tuples(st.just("write"), st.integers(0, 5), st.sampled_from(["8:0", "253:1"])),
+    st.tuples(st.just("unplug"), st.sampled_from(["8:0", "253:1"])),
     st.tuples(st.just("named"), st.sampled_from("abc"), st.sampled_from([BUILD, TEST, None])),
     st.tuples(st.just("later"), st.sampled_from([0.0, 1.0, 7.0, 40.0, 100.0])),
 )
@@ -427,9 +431,10 @@ class Story:
 
     def __init__(self, host: Watched) -> None:
         self.host = host
-        self.rows: dict[str, float] = {}
-        self.totals: dict[Of, float] = {}
+        self.rows: dict[str, tuple[float, ...]] = {}
+        self.totals: dict[Of, Sums] = {}
         self.used = 0.0
+        self.kills = 0
         (host.tree.root / "default").mkdir()
 
     def play(self, event: tuple[object, ...]) -> None:
@@ -446,6 +451,20 @@ class Story:
             case ("use", int(number)) if (found := self._pick(number)) is not None:
                 self.host.tree.use(found, 0.25)
                 self.used += 0.25
+            case ("again", int(number)) if (found := self._pick(number)) is not None:
+                if not any(one.startswith(f"{found}/") for one in self.host.tree.used):
+                    self.host.tick()
+                    self.host.tree.remove(found)
+                    self.host.tree.make(found)
+                    self.rows.pop(found, None)
+            case ("kill", int(number)) if (found := self._pick(number)) is not None:
+                self.host.tree.kill(found)
+                self.kills += 1
+            case ("write", int(number), str(device)) if (found := self._pick(number)) is not None:
+                self.host.tree.write(found, device, 4096)
+            case ("unplug", str(device)):
+                self.host.tick()
+                self.host.tree.unplug(device)
             case ("named", str(letter), of):
                 name = "again" if isinstance(of, Of) else "other"
                 self.host.catalog.put(letter * 64, name, labels(of) if isinstance(of, Of) else {})
@@ -456,12 +475,15 @@ class Story:
     def look(self) -> None:
         """No counter falls, of the same container or of the same row of totals."""
         for row in self.host.fleet.rows:
-            cpu = row.account.cpu_seconds or 0.0
-            assert cpu >= self.rows.get(row.path, 0.0)
-            self.rows[row.path] = cpu
-        for of, cpu in self.host.cpu().items():
-            assert cpu >= self.totals.get(of, 0.0)
-            self.totals[of] = cpu
+            one = row.account
+            now = (one.cpu_seconds or 0.0, one.oom_kills or 0, one.io_written_bytes or 0)
+            before = self.rows.get(row.path, (0.0, 0, 0))
+            assert all(count >= earlier for count, earlier in zip(now, before, strict=True))
+            self.rows[row.path] = now
+        for of, sums in self.host.totals().items():
+            earlier_sums = self.totals.get(of, Sums())
+            assert all(count >= earlier for count, earlier in zip(sums, earlier_sums, strict=True))
+            self.totals[of] = sums
 
     def end(self) -> None:
         """All go, and a long time passes: each second was credited once, and nothing is left."""
@@ -472,6 +494,7 @@ class Story:
             self.host.tick(seconds)
             self.look()
         assert sum(self.host.cpu().values()) == pytest.approx(self.used)
+        assert sum(sums.oom_kills for sums in self.host.totals().values()) == self.kills
         assert left(self.host) == 0
 
     def _pick(self, number: int) -> str | None:
@@ -491,10 +514,17 @@ def left(host: Watched) -> int:
     return sum(map(len, held))
 
 
-@settings(max_examples=150, deadline=None)
+STORIES = int(os.environ.get("JOBMETER_STORIES", "150"))
+"""Ten thousand take some minutes."""
+
+
+@settings(max_examples=STORIES, deadline=None)
 @given(events=st.lists(EVENT, max_size=25))
 def test_any_story(events: list[tuple[object, ...]]) -> None:
-    """Containers come, go, are named and renamed, lie in each other, and come again by the same name."""
+    """Containers come, go, are named and renamed, lie in each other, and come again by the same name.
+
+    They use CPU time, write to devices that are unplugged, and are killed for want of memory: no counter ever falls.
+    """
     with watched() as host:
         story = Story(host)
         for event in events:

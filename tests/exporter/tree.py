@@ -67,28 +67,57 @@ class Catalog:
 
 
 class Tree:
-    """The unified hierarchy below `root`. CPU time of a cgroup is in those above it too."""
+    """The unified hierarchy below `root`. What is counted of a cgroup is in those above it too."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.used: dict[str, float] = {}
+        self.kills: dict[str, int] = {}
+        self.written: dict[str, dict[str, int]] = {}
+        """Bytes, by device."""
         root.mkdir()
 
     def make(self, path: str) -> None:
-        self.used[path] = 0.0
+        self.used[path], self.kills[path], self.written[path] = 0.0, 0, {}
         (self.root / path.lstrip("/")).mkdir(parents=True)
         (self._file(path, "cgroup.procs")).write_text("")
         self._write(path)
+        self._write_others(path)
+
+    def kill(self, path: str) -> None:
+        """For want of memory."""
+        for one in self._with_those_above(path):
+            self.kills[one] += 1
+            self._write_others(one)
+
+    def write(self, path: str, device: str, count: int) -> None:
+        for one in self._with_those_above(path):
+            self.written[one][device] = self.written[one].get(device, 0) + count
+            self._write_others(one)
+
+    def unplug(self, device: str) -> None:
+        """The kernel tells of it no more."""
+        for path, counts in self.written.items():
+            counts.pop(device, None)
+            self._write_others(path)
 
     def use(self, path: str, seconds: float) -> None:
-        for one in self.used:
-            if path == one or path.startswith(f"{one}/"):
-                self.used[one] += seconds
-                self._write(one)
+        for one in self._with_those_above(path):
+            self.used[one] += seconds
+            self._write(one)
 
     def remove(self, path: str) -> None:
         shutil.rmtree(self.root / path.lstrip("/"))
-        del self.used[path]
+        for counted in (self.used, self.kills, self.written):
+            del counted[path]
+
+    def _with_those_above(self, path: str) -> list[str]:
+        return [one for one in self.used if path == one or path.startswith(f"{one}/")]
+
+    def _write_others(self, path: str) -> None:
+        self._file(path, "memory.events").write_text(f"max 0\noom_kill {self.kills[path]}\n")
+        lines = (f"{device} rbytes=0 wbytes={n} rios=0 wios=1\n" for device, n in self.written[path].items())
+        self._file(path, "io.stat").write_text("".join(lines))
 
     def _write(self, path: str) -> None:
         usage = round(self.used[path] * 1e6)
