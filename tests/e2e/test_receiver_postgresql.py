@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import requests
 
 from tests.e2e.support.collectors import wait_until
-from tests.e2e.support.senders import Client, PushingOn, Streaming
+from tests.e2e.support.senders import HEADERS, Client, PushingOn, Streaming
 from tests.receiver.api.running import RunningReceiver, running_receiver
 from tests.receiver.store.support import asked
 from tests.support.postgresql import PostgresqlServer, programs, running_postgresql
@@ -148,6 +149,33 @@ def test_a_receiver_that_is_killed_beside_another_loses_nothing(url, tmp_path):
             wait_for_more(clients)
         check(clients, steady, url)
     check_logs([steady])
+
+
+def test_a_full_disk_of_the_server_is_said_and_loses_nothing(server, tmp_path):
+    """507 until there is room again, then it goes on by itself."""
+    with (
+        server.small_disk(24) as (place, directory),
+        server.database(place=place) as url,
+        running_receiver(tmp_path, f"--db={url}") as receiver,
+    ):
+        stored: dict[str, int] = {}
+        status = 201
+        while status == 201:
+            uid = f"full-{len(stored)}"
+            body = msgspec.json.encode({"run_summary": {"run_uid": uid, "x": os.urandom(100_000).hex()}})
+            answer = requests.post(f"{receiver.url}/api/v1/metrics", body, headers=HEADERS, timeout=30)
+            status = answer.status_code
+            if status == 201:
+                stored[uid] = answer.json()["id"]
+        assert (status, receiver.get("/readyz", token=None).status_code) == (507, 503)
+        subprocess.run(["mount", "-o", "remount,size=60m", str(directory)], check=True)
+        again = requests.post(f"{receiver.url}/api/v1/metrics", body, headers=HEADERS, timeout=30)
+        assert again.status_code == 201
+        stored[uid] = again.json()["id"]
+        assert dict(asked(url, "SELECT run_uid, id FROM runs")) == stored
+        said = receiver.log.read_text()
+    assert "cannot grow" in said
+    assert "Traceback" not in said
 
 
 def test_receivers_that_start_at_once_share_a_new_database(url, tmp_path):

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.e2e.support.components import unavailable
+from tests.e2e.support.components import require_root, unavailable
 from tests.support.receivers import closed_port
 
 _WHERE_DEBIAN_HAS_IT = "/usr/lib/postgresql/*/bin"
@@ -89,15 +89,37 @@ class PostgresqlServer:
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
-    def database(self, template: str = "template0") -> Iterator[str]:
-        """The address of a new database, which goes at the end."""
+    def database(self, template: str = "template0", place: str = "pg_default") -> Iterator[str]:
+        """The address of a new database, which goes at the end; its files lie in a tablespace."""
         name = f"test_{next(self._numbers)}"
-        words = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
-        self._change(sql.SQL("CREATE DATABASE {name} TEMPLATE {template}").format(**words))
+        words = {
+            "name": sql.Identifier(name),
+            "template": sql.Identifier(template),
+            "place": sql.Identifier(place),
+        }
+        self._change(sql.SQL("CREATE DATABASE {name} TEMPLATE {template} TABLESPACE {place}").format(**words))
         try:
             yield self.url(name)
         finally:
             self._change(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**words))
+
+    @contextmanager
+    def small_disk(self, megabytes: int) -> Iterator[tuple[str, Path]]:
+        """A tablespace on a file system of this size: its name and where it lies."""
+        require_root("a file system of the test's own")
+        directory = self._directory / f"small-{next(self._numbers)}"
+        directory.mkdir()
+        options = f"size={megabytes}m,uid={self._directory.stat().st_uid},mode=700"
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+        if subprocess.run(mount, check=False).returncode:
+            unavailable("no tmpfs can be mounted here")
+        try:
+            words = {"name": sql.Identifier(directory.name), "place": sql.Literal(str(directory))}
+            self._change(sql.SQL("CREATE TABLESPACE {name} LOCATION {place}").format(**words))
+            yield directory.name, directory
+            self._change(sql.SQL("DROP TABLESPACE {name}").format(**words))
+        finally:
+            subprocess.run(["umount", str(directory)], check=True)
 
     @contextmanager
     def password_asked_for(self) -> Iterator[None]:
