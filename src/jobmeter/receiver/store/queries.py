@@ -82,8 +82,15 @@ _NO_ID = 2**63 - 1
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
+def _can_be(*names: str | None) -> bool:
+    """Whether something may be stored under these names: no text has a NUL in it, and PostgreSQL takes none."""
+    return not any(name and "\0" in name for name in names)
+
+
 def find_run(connection: Connection, run_uid: str) -> Run | None:
     """The run of this key."""
+    if not _can_be(run_uid):
+        return None
     key = backend_of(connection).run_key
     query = select(*_ABOUT_RUN, runs.c.summary, key).where(runs.c.run_uid == run_uid)
     row = connection.execute(query).first()
@@ -95,6 +102,8 @@ def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, l
 
     ``repository`` is the full path or the name alone. A summary of more than 1 MiB is left out.
     """
+    if not _can_be(*wanted[:7]):
+        return
     # Found by an index alone first: a sort of whole rows would read all their summaries.
     # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
     order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
@@ -161,6 +170,8 @@ def runs_of_job(
 
     Fewer when their summaries are large. ``repository`` is the full path, or the name alone below the organization.
     """
+    if not _can_be(organization, repository, workflow, job):
+        return SeedPage([], True)
     # One question a form: of both at once, all rows of the job would be read and sorted.
     one, other = (
         _seed_page(connection, (organization, name, workflow, job, before or _NO_ID, limit))
