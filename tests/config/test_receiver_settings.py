@@ -50,6 +50,12 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         (["--lost-after=0s"], {}, "--lost-after"),
         (["--listen=:1", "--addr=:1"], {}, "are the same"),
         (["word"], {}, "'word' is not accepted"),
+        (
+            ["--db=mysql://u:two words@h/d"],
+            {},
+            "--db: mysql:// is not accepted; accepted are the name of a file",
+        ),
+        ([], {"JOBMETER_DB": "POSTGRESQL://h/d"}, "JOBMETER_DB: POSTGRESQL:// is not accepted"),
         (["--read-token="], {}, "--read-token: this is no token"),
         (["--read-token=x", "--read-token-file={file}"], {}, "--read-token and --read-token-file both"),
         (["--push-token=x", "--push-token-file={file}"], {}, "--push-token and --push-token-file both"),
@@ -62,6 +68,12 @@ def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sente
     with pytest.raises(UsageError, match=sentence) as raised:
         receiver_settings([word.format(file=file) for word in argv], environ)
     assert "two words" not in str(raised.value)
+
+
+@pytest.mark.parametrize("place", ["postgresql://u:p@h/d", "postgres://h", "a/b.db", "./a://b", "C:\\x", ""])
+def test_a_database_is_a_file_or_an_address(place):
+    """Whether there is one there is not looked at here."""
+    assert receiver_settings([f"--db={place}"], {}).db == place
 
 
 def test_a_backup_names_its_file():

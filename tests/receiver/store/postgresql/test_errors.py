@@ -30,6 +30,7 @@ KINDS = [
     (errors.DeadlockDetected, StoreError, CLASH),
     (errors.SerializationFailure, StoreError, CLASH),
     (errors.UniqueViolation, StoreError, CLASH),
+    (errors.CheckViolation, StoreError, CLASH),
     (errors.LockNotAvailable, StoreError, ONE),
     (errors.QueryCanceled, StoreError, ONE),
     (errors.UndefinedTable, StoreError, ONE),

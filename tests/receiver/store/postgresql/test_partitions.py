@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,8 +13,9 @@ import pytest
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.months import month_of
+from jobmeter.receiver.store.postgresql import partitions
 from jobmeter.receiver.store.postgresql.partitions import make_ahead
-from tests.receiver.store.support import asked, found, lines, part, stored, summary
+from tests.receiver.store.support import asked, found, lines, part, stored, summary, with_writer
 from tests.receiver.store.test_months import uid_at
 
 DAY = 86_400_000
@@ -108,6 +110,32 @@ def test_receivers_that_make_months_at_once_make_each_once(postgresql_url):
     assert sorted(results) == sorted({*results})
     assert len(results) == 10
     assert asked(postgresql_url, "SELECT count(*) FROM runs") == [(count + 1,)]
+
+
+@pytest.mark.parametrize(
+    "table, changes",
+    [
+        ("runs", [summary(uid(NOW)), summary(uid(NOW + 1))]),
+        ("runs", [part(uid(NOW), 0, 1)]),
+        ("parts", [part(uid(NOW), 0, 1)]),
+    ],
+)
+def test_what_waits_while_its_month_is_made_is_stored_there(postgresql_url, table, changes):
+    """It was on its way to the default partition, which no longer takes it."""
+    month = month_of(NOW)
+
+    async def work(writer, _):
+        with psycopg.connect(postgresql_url) as making:
+            partitions._make(making, f"{table}_{month.name}", table, month)
+            waiting = [writer.submit(change) for change in changes]
+            await asyncio.sleep(0.3)
+            making.commit()
+            return await asyncio.gather(*waiting)
+
+    assert len(with_writer(postgresql_url, work)) == len(changes)
+    assert {name for (name,) in asked(postgresql_url, f"SELECT tableoid::regclass::text FROM {table}")} == {
+        f"{table}_{month.name}"
+    }
 
 
 def test_a_table_that_is_read_for_long_is_not_waited_for(postgresql_url):

@@ -16,7 +16,8 @@ _CANCELED = "57014"
 _CLASSES_OF_ALL = ("08", "28", "3D", "53", "57", "58")
 # Which a server sends as it ends the connection.
 _CLASSES_OF_AN_END = ("08", "57")
-_CLASHES = ("40001", "40P01", "23505")
+# The last one: while it waited, the partition that it was on its way to got a narrower range.
+_CLASHES = ("40001", "40P01", "23505", "23514")
 _NOT_STORABLE = ("22021", "22P05", "54000")
 _DAMAGED = "XX"
 
