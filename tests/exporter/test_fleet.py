@@ -460,6 +460,7 @@ class Story:
             case ("kill", int(number)) if (found := self._pick(number)) is not None:
                 self.host.tree.kill(found)
                 self.kills += 1
+                self.play(("use", number))  # Who is killed has run.
             case ("write", int(number), str(device)) if (found := self._pick(number)) is not None:
                 self.host.tree.write(found, device, 4096)
             case ("unplug", str(device)):
