@@ -19,7 +19,7 @@ from tests.e2e.support.senders import HEADERS, Client, PushingOn, Streaming
 from tests.receiver.api.running import RunningReceiver, running_receiver
 from tests.receiver.store.support import asked
 from tests.support.postgresql import PostgresqlServer, programs, running_postgresql
-from tests.support.receivers import closed_port
+from tests.support.receivers import certificate, closed_port
 from tests.support.runs import UID, records
 
 REFUSAL = "The database cannot be used now; the log of the receiver says why."
@@ -266,6 +266,24 @@ def test_a_password_is_taken_from_where_libpq_takes_it(server, tmp_path, monkeyp
             monkeypatch.setenv("PGPASSFILE", str(passwords))
         with running_receiver(tmp_path, f"--db={address}") as receiver:
             assert receiver.push({"n": 1}, job="j") == 1
+
+
+def test_parameters_of_tls_are_libpqs(server, url, tmp_path):
+    """With a certificate that the address vouches for it starts; with another one it says why not."""
+    with server.encrypted(tmp_path) as authority:
+        address = f"{url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert="
+        (tmp_path / "other").mkdir()
+        other, _ = certificate(tmp_path / "other")
+        refused = jobmeter("receiver", "--listen=127.0.0.1:0", f"--db={address}{other}")
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+        assert "certificate verify failed" in refused.stderr
+        with running_receiver(tmp_path, f"--db={address}{authority}") as receiver:
+            receiver.push({"n": 1}, job="j")
+            sessions = server.ask(
+                "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                " WHERE application_name = 'jobmeter'"
+            )
+    assert sessions == [(True,)]
 
 
 @pytest.mark.parametrize(

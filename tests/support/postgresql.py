@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from tests.e2e.support.components import require_root, unavailable
-from tests.support.receivers import closed_port
+from tests.support.receivers import certificate, closed_port
 
 _WHERE_DEBIAN_HAS_IT = "/usr/lib/postgresql/*/bin"
 _SETTINGS = """
@@ -132,6 +132,24 @@ class PostgresqlServer:
             yield
         finally:
             rules.write_text(before)
+            self._run("pg_ctl", "reload")
+
+    @contextmanager
+    def encrypted(self, directory: Path) -> Iterator[Path]:
+        """Speaks TLS as localhost, with a certificate that is its own authority: where that lies."""
+        settings = self._directory / "data/postgresql.auto.conf"
+        authority, key = certificate(directory)
+        for file in (authority, key):
+            copy = self._directory / "data" / file.name
+            copy.write_bytes(file.read_bytes())
+            copy.chmod(0o600)
+            os.chown(copy, self._directory.stat().st_uid, -1)
+        settings.write_text(f"ssl = on\nssl_cert_file = '{authority.name}'\nssl_key_file = '{key.name}'\n")
+        self._run("pg_ctl", "reload")
+        try:
+            yield authority
+        finally:
+            settings.write_text("")
             self._run("pg_ctl", "reload")
 
     def migrated(self) -> str:

@@ -17,6 +17,7 @@ from tests.receiver.api.running import PUSH, READ, RunningReceiver
 RULES = {
     "POST /api/v1/metrics": "push",
     "GET /api/v1/metrics/repo/{org}/{repo}/{workflow}/{job}": "read",
+    "GET /api/v1/sizing/repo/{org}/{repo}/{workflow}/{job}": "read",
     "GET /api/v1/runs": "read",
     "GET /api/v1/runs/{run_uid}": "read",
     "GET /api/v1/runs/{run_uid}/timeline": "read",

@@ -45,6 +45,7 @@ def test_routes_of_the_seed_and_ours_are_in_it(spec: dict[str, Any]) -> None:
     assert {name for name, _ in operations(spec)} >= {
         "POST /api/v1/metrics",
         "GET /api/v1/metrics/repo/{org}/{repo}/{workflow}/{job}",
+        "GET /api/v1/sizing/repo/{org}/{repo}/{workflow}/{job}",
         "GET /api/v1/runs",
         "GET /api/v1/runs/{run_uid}",
         "GET /api/v1/runs/{run_uid}/timeline",

@@ -9,15 +9,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.errors import NotStorable
 from jobmeter.receiver.store.postgresql import backend
+from jobmeter.receiver.store.queries import Run, RunFilter, newest_runs
 from jobmeter.receiver.store.streams import Claim, Ending, Finish, Gap, Progress
 from jobmeter.receiver.store.writer import Writer
 from tests.receiver.store.support import asked, found, lines, part, results_of, stored, summary
@@ -88,6 +91,48 @@ def test_a_run_begun_at_one_is_finished_at_the_other(postgresql_url):
     assert with_two(postgresql_url, work) == Progress(21, True, 1)
     assert found(postgresql_url, "u").state == "finished"
     assert lines(postgresql_url, "u") == list(range(21))
+
+
+def test_a_list_has_each_run_once_though_both_go_on_storing(postgresql_url):
+    """Every one that was there when its first page was read."""
+    stored(postgresql_url, *(summary(f"before-{number}") for number in range(50)))
+    lists = []
+
+    async def work(one, other):
+        database, numbers = Database.open(postgresql_url), itertools.count()
+
+        async def store(writer):
+            while not done.is_set():
+                await results_of(writer, *(summary(f"new-{next(numbers)}") for _ in range(3)))
+                await asyncio.sleep(0.01)
+
+        done = asyncio.Event()
+        storing = [asyncio.create_task(store(writer)) for writer in (one, other)]
+        for _ in range(5):
+            there = await database.read(
+                lambda asked: {run.run_uid for run in newest_runs(asked, ALL, None, 10**6)}
+            )
+            listed, before = [], None
+            while page := await database.read(partial(pages_of, before=before)):
+                listed += [run.run_uid for run in page]
+                before = page[-1].id
+            lists.append((there, listed))
+        done.set()
+        await asyncio.gather(*storing)
+        database.close()
+
+    with_two(postgresql_url, work)
+    for there, listed in lists:
+        assert len(listed) == len({*listed}) >= 50
+        assert there <= {*listed}
+
+
+ALL = RunFilter()
+
+
+def pages_of(connection: Connection, before: int | None) -> list[Run]:
+    """A small page of all runs."""
+    return list(newest_runs(connection, ALL, before, 10))
 
 
 class Meeting:
