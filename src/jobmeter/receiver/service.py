@@ -20,6 +20,7 @@ from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
+from jobmeter.receiver.api.sizing import SizingApi
 from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
@@ -70,6 +71,7 @@ class Receiver:
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
+                *SizingApi(readings).routes(),
                 *Pages(readings).routes(),
                 *(route for route in health if route.access == "open"),
                 Route(

@@ -69,3 +69,30 @@ def test_a_time_with_an_offset_is_not_taken() -> None:
 def test_what_is_no_summary_tells_nothing(content: bytes) -> None:
     """A receiver takes whatever it is sent; a question about sizing does not fail for it."""
     assert observe_payload(content, **KNOWN) is None
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e300", "1e400", "9007199254740993000"],
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        '"duration_seconds": {}',
+        '"containers": [{{"name": "a", "memory_working_set_peak_bytes": {}}}]',
+        '"containers": [{{"name": "a", "memory_bytes": {{"peak": {}}}}}]',
+        '"containers": [{{"name": "a", "cpu_cores": {{"p95": {}}}}}]',
+        '"duration_seconds": 1, "containers": [{{"name": "a", "throttled_seconds": {}}}]',
+    ],
+)
+def test_numbers_that_no_machine_has_are_of_no_run(place: str, number: str) -> None:
+    """One sender's odd run must not spoil the advice, or the answer."""
+    assert observe_payload(f"{{{place.format(number)}}}".encode(), **KNOWN) is None
+
+
+@pytest.mark.parametrize("count, known", [(256, True), (257, False)])
+def test_a_run_of_very_many_containers_is_not_compared(count: int, known: bool) -> None:
+    """What it costs grows with their square."""
+    content = json.dumps({"containers": [{"name": "a"}] * count}).encode()
+
+    assert (observe_payload(content, **KNOWN) is not None) is known

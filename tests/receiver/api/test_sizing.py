@@ -196,7 +196,7 @@ def test_a_summary_of_another_collector_counts(receiver: RunningReceiver) -> Non
     found = ask(receiver, "older")
 
     assert (found.containers[0].name, found.meta.confidence_phase) == ("runner", "learning")
-    assert found.containers[0].memory.request_bytes == 3 * 900 * MIB + 12 * MIB
+    assert found.containers[0].memory.request_bytes == 2752 * MIB  # Three times that, in steps of 64 MiB.
 
 
 def test_a_run_that_is_streamed_counts_at_its_end(receiver: RunningReceiver) -> None:
@@ -204,7 +204,7 @@ def test_a_run_that_is_streamed_counts_at_its_end(receiver: RunningReceiver) -> 
     records = records_of(701)
     start = records[0]
     job = replace(start.job, organization="streamed")  # type: ignore[union-attr]
-    records[0] = replace(start, job=job)  # type: ignore[call-arg]
+    records[0] = replace(start, job=job)
     path = "/".join(str(part).replace("/", "%2F") for part in (job.repository, job.workflow, job.job))
 
     def analyzed() -> int:

@@ -27,15 +27,15 @@ class ContainerAdvice(Struct, frozen=True):
     """What one container should request."""
 
     name: Annotated[str, Meta(description="Its name, with * for what is new in each run.")]
-    cpu: Cpu
-    memory: Memory
+    cpu: Annotated[Cpu, Meta(description="Of CPU.")]
+    memory: Annotated[Memory, Meta(description="Of memory.")]
 
 
 class Total(Struct, frozen=True):
     """What a machine must have for the job: the most that the containers of one run request together."""
 
-    cpu: Cpu
-    memory: Memory
+    cpu: Annotated[Cpu, Meta(description="Of CPU.")]
+    memory: Annotated[Memory, Meta(description="Of memory.")]
 
 
 class Outlier(Struct, frozen=True):
@@ -108,7 +108,7 @@ class Advice(Struct, frozen=True, kw_only=True):
     """The whole answer."""
 
     containers: Annotated[tuple[ContainerAdvice, ...], Meta(description="By name.")]
-    total: Total
-    meta: About
+    total: Annotated[Total, Meta(description="Of the whole job.")]
+    meta: Annotated[About, Meta(description="How sure the advice is, and why.")]
     backtest: Annotated[Backtest | None, Meta(description="null where it was not asked for.")] = None
     evidence: Annotated[tuple[Evidence, ...], Meta(description="By name, as containers.")] = ()

@@ -5,6 +5,7 @@ was made from, and make it again at any time.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -112,14 +113,16 @@ def leg_name(matrix: dict[str, str | int | float | bool | None] | None) -> str:
 def stable_names(containers: Sequence[ContainerSummary]) -> list[str]:
     """Names by which containers are known again in the next run; the second of a name is called ``name (2)``."""
     names: list[str] = []
+    numbers: Counter[str] = Counter()
     for container in containers:
         stem = container.name
         for pattern, replacement in _VOLATILE:
             stem = pattern.sub(replacement, stem)
-        name, number = stem, 1
-        while name in names:
-            number += 1
-            name = f"{stem} ({number})"
+        name = stem
+        while numbers[name]:
+            numbers[stem] += 1
+            name = f"{stem} ({numbers[stem]})"
+        numbers[name] += 1
         names.append(name)
     return names
 

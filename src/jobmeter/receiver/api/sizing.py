@@ -1,0 +1,128 @@
+"""`GET /api/v1/sizing/repo/…`: what a job should request, by its newest runs."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobmeter.model.sizing.advise import answer
+from jobmeter.model.sizing.answer import Advice
+from jobmeter.model.sizing.parameters import (
+    CPU_PERCENTILES,
+    MAX_BUFFER_PERCENT,
+    MAX_RUNS,
+    CpuPercentile,
+    Parameters,
+)
+from jobmeter.model.sizing.payload import observe_payload
+from jobmeter.model.summarize import rfc3339_of
+from jobmeter.ops.problems import Problem
+from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
+from jobmeter.receiver.api.parameters import whole
+from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.store.sizing import newest_summaries
+
+MAX_SUMMARIES = 1000
+"""So many runs of a job are looked through: for the last ones of each leg, and for the backtest."""
+_DEFAULT = Parameters()
+# A number as JSON writes it.
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_PATH = {
+    "org": "The organization.",
+    "repo": "The repository: its full path with the slash encoded, or its name alone.",
+    "workflow": "The workflow.",
+    "job": "The job.",
+}
+_QUERY = (
+    Parameter(
+        "runs",
+        "query",
+        Annotated[int, Meta(ge=1, le=MAX_RUNS, extra_json_schema={"default": _DEFAULT.runs})],
+        "The last runs that are looked at, of each leg of a matrix.",
+    ),
+    Parameter(
+        "buffer",
+        "query",
+        Annotated[
+            float,
+            Meta(ge=0, le=MAX_BUFFER_PERCENT, extra_json_schema={"default": _DEFAULT.buffer_percent}),
+        ],
+        "Percent added to the need of memory and to CPU.",
+    ),
+    Parameter(
+        "cpu_percentile",
+        "query",
+        Annotated[CpuPercentile, Meta(extra_json_schema={"default": _DEFAULT.cpu_percentile})],
+        "Which statistic of a run's CPU use is requested.",
+    ),
+)
+
+
+class SizingApi:
+    """Says what jobs should request, from one database."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+
+    def routes(self) -> tuple[Route, ...]:
+        """The one route."""
+        return (
+            Route(
+                "GET", "/api/v1/sizing/repo/{org}/{repo}/{workflow}/{job}", endpoint(self.sizing), "read",
+                "What a job should request, and why",
+                parameters=(
+                    *(Parameter(name, "path", str, text, required=True) for name, text in _PATH.items()),
+                    *_QUERY,
+                ),
+                answers={200: Content(Advice, "The advice; of a job without a run the default.")},
+                problems=(400, 503),
+            ),
+        )  # fmt: skip
+
+    async def sizing(self, request: Request) -> Response:
+        """The advice by the newest runs of a job."""
+        parameters = parameters_of(query_of(request.query_params, _QUERY))
+        names = tuple(request.path_params[name] for name in _PATH)
+        found = await self._readings.read_long(partial(advice_of, names=names, parameters=parameters))
+        return Response(found, media_type="application/json")
+
+
+def advice_of(connection: Connection, names: tuple[str, str, str, str], parameters: Parameters) -> bytes:
+    """The advice for one job (organization, repository, workflow, job) as JSON."""
+    observations = []
+    for row in newest_summaries(connection, *names, MAX_SUMMARIES):
+        received_at = rfc3339_of(row.received_at / 1000)
+        observation = observe_payload(row.summary, run_uid=row.run_uid, end_time=received_at)
+        if observation is not None:
+            observations.append(observation)
+    return msgspec.json.encode(answer(observations, parameters))
+
+
+def parameters_of(query: Mapping[str, str]) -> Parameters:
+    """What is asked for, checked. Raises Problem 400."""
+    cpu_percentile = query.get("cpu_percentile", _DEFAULT.cpu_percentile)
+    if cpu_percentile not in CPU_PERCENTILES:
+        accepted = ", ".join(CPU_PERCENTILES)
+        raise Problem(400, f"cpu_percentile is {cpu_percentile[:60]!r}; accepted are {accepted}.")
+    return Parameters(
+        runs=whole(query, "runs", MAX_RUNS, _DEFAULT.runs),
+        buffer_percent=_buffer(query),
+        cpu_percentile=cpu_percentile,
+    )
+
+
+def _buffer(query: Mapping[str, str]) -> float:
+    text = query.get("buffer")
+    if text is None:
+        return _DEFAULT.buffer_percent
+    if not (_NUMBER.fullmatch(text) and 0 <= float(text) <= MAX_BUFFER_PERCENT):
+        raise Problem(
+            400, f"buffer is {text[:60]!r}; accepted are percentages from 0 to {MAX_BUFFER_PERCENT}."
+        )
+    return float(text)
