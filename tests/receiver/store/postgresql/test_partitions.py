@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -15,6 +16,7 @@ from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.months import month_of
 from jobmeter.receiver.store.postgresql import partitions
 from jobmeter.receiver.store.postgresql.partitions import make_ahead
+from jobmeter.receiver.store.streams import Gap
 from tests.receiver.store.support import asked, found, lines, part, stored, summary, with_writer
 from tests.receiver.store.test_months import uid_at
 
@@ -152,6 +154,44 @@ def test_a_table_that_is_read_for_long_is_not_waited_for(postgresql_url):
         assert places(postgresql_url)[uid(NOW)][0] == f"runs_{month_of(NOW).name}"
     finally:
         database.close()
+
+
+def test_a_month_can_be_dropped(postgresql, postgresql_url):
+    """First what was streamed of its runs; a late part of one begins it anew."""
+    made(postgresql_url)
+    month, kept = month_of(NOW).name, uid(NOW - 100 * DAY)
+    stored(postgresql_url, part(uid(NOW), 0, 2), part(kept, 0, 2))
+    for table in ("parts", "runs"):
+        postgresql.ask(f"DROP TABLE {table}_{month}", database=postgresql_url.rpartition("/")[2])
+    assert asked(postgresql_url, "SELECT run_uid, run FROM runs JOIN parts ON run = run_uid") == [
+        (kept, kept)
+    ]
+    assert made(postgresql_url) == [f"parts_{month}", f"runs_{month}"]
+    gap, again = stored(postgresql_url, part(uid(NOW), 2, 1), part(uid(NOW), 2, 1, gap=True))
+    assert (type(gap), again.next_sequence) == (Gap, 3)
+
+
+class Messages(list[str]):
+    """A log that is looked at."""
+
+    def warn(self, message: str, **fields: object) -> None:
+        self.append(f"{message}: {fields['error']}")
+
+
+def test_a_receiver_that_cannot_prepare_for_what_comes_says_so(postgresql_url):
+    """And goes on; its role may have lost the right to make tables."""
+    messages = Messages()
+
+    async def work(_, database):
+        with psycopg.connect(postgresql_url) as reading:
+            reading.execute("SELECT count(*) FROM runs")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    await database.keep_up(messages)
+
+    with_writer(postgresql_url, work)
+    assert len(messages) == 1
+    assert messages[0].startswith("the database is not prepared for the months to come: ")
 
 
 def test_bodies_are_not_compressed_twice(postgresql_url):
