@@ -230,7 +230,7 @@ def test_nonsense(path: Path, catalog: Catalog) -> None:
     with Server(path, say(b"HTTP/1.1 400 Bad Request\r\n\r\n")):
         catalog.start()
         eventually(lambda: catalog.states()[0].status == "failed")
-    reason = catalog.states()[0].reason or ""
+        reason = catalog.states()[0].reason or ""
     assert reason.startswith("the connection ended: ")
     assert "\n" not in reason
 
@@ -243,8 +243,9 @@ def test_another_service(path: Path, catalog: Catalog) -> None:
         server.start()
         catalog.start()
         eventually(lambda: catalog.states()[0].status == "failed")
+        reason = catalog.states()[0].reason
         server.stop(0).wait()
-    assert catalog.states()[0].reason == "it does not speak containerd's API"
+    assert reason == "it does not speak containerd's API"
 
 
 def test_close_while_it_says_nothing(path: Path, catalog: Catalog) -> None:
