@@ -56,6 +56,14 @@ def test_without_a_process(host: FakeHost, tmp_path: Path, pids: tuple[int | str
     assert began([directory], host.root, NOW + 100) == os.stat(directory).st_ctime
 
 
+def test_nothing_began_before_the_machine(host: FakeHost, tmp_path: Path) -> None:
+    """Whatever the clock said when its directory was first looked at."""
+    directory = cgroup(tmp_path / "a")
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    now = os.stat(directory).st_ctime + since_boot + 1000
+    assert began([directory], host.root, now) == pytest.approx(now - since_boot, abs=5)
+
+
 def test_no_sign_at_all(host: FakeHost, tmp_path: Path) -> None:
     """It is there now."""
     assert began([str(tmp_path / "none")], host.root, NOW) == NOW

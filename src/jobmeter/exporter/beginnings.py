@@ -28,7 +28,8 @@ def began(directories: Iterable[str], root: str, now: float) -> float:
             continue
         if pids and (age := age_seconds(root, min(pids))) is not None:
             signs.append(now - age)
-    return min(signs)
+    # A directory that was looked at before the clock was set, just after the machine's start, may be dated before that.
+    return max(min(signs), now - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def age_seconds(root: str, pid: int) -> float | None:
