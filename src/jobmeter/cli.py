@@ -42,6 +42,15 @@ def _report(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return report(settings, environ)
 
 
+def _size(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.size import size
+    from jobmeter.config.size import size_settings
+
+    settings = size_settings(argv, environ)
+    _tell(settings.problems)
+    return size(settings, environ)
+
+
 def _check(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.apps.check import check
     from jobmeter.config.check import check_settings
@@ -102,6 +111,7 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "run": ("run a command and report what it used", _run),
     "collector": ("meter the containers of a job from a sidecar", _collector),
     "report": ("show a journal or a summary, or compare two", _report),
+    "size": ("say what a job should request, and why", _size),
     "check": ("hold a run against the budgets of a file", _check),
     "receiver": ("store runs and answer questions about them", _receiver),
     "exporter": ("show every container of this host to Prometheus", _exporter),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.config import check, exporter, receiver, settings
+from jobmeter.config import check, exporter, receiver, settings, size
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
 from jobmeter.model.errors import UsageError
@@ -21,6 +21,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "run": (settings.run_settings, ["true"], settings.RunSettings),
     "collector": (settings.collector_settings, [], settings.CollectorSettings),
     "report": (settings.report_settings, ["a.jsonl"], settings.ReportSettings),
+    "size": (size.size_settings, ["a/b/c/d"], size.SizeSettings),
     "check": (check.check_settings, [], check.CheckSettings),
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
     "receiver": (receiver.receiver_settings, [], receiver.ReceiverSettings),
@@ -28,7 +29,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "admin": (receiver.admin_settings, ["backup", "out.db"], receiver.AdminSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
-NOT_ALONE = {"config", "tls-cert", "tls-key"}
+NOT_ALONE = {"config", "tls-cert", "tls-key", "write"}
 ALIASES = {"addr"}
 
 # A value for each kind of option, as it is written and as it is understood.
@@ -61,6 +62,11 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "junit": ("junit.xml", "junit.xml"),
     "code-quality": ("quality.json", "quality.json"),
     "annotations": ("none", "none"),
+    "runs": ("7", 7),
+    "buffer": ("12.5 %", 12.5),
+    "cpu-percentile": ("peak", "peak"),
+    "size format": ("docker", "docker"),
+    "patch": ("pod.yaml", "pod.yaml"),
     "listen": ("127.0.0.1:0", "127.0.0.1:0"),
     "db": ("runs.db", "runs.db"),
     "lost-after": ("1m", 60.0),
@@ -86,7 +92,7 @@ def read(command: str, argv: Sequence[str] = (), environ: Mapping[str, str] | No
 @pytest.mark.parametrize("command, option", CASES)
 def test_every_option_in_each_form(command: str, option: Option) -> None:
     """--name=value, --name value, one dash, and the variable; a flag beats the variable."""
-    text, value = EXAMPLES[option.name]
+    text, value = EXAMPLES.get(f"{command} {option.name}") or EXAMPLES[option.name]
     forms = [[f"{option.flag}={text}"], [f"-{option.name}={text}"]]
     forms += [[option.flag]] if option.parse is None else [[option.flag, text], [f"-{option.name}", text]]
     for argv in forms:
@@ -281,7 +287,7 @@ def test_empty_value_of_a_flag_is_none(command: str, option: Option) -> None:
     assert read(command, [f"{option.flag}="]) == read(command)
     if option.parse is not None:
         assert read(command, [option.flag, ""]) == read(command)
-    text, value = EXAMPLES[option.name]
+    text, value = EXAMPLES.get(f"{command} {option.name}") or EXAMPLES[option.name]
     assert getattr(read(command, [f"{option.flag}="], {option.env: text}), option.field) == value
     assert read(command, [f"{option.flag}={text}", f"{option.flag}="]) == read(command)
 

@@ -38,7 +38,7 @@ def confident() -> Advice:
 
 def mixed() -> Advice:
     """Two containers, of which one was killed and its need is not known."""
-    return answer(pod(), Parameters(cpu_percentile="p99", buffer_percent=25))
+    return answer(pod(), Parameters(cpu_percentile="p99", buffer_percent=25.0))
 
 
 def learning() -> Advice:

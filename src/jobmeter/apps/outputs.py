@@ -91,8 +91,11 @@ def check_file(place: str, target: str | None) -> None:
         raise UsageError(f"{place}: {target} is not writable")
 
 
-def write_file(target: str, text: str | bytes) -> None:
-    """Write a whole file, by a temporary one beside it, so that nobody sees a part; or to ``fd:N``."""
+def write_file(target: str, text: str | bytes, like: os.stat_result | None = None) -> None:
+    """Write a whole file, by a temporary one beside it, so that nobody sees a part; or to ``fd:N``.
+
+    The mode of a file that is made is that of ``like``, and so is its owner where that is allowed.
+    """
     data = text.encode() if isinstance(text, str) else text
     if target.startswith("fd:"):
         _write_all(_descriptor(target), data)
@@ -108,11 +111,21 @@ def write_file(target: str, text: str | bytes) -> None:
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
+            if like is not None:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(descriptor, like.st_uid, like.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
         os.replace(temporary, target)
     except OSError:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+def rewrite_file(path: str, text: str) -> None:
+    """Write another text into a file that is there; a link stays one, mode and owner stay. Raises OSError."""
+    target = os.path.realpath(path)
+    write_file(target, text, os.stat(target))
 
 
 def append_markdown(path: str, text: str) -> None:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from jobmeter.config import check, exporter, receiver, settings
+from jobmeter.config import check, exporter, receiver, settings, size
 from jobmeter.config.options import Option
 
 USAGE: dict[str, tuple[str, Sequence[Option]]] = {
@@ -13,6 +13,10 @@ USAGE: dict[str, tuple[str, Sequence[Option]]] = {
     ),
     "collector": ("jobmeter collector [options]", settings.COLLECTOR_OPTIONS),
     "report": ("jobmeter report [options] [FILE [FILE]]", settings.REPORT_OPTIONS),
+    "size": (
+        "jobmeter size [options] ORG/REPO/WORKFLOW/JOB\n       jobmeter size [options] FILE...",
+        size.SIZE_OPTIONS,
+    ),
     "check": ("jobmeter check [options] [FILE]", check.CHECK_OPTIONS),
     "receiver": ("jobmeter receiver [options]", receiver.RECEIVER_OPTIONS),
     "exporter": ("jobmeter exporter [options]", exporter.EXPORTER_OPTIONS),

@@ -44,8 +44,8 @@ class Outlier(Struct, frozen=True):
     run_uid: Annotated[str, Meta(description="Which run.")]
     container: Annotated[str, Meta(description="Which container.")]
     resource: Annotated[Literal["memory", "cpu"], Meta(description="memory in bytes, cpu in cores.")]
-    value: Annotated[float, Meta(description="What it needed.")]
-    median: Annotated[float, Meta(description="What half of the runs looked at did not exceed.")]
+    value: Annotated[int | float, Meta(description="What it needed.")]
+    median: Annotated[int | float, Meta(description="What half of the runs looked at did not exceed.")]
 
 
 class About(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     runs: Annotated[int, Meta(description="The last N runs of each leg of the matrix, 1 to 100.")] = 20
     buffer_percent: Annotated[
         float, Meta(description="What is added to the highest need and to CPU, 0 to 400.")
-    ] = 20
+    ] = 20.0
     cpu_percentile: Annotated[
         CpuPercentile, Meta(description="Which statistic of a run's CPU use is requested.")
     ] = "p95"
