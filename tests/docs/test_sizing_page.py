@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from jobmeter.model.sizing import outliers
+from jobmeter.config.size import SIZE_OPTIONS
+from jobmeter.model.sizing import outliers, payload
 from jobmeter.model.sizing.figure import (
     CONFIDENT_RUNS,
     KILL_FACTOR,
@@ -17,6 +19,8 @@ from jobmeter.model.sizing.figure import (
 from jobmeter.model.sizing.observation import NEAR_LIMIT
 from jobmeter.model.sizing.parameters import CPU_PERCENTILES, MAX_BUFFER_PERCENT, MAX_RUNS, Parameters
 from jobmeter.model.sizing.sketch import RELATIVE_ERROR
+from jobmeter.receiver.api.sizing import MAX_SUMMARIES
+from jobmeter.receiver.store.sizing import MAX_BYTES, MAX_SUMMARY_BYTES
 from tests.conftest import GOLDEN
 
 PAGE = (Path(__file__).parents[2] / "docs/sizing.md").read_text()
@@ -53,3 +57,18 @@ def test_factors_are_those_of_the_code() -> None:
         in WORDS
     )
     assert f"{outliers._MARK} times the scaled median absolute deviation" in WORDS
+
+
+def test_the_flags_of_the_page_exist() -> None:
+    """Of size, and of run where the page names it."""
+    named = set(re.findall(r"`?(--[a-z][a-z-]*)", PAGE)) - {"--json"}
+    assert named - {option.flag for option in SIZE_OPTIONS} == set()
+    assert "--patch" in named
+
+
+def test_how_far_back_it_looks() -> None:
+    """The bounds of the receiver."""
+    assert f"the newest {MAX_SUMMARIES:,} runs" in WORDS
+    assert f"more than {MAX_BYTES // 2**20} MiB together" in WORDS
+    containers = payload._MAX_CONTAINERS
+    assert f"more than {MAX_SUMMARY_BYTES // 2**20} MiB or {containers} containers" in WORDS
