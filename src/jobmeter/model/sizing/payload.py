@@ -4,7 +4,7 @@ Other collectors send the older form without ``schema``: its memory is a sum of 
 lived between two samples.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -72,16 +72,23 @@ def observe_payload(content: bytes, *, run_uid: str, end_time: str) -> Observati
 
 
 def _is_plausible(run: Observation) -> bool:
-    values = (run.duration_seconds, run.host_cpus, run.host_memory_bytes, *_numbers(run.containers))
-    return all(
-        0 <= value <= _MAX_NUMBER for value in values if value is not None and not isinstance(value, str)
+    return _are_plausible((run.duration_seconds, run.host_cpus, run.host_memory_bytes)) and all(
+        _are_plausible(_numbers(use)) for use in run.containers
     )
 
 
-def _numbers(uses: Iterable[ContainerUse]) -> Iterator[float | str | None]:
-    for use in uses:
-        cores = use.cpu_cores
-        yield from (cores.peak, cores.p99, cores.p95, cores.p75, cores.p50, cores.avg)
-        yield from (use.memory_need_bytes, use.killed_at_bytes, use.memory_charged_peak_bytes)
-        yield from (use.memory_limit_bytes, use.memory_request_bytes)
-        yield from (use.throttled_cores, use.cpu_limit_cores, use.cpu_request_cores)
+def _are_plausible(values: Iterable[float | str | None]) -> bool:
+    for value in values:
+        if value is not None and not isinstance(value, str) and not 0 <= value <= _MAX_NUMBER:
+            return False
+    return True
+
+
+def _numbers(use: ContainerUse) -> tuple[float | str | None, ...]:
+    cores = use.cpu_cores
+    return (
+        cores.peak, cores.p99, cores.p95, cores.p75, cores.p50, cores.avg,
+        use.memory_need_bytes, use.killed_at_bytes, use.memory_charged_peak_bytes,
+        use.memory_limit_bytes, use.memory_request_bytes,
+        use.throttled_cores, use.cpu_limit_cores, use.cpu_request_cores,
+    )  # fmt: skip
