@@ -7,6 +7,7 @@ parameters of TLS, a file of passwords or several hosts, is taken.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ from jobmeter.receiver.store.schema import metadata, parts, runs
 MIGRATION_LOCK = 0x6A6D_0001
 """Of pg_advisory_xact_lock: one at a time looks whether the tables are up to date."""
 _OLDEST = 130000
+_POOL = "jobmeter"
+_POOL_LOGGER = "sqlalchemy.pool.impl.QueuePool"
 _OURS = {*metadata.tables, "alembic_version"}
 # A commit is on disk when it is answered, whatever the server's own setting; the others of that setting are stricter.
 _WRITER_SETTINGS = f"""
@@ -164,9 +167,12 @@ class Postgresql:
 def _engine(
     backend: Backend, connect: Callable[[], Any], size: int, *, pool_pre_ping: bool = False
 ) -> Engine:
+    # A pool prints a traceback of a lost connection that it closes; what was asked over it is answered with the reason.
+    logging.getLogger(f"{_POOL_LOGGER}.{_POOL}").setLevel(logging.CRITICAL)
     return create_engine(
         "postgresql+psycopg://",
         creator=connect,
+        pool_logging_name=_POOL,
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
