@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 
 from jobmeter.linux import procfs
+from jobmeter.linux.files import read_file
 from jobmeter.model.errors import KernelFormatError
 
 
@@ -23,8 +24,8 @@ def began(directories: Iterable[str], root: str, now: float) -> float:
     for directory in directories:
         try:
             signs.append(os.stat(directory).st_ctime)
-            pids = [pid for pid in map(int, _read(f"{directory}/cgroup.procs").split()) if pid]
-        except (OSError, ValueError):
+            pids = [pid for pid in map(int, read_file(f"{directory}/cgroup.procs").split()) if pid]
+        except (OSError, ValueError, KernelFormatError):
             continue
         if pids and (age := age_seconds(root, min(pids))) is not None:
             signs.append(now - age)
@@ -35,12 +36,7 @@ def began(directories: Iterable[str], root: str, now: float) -> float:
 def age_seconds(root: str, pid: int) -> float | None:
     """For how long a process has been there (proc_pid_stat(5)); None where it cannot be told."""
     try:
-        start = procfs.parse_stat(_read(f"{root}/{pid}/stat")).start_seconds
+        start = procfs.parse_stat(read_file(f"{root}/{pid}/stat")).start_seconds
     except (OSError, KernelFormatError):
         return None
     return time.clock_gettime(time.CLOCK_BOOTTIME) - start
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()

@@ -61,7 +61,7 @@ class Renderer:
 
     def render(self, rows: Sequence[Row], *, openmetrics: bool) -> Iterator[str]:
         """The text of each family; one without a series is left out."""
-        labelled = list(_one_of_each(zip(self._labels.of(rows), rows, strict=True)).items())
+        labelled = list(outermost(zip(self._labels.of(rows), rows, strict=True)).items())
         everyone = _Page(labelled)
         living = _Page([one for one in labelled if one[1].ended is None])
         for family in self._families:
@@ -71,14 +71,18 @@ class Renderer:
                 yield "".join((first, *lines))
 
 
-def _one_of_each(labelled: Iterable[tuple[str, Row]]) -> dict[str, Row]:
-    """A scraper takes no series twice: of rows with the same labels the first, but one that lies in no other before."""
+def outermost(named: Iterable[tuple[str, Row]]) -> dict[str, Row]:
+    """A scraper takes no series twice: of rows of one name the outermost, which nobody within can feign."""
     kept: dict[str, Row] = {}
-    for labels, row in labelled:
-        other = kept.setdefault(labels, row)
-        if other.parent is not None and row.parent is None:
-            kept[labels] = row
+    for name, row in named:
+        other = kept.setdefault(name, row)
+        if other is not row and _depth(row) < _depth(other):
+            kept[name] = row
     return kept
+
+
+def _depth(row: Row) -> tuple[bool, int]:
+    return row.parent is not None, row.path.count("/")
 
 
 class _Page:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from itertools import chain
 from typing import Protocol
 
 from isal import isal_zlib
@@ -112,10 +111,7 @@ class Exporter:
     def _answer(self, request: Request) -> Response:
         begun = time.perf_counter()
         encoder, content_type = choose_encoder(request.headers.get("accept", ""))
-        page = self._page(_scraper(request), "openmetrics" in content_type)
-        pieces: Iterator[bytes] = chain(
-            (piece.encode() for piece in page), _later(encoder, self._figures.registry)
-        )
+        pieces = self._pieces(_scraper(request), "openmetrics" in content_type, encoder)
         headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
         if _takes_gzip(request.headers.get("accept-encoding", "")):
             pieces = _gzipped(pieces)
@@ -123,6 +119,14 @@ class Exporter:
         body = b"".join(pieces)
         self._figures.scrape_seconds.observe(time.perf_counter() - begun)
         return Response(body, headers=headers)
+
+    def _pieces(
+        self, scraper: Asking, openmetrics: bool, encoder: Callable[[CollectorRegistry], bytes]
+    ) -> Iterator[bytes]:
+        """The containers, and when these are written what the exporter counts of itself."""
+        for piece in self._page(scraper, openmetrics):
+            yield piece.encode()
+        yield encoder(self._figures.registry)
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
@@ -143,11 +147,6 @@ class Exporter:
 
 async def _index(_: Request) -> Response:
     return HTMLResponse(_INDEX)
-
-
-def _later(encoder: Callable[[CollectorRegistry], bytes], registry: CollectorRegistry) -> Iterator[bytes]:
-    """What the daemon counts of itself, when the rest is written."""
-    yield encoder(registry)
 
 
 def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:

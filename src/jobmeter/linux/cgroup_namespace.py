@@ -9,10 +9,11 @@ from contextlib import suppress
 from functools import cache
 
 from jobmeter.linux.cgroup_mounts import parse_mountinfo
+from jobmeter.linux.files import read_file
 from jobmeter.linux.procfs import parse_cgroup
+from jobmeter.model.errors import KernelFormatError
 
 _UP = ".."
-_MAX_BYTES = 1 << 20
 
 
 def cgroup_paths(root: str, pid: int) -> frozenset[str]:
@@ -21,7 +22,7 @@ def cgroup_paths(root: str, pid: int) -> frozenset[str]:
     A path that leads out of our namespace stays as it is where no mount shows what is there. Raises OSError and
     KernelFormatError.
     """
-    paths = parse_cgroup(_read(f"{root}/{pid}/cgroup")).values()
+    paths = parse_cgroup(read_file(f"{root}/{pid}/cgroup")).values()
     return frozenset(_from_the_top(root, path) if path.startswith(f"/{_UP}") else path for path in paths)
 
 
@@ -39,8 +40,8 @@ def _namespace(root: str) -> tuple[str, ...] | None:
 
     Of a mount that shows more than our namespace the root is so many times `/..` (proc_pid_mountinfo(5)).
     """
-    with suppress(OSError):
-        for line in _read(f"{root}/self/mountinfo").decode("utf-8", "replace").splitlines():
+    with suppress(OSError, KernelFormatError):
+        for line in read_file(f"{root}/self/mountinfo").decode("utf-8", "replace").splitlines():
             for hierarchy in parse_mountinfo(line):
                 names = _names(hierarchy.root)
                 depth = _climb(names)
@@ -52,8 +53,8 @@ def _namespace(root: str) -> tuple[str, ...] | None:
 def _find_self(top: str) -> tuple[str, ...] | None:
     own = str(os.getpid()).encode()
     for directory, _, _ in os.walk(top):
-        with suppress(OSError):
-            if own in _read(f"{directory}/cgroup.procs").split():
+        with suppress(OSError, KernelFormatError):
+            if own in read_file(f"{directory}/cgroup.procs").split():
                 return _names(directory[len(top) :])
     return None
 
@@ -65,14 +66,3 @@ def _names(path: str) -> tuple[str, ...]:
 def _climb(names: tuple[str, ...]) -> int:
     """How many of the first names lead upwards."""
     return next((place for place, name in enumerate(names) if name != _UP), len(names))
-
-
-def _read(path: str) -> bytes:
-    """The whole file, which the kernel gives in pieces."""
-    pieces: list[bytes] = []
-    left = _MAX_BYTES
-    with open(path, "rb", buffering=0) as file:
-        while left > 0 and (piece := file.read(left)):
-            pieces.append(piece)
-            left -= len(piece)
-    return b"".join(pieces)

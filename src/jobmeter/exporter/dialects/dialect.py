@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.machine import MachineUse
+from jobmeter.exporter.render import outermost
 from jobmeter.exporter.totals import Of, Sums
 
 
@@ -31,10 +32,5 @@ class Dialect(Protocol):
 
 
 def one_of_each_id(rows: Sequence[Row]) -> list[Row]:
-    """No two with the same id, of which a scraper would take but one: the outermost, which nobody within can feign."""
-    kept: dict[str, Row] = {}
-    for row in rows:
-        known = kept.get(row.id)
-        if known is None or row.path.count("/") < known.path.count("/"):
-            kept[row.id] = row
-    return list(kept.values())
+    """No two with the same id."""
+    return list(outermost((row.id, row) for row in rows).values())
