@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from jobmeter.linux import cgroupfs, procfs
 from jobmeter.linux.files import read_whole
-from jobmeter.linux.host_files import parse_cpu_modes
 from jobmeter.model.errors import KernelFormatError
 from jobmeter.model.sample import Stall
 
@@ -102,7 +101,7 @@ class MachineReader:
         counted = self._parsed(procfs.parse_host_stat, stat)
         cpus = counted[1] if counted is not None else None
         return MachineUse(
-            cpu_seconds=self._possible(self._parsed(parse_cpu_modes, stat) or {}, cpus or 1),
+            cpu_seconds=self._possible(self._parsed(procfs.parse_cpu_modes, stat) or {}, cpus or 1),
             cpus=cpus,
             memory_total_bytes=memory.get("MemTotal"),
             memory_available_bytes=memory.get("MemAvailable"),

@@ -14,7 +14,7 @@ from jobmeter.exporter.evidence import parent_of
 from jobmeter.linux import procfs
 from jobmeter.linux.cgroup_namespace import cgroup_paths
 from jobmeter.linux.descriptors import Descriptors
-from jobmeter.linux.files import read_whole
+from jobmeter.linux.files import read_file, read_whole
 from jobmeter.linux.namespaces import is_initial_network, network_namespace
 from jobmeter.model.account import Interface
 from jobmeter.model.errors import KernelFormatError
@@ -192,8 +192,7 @@ class Networks:
             return read_whole(file.fd)
         if network_namespace(self._root, file.pid) != file.inode:
             raise ProcessLookupError
-        with open(f"{self._root}/{file.pid}/net/dev", "rb", buffering=0) as opened:
-            return read_whole(opened.fileno())
+        return read_file(f"{self._root}/{file.pid}/net/dev")
 
     def leave(self, container: str) -> None:
         """It is gone: let go of the namespace, which the kernel can then remove, unless another one is in there."""

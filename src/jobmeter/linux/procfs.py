@@ -10,6 +10,8 @@ from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import HostSample
 
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+CPU_MODES: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+"""The kernel's, in its order. Time of guests comes behind them and is in ``user`` and ``nice`` already."""
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _SIGCHLD_BIT: Final = 1 << 16
 _NET_DEV_FIELDS: Final = 16
@@ -116,6 +118,19 @@ def parse_boot_time(text: bytes) -> int | None:
         return int(value) if value is not None else None
     except ValueError:
         raise KernelFormatError(f"btime of /proc/stat is not a number: {value!r}") from None
+
+
+def parse_cpu_modes(text: bytes) -> Mapping[str, float]:
+    """Seconds that all CPUs together have spent in each mode, of the first line of /proc/stat."""
+    line = text.partition(b"\n")[0]
+    name, *fields = line.split() or [b""]
+    try:
+        if name != b"cpu":
+            raise ValueError
+        ticks = [int(field) for field in fields[: len(CPU_MODES)]]
+        return {mode: ticks[index] / TICKS_PER_SECOND for index, mode in enumerate(CPU_MODES)}
+    except (ValueError, IndexError, OverflowError):
+        raise KernelFormatError(f"not the first line of /proc/stat: {line[:80]!r}") from None
 
 
 def parse_meminfo(text: bytes) -> Mapping[str, int]:

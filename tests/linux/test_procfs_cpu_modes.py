@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.linux import procfs
-from jobmeter.linux.host_files import CPU_MODES, parse_cpu_modes
+from jobmeter.linux.procfs import CPU_MODES, parse_cpu_modes
 from jobmeter.model.errors import KernelFormatError
 from tests.support.hosts import HOSTS
 
