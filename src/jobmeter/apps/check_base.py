@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import closing
 from http import HTTPStatus
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
-import msgspec
 from msgspec import Struct
 
+from jobmeter.apps.asking import ask
 from jobmeter.model.errors import SendError
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
@@ -18,10 +18,9 @@ _PATH = "/api/v1/runs"
 _PAGE_RUNS = 100
 # So many pages are looked through for runs of one leg of a matrix, and of those that ended well.
 _MAX_PAGES = 20
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_WHAT = "a receiver's runs"
 # How a run ended that shows what the job uses; a sidecar does not see how it ended.
 _WHOLE = ("success", "unknown")
-_Form = TypeVar("_Form")
 _FILTERS = ("forge", "organization", "repository", "workflow", "job")
 
 
@@ -82,7 +81,7 @@ def _items(endpoint: Endpoint, question: Question) -> Iterator[_Item]:
     asked = {name: value for name in _FILTERS if (value := getattr(question.job, name)) is not None}
     asked |= {"ref": question.ref, "state": "finished", "until": question.before, "limit": str(_PAGE_RUNS)}
     for _ in range(_MAX_PAGES):
-        page = _ask(endpoint, f"{_PATH}?{urlencode(asked)}", _Page)
+        page = ask(endpoint, f"{_PATH}?{urlencode(asked)}", _Page, _WHAT)
         for item in page.runs:
             if _is_wanted(item, question):
                 yield item
@@ -101,19 +100,8 @@ def _is_wanted(item: _Item, question: Question) -> bool:
 def _summary(endpoint: Endpoint, run_uid: str) -> Summary | None:
     """None of a run that was deleted meanwhile, or whose summary is none of this version."""
     try:
-        return _ask(endpoint, f"{_PATH}/{quote(run_uid, safe='')}", _Detail).summary
+        return ask(endpoint, f"{_PATH}/{quote(run_uid, safe='')}", _Detail, _WHAT).summary
     except SendError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return None
         raise
-
-
-def _ask(endpoint: Endpoint, path: str, form: type[_Form]) -> _Form:
-    answer = endpoint.get(path, max_bytes=_MAX_ANSWER_BYTES)
-    try:
-        return msgspec.json.decode(answer.body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SendError(
-            f"{endpoint.name} answered something else than a receiver's runs; is the address right?",
-            retryable=False,
-        ) from None

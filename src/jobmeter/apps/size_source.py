@@ -6,13 +6,12 @@ from contextlib import closing
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-import msgspec
-
+from jobmeter.apps.asking import ask
 from jobmeter.apps.load import load
 from jobmeter.apps.outputs import say
 from jobmeter.config.size import SizeSettings, job_of
 from jobmeter.model import summary as summaries
-from jobmeter.model.errors import JournalError, SendError, UsageError
+from jobmeter.model.errors import JournalError, UsageError
 from jobmeter.model.job import Job
 from jobmeter.model.sizing.advise import answer
 from jobmeter.model.sizing.answer import Advice
@@ -22,7 +21,6 @@ from jobmeter.model.summary import Summary
 from jobmeter.transport import Endpoint
 
 _PATH = "/api/v1/sizing/repo"
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A receiver may have to read a thousand runs for it.
 _PATIENCE_SECONDS = 60.0
 _NO_LISTS = 0
@@ -67,14 +65,7 @@ def _asked(endpoint: Endpoint, job: Job, parameters: Parameters) -> Advice:
         }
     )
     path = "/".join((_PATH, *(quote(name or "", safe="") for name in names)))
-    found = endpoint.get(f"{path}?{query}", timeout=_PATIENCE_SECONDS, max_bytes=_MAX_ANSWER_BYTES)
-    try:
-        return msgspec.json.decode(found.body, type=Advice)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise SendError(
-            f"{endpoint.name} answered something else than sizing advice; is the address right?",
-            retryable=False,
-        ) from None
+    return ask(endpoint, f"{path}?{query}", Advice, "sizing advice", _PATIENCE_SECONDS)
 
 
 def _by_files(files: Sequence[str], parameters: Parameters) -> Sized:

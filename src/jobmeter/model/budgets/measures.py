@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jobmeter.model.errors import UsageError
+from jobmeter.model.memory_need import in_use_peak_bytes, memory_need_bytes
 from jobmeter.model.quantities import format_bytes, format_duration, parse_bytes, parse_duration
 from jobmeter.model.summary import ContainerSummary, Summary
 
@@ -57,18 +58,15 @@ def memory_need(container: ContainerSummary) -> Reading:
 
     Never the kernel's charged peak: page cache is in it, which a job does not need.
     """
-    seen: float | None = container.memory_working_set_peak_bytes
-    if seen is None:
-        seen = container.memory_bytes.peak
-    process = container.memory_high_water_bytes
+    seen, process = in_use_peak_bytes(container), container.memory_high_water_bytes
     if seen is None and process is None:
         return Reading(why=f"no memory of {container.name} was read", what=container.name)
     why = f"of {container.name} only its largest process was read" if seen is None else ""
     if container.oom_kills:
         why = f"{container.name} was given less than it needed, the kernel killed a process for it"
-    if process is not None and process > (seen or 0):
-        return Reading(process, bool(why), why, f"the largest process of {container.name}")
-    return Reading(seen, bool(why), why, container.name)
+    of_process = process is not None and process > (seen or 0)
+    what = f"the largest process of {container.name}" if of_process else container.name
+    return Reading(memory_need_bytes(container), bool(why), why, what)
 
 
 def _memory(summary: Summary) -> Reading:

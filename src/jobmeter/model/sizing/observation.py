@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from jobmeter.model.memory_need import memory_need_bytes
 from jobmeter.model.sample import ByteLimit, Limit, MemorySource
 from jobmeter.model.statistics import Statistic
 from jobmeter.model.summary import ContainerSummary, Summary
@@ -134,7 +135,7 @@ def _use(
     return ContainerUse(
         name=name,
         cpu_cores=container.cpu_cores,
-        memory_need_bytes=_need(container),
+        memory_need_bytes=memory_need_bytes(container),
         killed_at_bytes=killed_at_bytes,
         throttled_cores=throttled / duration_seconds if throttled is not None and duration_seconds else None,
         memory_source=container.memory_source,
@@ -144,16 +145,6 @@ def _use(
         cpu_limit_cores=container.cpu_limit_cores,
         cpu_request_cores=container.cpu_request_cores,
     )
-
-
-def _need(container: ContainerSummary) -> int | None:
-    """The highest of working set and process high water; the charged peak has page cache in it and is no need."""
-    known = (
-        container.memory_working_set_peak_bytes,
-        container.memory_high_water_bytes,
-        container.memory_bytes.peak if container.memory_working_set_peak_bytes is None else None,
-    )
-    return max((int(each) for each in known if each is not None), default=None)
 
 
 def _outcome(reason: str, *, killed: bool) -> Outcome:
@@ -173,7 +164,9 @@ def _killed(summary: Summary, tops: Sequence[ContainerSummary]) -> dict[int, int
     """By the place of a container that was killed for want of memory: how much was not enough."""
     found = {index: _bound(summary, top) for index, top in enumerate(tops) if _hit(summary, top)}
     if not found and summary.exit.reason == "oom" and tops:
-        victim = max(range(len(tops)), key=lambda index: (_fullness(tops[index]), _need(tops[index]) or 0))
+        victim = max(
+            range(len(tops)), key=lambda index: (_fullness(tops[index]), memory_need_bytes(tops[index]) or 0)
+        )
         found = {victim: _bound(summary, tops[victim])}
     return {index: bound for index, bound in found.items() if bound}
 
@@ -187,7 +180,7 @@ def _hit(summary: Summary, top: ContainerSummary) -> bool:
     if any(each.oom_kills for each in _tree(summary, top)):
         return True
     limit = top.memory_limit_bytes
-    held = _need(top) if top.oom_kills is None else top.memory_high_water_bytes
+    held = memory_need_bytes(top) if top.oom_kills is None else top.memory_high_water_bytes
     near = isinstance(limit, int) and held is not None and held >= NEAR_LIMIT * limit
     return near and summary.exit.reason != "success"
 
@@ -196,7 +189,9 @@ def _bound(summary: Summary, top: ContainerSummary) -> int:
     """The limit at which the innermost was killed, or what was held if that is more or no limit is known."""
     hit = [each for each in _tree(summary, top) if each.oom_kills] or [top]
     limits = [each.memory_limit_bytes for each in hit]
-    return max(min((each for each in limits if isinstance(each, int)), default=0), _need(top) or 0)
+    return max(
+        min((each for each in limits if isinstance(each, int)), default=0), memory_need_bytes(top) or 0
+    )
 
 
 def _tree(summary: Summary, top: ContainerSummary) -> list[ContainerSummary]:
@@ -212,7 +207,7 @@ def _tree(summary: Summary, top: ContainerSummary) -> list[ContainerSummary]:
 def _fullness(container: ContainerSummary) -> float:
     """The share of its memory limit that a container was seen to hold; 0 without a limit."""
     limit = container.memory_limit_bytes
-    return (_need(container) or 0) / limit if isinstance(limit, int) and limit else 0.0
+    return (memory_need_bytes(container) or 0) / limit if isinstance(limit, int) and limit else 0.0
 
 
 _DECODER: msgspec.msgpack.Decoder[Observation] = msgspec.msgpack.Decoder(Observation)
