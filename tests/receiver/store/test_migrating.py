@@ -19,7 +19,7 @@ from jobmeter.receiver.store.streams import Claim
 from tests.receiver.store.support import asked, found, lines, part, stored, summary
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -40,12 +40,12 @@ def engine(place: str) -> Engine:
     return create_engine(f"sqlite:///{place}")
 
 
-def of_version_1(place: str) -> None:
-    """A database as the release with the schema 0001 left it: a run that ended, and one that goes on."""
+def of_version(version: str, place: str) -> None:
+    """A database as the release with this schema left it: a run that ended, and one that goes on."""
     made = engine(place)
     key = "run_uid" if place.startswith("postgresql:") else "id"
     with made.begin() as connection:
-        upgrade(connection, place, "0001")
+        upgrade(connection, place, version)
         for uid, state, body in (("old", "finished", b'{"n":1}'), ("going", "running", None)):
             connection.execute(
                 text(
@@ -61,9 +61,10 @@ def of_version_1(place: str) -> None:
     made.dispose()
 
 
-def test_a_database_of_the_version_before_keeps_its_runs(empty):
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_a_database_of_a_version_before_keeps_its_runs(empty, version):
     """They can be read, go on, and be claimed."""
-    of_version_1(empty)
+    of_version(version, empty)
     Database.open(empty).close()
     assert asked(empty, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     old, going = found(empty, "old"), found(empty, "going")
@@ -97,7 +98,7 @@ def test_migrations_make_the_tables_that_queries_are_written_with(empty):
 def test_receivers_that_start_at_once_migrate_once(postgresql):
     """The others wait, and find it done; with data of the version before in it."""
     with postgresql.database() as url:
-        of_version_1(url)
+        of_version("0001", url)
         with ThreadPoolExecutor(6) as pool:
             for database in pool.map(Database.open, [url] * 6):
                 database.close()

@@ -75,3 +75,36 @@ parts = Table(
         "body", LargeBinary, nullable=False, doc="records, one JSON line each, as a zlib, gzip or xz stream"
     ),
 )
+
+_VALID = text("revoked_at IS NULL")
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True, doc="SHA-256 of the token"),
+    Column("allows", String(8), nullable=False, doc="read, push or mint"),
+    Column("organization", Text, doc="what it is limited to; null is no limit, here and below"),
+    Column("repository", Text),
+    Column("workflow", Text),
+    Column("job", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger, doc="not more exact than a minute"),
+    Index("tokens_by_name", "name", unique=True, sqlite_where=_VALID, postgresql_where=_VALID),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, doc="SHA-256 of what the browser keeps"),
+    Column("token_digest", LargeBinary, doc="the token that was shown; the session ends with it"),
+    Column("who", Text, nullable=False),
+    Column("scopes", LargeBinary, doc="what may be seen, JSON; null is everything"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("sessions_by_end", "expires_at"),
+)

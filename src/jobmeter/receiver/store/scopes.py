@@ -1,0 +1,73 @@
+"""Which runs somebody may see or store: those of an organization, a repository, a workflow, a job."""
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, and_, false, or_, true
+
+from jobmeter.receiver.store.schema import runs
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """The runs of an organization, or of a part of it; None does not narrow it further.
+
+    ``repository`` is the full path or the name alone: a run may have been stored under either.
+    """
+
+    organization: str
+    repository: str | None = None
+    workflow: str | None = None
+    job: str | None = None
+
+    def covers(
+        self, organization: str | None, repository: str | None, workflow: str | None, job: str | None
+    ) -> bool:
+        """Whether a run with these names is one of them; a name that is not known is not the one asked for."""
+        return (
+            organization == self.organization
+            and (self.repository is None or repository in self._repositories())
+            and (self.workflow is None or workflow == self.workflow)
+            and (self.job is None or job == self.job)
+        )
+
+    def includes(self, other: "Scope") -> bool:
+        """Whether all runs of the other are among these."""
+        return self.covers(other.organization, other.repository, other.workflow, other.job)
+
+    def condition(self) -> ColumnElement[bool]:
+        """The same of a row of runs."""
+        found = [runs.c.organization == self.organization]
+        if self.repository is not None:
+            found.append(runs.c.repository.in_(self._repositories()))
+        if self.workflow is not None:
+            found.append(runs.c.workflow == self.workflow)
+        if self.job is not None:
+            found.append(runs.c.job == self.job)
+        return and_(*found)
+
+    def _repositories(self) -> tuple[str, str]:
+        name = (self.repository or "").removeprefix(f"{self.organization}/")
+        return name, f"{self.organization}/{name}"
+
+    def __str__(self) -> str:
+        """As a path, with a star where it is not narrowed."""
+        return "/".join(
+            "*" if name is None else name
+            for name in (self.organization, self.repository, self.workflow, self.job)
+        )
+
+
+Scopes = tuple[Scope, ...] | None
+"""Of each the runs; None is all runs there are, those without a name included, and an empty tuple none."""
+
+
+def covered(
+    scopes: Scopes, organization: str | None, repository: str | None, workflow: str | None, job: str | None
+) -> bool:
+    """Whether a run with these names is within one of the scopes."""
+    return scopes is None or any(one.covers(organization, repository, workflow, job) for one in scopes)
+
+
+def within(scopes: Scopes) -> ColumnElement[bool]:
+    """The condition that keeps a query of runs to what is within one of the scopes."""
+    if scopes is None:
+        return true()
+    return or_(*(one.condition() for one in scopes)) if scopes else false()
