@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from jobmeter.exporter import fleet as fleet_module
 from jobmeter.exporter import looks as looks_module
@@ -483,7 +484,8 @@ class Story:
             self.rows[row.path] = now
         for of, sums in self.host.totals().items():
             earlier_sums = self.totals.get(of, Sums())
-            assert all(count >= earlier for count, earlier in zip(sums, earlier_sums, strict=True))
+            counts = zip(astuple(sums), astuple(earlier_sums), strict=True)
+            assert all(count >= earlier for count, earlier in counts)
             self.totals[of] = sums
 
     def end(self) -> None:

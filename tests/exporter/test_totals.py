@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import OTHER, Of, Sums, Totals
@@ -149,5 +150,5 @@ def test_nothing_ever_falls(events):
             totals.forget(container)
         now = shown(totals)
         for of, sums in last.items():
-            assert all(value >= before for value, before in zip(now[of], sums, strict=True))
+            assert all(value >= before for value, before in zip(astuple(now[of]), astuple(sums), strict=True))
         last = now

@@ -28,6 +28,7 @@ PARSERS: list[Callable[[bytes], object]] = [
     cgroupfs.parse_cpu_quota,
     cgroupfs.parse_byte_limit,
     lambda text: cgroupfs.parse_flat_keyed(text, b"usage_usec", b"oom_kill"),
+    cgroupfs.parse_cpuacct_stat,
     lambda text: cgroupfs.parse_cfs_quota(text, b"100000"),
     lambda text: cgroupfs.parse_cfs_quota(b"100000", text),
 ]
@@ -67,6 +68,7 @@ SAMPLES = [path.read_bytes() for folder in (V1, V2) for path in sorted(folder.rg
         (cgroupfs.parse_blkio_devices, b"Total 0\n", ()),
         (cgroupfs.parse_blkio_bytes, b"Total 0\n", None),
         (cgroupfs.parse_blkio_bytes, b"", None),
+        (cgroupfs.parse_cpuacct_stat, b"user 75\nsystem 145\n", (75, 145)),
         (cgroupfs.parse_cpu_quota, b"max 50000\n", ("unlimited", 50000)),
         (cgroupfs.parse_cpu_quota, b"20000\n", (20000, 100000)),
         (cgroupfs.parse_cpu_max, b"50000 100000\n", 0.5),

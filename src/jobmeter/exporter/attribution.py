@@ -118,12 +118,13 @@ class Owners:
         self._containers: dict[str, _Member] = {}
         self._executions: dict[str | bytes, list[_Execution]] = {}
         self._past: dict[_Execution, float] = {}
-        self._version = 0
+        self.version = 0
+        """The same number means the same owners, of those that are settled."""
 
     def enter(self, path: str, parent: str | None, started: float) -> None:
         """A container is there; ``parent`` is the path of the one around it."""
         self._containers[path] = _Member(path, parent, started)
-        self._version += 1
+        self.version += 1
 
     def tell(self, path: str, own: ContainerIdentity | None) -> None:
         """What the container says of itself; it may say more later."""
@@ -136,23 +137,23 @@ class Owners:
                 self._join(one, key)
         if one.execution is not None and own is not None:
             one.execution.hear(own)
-        self._version += 1
+        self.version += 1
 
     def descends(self, path: str, above: Iterable[str]) -> None:
         """Its first process descends from processes in these containers, the nearest first."""
         found = tuple(one for one in above if one != path and not one.startswith(f"{path}/"))
         self._containers[path].above = found[:_MAX_ABOVE]
-        self._version += 1
+        self.version += 1
 
     def made_by(self, path: str, engines: frozenset[str]) -> None:
         """One of the engines at these sockets made it."""
         self._containers[path].engines = engines
-        self._version += 1
+        self.version += 1
 
     def reaches(self, path: str, engines: frozenset[str]) -> None:
         """From within it the engines at these sockets can be reached."""
         self._containers[path].reaches = engines
-        self._version += 1
+        self.version += 1
 
     def end(self, path: str, when: float) -> None:
         """It has ended; it is still known until it is forgotten."""
@@ -160,7 +161,7 @@ class Owners:
         one.ended = when
         if one.execution is not None:
             _settle_end(one.execution)
-        self._version += 1
+        self.version += 1
 
     def forget(self, path: str) -> None:
         """Nothing is asked of it any more."""
@@ -171,7 +172,7 @@ class Owners:
             if not execution.members:
                 execution.ended = one.started if execution.ended is None else execution.ended
                 self._past[execution] = execution.ended
-        self._version += 1
+        self.version += 1
 
     def set_clock(self, step: float) -> None:
         """The clock was set by so much: what was noted down is told by the new one, so that an order stays one."""
@@ -182,7 +183,7 @@ class Owners:
             one.started += step
             one.ended = None if one.ended is None else one.ended + step
         self._past = {execution: ended + step for execution, ended in self._past.items()}
-        self._version += 1
+        self.version += 1
 
     def expire(self, now: float) -> None:
         """Forget the jobs that ended long ago."""
@@ -197,6 +198,11 @@ class Owners:
         """Whose job it is, as far as that is known now."""
         one = self._containers.get(path)
         return NOBODY if one is None else self._owner(one, now, _MAX_DEPTH)
+
+    def is_settled(self, path: str) -> bool:
+        """Whether the owner that was told last stands until the version changes."""
+        one = self._containers.get(path)
+        return one is None or one.version == self.version
 
     # --- executions
 
@@ -239,14 +245,14 @@ class Owners:
     # --- owners
 
     def _owner(self, one: _Member, now: float, depth: int) -> Owner:
-        if one.version != self._version:
+        if one.version != self.version:
             if not depth:
                 return NOBODY
             before, one.undecided = one.owner, False
             one.owner = self._find(one, now, depth - 1)
             if one.owner.attribution == "only_job" and before.job is None:
-                self._version += 1  # What lies within it is to be asked again.
-            one.version = -1 if one.undecided else self._version
+                self.version += 1  # What lies within it is to be asked again.
+            one.version = -1 if one.undecided else self.version
         return one.owner
 
     def _find(self, one: _Member, now: float, depth: int) -> Owner:

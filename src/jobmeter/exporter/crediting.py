@@ -77,7 +77,7 @@ class Crediting:
         )  # What cannot be read was still used.
         self._used[container] = used
         if not self._kills_are_nested:
-            used = used._replace(oom_kills=0)
+            used = replace(used, oom_kills=0)
         sums[around] = sums.get(around, Sums()).plus(used)
 
     def _credit(self, container: Container) -> None:

@@ -76,7 +76,12 @@ class _Known:
         self.ancestors_known = False
         self.sockets_known = False
         self.owner: Owner = NOBODY
+        self.owners_version: int | None = None
         self.identity = Identity()
+
+    def is_quiet(self, version: int, now: float) -> bool:
+        """Whether there is nothing to ask of one that lives: not of its engine, and not yet of its processes."""
+        return version == self.version and now < self.look_at
 
 
 class Identities:
@@ -108,7 +113,9 @@ class Identities:
         version, now = self._catalog.version, self._monotonic()
         self._follow_clock()
         for container in containers:
-            self._learn(container, version, now)
+            known = self._known.get(container.ref.path)
+            if known is None or container.row.ended is not None or not known.is_quiet(version, now):
+                self._learn(container, version, now)
         self._owners.expire(self._clock())
 
     def identify(self, container: Container) -> Identity:
@@ -116,7 +123,10 @@ class Identities:
         known = self._known.get(container.ref.path)
         if known is None:
             return container.row.identity
+        if known.owners_version == self._owners.version:
+            return known.identity
         owner = self._owners.owner(container.ref.path, self._clock())
+        known.owners_version = self._owners.version if self._owners.is_settled(container.ref.path) else None
         if owner != known.owner:
             known.owner = owner
             known.identity = _describe(known)

@@ -9,6 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from jobmeter.exporter.render import shown
 from jobmeter.exporter.scrapers import Asking, Scrapers
 from jobmeter.model.account import Account
@@ -30,7 +33,7 @@ OTHER = Of("other", "other", "other")
 """Takes what has no row of its own any more."""
 
 
-class Sums(NamedTuple):
+class Sums(Struct, frozen=True, gc=False):
     """CPU time in seconds, network traffic in bytes, OOM kills and jobs."""
 
     cpu_seconds: float = 0.0
@@ -104,7 +107,7 @@ class Totals:
         grown = Sums.of(account).beyond(before)
         self._credited[container] = before.plus(grown)
         new = self._is_new(job, execution)
-        self._add(job, grown._replace(jobs=1) if new and begun else grown)
+        self._add(job, replace(grown, jobs=1) if new and begun else grown)
 
     def __len__(self) -> int:
         """How many rows there are."""

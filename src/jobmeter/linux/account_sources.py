@@ -42,9 +42,9 @@ def _nanoseconds(text: bytes) -> tuple[float]:
     return (cgroupfs.parse_number(text) / 1e9,)
 
 
-def _ticks(text: bytes) -> tuple[float | None, ...]:
-    user, system = cgroupfs.parse_flat_keyed(text, b"user", b"system")
-    return tuple(None if one is None else one / TICKS_PER_SECOND for one in (user, system))
+def _ticks(text: bytes) -> tuple[float, float]:
+    user, system = cgroupfs.parse_cpuacct_stat(text)
+    return user / TICKS_PER_SECOND, system / TICKS_PER_SECOND
 
 
 def _keyed(*names: bytes) -> Parse:

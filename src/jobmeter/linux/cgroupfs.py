@@ -53,6 +53,17 @@ def parse_flat_keyed(text: bytes, *names: bytes) -> list[int | None]:
     return values
 
 
+def parse_cpuacct_stat(text: bytes) -> tuple[int, int]:
+    """User and system time of cpuacct.stat (v1), in clock ticks."""
+    try:
+        user_name, user, system_name, system = text.split()
+        if (user_name, system_name) == (b"user", b"system"):
+            return _whole(user), _whole(system)
+    except ValueError:
+        pass
+    raise KernelFormatError(f"not user and system time: {text[:60]!r}")
+
+
 def parse_pressure(text: bytes) -> Stall:
     """A *.pressure file (Documentation/accounting/psi.rst): the totals, in seconds."""
     totals: dict[bytes, float] = {}
