@@ -32,7 +32,7 @@ def basic(text: str) -> str:
 def allowed(tokens: Tokens, access: str, authorization: str | None) -> bool:
     headers = [] if authorization is None else [(b"authorization", authorization.encode())]
     try:
-        tokens.check(Route("GET", "/", nothing, access, ""), {"headers": headers})  # type: ignore[arg-type]
+        tokens.admit(Route("GET", "/", nothing, access, ""), {"headers": headers})  # type: ignore[arg-type]
     except Problem as problem:
         return (problem.status, problem.headers["WWW-Authenticate"]) != (401, 'Bearer realm="jobmeter"')
     return True
@@ -72,10 +72,10 @@ def test_the_inside_of_a_process_is_for_this_machine_where_there_is_no_token(loo
     """With a token it is for who has it, wherever it listens."""
     route = Route("GET", "/debug/x", nothing, "debug", "")
     if loopback:
-        Tokens(push="p", loopback=True).check(route, {"headers": []})
+        Tokens(push="p", loopback=True).admit(route, {"headers": []})
     else:
         with pytest.raises(Problem, match="loopback") as raised:
-            Tokens(push="p").check(route, {"headers": [(b"authorization", b"Bearer p")]})
+            Tokens(push="p").admit(route, {"headers": [(b"authorization", b"Bearer p")]})
         assert raised.value.status == 403
     assert allowed(Tokens(read="r", loopback=loopback), "debug", "Bearer r")
     assert not allowed(Tokens(read="r", loopback=loopback), "debug", None)
@@ -85,7 +85,7 @@ def test_a_page_asks_by_basic():
     """So that a browser shows its window."""
     route = Route("GET", "/", nothing, "read", "", challenge="Basic")
     with pytest.raises(Problem) as raised:
-        Tokens(read="r").check(route, {"headers": []})
+        Tokens(read="r").admit(route, {"headers": []})
     assert raised.value.headers["WWW-Authenticate"].startswith("Basic ")
 
 

@@ -34,7 +34,7 @@ class Tokens:
             "debug": read.encode() if read else None,
         }
 
-    def check(self, route: Route, scope: Scope) -> None:
+    def admit(self, route: Route, scope: Scope) -> None:
         """Raises a problem 401 when the route needs a token that the request does not carry, 403 when nobody may."""
         expected = self._expected[route.access]
         if expected is None:

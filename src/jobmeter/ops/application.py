@@ -1,15 +1,15 @@
-"""The application of a daemon: finds the route, asks who it is, answers problems, counts."""
+"""The application of a daemon: finds the route, asks the guard, answers problems, counts."""
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from jobmeter.ops.access import Tokens
 from jobmeter.ops.answers import Answer, Outlet
 from jobmeter.ops.log import Log
 from jobmeter.ops.problems import Problem, Unavailable
@@ -18,6 +18,17 @@ from jobmeter.ops.routing import Route, Router, query_of
 
 class Disconnected(Exception):
     """The client has gone before its request was complete; there is no one to answer."""
+
+
+class Guard(Protocol):
+    """Stands before the routes."""
+
+    def admit(self, route: Route, scope: Scope) -> Awaitable[None] | None:
+        """Let a request pass; what was found out about who asks may be put into ``scope``. Raises Problem.
+
+        What is returned is waited for: what can be said at once shall cost nothing.
+        """
+        ...
 
 
 class Application:
@@ -32,7 +43,7 @@ class Application:
     def __init__(
         self,
         routes: Iterable[Route],
-        tokens: Tokens,
+        guard: Guard,
         log: Log,
         *,
         answered: Callable[[str, int], None],
@@ -41,7 +52,7 @@ class Application:
         page_of: Callable[[Problem], Response] | None = None,
     ) -> None:
         self.router = Router(routes)
-        self._tokens = tokens
+        self._guard = guard
         self._log = log
         self._answered = answered
         self._outlet = Outlet()
@@ -55,7 +66,9 @@ class Application:
         route: Route | None = None
         try:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])
-            self._tokens.check(route, scope)
+            waiting = self._guard.admit(route, scope)
+            if waiting is not None:
+                await waiting
             _check_query(route, scope)
             if route.request is None:
                 await route.handler(scope, receive, answer)

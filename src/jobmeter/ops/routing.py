@@ -18,7 +18,7 @@ from jobmeter.ops.problems import MethodNotAllowed, NotFound, Problem
 MAX_TEXT = 1000
 """So many characters the value of a parameter may have."""
 
-Access = Literal["open", "read", "push", "debug"]
+Access = Literal["open", "read", "push", "mint", "debug"]
 """Anyone, who has the read token, or who has the push token; a token that is not set is not asked for, but by
 ``debug``: without the read token it is for this machine alone."""
 

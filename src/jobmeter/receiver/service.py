@@ -18,6 +18,7 @@ from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Content, Route
 from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
+from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.api.sizing import SizingApi
@@ -25,6 +26,7 @@ from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.openapi import with_document
+from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
@@ -49,11 +51,12 @@ class Receiver:
         self._endings = Endings(
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
+        self._drawing = Drawing()
         self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
             self._routes(),
-            tokens,
+            Guard(tokens),
             log,
             answered=self._figures.answered,
             admit=Intake().counting,
@@ -64,6 +67,7 @@ class Receiver:
     def _routes(self) -> tuple[Route, ...]:
         """What clients ask for is in the document; what shows the inside of the process is not."""
         readings, handling = Readings(self._database), Handling()
+        pages = Pages(readings, self._drawing)
         health = self.health.routes("Whether it can store and answer")
         documented = with_document(
             (
@@ -72,7 +76,7 @@ class Receiver:
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *SizingApi(readings).routes(),
-                *Pages(readings).routes(),
+                *pages.routes(),
                 *(route for route in health if route.access == "open"),
                 Route(
                     "GET", "/metrics", exposition(self._figures.registry), "open",
@@ -82,7 +86,7 @@ class Receiver:
             )
         )  # fmt: skip
         inside = (route for route in health if route.access == "debug")
-        return (*documented, *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
+        return (*documented, *pages.parts(), *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
@@ -102,6 +106,7 @@ class Receiver:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            await self._drawing.close()
             await self._endings.settle()
             await self._writer.close()
             self._readiness.close()

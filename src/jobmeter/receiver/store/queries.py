@@ -20,6 +20,7 @@ from jobmeter.model import wire
 from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
+from jobmeter.receiver.store.scopes import Scopes, within
 
 State = Literal["running", "finished", "lost"]
 
@@ -45,7 +46,10 @@ class Run(NamedTuple):
 
 
 class RunFilter(NamedTuple):
-    """Which runs are asked for; None asks for all. ``since`` and ``until`` are about the start, in milliseconds."""
+    """Which runs are asked for; None asks for all. ``since`` and ``until`` are about the start, in milliseconds.
+
+    ``scopes`` are what who asks may see.
+    """
 
     organization: str | None = None
     repository: str | None = None
@@ -56,6 +60,7 @@ class RunFilter(NamedTuple):
     state: str | None = None
     since: int | None = None
     until: int | None = None
+    scopes: Scopes = None
 
 
 class SeedRow(NamedTuple):
@@ -87,12 +92,12 @@ def _can_be(*names: str | None) -> bool:
     return not any(name and "\0" in name for name in names)
 
 
-def find_run(connection: Connection, run_uid: str) -> Run | None:
-    """The run of this key."""
+def find_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Run | None:
+    """The run of this key, if it is within the scopes."""
     if not _can_be(run_uid):
         return None
     key = backend_of(connection).run_key
-    query = select(*_ABOUT_RUN, runs.c.summary, key).where(runs.c.run_uid == run_uid)
+    query = select(*_ABOUT_RUN, runs.c.summary, key).where(runs.c.run_uid == run_uid, within(scopes))
     row = connection.execute(query).first()
     return None if row is None else Run._make(row)
 
@@ -130,6 +135,8 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         yield runs.c.start_time < wanted.until
     if before is not None:
         yield runs.c.id < before
+    if wanted.scopes is not None:
+        yield within(wanted.scopes)
 
 
 def _paths(repository: str, organization: str | None) -> list[str] | CompoundSelect[Any]:
