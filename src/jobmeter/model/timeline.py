@@ -15,7 +15,8 @@ class TimelineMark(Struct, frozen=True):
 class ContainerTrack(Struct, kw_only=True):
     """One container over the run; one value per point, None where nothing was read.
 
-    ``cpu_cores`` is the mean of a point's time and ``cpu_cores_peak`` its highest rate;
+    ``cpu_cores`` is the mean of a point's time, ``cpu_cores_peak`` its highest rate and ``cpu_cores_low`` its lowest
+    one, which not every course has;
     ``memory_bytes`` is the highest value in it. The ratios are shares of the point's time, 0 to 1
     (throttled time is summed over CPUs and may exceed 1).
     """
@@ -23,6 +24,7 @@ class ContainerTrack(Struct, kw_only=True):
     name: str
     cpu_cores: list[float | None] = field(default_factory=list)
     cpu_cores_peak: list[float | None] = field(default_factory=list)
+    cpu_cores_low: list[float | None] = field(default_factory=list)
     memory_bytes: list[int | None] = field(default_factory=list)
     throttled_ratio: list[float | None] = field(default_factory=list)
     cpu_stall_ratio: list[float | None] = field(default_factory=list)

@@ -34,7 +34,7 @@ from jobmeter.report.panels import (
 )
 from jobmeter.report.text import clean, fit
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 MAX_PANELS = 6
 _MIN_POINTS = 2
 _NAME_CELLS = 32
@@ -43,13 +43,34 @@ _STALL_SHARE = 0.005
 _BYTE_UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 
 
+class Sign(Struct, frozen=True):
+    """One entry of a legend: what it means, the palette's name of its colour, and its form.
+
+    The form is "" for a line, or "band", "dash", "dots".
+    """
+
+    label: str
+    colour: str
+    form: str = ""
+
+
+MARK = Sign("mark", "mark", "dots")
+_LIMIT = Sign("limit", "limit", "dash")
+_STALLS = {
+    "throttled": Sign("throttled by the CPU limit", "throttled"),
+    "CPU": Sign("waited for CPU", "cpu"),
+    "memory": Sign("waited for memory", "memory"),
+    "I/O": Sign("waited for I/O", "io"),
+}
+
+
 class Chart(Struct, frozen=True):
-    """A chart: heading, one sentence about what it shows, the words of its legend, its specification."""
+    """A chart: heading, one sentence about what it shows, its legend, its Vega-Lite specification."""
 
     key: str
     title: str
     description: str
-    legend: tuple[str, ...]
+    legend: tuple[Sign, ...]
     spec: Spec
 
 
@@ -69,7 +90,7 @@ def cpu_chart(
 ) -> Chart | None:
     """Cores used by each container: the mean of each moment, its peak above it, the limit as a line."""
     view = _frame(summary, timeline, width, palette)
-    panels, limits = [], set()
+    panels, limits, has_low = [], set(), False
     for name, track, container in _named(summary, timeline):
         mean, peak = _cpu_course(view, track, POINT)
         if all(value is None for value in mean):
@@ -78,13 +99,20 @@ def cpu_chart(
             {"t": end, "low": low, "high": high}
             for end, low, high in zip(view.points(POINT), mean, peak, strict=True)
         ]
+        if track.cpu_cores_low:
+            has_low = True
+            for row, lowest in zip(rows, view.course(track.cpu_cores_low, lowest=True), strict=True):
+                row["base"] = lowest
         hints = [_cores_hint(low, high) for low, high in zip(*_cpu_course(view, track, STRIP), strict=True)]
         limit = container.cpu_limit_cores if container else None
         title = _title(name, "cores", core_limit(limit))
         panels.append(area_panel(view, title, rows, hints, palette.cpu, finite(limit)))
-        limits |= {"limit"} if is_in_view(rows, finite(limit)) else set()
-    about = "Cores in use over time: the line is the mean of each moment, the paler band reaches to its peak."
-    return _chart("cpu", "CPU", about, ["mean", "peak", *limits], panels, view)
+        limits |= {_LIMIT} if is_in_view(rows, finite(limit)) else set()
+    reach = "from its lowest to its highest value" if has_low else "to its peak"
+    about = f"Cores in use over time: the line is the mean of each moment, the paler band reaches {reach}."
+    band = Sign("lowest to highest" if has_low else "peak", "cpu", "band")
+    signs = [Sign("mean", "cpu"), band, *limits]
+    return _chart("cpu", "CPU", about, signs, panels, view)
 
 
 def memory_chart(
@@ -109,9 +137,9 @@ def memory_chart(
         title = _title(name, unit, byte_limit(limit))
         scaled = None if top is None else top / factor
         panels.append(area_panel(view, title, rows, hints, palette.memory, scaled))
-        limits |= {"limit"} if is_in_view(rows, scaled) else set()
+        limits |= {_LIMIT} if is_in_view(rows, scaled) else set()
     about = "Memory in use over time: the highest value of each moment."
-    return _chart("memory", "Memory", about, ["highest", *limits], panels, view)
+    return _chart("memory", "Memory", about, [Sign("highest", "memory"), *limits], panels, view)
 
 
 def stall_chart(
@@ -129,17 +157,12 @@ def stall_chart(
         "Share of time in which the CPU limit throttled a container, "
         "or tasks in it waited for CPU, memory or I/O (pressure)."
     )
-    return _chart("stalls", "Held back", about, kinds, panels, view)
+    return _chart("stalls", "Held back", about, [_STALLS[kind] for kind in kinds], panels, view)
 
 
 def stall_colours(palette: Palette) -> dict[str, str]:
     """The colour of each thing that can hold a container back."""
-    return {
-        "throttled": palette.throttled,
-        "CPU": palette.cpu,
-        "memory": palette.memory,
-        "I/O": palette.io,
-    }
+    return {kind: getattr(palette, sign.colour) for kind, sign in _STALLS.items()}
 
 
 def _stall_panel(view: Frame, name: str, shares: dict[str, Values]) -> Spec:
@@ -204,10 +227,10 @@ def _byte_unit(top: float) -> tuple[str, int]:
 
 
 def _chart(
-    key: str, title: str, about: str, legend: list[str], panels: list[Spec], view: Frame
+    key: str, title: str, about: str, legend: list[Sign], panels: list[Spec], view: Frame
 ) -> Chart | None:
     if not panels:
         return None
-    words = (*legend, "mark") if view.marks else tuple(legend)
+    signs = (*legend, MARK) if view.marks else tuple(legend)
     spec: Spec = {"$schema": SCHEMA, "description": f"{title}. {about}"}
-    return Chart(key, title, about, words, spec | join(panels, view))
+    return Chart(key, title, about, signs, spec | join(panels, view))

@@ -3,7 +3,7 @@
 from jobmeter.model.summary import Summary
 from jobmeter.model.timeline import Timeline
 from jobmeter.report.charts import Chart, charts
-from jobmeter.report.html_parts import text
+from jobmeter.report.html_charts import caption
 from jobmeter.report.html_run import document, run_body
 from jobmeter.report.palette import CSS
 from jobmeter.report.svg import draw, require_html
@@ -15,19 +15,6 @@ __all__ = ["render_html", "require_html"]
 _WIDE, _NARROW = 846, 350
 # Nothing may be fetched or run, whatever the page contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-
-# Each word of a legend: the colour, the form of its sign, and how the page puts it.
-_LEGEND = {
-    "mean": ("cpu", "", "mean"),
-    "peak": ("cpu", "band", "peak"),
-    "highest": ("memory", "", "highest"),
-    "limit": ("limit", "dash", "limit"),
-    "mark": ("mark", "dots", "mark"),
-    "throttled": ("throttled", "", "throttled by the CPU limit"),
-    "CPU": ("cpu", "", "waited for CPU"),
-    "memory": ("memory", "", "waited for memory"),
-    "I/O": ("io", "", "waited for I/O"),
-}
 
 
 def render_html(summary: Summary, timeline: Timeline | None) -> str:
@@ -44,13 +31,7 @@ def _charts(summary: Summary, timeline: Timeline | None) -> str:
 
 
 def _figure(wide: Chart, narrow: Chart) -> str:
-    items = "".join(
-        f'<li><i class="in-{colour} {form}"></i>{label}</li>'
-        for colour, form, label in (_LEGEND[word] for word in wide.legend)
-    )
-    caption = f"<b>{text(wide.title)}</b><p>{text(wide.description)}</p>"
     return (
-        f'<figure class="card"><figcaption>{caption}'
-        f'<ul class="legend" aria-hidden="true">{items}</ul></figcaption>'
+        f'<figure class="card"><figcaption>{caption(wide)}</figcaption>'
         f'<div class="wide">{draw(wide)}</div><div class="narrow">{draw(narrow)}</div></figure>'
     )

@@ -54,12 +54,21 @@ class Frame(Struct, frozen=True):
         return [self.span * (i + 1) / parts for i in range(parts)]
 
     def course(
-        self, values: Sequence[float | None], *, highest: bool = False, pixels: float = POINT
+        self,
+        values: Sequence[float | None],
+        *,
+        highest: bool = False,
+        lowest: bool = False,
+        pixels: float = POINT,
     ) -> Values:
-        """A series in these parts: the mean of each, or its highest value."""
+        """A series in these parts: the mean of each, or its highest or lowest value."""
         parts = self.points(pixels)
         if parts is self.ends:
             return [*values[: len(parts)], *[None] * (len(parts) - len(values))]
+        if lowest:
+            below = [None if value is None else -value for value in values]
+            found = resample(self.ends, below, len(parts), self.span, highest=True)
+            return [None if value is None else -value for value in found]
         return resample(self.ends, values, len(parts), self.span, highest=highest)
 
 
@@ -72,7 +81,7 @@ def frame(span: float, width: int, palette: Palette, ends: list[float], marks: l
 def area_panel(
     frame: Frame, title: str, rows: list[Row], hints: list[str], colour: str, limit: float | None
 ) -> Spec:
-    """An area up to ``low``, a paler one from there to ``high`` where rows have it, and the limit."""
+    """An area up to ``low``, a paler one to ``high`` where rows have it, from ``base`` or there, and the limit."""
     top, drawn = _top(rows), limit if is_in_view(rows, limit) else None
     x, y = _time(frame), _quantity("low", max(top, drawn or 0.0), _PLAIN)
     layers: list[Spec] = [
@@ -80,7 +89,8 @@ def area_panel(
         {"mark": _STEP_LINE | {"color": colour}, "encoding": {"x": x, "y": y}},
     ]
     if any(row.get("high") is not None for row in rows):
-        band = {"x": x, "y": y, "y2": {"field": "high"}}
+        has_base = any(row.get("base") is not None for row in rows)
+        band = {"x": x, "y": y | {"field": "base"} if has_base else y, "y2": {"field": "high"}}
         layers.insert(0, {"mark": _STEP_AREA | {"color": colour, "opacity": 0.18}, "encoding": band})
     if drawn is not None:
         layers.append(_limit_rule(frame, drawn))

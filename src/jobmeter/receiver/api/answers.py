@@ -51,11 +51,11 @@ def describe_run(connection: Connection, run_uid: str) -> Found | None:
     run = find_run(connection, run_uid)
     if run is None:
         return None
-    detail = RunDetail(
-        run_uid=run.run_uid, state=run.state, job=_job(run), received_at=_time(run.received_at)
-    )
+    detail = _detail(run)
     if _goes_on(run):
-        detail.summary = _provisional(connection, run)
+        fold = RunFold(timeline_points=2)
+        fold_stored(connection, run.key, fold)
+        detail.summary = _provisional(fold, run)
         detail.provisional = detail.summary is not None
         return Found(detail)
     detail.summary, as_sent = _summary(run)
@@ -72,15 +72,36 @@ def course_of(
     run = find_run(connection, run_uid)
     if run is None:
         return None
+    return _folded(connection, run, points, resolution_seconds)[1]
+
+
+def show_run(connection: Connection, run_uid: str, *, points: int) -> tuple[Found, RunTimeline] | None:
+    """Both, the run and its course, for who shows both: what was streamed is read once."""
+    run = find_run(connection, run_uid)
+    if run is None:
+        return None
+    fold, course = _folded(connection, run, points, None)
+    detail = _detail(run)
+    if not _goes_on(run):
+        detail.summary, as_sent = _summary(run)
+        return Found(detail, run.summary if as_sent else None), course
+    detail.summary = None if fold is None else _provisional(fold, run)
+    detail.provisional = detail.summary is not None
+    return Found(detail), course
+
+
+def _folded(
+    connection: Connection, run: Run, points: int, resolution_seconds: float | None
+) -> tuple[RunFold | None, RunTimeline]:
     first = first_record(connection, run.key)
     if first is None:
         step = resolution_seconds or _INTERVAL_BOUNDS[0]
-        return RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
+        return None, RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
     buckets = BucketFold(resolution_seconds or _interval(first), points)
     fold = RunFold(timeline_points=2, course=buckets)
     fold_stored(connection, run.key, fold)
     course = buckets.course(fold.container_names(), fold.timeline().marks, fold.last_elapsed_seconds)
-    return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
+    return fold, RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
 
 def _goes_on(run: Run) -> bool:
@@ -163,10 +184,12 @@ def _is_plausible(value: Any) -> bool:
     return all(map(_is_plausible, value))
 
 
-def _provisional(connection: Connection, run: Run) -> Summary | None:
+def _detail(run: Run) -> RunDetail:
+    return RunDetail(run_uid=run.run_uid, state=run.state, job=_job(run), received_at=_time(run.received_at))
+
+
+def _provisional(fold: RunFold, run: Run) -> Summary | None:
     """The summary of what was streamed so far; a run that goes on has no end yet."""
-    fold = RunFold(timeline_points=2)
-    fold_stored(connection, run.key, fold)
     summary = summary_of(fold, Exit() if run.state == "running" else silence())
     return summary if summary is not None and _is_plausible(summary) else None
 

@@ -20,6 +20,9 @@ _MAX_CELLS = 100_000
 _LATE = 0.05
 
 
+Means = list[float | None]
+
+
 class Range(Struct, kw_only=True):
     """One series, one value per bucket; null where nothing was read."""
 
@@ -43,6 +46,22 @@ class ContainerCourse(Struct, kw_only=True):
     memory_bytes: Annotated[
         Range, Meta(description="Memory in use in bytes, as memory_source of the summary says.")
     ]
+    throttled_ratio: Annotated[
+        Means,
+        Meta(
+            description="Share of each bucket's time in which the CPU limit throttled it, summed over CPUs, so that "
+            "it may exceed 1; null where not read."
+        ),
+    ] = field(default_factory=list)
+    cpu_stall_ratio: Annotated[
+        Means, Meta(description="Share of each bucket's time in which a task waited for a CPU.")
+    ] = field(default_factory=list)
+    memory_stall_ratio: Annotated[
+        Means, Meta(description="Share of each bucket's time in which a task waited for memory.")
+    ] = field(default_factory=list)
+    io_stall_ratio: Annotated[
+        Means, Meta(description="Share of each bucket's time in which a task waited for a disk.")
+    ] = field(default_factory=list)
 
 
 class Course(Struct, kw_only=True):
@@ -96,11 +115,15 @@ class _Series:
             old = self._cells.get(bucket >> doublings)
             self._cells[bucket >> doublings] = cell if old is None else _joined(old, cell)
 
+    def means(self, count: int) -> Means:
+        found = [self._cells.get(bucket) for bucket in range(count)]
+        return [None if cell is None else round(cell[1] / cell[0], STATISTIC_DIGITS) for cell in found]
+
     def range(self, count: int) -> Range:
         found = [self._cells.get(bucket) for bucket in range(count)]
         return Range(
             min=[None if cell is None else round(cell[2], STATISTIC_DIGITS) for cell in found],
-            avg=[None if cell is None else round(cell[1] / cell[0], STATISTIC_DIGITS) for cell in found],
+            avg=self.means(count),
             max=[None if cell is None else round(cell[3], STATISTIC_DIGITS) for cell in found],
         )
 
@@ -109,6 +132,30 @@ def _joined(
     one: tuple[float, float, float, float], other: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
     return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
+
+
+class _Container:
+    """The series of one container: its CPU use and memory, and the shares of time in which it was held back."""
+
+    def __init__(self) -> None:
+        self.use = (_Series(), _Series())
+        self.ratios = (_Series(), _Series(), _Series(), _Series())
+
+    def all(self) -> tuple[_Series, ...]:
+        return (*self.use, *self.ratios)
+
+    def course(self, name: str, count: int) -> ContainerCourse:
+        cpu, memory = self.use
+        throttled, cpu_stall, memory_stall, io_stall = (one.means(count) for one in self.ratios)
+        return ContainerCourse(
+            name=name,
+            cpu_cores=cpu.range(count),
+            memory_bytes=memory.range(count),
+            throttled_ratio=throttled,
+            cpu_stall_ratio=cpu_stall,
+            memory_stall_ratio=memory_stall,
+            io_stall_ratio=io_stall,
+        )
 
 
 class BucketFold:
@@ -124,7 +171,7 @@ class BucketFold:
         self._count = 0
         self._before = 0.0
         self._machine = (_Series(), _Series())
-        self._containers: dict[str, tuple[_Series, _Series]] = {}
+        self._containers: dict[str, _Container] = {}
 
     def add(
         self,
@@ -137,12 +184,16 @@ class BucketFold:
         elapsed = max(0.0, elapsed)
         for key in containers:
             if key not in self._containers:
-                self._containers[key] = (_Series(), _Series())
+                self._containers[key] = _Container()
         self._reach(elapsed)
         self._stay_small(len(self._containers))
         self._add(self._machine, elapsed, machine_percent, machine_bytes)
         for key, rates in containers.items():
-            self._add(self._containers[key], elapsed, rates.cpu_cores, rates.memory_bytes)
+            box = self._containers[key]
+            self._add(box.use, elapsed, rates.cpu_cores, rates.memory_bytes)
+            for series, ratio in zip(box.ratios, rates[2:], strict=True):
+                if ratio is not None:
+                    self._spread(series, elapsed, ratio)
         self._before = elapsed
 
     def course(
@@ -156,7 +207,7 @@ class BucketFold:
         self._stay_small(len(names))
         count = self._count
         machine_cpu, machine_memory = (series.range(count) for series in self._machine)
-        none = (_Series(), _Series())
+        none = _Container()
         return Course(
             resolution_seconds=self._resolution,
             elapsed_seconds=[
@@ -165,11 +216,7 @@ class BucketFold:
             ],
             machine_cpu_percent=machine_cpu,
             machine_memory_bytes=machine_memory,
-            containers=[
-                ContainerCourse(name=name, cpu_cores=cpu.range(count), memory_bytes=memory.range(count))
-                for key, name in names.items()
-                for cpu, memory in (self._containers.get(key, none),)
-            ],
+            containers=[self._containers.get(key, none).course(name, count) for key, name in names.items()],
             marks=list(marks),
         )
 
@@ -179,13 +226,16 @@ class BucketFold:
         cpu, memory = series
         if gauge is not None:
             memory.add(self._bucket(elapsed), 1.0, gauge)
-        if rate is None:
-            return
+        if rate is not None:
+            self._spread(cpu, elapsed, rate)
+
+    def _spread(self, series: _Series, elapsed: float, rate: float) -> None:
+        """A rate belongs to all buckets since the sample before."""
         begin, last = self._before, self._bucket(elapsed)
         for bucket in range(min(int(begin / self._resolution), last), last + 1):
             end = elapsed if bucket == last else (bucket + 1) * self._resolution
             if end > begin:
-                cpu.add(bucket, end - begin, rate)
+                series.add(bucket, end - begin, rate)
                 begin = end
 
     def _bucket(self, elapsed: float) -> int:
@@ -216,5 +266,5 @@ class BucketFold:
     def _coarsen(self, doublings: int) -> None:
         self._resolution *= 2.0**doublings
         self._count = -(-self._count >> doublings)
-        for one in (*self._machine, *(each for pair in self._containers.values() for each in pair)):
+        for one in (*self._machine, *(each for box in self._containers.values() for each in box.all())):
             one.coarsen(doublings)

@@ -42,6 +42,10 @@ class Readings:
         read = self.read_long if run.summary is None or run.state == "running" else self.read
         return await read(partial(answers.describe_run, run_uid=run_uid))
 
+    async def show(self, run_uid: str, *, points: int) -> tuple[Found, RunTimeline] | None:
+        """One run with its summary and its course; None when there is none."""
+        return await self.read_long(partial(answers.show_run, run_uid=run_uid, points=points))
+
     async def course(
         self, run_uid: str, *, points: int, resolution_seconds: float | None = None
     ) -> RunTimeline | None:

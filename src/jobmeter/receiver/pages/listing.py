@@ -1,9 +1,10 @@
-"""The page with the newest runs."""
+"""The page with a list of runs: the newest, and those of a filter."""
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from jobmeter.receiver.api.types import RunItem, RunList
+from jobmeter.receiver.pages.layout import address
 from jobmeter.report.figures import cores, duration, moment, size
 from jobmeter.report.html_parts import text
 from jobmeter.report.notes import job_identity
@@ -21,7 +22,7 @@ def runs_body(found: RunList, query: Mapping[str, str]) -> str:
     """The runs as a table below the filter, which is filled in with what was asked for."""
     rows = "".join(_row(item) for item in found.runs)
     return (
-        f'<header><h1 class="plain">Runs</h1></header>{_filter(query)}'
+        f'<h1 class="plain">Runs</h1>{_filter(query)}'
         + (f'<div class="card scroll" tabindex="0">{_table(rows)}</div>' if rows else _nothing(query))
         + _pager(found, query)
     )
@@ -38,7 +39,7 @@ def _table(rows: str) -> str:
 
 def _row(item: RunItem) -> str:
     name = fit(job_identity(item.job), _NAME_CELLS) or "a job without a name"
-    link = f'<a href="/runs/{quote(item.run_uid, safe="")}">{text(name)}</a>'
+    link = f'<a href="{text(address("runs", item.run_uid))}">{text(name)}</a>'
     cells = {
         "state": text(item.state),
         "began": _began(item),
@@ -99,12 +100,12 @@ def _filter(query: Mapping[str, str]) -> str:
         f"<option{' selected' if query.get('state') == state else ''}>{state}</option>" for state in _STATES
     )
     states = f'<label>state<select name="state"><option value="">any</option>{options}</select></label>'
-    return f'<form class="filter" role="search" action="/">{fields}{states}<button>Show</button></form>'
+    return f'<form class="filter" role="search" action="/runs">{fields}{states}<button>Show</button></form>'
 
 
 def _nothing(query: Mapping[str, str]) -> str:
     if query:
-        return '<p class="card">No run is like that. <a href="/">All runs</a></p>'
+        return '<p class="card">No run is like that. <a href="/runs">All runs</a></p>'
     return (
         '<p class="card">No run is stored yet. Send one: '
         "<code>jobmeter run --receiver=URL -- make</code>, URL being the address of this page.</p>"
@@ -115,9 +116,11 @@ def _pager(found: RunList, query: Mapping[str, str]) -> str:
     links = []
     kept = {name: value for name, value in query.items() if name != "cursor"}
     if "cursor" in query:
-        links.append(f'<a href="/{text(_asked(kept))}">Newest</a>')
+        links.append(f'<a href="/runs{text(_asked(kept))}">Newest</a>')
     if found.next_cursor:
-        links.append(f'<a rel="next" href="/{text(_asked(kept | {"cursor": found.next_cursor}))}">Older</a>')
+        links.append(
+            f'<a rel="next" href="/runs{text(_asked(kept | {"cursor": found.next_cursor}))}">Older</a>'
+        )
     return f'<nav class="pager">{"".join(links)}</nav>' if links else ""
 
 

@@ -1,10 +1,8 @@
 """The routes of the pages."""
 
-from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from hashlib import sha256
-from typing import Literal
+from typing import Literal, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,29 +20,22 @@ from jobmeter.receiver.api.parameters import (
     row_before,
 )
 from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.pages.assets import Assets
+from jobmeter.receiver.pages.charts import Width, picture_response
+from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
-from jobmeter.receiver.pages.one import NAV, one_run_body, run_title
-from jobmeter.receiver.pages.style import PAGE_STYLE
+from jobmeter.receiver.pages.now import now_body
+from jobmeter.receiver.pages.run import POINTS, one_run_body, run_charts, run_title, run_trail
+from jobmeter.receiver.store.queries import RunFilter
 from jobmeter.report.html_parts import text
-from jobmeter.report.html_run import document
 
 # The fields of the form; those that were left empty ask for nothing.
 _STATE = Parameter("state", "query", Literal["", "running", "finished", "lost"], "The run's state.")
 _FIELDS = (*(one for one in FILTERS if one.name in FIELDS), _STATE)
 _LIST = (*_FIELDS, CURSOR)
-_POINTS = 240
-# The one style sheet is allowed by what it says; widths of bars are attributes; nothing else is fetched or run.
-_STYLE_HASH = b64encode(sha256(PAGE_STYLE.encode()).digest()).decode()
-POLICY = (
-    f"default-src 'none'; style-src-elem 'sha256-{_STYLE_HASH}'; style-src-attr 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_KEY = Parameter("key", "path", str, "Which chart.", required=True)
+_WIDTH = Parameter("width", "query", Literal["wide", "narrow"], "For which screens.")
 _REFUSALS = {
     401: "The read token is the password, with any user name.",
     404: "There is nothing here.",
@@ -55,25 +46,49 @@ _PAGE = Content(None, "A page.", "text/html")
 class Pages:
     """Shows the runs of one database to people."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: Readings, drawing: Drawing) -> None:
         self._readings = readings
+        self._drawing = drawing
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes; who reads them in a browser is asked for the token by HTTP Basic."""
         return (
             Route(
-                "GET", "/", _page(self.newest), "read", "The newest runs, as a page",
+                "GET", "/", page_endpoint(self.now), "read", "What runs now, as a page",
+                answers={200: _PAGE, 400: _PAGE},
+                challenge="Basic",
+            ),
+            Route(
+                "GET", "/runs", page_endpoint(self.newest), "read", "The newest runs, as a page",
                 parameters=_LIST,
                 answers={200: _PAGE, 400: _PAGE},
                 challenge="Basic",
             ),
             Route(
-                "GET", "/runs/{run_uid}", _page(self.one), "read", "One run, as a page",
+                "GET", "/runs/{run_uid}", page_endpoint(self.one), "read", "One run, as a page",
                 parameters=(RUN_UID,),
                 answers={200: _PAGE, 400: _PAGE, 404: _PAGE, 503: _PAGE},
                 challenge="Basic",
             ),
         )  # fmt: skip
+
+    def parts(self) -> tuple[Route, ...]:
+        """What pages ask for themselves: no part of what is promised to programs."""
+        return (
+            *Assets(self._drawing).routes(),
+            Route(
+                "GET", "/runs/{run_uid}/charts/{key}", endpoint(self.picture), "read", "A chart as a picture",
+                parameters=(RUN_UID, _KEY, _WIDTH),
+                answers={200: Content(None, "The picture.", "image/svg+xml")},
+                problems=(400, 404, 500, 503),
+            ),
+        )  # fmt: skip
+
+    async def now(self, request: Request) -> Response:
+        """The running jobs."""
+        query_of(request.query_params, ())
+        ask = partial(answers.list_runs, wanted=RunFilter(state="running"), before=None, limit=DEFAULT_RUNS)
+        return page("Now", now_body(await self._readings.read(ask)), here="now")
 
     async def newest(self, request: Request) -> Response:
         """The newest runs of a filter."""
@@ -81,41 +96,60 @@ class Pages:
         query = {name: value for name, value in asked.items() if value or name == CURSOR.name}
         wanted, before = filter_of(query), row_before(query)
         ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
-        return _html("jobmeter: runs", runs_body(await self._readings.read(ask), query))
+        return page("Runs", runs_body(await self._readings.read(ask), query), here="runs")
 
     async def one(self, request: Request) -> Response:
         """One run with its course."""
         query_of(request.query_params, ())
         run_uid = request.path_params["run_uid"]
-        found = await self._readings.describe(run_uid)
-        course = await self._readings.course(run_uid, points=_POINTS)
-        if found is None or course is None:
-            raise NotFound(f"There is no run {run_uid[:64]!r}.")
-        return _html(f"jobmeter: {run_title(found.detail)}", one_run_body(found.detail, course))
+        shown = await self._readings.show(run_uid, points=POINTS)
+        if shown is None:
+            raise _no_run(run_uid)
+        found, course = shown
+        return page(
+            run_title(found.detail),
+            one_run_body(found.detail, course, self._drawing),
+            here="runs",
+            trail=run_trail(found.detail),
+            drawing_script=self._drawing.script_address,
+        )
+
+    async def picture(self, request: Request) -> Response:
+        """One chart of a run, for who runs no scripts."""
+        width = cast(Width, query_of(request.query_params, (_WIDTH,)).get("width", "wide"))
+        run_uid, key = request.path_params["run_uid"], request.path_params["key"]
+        shown = await self._readings.show(run_uid, points=POINTS)
+        if shown is None or shown[0].detail.summary is None:
+            raise _no_run(run_uid)
+        for pair in run_charts(shown[0].detail.summary, shown[1]):
+            if pair.wide.key == key:
+                return await picture_response(pair.narrow if width == "narrow" else pair.wide, self._drawing)
+        raise NotFound(f"The run has no chart {key[:40]!r}.")
 
 
 def refusal(problem: Problem) -> Response:
     """What a browser is shown of a problem that keeps it from a page."""
-    return _problem_page(problem, _REFUSALS.get(problem.status, problem.detail))
+    return problem_page(problem, _REFUSALS.get(problem.status, problem.detail))
 
 
-def _page(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+def page_endpoint(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
     """A handler whose problems are pages too."""
 
     async def answer(request: Request) -> Response:
         try:
             return await function(request)
         except Problem as problem:
-            return _problem_page(problem, problem.detail)
+            return problem_page(problem, problem.detail)
 
     return endpoint(answer)
 
 
-def _problem_page(problem: Problem, said: str) -> Response:
-    heading = f'<h1 class="plain">{problem.status}</h1><p class="lead">{text(said)}</p>'
-    return _html("jobmeter", f"{NAV}<header>{heading}</header>", problem.status, problem.headers)
+def problem_page(problem: Problem, said: str) -> Response:
+    """A problem in words."""
+    body = f'<header><h1 class="plain">{problem.status}</h1><p class="lead">{text(said)}</p></header>'
+    trail = [Crumb("Runs", "/runs"), Crumb(str(problem.status))]
+    return page(str(problem.status), body, trail=trail, status=problem.status, headers=problem.headers)
 
 
-def _html(title: str, body: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    said = _HEADERS | dict(headers or {})
-    return Response(document(title, body, style=PAGE_STYLE), status, said, "text/html")
+def _no_run(run_uid: str) -> NotFound:
+    return NotFound(f"There is no run {run_uid[:64]!r}.")

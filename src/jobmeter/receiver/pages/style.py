@@ -1,4 +1,4 @@
-"""The style sheet of the receiver's pages: that of the report, and what lists of runs and plots need."""
+"""The style sheet of the receiver's pages: that of the report, and what its frame, its lists and charts need."""
 
 from jobmeter.report.html_style import STYLE
 
@@ -6,36 +6,41 @@ PAGE_STYLE = (
     STYLE
     + """
 a{color:var(--cpu);text-underline-offset:2px}
-nav{margin-bottom:18px;font-size:14px;display:flex;gap:16px;flex-wrap:wrap}
+:focus-visible{outline:2px solid var(--cpu);outline-offset:2px;border-radius:2px}
+main,.top{max-width:1120px;margin:0 auto;padding-left:24px;padding-right:24px}
+main{padding-top:20px}
+.top{display:flex;flex-wrap:wrap;align-items:baseline;justify-content:space-between;gap:4px 24px;
+  padding-top:14px;font-size:14px}
+.top nav{display:flex;flex-wrap:wrap;gap:4px 20px;align-items:baseline}
+.top b{font-size:15px;margin-right:4px}
+.top a{color:var(--faint);text-decoration:none;padding:4px 0 6px;border-bottom:2px solid transparent}
+.top a:hover{color:var(--text)}
+.top a[aria-current]{color:var(--text);border-color:var(--cpu);font-weight:600}
+.skip{position:absolute;left:8px;top:-60px;padding:8px 12px;background:var(--paper);z-index:3}
+.skip:focus{top:8px}
+.trail{margin-bottom:14px;font-size:13px;color:var(--faint)}
+.trail ol{display:flex;flex-wrap:wrap;margin:0;padding:0;list-style:none}
+.trail li+li::before{content:"/";margin:0 8px;color:var(--faint)}
 h1.plain::before{display:none}
-.runs td,.runs th{white-space:nowrap}
 .runs th[scope=row]{white-space:normal;min-width:20em}
-main:has(.runs){max-width:1180px}
 .runs small{display:block;color:var(--faint);font-weight:400}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
 .filter input,.filter select{display:block;width:100%;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
   color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px}
-.filter ::placeholder{color:var(--faint);opacity:.7}
+.filter ::placeholder{color:var(--faint);opacity:.8}
 .filter button{align-self:end;padding:6px 16px;font:inherit;font-size:14px;color:var(--paper);
   background:var(--cpu);border:0;border-radius:5px;cursor:pointer}
-:focus-visible{outline:2px solid var(--cpu);outline-offset:2px}
-.pager{margin-top:14px}
-.plot{margin-top:10px;display:grid;grid-template-columns:5em minmax(0,1fr);gap:0 8px}
-.plot p{grid-column:1/-1;margin:0 0 2px;font-size:13px;color:var(--text)}
-figure .plot svg{display:block;width:100%;height:84px;background:var(--page);border-bottom:1px solid var(--faint)}
-.scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right}
-.scale,.names,.axis{color:var(--faint);font-size:12px;line-height:1.3}
-.names{grid-column:2;position:relative;height:1.4em}
-.names span{position:absolute;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;padding-right:4px}
-.plot path{vector-effect:non-scaling-stroke;stroke-width:1.4;fill:none}
-.plot .band{fill:currentColor;fill-opacity:.2}
-.plot .area{fill:currentColor;fill-opacity:.22}
-.plot .line{stroke:currentColor}
-.plot .limit{stroke:var(--limit);stroke-dasharray:5 4}
-.plot .mark{stroke:var(--mark);stroke-dasharray:1 3}
-.axis{grid-column:2;display:flex;justify-content:space-between}
+.pager{display:flex;flex-wrap:wrap;gap:16px;margin-top:14px;font-size:14px}
+.drawn{min-height:170px}
+.drawn:has(svg){min-height:0}
+.chart img{display:block;width:100%;height:auto}
+#vg-tooltip-element{position:fixed;z-index:4;visibility:hidden;padding:5px 9px;max-width:min(420px,90vw);
+  color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px;font-size:13px}
+#vg-tooltip-element.visible{visibility:visible}
+#vg-tooltip-element h2{margin:0;font:inherit}
 @media (max-width:640px){
+  main,.top{padding-left:14px;padding-right:14px}
   .runs thead{display:none}
   .runs,.runs tbody,.runs tr,.runs th,.runs td{display:block}
   .runs tr{padding:8px 0;border-top:1px solid var(--grid)}
@@ -47,5 +52,6 @@ figure .plot svg{display:block;width:100%;height:84px;background:var(--page);bor
   .runs td::before{content:attr(data-label) " ";color:var(--faint)}
   .runs td:empty{display:none}
 }
+@media (scripting:none){.drawn{display:none}}
 """
 )
