@@ -79,7 +79,7 @@ def _exporter(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    from jobmeter.config.receiver import admin_settings
+    from jobmeter.config.admin import admin_settings
 
     settings = admin_settings(argv, environ)
     from jobmeter.apps.admin import admin
@@ -115,7 +115,7 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "check": ("hold a run against the budgets of a file", _check),
     "receiver": ("store runs and answer questions about them", _receiver),
     "exporter": ("show every container of this host to Prometheus", _exporter),
-    "admin": ("copy the receiver's database while it runs", _admin),
+    "admin": ("give out tokens, copy the receiver's database", _admin),
     "mark": ("begin a named section of the run", _mark),
     "doctor": ("say what can be measured here, and what it costs when not", _doctor),
 }

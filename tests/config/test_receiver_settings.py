@@ -1,10 +1,10 @@
-"""Options of `jobmeter receiver` and `jobmeter admin`."""
+"""Options of `jobmeter receiver`."""
 
 from __future__ import annotations
 
 import pytest
 
-from jobmeter.config.receiver import admin_settings, receiver_settings
+from jobmeter.config.receiver import receiver_settings
 from jobmeter.model.errors import UsageError
 
 
@@ -74,24 +74,3 @@ def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sente
 def test_a_database_is_a_file_or_an_address(place):
     """Whether there is one there is not looked at here."""
     assert receiver_settings([f"--db={place}"], {}).db == place
-
-
-def test_a_backup_names_its_file():
-    """`admin backup` is the one task there is."""
-    assert admin_settings(["backup", "copy", "--db=x"], {}).target == "copy"
-
-
-@pytest.mark.parametrize(
-    "words, sentence",
-    [
-        ([], "there is no task"),
-        (["backup"], "backup needs the file to copy to"),
-        (["restore", "copy"], "the task 'restore' is not known"),
-        (["backup", "a", "b"], "'b' is not accepted"),
-    ],
-)
-def test_what_admin_does_not_take_is_named(words, sentence):
-    """Each mistake has its sentence, and all of them the usage."""
-    with pytest.raises(UsageError, match=sentence) as raised:
-        admin_settings(words, {})
-    assert "usage: jobmeter admin backup [options] FILE" in str(raised.value)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.config import check, exporter, receiver, settings, size
+from jobmeter.config import admin, check, exporter, receiver, settings, size
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
 from jobmeter.model.errors import UsageError
@@ -26,7 +26,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
     "receiver": (receiver.receiver_settings, [], receiver.ReceiverSettings),
     "exporter": (exporter.exporter_settings, [], exporter.ExporterSettings),
-    "admin": (receiver.admin_settings, ["backup", "out.db"], receiver.AdminSettings),
+    "admin": (admin.admin_settings, ["backup", "out.db"], admin.BackupSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
 NOT_ALONE = {"config", "tls-cert", "tls-key", "write"}
@@ -74,11 +74,15 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "dialect": ("cadvisor,jobmeter", ("cadvisor", "jobmeter")),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
 }
+# Each task of `admin` has options of its own: `test_admin.py`.
+OPTIONS = {command: options for command, (_, options) in USAGE.items()} | {
+    "admin": admin.TASKS["backup"].options
+}
 FLAGS = sorted({option.flag for _, options in USAGE.values() for option in options})
 
 CASES = [
     pytest.param(command, option, id=f"{command}-{option.name}")
-    for command, (_, options) in USAGE.items()
+    for command, options in OPTIONS.items()
     for option in options
     if option.name not in WITHOUT_A_COMMAND | NOT_ALONE | ALIASES and not option.name.endswith("-file")
 ]
@@ -112,7 +116,7 @@ def test_tables_and_settings_agree(command: str) -> None:
     _, _, struct = READERS[command]
     options = [
         option
-        for option in USAGE[command][1]
+        for option in OPTIONS[command]
         if option.name not in ALIASES and not option.name.endswith("-file")
     ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}

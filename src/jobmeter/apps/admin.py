@@ -1,13 +1,27 @@
-"""`jobmeter admin`: what an operator does with the receiver's database."""
+"""`jobmeter admin`: what an operator does with the receiver's database, a task a row."""
 
 import os
 
+from msgspec import Struct
+
 from jobmeter.apps.extras import required
-from jobmeter.config.receiver import AdminSettings
+from jobmeter.config.admin import BackupSettings, TokenSettings
 from jobmeter.model.wire import encodable
 
 
-def admin(settings: AdminSettings) -> int:
+def admin(settings: Struct) -> int:
+    """Do the task that the settings are for."""
+    match settings:
+        case BackupSettings():
+            return backup(settings)
+        case TokenSettings():
+            from jobmeter.apps.admin_token import token
+
+            return token(settings)
+    raise NotImplementedError(type(settings).__name__)
+
+
+def backup(settings: BackupSettings) -> int:
     """Copy the database; the receiver goes on meanwhile."""
     with required("receiver"):
         from jobmeter.receiver.store.database import backup

@@ -69,6 +69,17 @@ def duration(text: str) -> float:
     return seconds
 
 
+def age(text: str) -> float:
+    """A duration above zero that may be in days, as ``90d``; in seconds."""
+    days = text.removesuffix("d")
+    if days != text and days.isdecimal() and len(days) <= 5 and int(days):
+        return int(days) * 86_400.0
+    try:
+        return duration(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is no age; accepted are forms such as 90d, 12h, 1h30m") from None
+
+
 def interval(text: str) -> float:
     """An interval between ticks: at least 50 ms, since times in /proc come in steps of 10 ms."""
     seconds = quantities.parse_duration(text)

@@ -1,4 +1,4 @@
-"""The options of `jobmeter receiver` and `jobmeter admin`, and the settings they make."""
+"""The options of `jobmeter receiver`, and the settings they make."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -67,12 +67,6 @@ RECEIVER_OPTIONS = (
     *LOG_OPTIONS,
 )
 
-ADMIN_OPTIONS = tuple(
-    option._replace(help="the receiver's database, a file")
-    for option in RECEIVER_OPTIONS
-    if option.name == "db"
-)
-
 
 class ReceiverSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter receiver`; durations in seconds. ``listen_place`` is where ``listen`` was given."""
@@ -85,13 +79,6 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     lost_after: float = 300.0
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
-
-
-class AdminSettings(Struct, frozen=True, kw_only=True):
-    """Settings of `jobmeter admin backup`."""
-
-    target: str
-    db: str = "metrics.db"
 
 
 def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> ReceiverSettings:
@@ -112,20 +99,3 @@ def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Receiv
     elif "listen" in values and "listen" not in flags:
         values["listen_place"] = "JOBMETER_LISTEN"
     return ReceiverSettings(**values)
-
-
-def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> AdminSettings:
-    """Settings of `admin`."""
-    values, rest, problems, _ = parse(ADMIN_OPTIONS, argv, environ, stop_at_first=False)
-    if problems:
-        raise UsageError(problems[0].removesuffix("; it is left out"))
-    usage = "usage: jobmeter admin backup [options] FILE"
-    if not rest:
-        raise UsageError(f"there is no task; accepted is backup; {usage}")
-    if rest[0] != "backup":
-        raise UsageError(f"the task {rest[0]!r} is not known; accepted is backup; {usage}")
-    if not rest[1:]:
-        raise UsageError(f"backup needs the file to copy to; {usage}")
-    if rest[2:]:
-        raise UsageError(f"backup copies to one file, so {rest[2]!r} is not accepted; {usage}")
-    return AdminSettings(target=rest[1], **values)
