@@ -68,8 +68,7 @@ def test_who_waits_can_be_woken() -> None:
     events.wake()
     events.wake()
     assert events.wait(60) == Heard()
-    assert events.woken
-    events.woken = False
+    assert events.take_wake()
     assert events.wait(0) == Heard()
-    assert not events.woken
+    assert not events.take_wake()
     events.close()

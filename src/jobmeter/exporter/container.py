@@ -113,12 +113,12 @@ class Container:
         traffic: Traffic,
         *,
         whole: bool = False,
-        again: bool = False,
+        with_pressure: bool = True,
         grown: Collection[str] = EVERYTHING,
     ) -> None:
         """Bring the account up to date; as AccountReader does. Raises CgroupGone."""
         try:
-            self._reader.read(whole=whole, again=again, grown=grown)
+            self._reader.read(whole=whole, with_pressure=with_pressure, grown=grown)
         finally:
             self._take(traffic)
 

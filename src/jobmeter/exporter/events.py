@@ -28,8 +28,7 @@ class Events:
         fd = watched()
         if fd is not None:
             self._poll.register(fd, select.EPOLLIN)
-        self.woken = False
-        """Someone woke us, until this is set back."""
+        self._woken = False
 
     def __len__(self) -> int:
         """How many processes are held."""
@@ -50,7 +49,7 @@ class Events:
         watched, ready = self._watched(), {fd for fd, _ in self._poll.poll(seconds)}
         if self._waking in ready:
             os.eventfd_read(self._waking)
-            self.woken = True
+            self._woken = True
         ended = []
         for pidfd in ready & self._name_of.keys():
             ended.append(self._name_of[pidfd])
@@ -60,6 +59,11 @@ class Events:
     def wake(self) -> None:
         """End the waiting that is under way, or the next one."""
         os.eventfd_write(self._waking, 1)
+
+    def take_wake(self) -> bool:
+        """Whether someone woke us since this was asked last."""
+        woken, self._woken = self._woken, False
+        return woken
 
     def close(self) -> None:
         """Give the own descriptors back."""

@@ -137,11 +137,10 @@ class Fleet:
     def wait(self, seconds: float) -> None:
         """Take what happens until so much time has passed, or someone wakes it: who comes, who ends."""
         deadline = time.monotonic() + seconds
-        while not self._events.woken and (left := deadline - time.monotonic()) > 0:
+        while not self._events.take_wake() and (left := deadline - time.monotonic()) > 0:
             changed = self._take_events(self._looks.seconds_left(time.monotonic(), left))
             if self._look_again() or changed:
                 self._publish()
-        self._events.woken = False
 
     def wake(self) -> None:
         """End the waiting that is under way, or the next one; from any thread."""
@@ -265,7 +264,7 @@ class Fleet:
         for path in paths:
             container = self._containers[path]
             self._settle(path, container)
-            self._read(path, container, again=True)
+            self._read(path, container, with_pressure=False)
         there = [self._containers[path] for path in paths if path in self._containers]
         self._identify(there)
         for one in there:
@@ -298,11 +297,11 @@ class Fleet:
         container: Container,
         *,
         whole: bool = False,
-        again: bool = False,
+        with_pressure: bool = True,
         grown: Collection[str] = EVERYTHING,
     ) -> None:
         try:
-            container.read(self._networks.read(path), whole=whole, again=again, grown=grown)
+            container.read(self._networks.read(path), whole=whole, with_pressure=with_pressure, grown=grown)
         except CgroupGone:
             self._end(path)
 

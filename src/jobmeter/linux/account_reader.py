@@ -101,12 +101,12 @@ class AccountReader:
         self._open(sorted((*ACTIVITY, *WAITING, *rest), key=lambda one: one.controller == UNIFIED))
 
     def read(
-        self, *, whole: bool = False, again: bool = False, grown: Collection[str] = EVERYTHING
+        self, *, whole: bool = False, with_pressure: bool = True, grown: Collection[str] = EVERYTHING
     ) -> Account:
         """What the cgroup says now; ``grown`` are the counters of the whole machine that may have grown since.
 
-        ``again`` is said by who has just read it: pressure is left out then, of which the kernel drops what is less
-        than a jiffy at each reading, for all who read it (collect_percpu_times in kernel/sched/psi.c).
+        Who has just read it reads it ``with_pressure`` left out: of that the kernel drops what is less than a jiffy at
+        each reading, for all who read it (collect_percpu_times in kernel/sched/psi.c).
         Raises CgroupGone once it was removed, also when another one has its place; ``account`` has what could still be
         read.
         """
@@ -118,7 +118,7 @@ class AccountReader:
                 self._search()
             self._active = self._update(self._active)
             self._idle = 0 if self._changed else self._idle + 1
-            if not again:
+            if with_pressure:
                 self._waiting = self._update(self._waiting, grown, every=every)
             if whole or self._idle < _IDLE_AFTER or self._idle % _LOOK_EVERY == 0:
                 self._long_readings += 1
