@@ -71,7 +71,7 @@ def memory_need(container: ContainerSummary) -> Reading:
 
 def _memory(summary: Summary) -> Reading:
     """The need of the container at the top that needs most."""
-    needs = [memory_need(container) for container in _at_the_top(summary)]
+    needs = [memory_need(container) for container in at_the_top(summary)]
     if not needs:
         return Reading(why="no container was seen")
     most = max(needs, key=lambda need: -1.0 if need.value is None else need.value)
@@ -103,7 +103,7 @@ def _duration(summary: Summary) -> Reading:
 
 def _network(summary: Summary) -> Reading:
     """Bytes received and sent by the containers at the top."""
-    containers = _at_the_top(summary)
+    containers = at_the_top(summary)
     if not containers:
         return Reading(why="no container was seen")
     counts = [(box, box.network_rx_bytes, box.network_tx_bytes) for box in containers]
@@ -113,7 +113,7 @@ def _network(summary: Summary) -> Reading:
     return Reading(sum(known), bool(why), why) if known else Reading(why=why)
 
 
-def _at_the_top(summary: Summary) -> list[ContainerSummary]:
+def at_the_top(summary: Summary) -> list[ContainerSummary]:
     """Containers nested in no other that is known; all of them where they are nested in a circle."""
     boxes = summary.containers
     labels = Counter(label for box in boxes for label in {box.id, box.name})

@@ -1,0 +1,1 @@
+"""A job's past runs: what each used, where the level changed, what was reserved for nothing, and what that cost."""

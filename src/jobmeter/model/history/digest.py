@@ -1,0 +1,201 @@
+"""What the runs of a job say together: how they spread, which stand out, where their level changed, what was wasted."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, Struct
+
+from jobmeter.model.history.levels import shifts
+from jobmeter.model.history.usage import Reserved, Usage
+from jobmeter.model.sizing.outliers import high_outliers
+from jobmeter.model.statistics import Series, Statistic
+
+WHOLE = ("success", "unknown")
+"""How a run ended that shows what its job uses; a sidecar does not see how it ended."""
+
+
+class PastRun(Usage, frozen=True, kw_only=True):
+    """One run of a job."""
+
+    run_uid: Annotated[str, Meta(description="The run's key.")]
+    began_at: Annotated[
+        str,
+        Meta(description="RFC 3339, UTC: its start, or when it was first heard of where that is not known."),
+    ]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it went to its end, as far as is known."""
+        return self.exit_reason in WHOLE
+
+
+class Measured(NamedTuple):
+    """One thing that is followed over runs: how answers call it, and where it is read."""
+
+    key: str
+    read: Callable[[Usage], float | None]
+
+
+MEASURED = (
+    Measured("duration", lambda run: run.duration_seconds),
+    Measured("cpu_seconds", lambda run: run.cpu_seconds),
+    Measured("memory", lambda run: run.memory_bytes),
+    Measured("network", lambda run: run.network_bytes),
+)
+
+
+class Spread(Struct, frozen=True, kw_only=True):
+    """How one measure spreads over the whole runs."""
+
+    measure: Annotated[str, Meta(description="duration (s), cpu_seconds, memory or network (bytes).")]
+    runs: Annotated[int, Meta(description="So many runs tell it.")]
+    lower_bounds: Annotated[int, Meta(description="Of so many of them more was used than could be read.")]
+    values: Annotated[Statistic, Meta(description="Over the runs, in the measure's unit.")]
+
+
+class StandsOut(Struct, frozen=True, kw_only=True):
+    """A run far above the others of its leg."""
+
+    run_uid: Annotated[str, Meta(description="The run's key.")]
+    measure: Annotated[str, Meta(description="What was high.")]
+    value: Annotated[float, Meta(description="What it used.")]
+    median: Annotated[float, Meta(description="What runs of this leg and level usually use.")]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """From this run on a measure is on another level."""
+
+    run_uid: Annotated[str, Meta(description="The first run of the new level.")]
+    began_at: Annotated[str, Meta(description="When that run began.")]
+    sha: Annotated[str | None, Meta(description="Its commit.")]
+    leg: Annotated[str, Meta(description="The leg of the matrix; empty without one.")]
+    measure: Annotated[str, Meta(description="What changed.")]
+    before: Annotated[float, Meta(description="The median of the runs before, back to the change before.")]
+    after: Annotated[float, Meta(description="The median from this run on.")]
+
+
+class Waste(Struct, frozen=True, kw_only=True):
+    """What was reserved for nothing, over the time of the runs that tell both; null where none does."""
+
+    runs: Annotated[int, Meta(description="So many runs tell what was reserved.")] = 0
+    reserved: Annotated[float | None, Meta(description="Core-seconds, or byte-seconds.")] = None
+    used: Annotated[float | None, Meta(description="The same, of what was used.")] = None
+
+    @property
+    def share(self) -> float | None:
+        """How much of what was reserved was not used, 0 to 1; below 0 where more was used."""
+        return 1 - self.used / self.reserved if self.reserved and self.used is not None else None
+
+
+class Digest(Struct, frozen=True, kw_only=True):
+    """Some runs of a job together."""
+
+    runs: Annotated[int, Meta(description="How many.")]
+    whole_runs: Annotated[
+        int, Meta(description="Of these, those that went to their end; the rest is about them.")
+    ]
+    spreads: Annotated[tuple[Spread, ...], Meta(description="Of each measure that a run tells.")]
+    stand_out: Annotated[tuple[StandsOut, ...], Meta(description="Runs far above the others, newest first.")]
+    changes: Annotated[tuple[Change, ...], Meta(description="Where a level changed, newest first.")]
+    cpu: Annotated[Waste, Meta(description="CPU reserved and used, of all runs.")]
+    memory: Annotated[Waste, Meta(description="Memory reserved and needed, of all runs.")]
+
+
+def digest(runs: Sequence[PastRun]) -> Digest:
+    """Of runs in the order newest first."""
+    whole = [run for run in runs if run.is_whole]
+    changes = list(_changes(whole))
+    return Digest(
+        runs=len(runs),
+        whole_runs=len(whole),
+        spreads=tuple(_spreads(whole)),
+        stand_out=tuple(_standing_out(whole, changes)),
+        changes=tuple(sorted(changes, key=lambda one: one.began_at, reverse=True)),
+        cpu=waste_of(runs, lambda run: run.reserved_cores),
+        memory=waste_of(runs, lambda run: run.reserved_memory_bytes),
+    )
+
+
+def spread_of(measured: Measured, runs: Iterable[Usage]) -> Spread | None:
+    """None where no run tells it."""
+    series, lower = Series(), 0
+    for run in runs:
+        value = measured.read(run)
+        series.add(value)
+        lower += value is not None and measured.key in run.lower_bounds
+    if not len(series):
+        return None
+    return Spread(measure=measured.key, runs=len(series), lower_bounds=lower, values=series.statistic())
+
+
+def waste_of(runs: Iterable[Usage], read: Callable[[Usage], Reserved]) -> Waste:
+    """Weighted by how long the runs took."""
+    count, reserved, used = 0, 0.0, 0.0
+    for run in runs:
+        one, seconds = read(run), run.duration_seconds
+        if one.amount is not None and one.used is not None and seconds is not None:
+            count += 1
+            reserved += one.amount * seconds
+            used += one.used * seconds
+    return Waste(runs=count, reserved=reserved, used=used) if count else Waste()
+
+
+def _spreads(runs: Sequence[PastRun]) -> Iterator[Spread]:
+    for measured in MEASURED:
+        spread = spread_of(measured, runs)
+        if spread is not None:
+            yield spread
+
+
+def _legs(runs: Sequence[PastRun], measured: Measured) -> Iterator[tuple[list[PastRun], list[float]]]:
+    """Of each leg the runs that tell the measure, oldest first, with their values."""
+    legs: dict[str, tuple[list[PastRun], list[float]]] = {}
+    for run in reversed(runs):
+        value = measured.read(run)
+        if value is not None:
+            known, values = legs.setdefault(run.leg, ([], []))
+            known.append(run)
+            values.append(value)
+    yield from legs.values()
+
+
+def _changes(runs: Sequence[PastRun]) -> Iterator[Change]:
+    for measured in MEASURED:
+        for known, values in _legs(runs, measured):
+            for place, before, after in shifts(values):
+                run = known[place]
+                yield Change(
+                    run_uid=run.run_uid,
+                    began_at=run.began_at,
+                    sha=run.sha,
+                    leg=run.leg,
+                    measure=measured.key,
+                    before=before,
+                    after=after,
+                )
+
+
+def _standing_out(runs: Sequence[PastRun], changes: Sequence[Change]) -> list[StandsOut]:
+    """Newest first."""
+    places = {run.run_uid: place for place, run in enumerate(runs)}
+    return sorted(_outliers(runs, changes), key=lambda one: places[one.run_uid])
+
+
+def _outliers(runs: Sequence[PastRun], changes: Sequence[Change]) -> Iterator[StandsOut]:
+    """Within each level, so that a new level is not a row of outliers."""
+    for measured in MEASURED:
+        begins = {one.run_uid for one in changes if one.measure == measured.key}
+        for known, values in _legs(runs, measured):
+            borders = [0, *(place for place, run in enumerate(known) if run.run_uid in begins), len(known)]
+            for begin, end in pairwise(borders):
+                if begin == end:
+                    continue
+                median, far = high_outliers(values[begin:end])
+                for place in far:
+                    yield StandsOut(
+                        run_uid=known[begin + place].run_uid,
+                        measure=measured.key,
+                        value=values[begin + place],
+                        median=median,
+                    )
