@@ -22,7 +22,7 @@ from bench.sidecar import CONTAINERS, Sidecar, containers, sidecar
 from bench.support import in_own_pid_namespace, installation, table
 from jobmeter.model import wire
 from jobmeter.model.sample import ContainerSample, Sample
-from jobmeter.receiver.store.packing import block_packer
+from jobmeter.receiver.store.block.coding import Encoder
 from tests.support.receivers import Asked, FlakyReceiver, certificate, serving
 
 TICKS, QUICK_TICKS, KEPT_TICKS = 30, 600, 300
@@ -152,8 +152,9 @@ def kept(python: Path, directory: Path) -> None:
     )
     rows = []
     for name, records in (("whole records", lines), ("CPU and memory alone", leaned(lines))):
-        packer = block_packer()
-        size = len(packer.compress(b"".join(line + b"\n" for line in records)) + packer.flush())
+        encoder = Encoder()
+        encoder.add(b"".join(line + b"\n" for line in records))
+        size = len(encoder.block())
         rows.append((name, str(size), f"{size / samples:.1f}"))
     print(f"\nstored of {KEPT_TICKS} ticks, {samples} container samples, once the run is over\n")
     table(("", "bytes", "per container tick"), rows)

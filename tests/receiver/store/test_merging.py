@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from jobmeter.receiver.store import merging
+from jobmeter.receiver.store.block.coding import BEGINS
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.merging import Merge, next_merge, unmerged_runs
-from jobmeter.receiver.store.packing import BLOCK_BEGINS
 from jobmeter.receiver.store.queries import next_part
 from jobmeter.receiver.store.streams import Ending, Part
 from tests.receiver.store.support import found, lines, part, stored, summary
@@ -159,7 +159,7 @@ def bytes_read() -> int:
 
 def test_the_search_for_what_is_left_reads_no_bodies(tmp_path):
     """They are nearly all of a database; of runs in several blocks neither."""
-    place, body = str(tmp_path / "db"), BLOCK_BEGINS + bytes(1_000_000)
+    place, body = str(tmp_path / "db"), BEGINS + bytes(1_000_000)
     for name, count in (("one", 1), ("several", 5)):
         bodies = [Part(name, number, (b"",), compressed=body) for number in range(count)]
         stored(place, *bodies[:-1], bodies[-1]._replace(ends=True, ending=Ending(count - 1, None)))

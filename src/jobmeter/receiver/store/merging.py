@@ -1,4 +1,4 @@
-"""Merges the parts of a run that is over: compressed together they take less room, as ``packing`` says.
+"""Merges the parts of a run that is over: together, as columns, they take less room.
 
 Block by block, so that a run of any length takes the memory of one, and may be left half merged at any time.
 """
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, func, insert, select
 
 from jobmeter.receiver.store.backend import Key, backend_of
-from jobmeter.receiver.store.packing import BLOCK_BEGINS, block_packer, is_block, unpacked
+from jobmeter.receiver.store.block.coding import Encoder
+from jobmeter.receiver.store.packing import BEGIN_BYTES, is_block, unpacked
 from jobmeter.receiver.store.queries import find_run
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.streams import lock_run
@@ -87,7 +88,7 @@ def unmerged_runs(
 
 def _ends_with_parts(connection: Connection, run: Key) -> bool:
     """Whether the last two are no blocks; blocks are made from the first part on."""
-    begins = backend_of(connection).last_begins(connection, run, 2, len(BLOCK_BEGINS))
+    begins = backend_of(connection).last_begins(connection, run, 2, BEGIN_BYTES)
     return not any(map(is_block, begins))
 
 
@@ -134,12 +135,11 @@ class _Packing:
         self.part_count = 0
         self.next_sequence = first_sequence
         self._first_sequence = first_sequence
-        self._packer = block_packer()
-        self._packed = bytearray()
+        self._encoder = Encoder()
 
     def add(self, piece: bytes) -> None:
         """Some of the records of a part."""
-        self._packed += self._packer.compress(piece)
+        self._encoder.add(piece)
         self.size += len(piece)
 
     def end_part(self, next_sequence: int) -> None:
@@ -148,8 +148,8 @@ class _Packing:
         self.next_sequence = next_sequence
 
     def merge(self, run_uid: str, run_next_sequence: int) -> Merge:
-        """What becomes of the parts."""
-        body = bytes(self._packed + self._packer.flush())
+        """What becomes of the parts. Raises block.coding.Damaged where they could not be read again."""
+        body = self._encoder.block()
         return Merge(
             run_uid, run_next_sequence, self.part_count, self._first_sequence, self.next_sequence, body
         )

@@ -1,29 +1,20 @@
-"""How records lie in the database: compressed as they were sent while a run goes on, all together afterwards."""
+"""How records lie in the database: compressed as they were sent while a run goes on, as columns afterwards.
+
+Databases have blocks of earlier releases too, xz streams of the text; they are read for ever.
+"""
 
 import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 
 from jobmeter.model.errors import JournalError
+from jobmeter.receiver.store.block.coding import BEGINS, Damaged, decoded
 
 _LEVEL = 6
 _CHUNK_BYTES = 256 * 1024
-BLOCK_BEGINS = b"\xfd7zXZ\x00"
-# For JSON of many like lines: what precedes a letter tells more than where it stands in a word (lc, pb), and long
-# matches are worth looking for, though not everywhere. Chains need half the memory and the time of trees, and find as
-# much here; a MiB is some hundred ticks back.
-_XZ_FILTERS = [
-    {
-        "id": lzma.FILTER_LZMA2,
-        "preset": 6,
-        "dict_size": 1024 * 1024,
-        "lc": 4,
-        "pb": 0,
-        "mf": lzma.MF_HC4,
-        "nice_len": 160,
-        "depth": 12,
-    }
-]
+_XZ_BEGINS = b"\xfd7zXZ\x00"
+BEGIN_BYTES = max(len(BEGINS), len(_XZ_BEGINS))
+"""So many tell whether it is a block."""
 
 
 def packed(lines: Iterable[bytes]) -> bytes:
@@ -31,25 +22,23 @@ def packed(lines: Iterable[bytes]) -> bytes:
     return zlib.compress(b"".join(line + b"\n" for line in lines), _LEVEL)
 
 
-def block_packer() -> lzma.LZMACompressor:
-    """Compresses the records of a run that is over.
-
-    Of 300 ticks of five busy containers it leaves 30 % of what they took in parts of two or three ticks.
-    """
-    return lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=_XZ_FILTERS)
-
-
-def is_block(body: bytes) -> bool:
-    """Whether a ``block_packer`` has made it."""
-    return body.startswith(BLOCK_BEGINS)
+def is_block(begin: bytes) -> bool:
+    """Whether records of a run that is over begin so, not a part."""
+    return begin.startswith((BEGINS, _XZ_BEGINS))
 
 
 def unpacked(body: bytes) -> Iterator[bytes]:
-    """What was compressed in either way, or sent as gzip, in pieces of bounded size. Raises JournalError."""
+    """What was compressed in any way, or sent as gzip, in pieces of bounded size. Raises JournalError."""
     try:
-        yield from _unpacked_xz(body) if is_block(body) else _inflated(body)
-    except (zlib.error, lzma.LZMAError) as error:
+        yield from _unpacking(body)
+    except (zlib.error, lzma.LZMAError, Damaged) as error:
         raise JournalError(f"a stored part of the run is damaged: {error}") from None
+
+
+def _unpacking(body: bytes) -> Iterator[bytes]:
+    if body.startswith(BEGINS):
+        return decoded(body)
+    return _unpacked_xz(body) if body.startswith(_XZ_BEGINS) else _inflated(body)
 
 
 def _unpacked_xz(body: bytes) -> Iterator[bytes]:

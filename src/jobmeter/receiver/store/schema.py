@@ -72,7 +72,10 @@ parts = Table(
     Column("first_sequence", BigInteger, primary_key=True),
     Column("next_sequence", BigInteger, nullable=False),
     Column(
-        "body", LargeBinary, nullable=False, doc="records, one JSON line each, as a zlib, gzip or xz stream"
+        "body",
+        LargeBinary,
+        nullable=False,
+        doc="records, one JSON line each: a zlib, gzip or xz stream, or a block",
     ),
 )
 
