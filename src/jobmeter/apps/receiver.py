@@ -45,6 +45,6 @@ def receive(settings: ReceiverSettings) -> int:
                 }
                 warn_of_who_may(tokens, log)
 
-        serve(receiver.application, listening, receiver.life, started, log, stopping=receiver.health.stopping)
+        serve(receiver.application, listening, receiver.life, started, log, stopping=receiver.stopping)
     log.info("receiver stopped")
     return 0

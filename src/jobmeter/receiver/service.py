@@ -19,12 +19,14 @@ from jobmeter.ops.routing import Content, Route
 from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
 from jobmeter.receiver.access.guard import Guard
+from jobmeter.receiver.api.now import NowApi
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.api.sizing import SizingApi
 from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.live import Live
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.routes import Pages, refusal
@@ -52,6 +54,7 @@ class Receiver:
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
         self._drawing = Drawing()
+        self._live = Live(database)
         self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
@@ -67,7 +70,7 @@ class Receiver:
     def _routes(self) -> tuple[Route, ...]:
         """What clients ask for is in the document; what shows the inside of the process is not."""
         readings, handling = Readings(self._database), Handling()
-        pages = Pages(readings, self._drawing)
+        pages = Pages(readings, self._drawing, self._live)
         health = self.health.routes("Whether it can store and answer")
         documented = with_document(
             (
@@ -75,6 +78,7 @@ class Receiver:
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
+                *NowApi(self._live).routes(),
                 *SizingApi(readings).routes(),
                 *pages.routes(),
                 *(route for route in health if route.access == "open"),
@@ -87,6 +91,11 @@ class Receiver:
         )  # fmt: skip
         inside = (route for route in health if route.access == "debug")
         return (*documented, *pages.parts(), *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
+
+    def stopping(self) -> None:
+        """It has been told to stop: it is not ready any more, and who listens may go elsewhere."""
+        self.health.stopping()
+        self._live.stop()
 
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:

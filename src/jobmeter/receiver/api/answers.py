@@ -19,6 +19,7 @@ from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.store.folding import first_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
+from jobmeter.receiver.store.scopes import Scopes
 from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
 
 # A tick of the meter is the finest that can be told, as far as it is a sensible one.
@@ -75,9 +76,11 @@ def course_of(
     return _folded(connection, run, points, resolution_seconds)[1]
 
 
-def show_run(connection: Connection, run_uid: str, *, points: int) -> tuple[Found, RunTimeline] | None:
+def show_run(
+    connection: Connection, run_uid: str, *, points: int, scopes: Scopes = None
+) -> tuple[Found, RunTimeline] | None:
     """Both, the run and its course, for who shows both: what was streamed is read once."""
-    run = find_run(connection, run_uid)
+    run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
     fold, course = _folded(connection, run, points, None)

@@ -11,6 +11,7 @@ from jobmeter.receiver.api.answers import Found
 from jobmeter.receiver.api.types import RunTimeline
 from jobmeter.receiver.store.database import Answer, Database
 from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.store.scopes import Scopes
 
 _MAX_LONG = 16
 
@@ -42,9 +43,11 @@ class Readings:
         read = self.read_long if run.summary is None or run.state == "running" else self.read
         return await read(partial(answers.describe_run, run_uid=run_uid))
 
-    async def show(self, run_uid: str, *, points: int) -> tuple[Found, RunTimeline] | None:
-        """One run with its summary and its course; None when there is none."""
-        return await self.read_long(partial(answers.show_run, run_uid=run_uid, points=points))
+    async def show(
+        self, run_uid: str, *, points: int, scopes: Scopes = None
+    ) -> tuple[Found, RunTimeline] | None:
+        """One run with its summary and its course; None when there is none within the scopes."""
+        return await self.read_long(partial(answers.show_run, run_uid=run_uid, points=points, scopes=scopes))
 
     async def course(
         self, run_uid: str, *, points: int, resolution_seconds: float | None = None

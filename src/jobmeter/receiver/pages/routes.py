@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from jobmeter.ops.problems import NotFound, Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
+from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api import answers
 from jobmeter.receiver.api.parameters import (
     CURSOR,
@@ -20,14 +21,16 @@ from jobmeter.receiver.api.parameters import (
     row_before,
 )
 from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.live import Live
 from jobmeter.receiver.pages.assets import Assets
 from jobmeter.receiver.pages.charts import Width, picture_response
 from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.events import events, now_events, run_events
 from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.now import now_body
 from jobmeter.receiver.pages.run import POINTS, one_run_body, run_charts, run_title, run_trail
-from jobmeter.receiver.store.queries import RunFilter
+from jobmeter.receiver.store.queries import find_run
 from jobmeter.report.html_parts import text
 
 # The fields of the form; those that were left empty ask for nothing.
@@ -41,14 +44,16 @@ _REFUSALS = {
     404: "There is nothing here.",
 }
 _PAGE = Content(None, "A page.", "text/html")
+_EVENTS = Content(None, "Events.", "text/event-stream")
 
 
 class Pages:
     """Shows the runs of one database to people."""
 
-    def __init__(self, readings: Readings, drawing: Drawing) -> None:
+    def __init__(self, readings: Readings, drawing: Drawing, live: Live) -> None:
         self._readings = readings
         self._drawing = drawing
+        self._live = live
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes; who reads them in a browser is asked for the token by HTTP Basic."""
@@ -82,19 +87,41 @@ class Pages:
                 answers={200: Content(None, "The picture.", "image/svg+xml")},
                 problems=(400, 404, 500, 503),
             ),
+            Route(
+                "GET", "/now/events", endpoint(self.now_events), "read", "The running jobs as they change",
+                answers={200: _EVENTS}, problems=(503,),
+            ),
+            Route(
+                "GET", "/runs/{run_uid}/events", endpoint(self.run_events), "read", "When a run has news",
+                parameters=(RUN_UID,), answers={200: _EVENTS}, problems=(404, 503),
+            ),
         )  # fmt: skip
 
     async def now(self, request: Request) -> Response:
         """The running jobs."""
         query_of(request.query_params, ())
-        ask = partial(answers.list_runs, wanted=RunFilter(state="running"), before=None, limit=DEFAULT_RUNS)
-        return page("Now", now_body(await self._readings.read(ask)), here="now")
+        return page("Now", now_body(await self._live.now(grant_of(request).scopes)), here="now")
+
+    async def now_events(self, request: Request) -> Response:
+        """The running jobs, for as long as the page is open."""
+        self._live.check_room()
+        return events(now_events(self._live, grant_of(request).scopes))
+
+    async def run_events(self, request: Request) -> Response:
+        """That a run has news."""
+        run_uid = request.path_params["run_uid"]
+        seen = partial(find_run, run_uid=run_uid, scopes=grant_of(request).scopes)
+        if await self._readings.read(seen) is None:
+            raise _no_run(run_uid)
+        self._live.check_room()
+        return events(run_events(self._live, run_uid))
 
     async def newest(self, request: Request) -> Response:
         """The newest runs of a filter."""
         asked = query_of(request.query_params, _LIST)
         query = {name: value for name, value in asked.items() if value or name == CURSOR.name}
-        wanted, before = filter_of(query), row_before(query)
+        wanted = filter_of(query)._replace(scopes=grant_of(request).scopes)
+        before = row_before(query)
         ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
         return page("Runs", runs_body(await self._readings.read(ask), query), here="runs")
 
@@ -102,7 +129,7 @@ class Pages:
         """One run with its course."""
         query_of(request.query_params, ())
         run_uid = request.path_params["run_uid"]
-        shown = await self._readings.show(run_uid, points=POINTS)
+        shown = await self._readings.show(run_uid, points=POINTS, scopes=grant_of(request).scopes)
         if shown is None:
             raise _no_run(run_uid)
         found, course = shown
@@ -118,7 +145,7 @@ class Pages:
         """One chart of a run, for who runs no scripts."""
         width = cast(Width, query_of(request.query_params, (_WIDTH,)).get("width", "wide"))
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
-        shown = await self._readings.show(run_uid, points=POINTS)
+        shown = await self._readings.show(run_uid, points=POINTS, scopes=grant_of(request).scopes)
         if shown is None or shown[0].detail.summary is None:
             raise _no_run(run_uid)
         for pair in run_charts(shown[0].detail.summary, shown[1]):

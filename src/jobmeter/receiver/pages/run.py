@@ -119,9 +119,12 @@ def _without_summary(detail: RunDetail) -> str:
 
 
 def _provisional(detail: RunDetail) -> str:
-    if detail.state == "running" and detail.summary is not None:
-        return '<ul class="notes"><li>This is what has come of the run so far.</li></ul>'
-    return ""
+    """What is said of a run that goes on; with scripts its page is read again when there is news."""
+    if detail.state != "running":
+        return ""
+    told = "<li>This is what has come of the run so far.</li>" if detail.summary is not None else ""
+    events = text(address("runs", detail.run_uid, "events"))
+    return f'<ul class="notes" data-events="{events}">{told}</ul>'
 
 
 def _data(detail: RunDetail, course: RunTimeline) -> str:

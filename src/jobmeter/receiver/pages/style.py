@@ -24,6 +24,14 @@ main{padding-top:20px}
 h1.plain::before{display:none}
 .runs th[scope=row]{white-space:normal;min-width:20em}
 .runs small{display:block;color:var(--faint);font-weight:400}
+.now td small{white-space:nowrap}
+.now .bar{margin:5px 0 0 auto;width:110px}
+.spark{display:inline-block;width:120px;height:24px;margin-right:12px;vertical-align:-6px;overflow:visible}
+.spark path{fill:none;stroke:currentColor;stroke-width:1.4;vector-effect:non-scaling-stroke}
+.spark .fill{fill:currentColor;fill-opacity:.16;stroke:none}
+.notes:empty{display:none}
+.lead{font-size:16px}
+h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
 .filter input,.filter select{display:block;width:100%;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
@@ -51,6 +59,8 @@ h1.plain::before{display:none}
   .runs td small{display:inline}
   .runs td::before{content:attr(data-label) " ";color:var(--faint)}
   .runs td:empty{display:none}
+  .now .bar{margin-left:0}
+  .now td .spark{display:none}
 }
 @media (scripting:none){.drawn{display:none}}
 """

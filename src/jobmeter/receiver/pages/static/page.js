@@ -43,3 +43,67 @@ export async function drawAll() {
 
 narrowScreen.addEventListener("change", drawAll);
 drawAll();
+
+// A page with running jobs: the rows that have changed come as HTML of the server's own making.
+function followNow(place) {
+  const part = (name) => document.querySelector(`[data-live="${name}"]`);
+  const source = new EventSource(place.dataset.events);
+  source.onmessage = (event) => {
+    const { lead, order, rows } = JSON.parse(event.data);
+    const body = part("rows");
+    const known = new Map([...body.children].map((row) => [row.dataset.uid, row]));
+    const focused = document.activeElement?.closest("tr")?.dataset.uid;
+    for (const [uid, html] of Object.entries(rows)) {
+      const made = document.createElement("template");
+      made.innerHTML = html;
+      known.set(uid, made.content.firstElementChild);
+    }
+    body.replaceChildren(...order.map((uid) => known.get(uid)).filter(Boolean));
+    if (focused) body.querySelector(`tr[data-uid="${CSS.escape(focused)}"] a`)?.focus({ preventScroll: true });
+    part("lead").innerHTML = lead;
+    place.hidden = order.length === 0;
+    part("nothing").hidden = order.length > 0;
+  };
+}
+
+// The page of a run that goes on: when there is news the page is read again, never more than a twentieth of the time.
+function followRun(place) {
+  const source = new EventSource(place.dataset.events);
+  let due = 0;
+  let timer;
+  let over = false;
+  const read = async () => {
+    timer = undefined;
+    const began = performance.now();
+    const answer = await fetch(location.href);
+    if (answer.ok) await replaceMain(await answer.text());
+    due = performance.now() + Math.max(5000, 20 * (performance.now() - began));
+  };
+  source.onmessage = (event) => {
+    over = !JSON.parse(event.data).running;
+    if (over) source.close();
+    timer ??= setTimeout(read, over ? 0 : Math.max(0, due - performance.now()));
+  };
+}
+
+async function replaceMain(text) {
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  const opened = [...document.querySelectorAll("main details")].map((one) => one.open);
+  const drawn = new Map(
+    [...document.querySelectorAll("figure.chart")].map((figure) => [figure.dataset.chart, figure.querySelector(".drawn")]),
+  );
+  // The old pictures stay until the new ones are drawn.
+  for (const figure of fresh.querySelectorAll("figure.chart")) {
+    const old = drawn.get(figure.dataset.chart);
+    if (old) figure.querySelector(".drawn").replaceWith(old);
+  }
+  fresh.querySelectorAll("main details").forEach((one, i) => { one.open = opened[i] ?? false; });
+  document.title = fresh.title;
+  document.querySelector("main").replaceChildren(...fresh.querySelector("main").childNodes);
+  await drawAll();
+}
+
+for (const place of document.querySelectorAll("[data-events]")) {
+  if (place.dataset.events === "/now/events") followNow(place);
+  else followRun(place);
+}

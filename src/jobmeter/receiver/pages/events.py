@@ -1,0 +1,73 @@
+"""Server-sent events: what a page that is looked at is told while it is open.
+
+Who listens asks for what is new when it has taken what was sent before, so that a slow one is sent less and holds
+nothing up. The specification: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+from starlette.responses import StreamingResponse
+
+from jobmeter.receiver.live import Live
+from jobmeter.receiver.pages.now import now_lead, now_rows
+from jobmeter.receiver.store.scopes import Scopes
+
+# Then a browser asks again, and it is looked anew whether it may.
+_MOST_SECONDS = 600.0
+_ALIVE_SECONDS = 15.0
+_BEGIN = b"retry: 3000\n\n"
+_ALIVE = b":\n\n"
+
+
+def events(pieces: AsyncIterator[bytes]) -> StreamingResponse:
+    """A stream of events."""
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Accel-Buffering": "no"}
+    return StreamingResponse(pieces, headers=headers, media_type="text/event-stream")
+
+
+async def now_events(
+    live: Live, scopes: Scopes, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[bytes]:
+    """The rows of the running jobs that have changed, and the order of all."""
+    end = clock() + _MOST_SECONDS
+    sent: dict[str, str] = {}
+    with live.listening():
+        yield _BEGIN
+        while clock() < end:
+            now = await live.now(scopes)
+            rows = now_rows(now)
+            changed = {uid: row for uid, row in rows.items() if sent.get(uid) != row}
+            yield _event({"lead": now_lead(now), "order": list(rows), "rows": changed})
+            sent = rows
+            if not await live.pause():
+                return
+
+
+async def run_events(
+    live: Live, run_uid: str, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[bytes]:
+    """That something new is there of a run, until it is over."""
+    begun = clock()
+    told, heard = None, begun
+    with live.listening(run_uid):
+        yield _BEGIN
+        while clock() < begun + _MOST_SECONDS:
+            stage = await live.stage(run_uid)
+            if stage != told:
+                told, heard = stage, clock()
+                running = stage is not None and stage.state == "running"
+                yield _event({"running": running, "next_sequence": stage.next_sequence if stage else 0})
+                if not running:
+                    return
+            elif clock() - heard > _ALIVE_SECONDS:
+                heard = clock()
+                yield _ALIVE
+            if not await live.pause():
+                return
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
