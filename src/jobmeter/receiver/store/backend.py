@@ -59,8 +59,11 @@ class Backend(Protocol):
 
     def store_summaries(
         self, connection: Connection, summaries: Sequence[NewSummary], now: int
-    ) -> Sequence[int]:
-        """Store each once and give the id of each run; a run that is known keeps its id and has the newest summary."""
+    ) -> Sequence[int | StoreError]:
+        """Store each once and give the id of each run; a run that is known keeps its id and has the newest summary.
+
+        Foreign stands for the id where a sender may not store that run.
+        """
         ...
 
     def last_begins(self, connection: Connection, key: Key, count: int, size: int) -> list[bytes]:

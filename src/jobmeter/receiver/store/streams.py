@@ -12,9 +12,11 @@ from sqlalchemy import Connection, insert, or_, select, update
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
 from jobmeter.receiver.store.backend import Key, backend_of
+from jobmeter.receiver.store.errors import Foreign
 from jobmeter.receiver.store.packing import packed
 from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
+from jobmeter.receiver.store.scopes import Scopes, covered
 
 _CLAIMED_MILLISECONDS = 60_000
 
@@ -52,7 +54,8 @@ class Part(NamedTuple):
 
     ``compressed`` are the same lines as they were sent, where they were sent compressed. ``job`` and
     ``start_time`` (milliseconds since 1970) are there with the first record. ``ending`` is there when the last
-    record is the end, and was made with the records that were stored then.
+    record is the end, and was made with the records that were stored then. ``scopes`` are the runs that its sender
+    may store.
     """
 
     run_uid: str
@@ -64,6 +67,7 @@ class Part(NamedTuple):
     gap: bool = False
     ends: bool = False
     ending: Ending | None = None
+    scopes: Scopes = None
 
     @property
     def next_sequence(self) -> int:
@@ -76,8 +80,9 @@ class Part(NamedTuple):
         return sum(map(len, self.lines)) + len(self.compressed or b"")
 
     def apply(self, connection: Connection, now: int) -> Progress:
-        """Store what is new of it. Raises Gap, and Outdated when the ending was made of other records."""
+        """Store what is new of it. Raises Gap, Foreign, and Outdated when the ending was made of other records."""
         run = lock_run(connection, self.run_uid)
+        self._check(run)
         missing = run.next_sequence if run else 0
         if self.next_sequence <= missing:
             return Progress(missing, run is not None and run.state == "finished")
@@ -103,6 +108,15 @@ class Part(NamedTuple):
         _update(connection, key, values)
         return Progress(self.next_sequence, self.ends, len(self.lines) - known)
 
+    def _check(self, run: "KnownRun | None") -> None:
+        """Raises Foreign unless the run is within the scopes, now and with what the part says of its job."""
+        check_scopes(run, self.scopes)
+        job = self.job or (Job() if run is None else None)
+        if job is not None and not covered(
+            self.scopes, job.organization, job.repository, job.workflow, job.job
+        ):
+            raise Foreign(f"the run {self.run_uid} is of a job that its sender may not store")
+
     def _body(self, known: int) -> bytes:
         if not known and self.compressed is not None:
             return self.compressed
@@ -122,11 +136,13 @@ class Heard(NamedTuple):
     """Who sends a run asks how far it has come, so it goes on. One that was lost stays so until a record comes."""
 
     run_uid: str
+    scopes: Scopes = None
     size: int = 0
 
     def apply(self, connection: Connection, now: int) -> Progress:
-        """Note when it was heard of."""
+        """Note when it was heard of. Raises Foreign."""
         run = lock_run(connection, self.run_uid)
+        check_scopes(run, self.scopes)
         if run is None:
             return Progress(0, False)
         if run.state == "running":
@@ -200,12 +216,22 @@ class KnownRun(NamedTuple):
     next_sequence: int
     heard_at: int
     pushed: bool
+    organization: str | None
+    repository: str | None
+    workflow: str | None
+    job: str | None
+
+
+def check_scopes(run: KnownRun | None, scopes: Scopes) -> None:
+    """Raises Foreign for a run that is there and not within the scopes."""
+    if run is not None and not covered(scopes, run.organization, run.repository, run.workflow, run.job):
+        raise Foreign("the run is of a job that its sender may not store")
 
 
 def lock_run(connection: Connection, run_uid: str) -> KnownRun | None:
     """The run of this key, which nobody else changes until the end of the transaction."""
     key = backend_of(connection).run_key
-    query = select(key, runs.c.state, runs.c.next_sequence, runs.c.heard_at, runs.c.pushed)
+    query = select(key, *(runs.c[name] for name in KnownRun._fields[1:]))
     row = connection.execute(query.where(runs.c.run_uid == run_uid).with_for_update()).first()
     return None if row is None else KnownRun._make(row)
 

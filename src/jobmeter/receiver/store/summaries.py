@@ -1,6 +1,10 @@
 """A summary as it was sent, which is what a receiver is given most."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from jobmeter.receiver.store.scopes import Scopes
 
 
 class NewSummary(NamedTuple):
@@ -22,6 +26,31 @@ class NewSummary(NamedTuple):
     def size(self) -> int:
         """Bytes of memory it takes while it waits."""
         return len(self.summary) + len(self.job_json) + 1024
+
+
+class ScopedSummary(NewSummary):
+    """One whose sender may store runs within ``scopes`` only: it is within them, and so must be what it replaces."""
+
+    scopes: Scopes = None
+
+    @classmethod
+    def of(cls, summary: NewSummary, scopes: Scopes) -> "ScopedSummary":
+        """The same summary."""
+        made = cls._make(summary)
+        made.scopes = scopes
+        return made
+
+
+def scopes_of(summary: NewSummary) -> Scopes:
+    """What its sender may store."""
+    return summary.scopes if isinstance(summary, ScopedSummary) else None
+
+
+def one_replaces_another(summaries: Sequence[NewSummary]) -> bool:
+    """Whether some are of one run and a sender is limited: then each must be looked at after the one before."""
+    if all(scopes_of(summary) is None for summary in summaries):
+        return False
+    return max(Counter(summary.run_uid for summary in summaries).values()) > 1
 
 
 COLUMNS = (*NewSummary._fields, "state", "pushed", "received_at", "heard_at")

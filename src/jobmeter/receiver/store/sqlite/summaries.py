@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select, update
 
+from jobmeter.receiver.store.errors import Foreign
 from jobmeter.receiver.store.schema import runs
-from jobmeter.receiver.store.summaries import COLUMNS, NewSummary
+from jobmeter.receiver.store.scopes import covered
+from jobmeter.receiver.store.summaries import COLUMNS, NewSummary, one_replaces_another, scopes_of
 
 _MAX_ROWS = 64
 _One = TypeVar("_One")
@@ -29,11 +31,16 @@ def insert_alone(connection: Connection, summaries: Sequence[NewSummary], now: i
     return _ids(cursor.lastrowid, len(summaries)) if cursor.rowcount == len(summaries) else None
 
 
-def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now: int) -> list[int]:
+def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now: int) -> list[int | Foreign]:
     """Store each once and give the id of each run; a run that is known keeps its id and has the newest summary."""
+    if one_replaces_another(summaries):
+        return [store_summaries(connection, [summary], now)[0] for summary in summaries]
     by_uid = {summary.run_uid: summary for summary in summaries}
     ids = _known(connection, list(by_uid))
+    refused = _refused(connection, [by_uid[run_uid] for run_uid in ids])
     for run_uid, run_id in ids.items():
+        if run_uid in refused:
+            continue
         connection.execute(
             update(runs)
             .where(runs.c.id == run_id)
@@ -46,7 +53,20 @@ def store_summaries(connection: Connection, summaries: Sequence[NewSummary], now
     )
     for chunk in _chunks(new):
         ids.update(zip((one.run_uid for one in chunk), _insert(connection, chunk, now), strict=True))
-    return [ids[summary.run_uid] for summary in summaries]
+    return [refused.get(summary.run_uid) or ids[summary.run_uid] for summary in summaries]
+
+
+def _refused(connection: Connection, known: Sequence[NewSummary]) -> dict[str, Foreign]:
+    """Those of runs that their senders may not store."""
+    limited = {one.run_uid: scopes_of(one) for one in known if scopes_of(one) is not None}
+    if not limited:
+        return {}
+    names = select(runs.c.run_uid, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job)
+    return {
+        run_uid: Foreign(f"the run {run_uid} is of a job that its sender may not store")
+        for run_uid, *of in connection.execute(names.where(runs.c.run_uid.in_(limited)))
+        if not covered(limited[run_uid], *of)
+    }
 
 
 def _known(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
