@@ -9,7 +9,7 @@ from jobmeter.model.summary import ContainerSummary
 from jobmeter.report.html import render_html
 from tests.report.examples import EXAMPLES, hostile, make_build, oom_kill, sidecar
 
-VOID = {"meta", "br", "hr", "img", "link", "input", "wbr"}
+VOID = {"meta", "br", "hr", "img", "link", "input", "wbr", "source"}
 
 
 class Outline(HTMLParser):
@@ -31,7 +31,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words.append(data)
 
 

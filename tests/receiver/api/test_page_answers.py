@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree
+
 import pytest
 import requests
 
-from jobmeter.receiver.pages.routes import POLICY
+from jobmeter.receiver.pages.layout import POLICY
 from tests.receiver.api.running import RunningReceiver
-from tests.receiver.api.test_runs import summary_of, uid
+from tests.receiver.api.test_runs import records_of, summary_of, uid
 
 
-@pytest.mark.parametrize("path", ["/", f"/runs/{uid(70)}", "/runs/none", "/?state=dead"])
+@pytest.mark.parametrize("path", ["/", "/runs", f"/runs/{uid(70)}", "/runs/none", "/runs?state=dead"])
 def test_every_page_is_guarded(receiver: RunningReceiver, path: str) -> None:
     """Nothing may run or be fetched, no one may frame it, guess its type or keep it."""
     answer = receiver.get(path)
@@ -25,10 +30,10 @@ def test_every_page_is_guarded(receiver: RunningReceiver, path: str) -> None:
     "path, status, said",
     [
         ("/runs/%3Cscript%3E", 404, "There is no run &#x27;&lt;script&gt;&#x27;."),
-        ("/?state=dead", 400, "state is &#x27;dead&#x27;; accepted are running, finished, lost."),
-        ("/?cursor=", 400, "cursor is &#x27;&#x27;; accepted is next_cursor of an answer before."),
+        ("/runs?state=dead", 400, "state is &#x27;dead&#x27;; accepted are running, finished, lost."),
+        ("/runs?cursor=", 400, "cursor is &#x27;&#x27;; accepted is next_cursor of an answer before."),
         (
-            "/?since=2026-01-01",
+            "/runs?since=2026-01-01",
             400,
             "The parameter &#x27;since&#x27; is not known; accepted are organization,",
         ),
@@ -40,7 +45,7 @@ def test_a_problem_is_a_page_too(receiver: RunningReceiver, path: str, status: i
     answer = receiver.get(path)
     assert answer.status_code == status
     assert said in answer.text
-    assert '<a href="/">All runs</a>' in answer.text
+    assert '<li><a href="/runs">Runs</a></li>' in answer.text
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -52,7 +57,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
         ("GET", "/", 401, "The read token is the password, with any user name."),
         ("GET", f"/runs/{uid(70)}", 401, "The read token is the password, with any user name."),
         ("GET", "/%3Cscript%3E", 404, "There is nothing here."),
-        ("GET", "/runs", 404, "There is nothing here."),
+        ("GET", "/nothing", 404, "There is nothing here."),
         ("POST", "/", 405, "The method POST is not accepted here; accepted are GET."),
     ],
 )
@@ -65,8 +70,8 @@ def test_a_browser_is_refused_by_a_page(
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["content-security-policy"] == POLICY
     assert said in answer.text
-    assert "<script" not in answer.text
-    assert '<a href="/">All runs</a>' in answer.text
+    assert answer.text.count("<script") == 1
+    assert '<li><a href="/runs">Runs</a></li>' in answer.text
     assert ("Basic" in answer.headers.get("www-authenticate", "")) == (status == 401)
     assert ("allow" in answer.headers) == (status == 405)
 
@@ -92,7 +97,7 @@ def test_a_program_is_refused_by_problem_json(
 def test_an_empty_field_of_the_form_asks_for_nothing(receiver: RunningReceiver) -> None:
     """A browser sends all fields of a form, filled in or not."""
     receiver.push(summary_of(70, organization="form"))
-    answer = receiver.get("/?organization=form&repository=&workflow=&job=&ref=&state=")
+    answer = receiver.get("/runs?organization=form&repository=&workflow=&job=&ref=&state=")
     assert answer.text.count("<tr>") == 2
     assert f'href="/runs/{uid(70)}"' in answer.text
 
@@ -101,13 +106,62 @@ def test_older_runs_are_a_link_away(receiver: RunningReceiver) -> None:
     """The page shows 50 and leads to the next, with the filter."""
     for number in range(200, 251):
         receiver.push(summary_of(number, organization="many"))
-    first = receiver.get("/?organization=many").text
+    first = receiver.get("/runs?organization=many").text
     older = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
     second = receiver.get(older).text
 
     assert (first.count('href="/runs/'), second.count('href="/runs/')) == (50, 1)
     assert f'href="/runs/{uid(200)}"' in second
-    assert '<a href="/?organization=many">Newest</a>' in second
+    assert '<a href="/runs?organization=many">Newest</a>' in second
+
+
+def test_what_a_page_needs_is_kept_for_ever_and_found_by_no_other_name(receiver: RunningReceiver) -> None:
+    """Style, script and icon: their addresses have a hash, they need no token, and are compressed where asked."""
+    page = receiver.get("/").text
+    for kind, media_type in (("css", "text/css"), ("js", "text/javascript"), ("svg", "image/svg+xml")):
+        (place,) = set(re.findall(rf'"(/assets/[a-z]+\.[0-9a-f]{{16}}\.{kind})"', page))
+        answer = receiver.get(place, token=None)
+        plain = requests.get(receiver.url + place, headers={"Accept-Encoding": "identity"}, timeout=30)
+        assert answer.headers["content-type"].startswith(media_type)
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        assert plain.text == answer.text
+        assert receiver.get(place.replace(".", ".0", 1), token=None).status_code == 404
+
+
+def test_the_script_that_draws_is_made_once_and_is_no_part_of_the_receiver(receiver: RunningReceiver) -> None:
+    """It comes from the library by a process of its own; its address names the version."""
+    receiver.stream(records_of(75))
+    page = receiver.get(f"/runs/{uid(75)}").text
+    (place,) = re.findall(r'rel="modulepreload" href="([^"]+)"', page)
+    assert place == f"/assets/vega-embed.{version('vl-convert-python')}.js"
+    answer = receiver.get(place, token=None)
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert "window.vegaEmbed=" in answer.text
+    assert "vl_convert" not in Path(f"/proc/{receiver.process.pid}/maps").read_text()
+
+
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("cpu", 200),
+        ("cpu?width=narrow", 200),
+        ("memory?width=wide", 200),
+        ("cpu?width=9", 400),
+        ("nothing", 404),
+    ],
+)
+def test_a_chart_is_a_picture_too(receiver: RunningReceiver, path: str, status: int) -> None:
+    """For who runs no scripts: light or dark by its own style, and nothing else in it may run."""
+    receiver.stream(records_of(76))
+    answer = receiver.get(f"/runs/{uid(76)}/charts/{path}")
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.headers["content-type"].startswith("image/svg+xml")
+        assert answer.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+        ElementTree.fromstring(answer.text)
+        assert "prefers-color-scheme:dark" in answer.text
 
 
 def test_head_says_the_same_without_a_body(receiver: RunningReceiver) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Sequence
-from hashlib import sha256
-
 import pytest
 from msgspec import structs
 
 from jobmeter.model.container_fold import ContainerRates
 from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
-from jobmeter.model.summary import ContainerSummary, Summary
-from jobmeter.model.timeline import Timeline, TimelineMark
+from jobmeter.model.summary import Summary
+from jobmeter.model.timeline import Timeline
 from jobmeter.receiver.api.buckets import BucketFold, ContainerCourse, Course, Range
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
+from jobmeter.receiver.pages.charts import WIDE
+from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.layout import page
 from jobmeter.receiver.pages.listing import runs_body
-from jobmeter.receiver.pages.one import one_run_body, run_title
-from jobmeter.receiver.pages.picture import MAX_CONTAINERS, pictures
-from jobmeter.receiver.pages.routes import POLICY
-from jobmeter.receiver.pages.style import PAGE_STYLE
-from jobmeter.report.html_run import document
+from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail, timeline_of
+from jobmeter.report.charts import charts, cpu_chart
+from jobmeter.report.palette import CSS
 from tests.report.examples import EXAMPLES, clock, hostile, make_build, sidecar
 from tests.report.test_html import outline
 
@@ -34,7 +31,19 @@ def course_of(summary: Summary, timeline: Timeline) -> RunTimeline:
     fold = BucketFold(ends[0] if ends else 1.0, 240)
     for i, elapsed in enumerate(ends):
         rates = {
-            str(place): ContainerRates(track.cpu_cores[i], track.memory_bytes[i])
+            str(place): ContainerRates(
+                track.cpu_cores[i],
+                track.memory_bytes[i],
+                *(
+                    ratios[i] if ratios else None
+                    for ratios in (
+                        track.throttled_ratio,
+                        track.cpu_stall_ratio,
+                        track.memory_stall_ratio,
+                        track.io_stall_ratio,
+                    )
+                ),
+            )
             for place, track in enumerate(timeline.containers)
         }
         fold.add(elapsed, None, None, rates)
@@ -52,8 +61,8 @@ def page_of(summary: Summary, timeline: Timeline) -> str:
         received_at=clock(0),
         summary=summary,
     )
-    body = one_run_body(detail, course_of(summary, timeline))
-    return document(run_title(detail), body, style=PAGE_STYLE)
+    body = one_run_body(detail, course_of(summary, timeline), Drawing())
+    return bytes(page(run_title(detail), body, trail=run_trail(detail)).body).decode()
 
 
 def words_of(page: str) -> str:
@@ -66,7 +75,7 @@ def test_every_example_is_a_whole_page(name: str) -> None:
     """All elements are closed in order; the page can be sent and is small."""
     page = page_of(*EXAMPLES[name]())
     outline(page)
-    assert len(page.encode()) < 100_000
+    assert len(page.encode()) < 400_000
 
 
 def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> None:
@@ -74,8 +83,7 @@ def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> Non
     words = words_of(page_of(*make_build()))
     for told in (
         "Failed (exit 2) after 1 m 05 s",
-        "CPU: peak 1.99 cores",
-        "Memory, working set: sampled peak 739 MiB, limit 4 GiB",
+        "Cores in use over time: the line is the mean of each moment, the paler band reaches from its lowest",
         "make -j2",
         "× 4,312",
         "Largest processes",
@@ -85,108 +93,45 @@ def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> Non
         assert told in words
 
 
-def test_pictures_have_a_name_a_curve_and_the_limit_that_is_near() -> None:
-    """Two per container, the busiest first; a gap ends the curve, a limit far above is told and not drawn."""
-    drawn = pictures(sidecar()[0], course_of(*sidecar()))
-    figures = drawn.split("<figure")[1:]
-
-    assert [
-        name in figure for name, figure in zip(("job", "buildkit", "postgres"), figures, strict=True)
-    ] == [True] * 3
-    assert [figure.count("<svg") for figure in figures] == [2, 2, 2]
-    assert [figure.count('class="limit"') for figure in figures] == [2, 0, 0]
-    assert drawn.count('class="mark"') == 3 * 2 * len(figures)
-    assert "<title>compile the release</title>" in drawn
-
-
-def course(
-    step: float, ends: list[float], values: list[float | None], marks: Sequence[TimelineMark] = ()
-) -> Course:
-    """One container whose CPU and memory have the same value in a bucket."""
-    series = Range(min=values, avg=values, max=values)
-    box = ContainerCourse(name="job", cpu_cores=series, memory_bytes=series)
-    return Course(resolution_seconds=step, elapsed_seconds=ends, containers=[box], marks=list(marks))
+def test_the_charts_are_those_of_the_report() -> None:
+    """CPU, memory and what held it back, with the limits and the marks, in the order of the report."""
+    pairs = run_charts(sidecar()[0], course_of(*sidecar()))
+    assert [pair.wide.key for pair in pairs] == ["cpu", "memory", "stalls"]
+    assert [pair.wide.key for pair in pairs] == [pair.narrow.key for pair in pairs]
+    report = charts(*sidecar(), width=WIDE, palette=CSS)
+    assert [pair.wide.title for pair in pairs] == [chart.title for chart in report]
+    for ours, theirs in zip(pairs[:2], report, strict=False):
+        one, other = (
+            [panel["title"]["text"] for panel in spec["vconcat"]] for spec in (ours.wide.spec, theirs.spec)
+        )
+        assert one == other
+    assert "compile the release" in str(pairs[0].wide.spec)
 
 
-def drawn_alone(of: Course, box: ContainerSummary | None = None) -> str:
-    """The pictures of a run with at most one container."""
-    summary, _ = make_build()
-    summary.containers = [box] if box else []
-    return pictures(summary, of)
+def test_a_bucket_is_drawn_from_its_lowest_over_its_mean_to_its_highest_value() -> None:
+    """And one bucket that a late tick left empty alone is that before it; longer gaps stay."""
+    low, mean, high = ([lowest, None, 5.0, None, None, 6.0] for lowest in (1.0, 2.0, 3.0))
+    cores = Range(min=low, avg=mean, max=high)
+    box = ContainerCourse(name="job", cpu_cores=cores, memory_bytes=cores, throttled_ratio=mean)
+    course = Course(resolution_seconds=1.0, elapsed_seconds=[1, 2, 3, 4, 5, 6], containers=[box])
+    (track,) = timeline_of(course).containers
+    assert track.cpu_cores_low == [1.0, 1.0, 5.0, None, None, 6.0]
+    assert track.cpu_cores == [2.0, 2.0, 5.0, None, None, 6.0]
+    assert track.cpu_cores_peak == [3.0, 3.0, 5.0, None, None, 6.0]
+    assert track.memory_bytes == [3, 3, 5, None, None, 6]
+    assert track.throttled_ratio == [2.0, 2.0, 5.0, None, None, 6.0]
 
-
-def test_a_picture_ends_where_the_run_ends() -> None:
-    """The last bucket is as wide as it was long, and the axis names the run's end."""
-    drawn = drawn_alone(course(2.0, [2, 4, 6, 7.9], [1.0, None, None, 0.5]))
-    assert 'viewBox="0 -2 3.95 102"' in drawn
-    assert 'class="line" d="M3,50V50H3.95"' in drawn
-    assert "<span>0</span><span>4.0 s</span><span>7.9 s</span>" in drawn
-
-
-@pytest.mark.parametrize(
-    "value, cpu_top, memory_top",
-    [
-        (0.0, "0.1 cores", "1 MiB"),
-        (0.004, "0.1 cores", "1 MiB"),
-        (0.11, "0.15 cores", "1 MiB"),
-        (1.004, "1 core", "1 MiB"),
-        (3.2, "4 cores", "1 MiB"),
-        (739 * 1024.0**2, "800000000 cores", "800 MiB"),
-        (850 * 1024.0**2, "1000000000 cores", "1 GiB"),
-    ],
-)
-def test_an_axis_names_its_top(value: float, cpu_top: str, memory_top: str) -> None:
-    """It ends at a round value that holds the curve; next to nothing does not fill it."""
-    drawn = drawn_alone(course(1.0, [1.0], [value]))
-    tops = [part.split("<")[0] for part in drawn.split('class="scale" aria-hidden="true"><span>')[1:]]
-    assert tops == [cpu_top, memory_top]
-
-
-def test_what_cannot_be_drawn_has_no_picture() -> None:
-    """A value without bounds, and a run of no length."""
-    assert "<svg" not in drawn_alone(course(1.0, [1.0], [float("inf")]))
-    assert drawn_alone(course(1.0, [0.0], [1.0])) == ""
-
-
-def test_marks_have_their_names_at_their_lines() -> None:
-    """Each as far as the next one; where there is no room its line tells it. The legend says what lines mean."""
-    marks = [TimelineMark(0.0, "start"), TimelineMark(2.5, "<b>" + "x" * 90), TimelineMark(9.0, "tests")]
-    marks += [TimelineMark(9.5, "late"), TimelineMark(12.0, "after the end")]
-    drawn = drawn_alone(course(10.0, [10.0], [1.0], marks))
-    cpu = drawn.split('<div class="plot')[1]
-
-    assert cpu.count('class="mark"') == 3
-    assert f'<span style="left:25.0%;width:65.0%">&lt;b&gt;{"x" * 36}…</span>' in cpu
-    assert cpu.count("<span style=") == 1
-    assert "<title>tests</title>" in cpu
-    words = words_of(drawn)
-    assert "mean of each 10 s lowest to highest in it mark (point at it for its name)" in words
-    assert "limit" not in words
-
-
-def test_both_memory_peaks_are_told_where_one_process_held_more_than_was_sampled() -> None:
-    """The key figure and the curve do not contradict each other."""
-    box = ContainerSummary(name="job", memory_source="working_set", memory_high_water_bytes=15 * 1024**2)
-    sampled = course(1.0, [1.0], [8.0 * 1024**2])
-    told = "Memory, working set: sampled peak 8 MiB (largest process, at its own peak: 15 MiB)"
-    assert told in words_of(drawn_alone(sampled, box))
-    box.memory_high_water_bytes = 7 * 1024**2
-    assert "largest process" not in words_of(drawn_alone(sampled, box))
-
-
-def test_many_containers_are_not_all_drawn() -> None:
-    """The page says how many are left out."""
-    summary, timeline = sidecar()
-    timeline.containers *= 3
-    drawn = pictures(summary, course_of(summary, timeline))
-    assert drawn.count("<figure") == MAX_CONTAINERS
-    assert "… and 3 containers more." in drawn
+    chart = cpu_chart(make_build()[0], timeline_of(course))
+    assert chart is not None
+    rows = chart.spec["data"]["values"]
+    assert rows[1] == {"t": 1.0, "low": 2.0, "high": 3.0, "base": 1.0}
 
 
 def test_nothing_from_outside_is_markup() -> None:
     """Names of jobs, containers, processes and marks try to break out, and cannot."""
     page = page_of(*hostile())
-    assert "<script" not in page
+    assert page.count("<script") == 1 + page.count('<script type="application/json" data-width=')
+    assert "alert(" not in page.replace("&lt;script&gt;alert(", "").replace("\\u003cscript\\u003ealert(", "")
     assert "\x1b" not in page
     item = RunItem(
         run_uid=EVIL,
@@ -201,16 +146,6 @@ def test_nothing_from_outside_is_markup() -> None:
     outline(body)
     for sign in ("<script", "\x1b", "\u202e", "\"'"):
         assert sign not in body
-
-
-def test_the_style_sheet_is_the_one_that_the_policy_allows() -> None:
-    """The policy names the hash of the sheet; no script may run and nothing be fetched."""
-    page = document("t", "", style=PAGE_STYLE)
-    style = page.split("<style>")[1].split("</style>")[0]
-    digest = b64encode(sha256(style.encode()).digest()).decode()
-    assert f"style-src-elem 'sha256-{digest}'" in POLICY
-    assert "default-src 'none'" in POLICY
-    assert "script" not in POLICY
 
 
 def test_the_list_tells_of_each_run_what_explains_it() -> None:
@@ -238,7 +173,7 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
     ):
         assert told in words
     assert 'href="/runs/a%2Fb%3Fc"' in body
-    assert 'href="/?ref=a%26b&amp;cursor=next"' in body
+    assert 'href="/runs?ref=a%26b&amp;cursor=next"' in body
     assert 'name="ref" value="a&amp;b"' in body
 
 
@@ -291,7 +226,7 @@ def test_a_run_without_a_summary_has_a_page(state: str, told: str) -> None:
     """It says why nothing can be told."""
     detail = RunDetail(run_uid="u", state=state, job=Job(), received_at=clock(0))  # type: ignore[arg-type]
     course = RunTimeline(run_uid="u", state=detail.state, resolution_seconds=1.0)
-    assert told in words_of(document(run_title(detail), one_run_body(detail, course)))
+    assert told in words_of(one_run_body(detail, course, Drawing()))
 
 
 def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
@@ -305,7 +240,7 @@ def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
         summary=structs.replace(summary, exit=Exit()),
         provisional=True,
     )
-    words = words_of(one_run_body(detail, course_of(summary, timeline)))
+    words = words_of(one_run_body(detail, course_of(summary, timeline), Drawing()))
     assert "This is what has come of the run so far." in words
     assert "Still running after 1 m 05 s" in words
     assert "began" in words

@@ -51,19 +51,22 @@ def now_lead(now: Now) -> str:
 
 def now_rows(now: Now) -> dict[str, str]:
     """The row of each job as HTML, by the key of its run."""
-    return {job.run_uid: _row(job) for job in now.jobs}
+    return {job.run_uid: _row(job, now.time) for job in now.jobs}
 
 
-def _row(job: RunningJob) -> str:
+def _row(job: RunningJob, time: str) -> str:
     name = fit(job_identity(job.job), _NAME_CELLS) or f"run {job.run_uid}"
     link = f'<a href="{text(address("runs", job.run_uid))}">{text(name)}</a>'
-    cells = zip(_TITLES, (_since(job), _cpu(job), _memory(job), _throttled(job), _lag(job)), strict=True)
+    cells = zip(
+        _TITLES, (_since(job, time), _cpu(job), _memory(job), _throttled(job), _lag(job)), strict=True
+    )
     told = "".join(f'<td data-label="{title}">{cell}</td>' for title, cell in cells)
     return f'<tr data-uid="{text(job.run_uid)}"><th scope="row">{link}</th>{told}</tr>'
 
 
-def _since(job: RunningJob) -> str:
-    begun = f"since {moment(job.start_time)}" if job.start_time else ""
+def _since(job: RunningJob, time: str) -> str:
+    """How long it runs; the day is told where it is not today."""
+    begun = f"since {moment(job.start_time).removeprefix(time[:10]).strip()}" if job.start_time else ""
     return text(roughly(job.running_seconds) if job.running_seconds else "just begun") + _small(begun)
 
 
@@ -84,7 +87,7 @@ def _memory(job: RunningJob) -> str:
     of = f"of {size(limit)}" if limit else ""
     where = f"in {fit(clean(job.container), _CONTAINER_CELLS)}" if job.container else ""
     level = bar(job.memory_bytes / limit, "memory") if limit else ""
-    return text(size(job.memory_bytes)) + _small(" ".join(one for one in (of, where) if one)) + level
+    return level + text(size(job.memory_bytes)) + _small(" ".join(one for one in (of, where) if one))
 
 
 def _throttled(job: RunningJob) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +23,7 @@ from jobmeter.receiver.api.parameters import (
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.live import Live
 from jobmeter.receiver.pages.assets import Assets
-from jobmeter.receiver.pages.charts import Width, picture_response
+from jobmeter.receiver.pages.charts import picture_response
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.events import events, now_events, run_events
 from jobmeter.receiver.pages.layout import Crumb, page
@@ -143,7 +143,9 @@ class Pages:
 
     async def picture(self, request: Request) -> Response:
         """One chart of a run, for who runs no scripts."""
-        width = cast(Width, query_of(request.query_params, (_WIDTH,)).get("width", "wide"))
+        width = query_of(request.query_params, (_WIDTH,)).get("width", "wide")
+        if width not in ("wide", "narrow"):
+            raise Problem(400, f"width is {width[:40]!r}; accepted are wide and narrow.")
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
         shown = await self._readings.show(run_uid, points=POINTS, scopes=grant_of(request).scopes)
         if shown is None or shown[0].detail.summary is None:

@@ -24,8 +24,9 @@ main{padding-top:20px}
 h1.plain::before{display:none}
 .runs th[scope=row]{white-space:normal;min-width:20em}
 .runs small{display:block;color:var(--faint);font-weight:400}
+.now th[scope=row]{min-width:14em}
 .now td small{white-space:nowrap}
-.now .bar{margin:5px 0 0 auto;width:110px}
+.now .bar{display:inline-block;width:72px;margin:0 12px 0 0;vertical-align:.15em}
 .spark{display:inline-block;width:120px;height:24px;margin-right:12px;vertical-align:-6px;overflow:visible}
 .spark path{fill:none;stroke:currentColor;stroke-width:1.4;vector-effect:non-scaling-stroke}
 .spark .fill{fill:currentColor;fill-opacity:.16;stroke:none}
@@ -59,8 +60,9 @@ h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
   .runs td small{display:inline}
   .runs td::before{content:attr(data-label) " ";color:var(--faint)}
   .runs td:empty{display:none}
-  .now .bar{margin-left:0}
-  .now td .spark{display:none}
+  .now td .spark,.now td .bar{display:none}
+  .now td{display:flex;gap:8px;align-items:baseline;margin:0}
+  .now td::before{flex:0 0 8em}
 }
 @media (scripting:none){.drawn{display:none}}
 """
