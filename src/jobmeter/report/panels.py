@@ -150,7 +150,7 @@ def join(panels: list[Spec], frame: Frame) -> Spec:
         panels[0]["layer"].append(labels)
         panels[0]["title"]["offset"] = 22
     body: Spec = panels[0] if len(panels) == 1 else {"vconcat": panels, "spacing": 12}
-    return body | {"config": _config(frame.palette), "padding": 2}
+    return body | {"config": config(frame.palette), "padding": 2}
 
 
 def _panel(frame: Frame, title: str, rows: list[Row], hints: list[str], layers: list[Spec]) -> Spec:
@@ -231,7 +231,8 @@ def _strips(frame: Frame, hints: Sequence[str]) -> Spec:
     return {"data": {"values": values}, "mark": mark, "encoding": encoding}
 
 
-def _config(palette: Palette) -> Spec:
+def config(palette: Palette) -> Spec:
+    """What all charts look like."""
     return {
         "background": None,
         "font": _FONT,

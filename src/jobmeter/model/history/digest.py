@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from jobmeter.model.history.levels import shifts
 from jobmeter.model.history.usage import Reserved, Usage
-from jobmeter.model.sizing.outliers import high_outliers
+from jobmeter.model.sizing.outliers import high_outliers, median
 from jobmeter.model.statistics import Series, Statistic
 
 WHOLE = ("success", "unknown")
@@ -63,6 +63,18 @@ class StandsOut(Struct, frozen=True, kw_only=True):
     median: Annotated[float, Meta(description="What runs of this leg and level usually use.")]
 
 
+class Level(Struct, frozen=True, kw_only=True):
+    """Runs of a leg, one after the other, that use about the same."""
+
+    measure: Annotated[str, Meta(description="Of what.")]
+    leg: Annotated[str, Meta(description="The leg of the matrix; empty without one.")]
+    median: Annotated[float, Meta(description="What the runs usually use.")]
+    runs: Annotated[int, Meta(description="How many there are.")]
+    first_run_uid: Annotated[str, Meta(description="The first of them.")]
+    began_at: Annotated[str, Meta(description="When the first began.")]
+    last_began_at: Annotated[str, Meta(description="When the last began.")]
+
+
 class Change(Struct, frozen=True, kw_only=True):
     """From this run on a measure is on another level."""
 
@@ -97,6 +109,7 @@ class Digest(Struct, frozen=True, kw_only=True):
     ]
     spreads: Annotated[tuple[Spread, ...], Meta(description="Of each measure that a run tells.")]
     stand_out: Annotated[tuple[StandsOut, ...], Meta(description="Runs far above the others, newest first.")]
+    levels: Annotated[tuple[Level, ...], Meta(description="Of each measure and leg, oldest first.")]
     changes: Annotated[tuple[Change, ...], Meta(description="Where a level changed, newest first.")]
     cpu: Annotated[Waste, Meta(description="CPU reserved and used, of all runs.")]
     memory: Annotated[Waste, Meta(description="Memory reserved and needed, of all runs.")]
@@ -105,16 +118,26 @@ class Digest(Struct, frozen=True, kw_only=True):
 def digest(runs: Sequence[PastRun]) -> Digest:
     """Of runs in the order newest first."""
     whole = [run for run in runs if run.is_whole]
-    changes = list(_changes(whole))
+    levels = [level for measured in MEASURED for level in _levels(whole, measured)]
+    places = {run.run_uid: place for place, run in enumerate(whole)}
     return Digest(
         runs=len(runs),
         whole_runs=len(whole),
         spreads=tuple(_spreads(whole)),
-        stand_out=tuple(_standing_out(whole, changes)),
-        changes=tuple(sorted(changes, key=lambda one: one.began_at, reverse=True)),
+        stand_out=tuple(sorted(_outliers(levels), key=lambda one: places[one.run_uid])),
+        levels=tuple(level.told for level in levels),
+        changes=tuple(sorted(_changes(levels), key=lambda one: places[one.run_uid])),
         cpu=waste_of(runs, lambda run: run.reserved_cores),
         memory=waste_of(runs, lambda run: run.reserved_memory_bytes),
     )
+
+
+class _Level(NamedTuple):
+    """A level with its runs, oldest first, and their values."""
+
+    told: Level
+    known: list[PastRun]
+    values: list[float]
 
 
 def spread_of(measured: Measured, runs: Iterable[Usage]) -> Spread | None:
@@ -148,8 +171,8 @@ def _spreads(runs: Sequence[PastRun]) -> Iterator[Spread]:
             yield spread
 
 
-def _legs(runs: Sequence[PastRun], measured: Measured) -> Iterator[tuple[list[PastRun], list[float]]]:
-    """Of each leg the runs that tell the measure, oldest first, with their values."""
+def _levels(runs: Sequence[PastRun], measured: Measured) -> Iterator[_Level]:
+    """Of each leg one after the other."""
     legs: dict[str, tuple[list[PastRun], list[float]]] = {}
     for run in reversed(runs):
         value = measured.read(run)
@@ -157,45 +180,47 @@ def _legs(runs: Sequence[PastRun], measured: Measured) -> Iterator[tuple[list[Pa
             known, values = legs.setdefault(run.leg, ([], []))
             known.append(run)
             values.append(value)
-    yield from legs.values()
+    for known, values in legs.values():
+        for begin, end in pairwise([0, *(shift.place for shift in shifts(values)), len(values)]):
+            yield _level(measured, known[begin:end], values[begin:end])
 
 
-def _changes(runs: Sequence[PastRun]) -> Iterator[Change]:
-    for measured in MEASURED:
-        for known, values in _legs(runs, measured):
-            for place, before, after in shifts(values):
-                run = known[place]
-                yield Change(
-                    run_uid=run.run_uid,
-                    began_at=run.began_at,
-                    sha=run.sha,
-                    leg=run.leg,
-                    measure=measured.key,
-                    before=before,
-                    after=after,
-                )
+def _level(measured: Measured, known: list[PastRun], values: list[float]) -> _Level:
+    level = Level(
+        measure=measured.key,
+        leg=known[0].leg,
+        median=median(values),
+        runs=len(known),
+        first_run_uid=known[0].run_uid,
+        began_at=known[0].began_at,
+        last_began_at=known[-1].began_at,
+    )
+    return _Level(level, known, values)
 
 
-def _standing_out(runs: Sequence[PastRun], changes: Sequence[Change]) -> list[StandsOut]:
-    """Newest first."""
-    places = {run.run_uid: place for place, run in enumerate(runs)}
-    return sorted(_outliers(runs, changes), key=lambda one: places[one.run_uid])
+def _changes(levels: Iterable[_Level]) -> Iterator[Change]:
+    for old, new in pairwise(levels):
+        if (old.told.measure, old.told.leg) == (new.told.measure, new.told.leg):
+            run = new.known[0]
+            yield Change(
+                run_uid=run.run_uid,
+                began_at=run.began_at,
+                sha=run.sha,
+                leg=run.leg,
+                measure=new.told.measure,
+                before=old.told.median,
+                after=new.told.median,
+            )
 
 
-def _outliers(runs: Sequence[PastRun], changes: Sequence[Change]) -> Iterator[StandsOut]:
+def _outliers(levels: Iterable[_Level]) -> Iterator[StandsOut]:
     """Within each level, so that a new level is not a row of outliers."""
-    for measured in MEASURED:
-        begins = {one.run_uid for one in changes if one.measure == measured.key}
-        for known, values in _legs(runs, measured):
-            borders = [0, *(place for place, run in enumerate(known) if run.run_uid in begins), len(known)]
-            for begin, end in pairwise(borders):
-                if begin == end:
-                    continue
-                median, far = high_outliers(values[begin:end])
-                for place in far:
-                    yield StandsOut(
-                        run_uid=known[begin + place].run_uid,
-                        measure=measured.key,
-                        value=values[begin + place],
-                        median=median,
-                    )
+    for level in levels:
+        usual, far = high_outliers(level.values)
+        for place in far:
+            yield StandsOut(
+                run_uid=level.known[place].run_uid,
+                measure=level.told.measure,
+                value=level.values[place],
+                median=usual,
+            )
