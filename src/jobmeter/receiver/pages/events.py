@@ -56,11 +56,11 @@ async def run_events(
         yield _BEGIN
         while clock() < begun + _MOST_SECONDS:
             stage = await live.stage(run_uid)
-            if stage != told:
-                told, heard = stage, clock()
-                running = stage is not None and stage.state == "running"
-                yield _event({"running": running, "next_sequence": stage.next_sequence if stage else 0})
-                if not running:
+            news = (stage.state == "running", stage.next_sequence) if stage else (False, 0)
+            if news != told:
+                told, heard = news, clock()
+                yield _event({"running": news[0], "next_sequence": news[1]})
+                if not news[0]:
                     return
             elif clock() - heard > _ALIVE_SECONDS:
                 heard = clock()

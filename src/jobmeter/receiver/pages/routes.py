@@ -29,8 +29,9 @@ from jobmeter.receiver.pages.events import events, now_events, run_events
 from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.now import now_body
-from jobmeter.receiver.pages.run import POINTS, one_run_body, run_charts, run_title, run_trail
-from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail
+from jobmeter.receiver.pages.shown import ShownRuns
+from jobmeter.receiver.store.live import stage_of
 from jobmeter.report.html_parts import text
 
 # The fields of the form; those that were left empty ask for nothing.
@@ -52,6 +53,7 @@ class Pages:
 
     def __init__(self, readings: Readings, drawing: Drawing, live: Live) -> None:
         self._readings = readings
+        self._shown = ShownRuns(readings)
         self._drawing = drawing
         self._live = live
 
@@ -110,7 +112,7 @@ class Pages:
     async def run_events(self, request: Request) -> Response:
         """That a run has news."""
         run_uid = request.path_params["run_uid"]
-        seen = partial(find_run, run_uid=run_uid, scopes=grant_of(request).scopes)
+        seen = partial(stage_of, run_uid=run_uid, scopes=grant_of(request).scopes)
         if await self._readings.read(seen) is None:
             raise _no_run(run_uid)
         self._live.check_room()
@@ -129,7 +131,7 @@ class Pages:
         """One run with its course."""
         query_of(request.query_params, ())
         run_uid = request.path_params["run_uid"]
-        shown = await self._readings.show(run_uid, points=POINTS, scopes=grant_of(request).scopes)
+        shown = await self._shown.run(run_uid, grant_of(request).scopes)
         if shown is None:
             raise _no_run(run_uid)
         found, course = shown
@@ -147,7 +149,7 @@ class Pages:
         if width not in ("wide", "narrow"):
             raise Problem(400, f"width is {width[:40]!r}; accepted are wide and narrow.")
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
-        shown = await self._readings.show(run_uid, points=POINTS, scopes=grant_of(request).scopes)
+        shown = await self._shown.run(run_uid, grant_of(request).scopes)
         if shown is None or shown[0].detail.summary is None:
             raise _no_run(run_uid)
         for pair in run_charts(shown[0].detail.summary, shown[1]):

@@ -20,8 +20,6 @@ from jobmeter.report.palette import CSS
 from jobmeter.report.text import fit
 from jobmeter.report.verdict import RUNNING, verdict
 
-POINTS = 480
-
 
 def run_title(detail: RunDetail) -> str:
     """The title of the page: what happened, of which job."""

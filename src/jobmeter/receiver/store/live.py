@@ -16,6 +16,7 @@ from jobmeter.receiver.store.scopes import Scopes, within
 # The run's start and what was there at its start are in its first parts.
 _FIRST_PARTS = 4
 _SAMPLE_BEGINS = b'{"kind":"sample"'
+_STAGES = select(runs.c.run_uid, runs.c.state, runs.c.next_sequence, runs.c.heard_at)
 
 
 class Going(NamedTuple):
@@ -35,7 +36,7 @@ class Stage(NamedTuple):
 
     state: State
     next_sequence: int
-    pushed: bool
+    heard_at: int
 
 
 def going_runs(connection: Connection, scopes: Scopes, limit: int) -> list[Going]:
@@ -60,10 +61,16 @@ def going_runs(connection: Connection, scopes: Scopes, limit: int) -> list[Going
 
 def stages_of(connection: Connection, run_uids: Collection[str]) -> dict[str, Stage]:
     """How far these runs have come."""
-    query = select(runs.c.run_uid, runs.c.state, runs.c.next_sequence, runs.c.pushed).where(
-        runs.c.run_uid.in_(run_uids)
-    )
-    return {uid: Stage(state, sequence, pushed) for uid, state, sequence, pushed in connection.execute(query)}
+    query = _STAGES.where(runs.c.run_uid.in_(run_uids))
+    return {uid: Stage(*stage) for uid, *stage in connection.execute(query)}
+
+
+def stage_of(connection: Connection, run_uid: str, scopes: Scopes) -> Stage | None:
+    """How far a run has come; None when there is none within the scopes."""
+    if "\0" in run_uid:  # Nothing is stored under it, and PostgreSQL takes no such text.
+        return None
+    row = connection.execute(_STAGES.where(runs.c.run_uid == run_uid, within(scopes))).first()
+    return None if row is None else Stage(*row[1:])
 
 
 def first_records(connection: Connection, key: Key) -> list[wire.AnyRecord]:

@@ -31,14 +31,20 @@ async function drawFigure(figure) {
   place.querySelector("svg")?.setAttribute("aria-hidden", "true");
 }
 
-export async function drawAll() {
-  const began = performance.now();
-  const figures = [...document.querySelectorAll("figure.chart")];
-  for (const figure of figures) {
-    await drawFigure(figure);
-    await new Promise(requestAnimationFrame);
-  }
-  if (figures.length) document.documentElement.dataset.drawnMs = (performance.now() - began).toFixed(0);
+// One after the other: what is being drawn is not taken from under the pen.
+let drawing = Promise.resolve();
+
+function drawAll() {
+  drawing = drawing.then(async () => {
+    const began = performance.now();
+    const figures = [...document.querySelectorAll("figure.chart")];
+    for (const figure of figures) {
+      await drawFigure(figure);
+      await new Promise(requestAnimationFrame);
+    }
+    if (figures.length) document.documentElement.dataset.drawnMs = (performance.now() - began).toFixed(0);
+  });
+  return drawing;
 }
 
 narrowScreen.addEventListener("change", drawAll);
@@ -87,6 +93,7 @@ function followRun(place) {
 }
 
 async function replaceMain(text) {
+  await drawing;
   const fresh = new DOMParser().parseFromString(text, "text/html");
   const opened = [...document.querySelectorAll("main details")].map((one) => one.open);
   const drawn = new Map(
