@@ -59,6 +59,12 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         (["--read-token="], {}, "--read-token: this is no token"),
         (["--read-token=x", "--read-token-file={file}"], {}, "--read-token and --read-token-file both"),
         (["--push-token=x", "--push-token-file={file}"], {}, "--push-token and --push-token-file both"),
+        (["--hmac-key=0123456789abcde"], {}, "--hmac-key: this key has 15 characters; accepted are 16"),
+        (["--hmac-key-file={file}"], {}, "token: this key has 9 characters"),
+        ([], {"RECEIVER_HMAC_KEY": "two words"}, "RECEIVER_HMAC_KEY"),
+        (["--job-token-lifetime=59s"], {}, "--job-token-lifetime: '59s' is too short"),
+        (["--tls-cert=c.pem"], {}, "--tls-cert needs --tls-key too"),
+        ([], {"JOBMETER_TLS_KEY": "k.pem"}, "--tls-key needs --tls-cert too"),
     ],
 )
 def test_a_receiver_does_not_start_without_what_it_was_told(argv, environ, sentence, tmp_path):

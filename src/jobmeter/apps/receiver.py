@@ -13,8 +13,10 @@ from jobmeter.linux.descriptors import raise_descriptor_limit
 def receive(settings: ReceiverSettings) -> int:
     """Serve until SIGTERM; everything that was acknowledged is on disk."""
     with required("receiver"):
-        from jobmeter.ops.access import Tokens, warn_of_who_may
+        from jobmeter.ops.access import warn_of_who_may
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
+        from jobmeter.ops.tls import Certificate
+        from jobmeter.receiver.access.rules import AccessRules
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database, in_use
         from jobmeter.receiver.store.place import is_address, shown
@@ -24,6 +26,9 @@ def receive(settings: ReceiverSettings) -> int:
     sys.setswitchinterval(0.001)
     raise_descriptor_limit()  # A connection is a descriptor.
     log = Log(settings.log_level, settings.log_format)
+    certificate = None
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        certificate = Certificate(settings.tls_cert, settings.tls_key, log)
     with listening_socket(settings.listen, settings.listen_place) as listening, in_use(settings.db) as shared:
         if shared:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
@@ -31,7 +36,16 @@ def receive(settings: ReceiverSettings) -> int:
             database = Database.open(settings.db)
         receiver = Receiver(
             database,
-            Tokens(settings.read_token, settings.push_token, loopback=not listens_beyond_loopback(listening)),
+            AccessRules(
+                read_token=settings.read_token,
+                push_token=settings.push_token,
+                job_key=settings.hmac_key,
+                job_token_seconds=settings.job_token_lifetime,
+                read_token_mints=settings.read_token_mints,
+                rate_limit=settings.rate_limit,
+                loopback=not listens_beyond_loopback(listening),
+                tls=certificate is not None,
+            ),
             log,
             lost_after_seconds=settings.lost_after,
         )
@@ -40,11 +54,14 @@ def receive(settings: ReceiverSettings) -> int:
             log.info("receiver started", version=__version__, listen=place_of(listening), db=database.place)
             if listens_beyond_loopback(listening):
                 tokens = {
-                    "ask": ("RECEIVER_READ_TOKEN", settings.read_token),
-                    "store": ("RECEIVER_PUSH_TOKEN", settings.push_token),
+                    "ask": ("RECEIVER_READ_TOKEN", "" if receiver.asks_for("read") else None),
+                    "store": ("RECEIVER_PUSH_TOKEN", "" if receiver.asks_for("push") else None),
                 }
                 warn_of_who_may(tokens, log)
 
-        serve(receiver.application, listening, receiver.life, started, log, stopping=receiver.stopping)
+        serve(
+            receiver.application, listening, receiver.life, started, log,
+            certificate=certificate, stopping=receiver.stopping,
+        )  # fmt: skip
     log.info("receiver stopped")
     return 0

@@ -6,10 +6,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from jobmeter.config.options import Option, duration, parse, secret, secret_file
+from jobmeter.config.options import Option, age, duration, parse, secret, secret_file, whole_number
 from jobmeter.config.settings import LOG_OPTIONS
 from jobmeter.model.errors import UsageError
 
+_LEAST_KEY = 16
 _NO_FILE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -21,6 +22,33 @@ def database(text: str) -> str:
             f"{found[1]}:// is not accepted; accepted are the name of a file, and postgresql:// with host and database"
         )
     return text
+
+
+def hmac_key(text: str) -> str:
+    """A key: a token that nobody can guess, of 16 characters at least."""
+    key = secret(text)
+    if len(key) < _LEAST_KEY:
+        raise UsageError(
+            f"this key has {len(key)} characters; accepted are {_LEAST_KEY} to 4096, best random"
+        )
+    return key
+
+
+def hmac_key_file(path: str) -> str:
+    """The key in a file."""
+    key = secret_file(path)
+    try:
+        return hmac_key(key)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def lifetime(text: str) -> float:
+    """An age of a minute or more, in seconds."""
+    seconds = age(text)
+    if seconds < 60:
+        raise UsageError(f"{text!r} is too short; accepted are 1m and more")
+    return seconds
 
 
 RECEIVER_OPTIONS = (
@@ -57,6 +85,43 @@ RECEIVER_OPTIONS = (
     ),
     Option("push-token-file", "RECEIVER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
     Option(
+        "hmac-key",
+        "RECEIVER_HMAC_KEY",
+        "makes tokens with which one job stores its runs; then storing needs a token",
+        hmac_key,
+        "KEY",
+    ),
+    Option("hmac-key-file", "RECEIVER_HMAC_KEY_FILE", "the file it is in", hmac_key_file, "FILE"),
+    Option(
+        "job-token-lifetime",
+        "JOBMETER_JOB_TOKEN_LIFETIME",
+        "how long a job's token is good for at most, 1m or more",
+        lifetime,
+        "AGE",
+        default="1d",
+    ),
+    Option(
+        "read-token-mints",
+        "RECEIVER_READ_TOKEN_MINTS",
+        "read tokens make tokens of jobs too, so that who may ask may store",
+        None,
+    ),
+    Option(
+        "rate-limit",
+        "JOBMETER_RATE_LIMIT",
+        "requests a second of one token that is limited to some runs; 0 is no limit",
+        whole_number,
+        "N",
+        default="2000",
+    ),
+    Option(
+        "tls-cert",
+        "JOBMETER_TLS_CERT",
+        "the certificate to serve HTTPS with, as PEM, with its chain",
+        metavar="FILE",
+    ),
+    Option("tls-key", "JOBMETER_TLS_KEY", "its key, as PEM", metavar="FILE"),
+    Option(
         "lost-after",
         "JOBMETER_LOST_AFTER",
         "a streamed run that was silent for so long is finished as lost",
@@ -76,6 +141,12 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     db: str = "metrics.db"
     read_token: str | None = None
     push_token: str | None = None
+    hmac_key: str | None = None
+    job_token_lifetime: float = 86_400.0
+    read_token_mints: bool = False
+    rate_limit: int = 2000
+    tls_cert: str | None = None
+    tls_key: str | None = None
     lost_after: float = 300.0
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
@@ -91,6 +162,10 @@ def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Receiv
         raise UsageError(f"{rest[0]!r} is not accepted: the receiver takes only flags")
     invocation.merge_file("read_token")
     invocation.merge_file("push_token")
+    invocation.merge_file("hmac_key")
+    if ("tls_cert" in values) != ("tls_key" in values):
+        given, missing = ("--tls-cert", "--tls-key") if "tls_cert" in values else ("--tls-key", "--tls-cert")
+        raise UsageError(f"{given} needs {missing} too")
     address = values.pop("addr", None)
     if address is not None:
         if "listen" in flags:

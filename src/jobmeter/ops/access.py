@@ -16,7 +16,7 @@ from jobmeter.ops.log import Log
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Access, Route
 
-_DEBUG_NEEDS = "This route is open on a loopback address only, as long as the daemon has no read token."
+OPEN_ON_LOOPBACK = "This route is open on a loopback address only, as long as the daemon has no read token."
 
 
 class Tokens:
@@ -39,11 +39,11 @@ class Tokens:
         expected = self._expected[route.access]
         if expected is None:
             if route.access == "debug" and not self._loopback:
-                raise Problem(403, _DEBUG_NEEDS)
+                raise Problem(403, OPEN_ON_LOOPBACK)
             return
-        given = _token(scope)
+        given = token_of(scope)
         if given is None or not hmac.compare_digest(given, expected):
-            raise _unauthorized(route.access, route.challenge, given is None)
+            raise unauthorized(route.access, route.challenge, given is None)
 
 
 def warn_of_who_may(tokens: Mapping[str, tuple[str, str | None]], log: Log) -> None:
@@ -59,7 +59,7 @@ def warn_of_who_may(tokens: Mapping[str, tuple[str, str | None]], log: Log) -> N
         )
 
 
-def _token(scope: Scope) -> bytes | None:
+def token_of(scope: Scope) -> bytes | None:
     """A Bearer token, or the password of Basic: what a browser can send."""
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -80,9 +80,10 @@ def _password(credentials: bytes) -> bytes | None:
     return password if colon else None
 
 
-def _unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing: bool) -> Problem:
+def unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing: bool) -> Problem:
+    """The problem 401 of a request without a token, or with one that is not good for it."""
     header = 'Bearer realm="jobmeter"' if challenge == "Bearer" else 'Basic realm="jobmeter", charset="UTF-8"'
-    token = "push" if access == "push" else "read"
+    token = access if access in ("push", "mint") else "read"
     what = "needs" if missing else "was sent a token that is not"
     return Problem(
         401,

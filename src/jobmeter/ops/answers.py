@@ -1,7 +1,7 @@
 """Sends answers, the large ones in pieces as they are read, and bounds what all of them hold together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.types import Message, Send
@@ -40,11 +40,12 @@ class Outlet:
 class Answer:
     """``send`` of one request. It begins with its first body, so that it can still be refused until then.
 
-    ``status`` is 0 until it has begun.
+    ``status`` is 0 until it has begun. ``headers`` are those it has unless others of the same names were said.
     """
 
-    def __init__(self, send: Send, outlet: Outlet) -> None:
+    def __init__(self, send: Send, outlet: Outlet, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._send = send
+        self._headers = headers
         self._outlet = outlet
         self._start: Message | None = None
         self.status = 0
@@ -64,6 +65,9 @@ class Answer:
         if self._start is not None:
             start, self._start = self._start, None
             self.status = start["status"]
+            if self._headers:
+                said = {name for name, _ in start["headers"]}
+                start["headers"] = [*start["headers"], *(one for one in self._headers if one[0] not in said)]
             await self._send(start)
 
     async def _send_in_pieces(self, message: Message) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -38,6 +38,7 @@ class Application:
     ``answered`` is told the route's path and the status of each request. ``admit`` may count what a request
     with a body sends while it is answered. ``problem_of`` knows the daemon's own errors; of any other the client learns
     nothing but that the log tells it. ``page_of`` shows a problem to who asks for a page with a browser.
+    ``headers`` are those of every answer that has none of the same name.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Application:
         admit: Callable[[Receive], AbstractContextManager[Receive]] = nullcontext,
         problem_of: Callable[[Exception], Problem | None] = lambda error: None,
         page_of: Callable[[Problem], Response] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.router = Router(routes)
         self._guard = guard
@@ -59,10 +61,11 @@ class Application:
         self._admit = admit
         self._problem_of = problem_of
         self._page_of = page_of
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises what went wrong after the answer had begun."""
-        answer = Answer(send, self._outlet)
+        answer = Answer(send, self._outlet, self._headers)
         route: Route | None = None
         try:
             route, scope["path_params"] = self.router.match(scope["method"], scope["raw_path"])

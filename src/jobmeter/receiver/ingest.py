@@ -1,6 +1,7 @@
 """`POST /api/v1/metrics`: takes one summary, in each form that is accepted, and answers when it is on disk."""
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -12,10 +13,11 @@ from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route
+from jobmeter.receiver.access.grant import Grant, granted
 from jobmeter.receiver.bodies import Handling, read_body
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.jobs import RunUid, encoded_job
-from jobmeter.receiver.store.summaries import NewSummary
+from jobmeter.receiver.store.summaries import NewSummary, ScopedSummary
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds
 
@@ -81,11 +83,12 @@ def routes(writer: Writer, handling: Handling, figures: Figures) -> tuple[Route,
     """The route that takes summaries."""
 
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
-        key = _idempotency_key(scope)
+        key, grant = _idempotency_key(scope), granted(scope)
         body = await read_body(scope, receive)
-        answer = b'{"id":%d}' % await handling.handle(
-            body, lambda content: parse(content, key), writer.submit
+        make = (
+            partial(parse, key=key) if grant.scopes is None else partial(parse_limited, key=key, grant=grant)
         )
+        answer = b'{"id":%d}' % await handling.handle(body, make, writer.submit)
         figures.stored_summary()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 201, "headers": [_HEADERS, length]})
@@ -108,7 +111,7 @@ def routes(writer: Writer, handling: Handling, figures: Figures) -> tuple[Route,
             ),
             Content(Post, "The summary, in the envelope of its job."),
             {201: Content(Stored, "It is on disk; the same run has the same id.")},
-            (400, 413, 415, 503, 507),
+            (400, 403, 413, 415, 503, 507),
         ),
     )
 
@@ -133,6 +136,14 @@ def parse(body: bytes, key: bytes = b"") -> NewSummary:
         encoded_job(job),
         raw,
     )  # fmt: skip
+
+
+def parse_limited(body: bytes, key: bytes, grant: Grant) -> ScopedSummary:
+    """The same of a sender that may store some runs only, whose key is nobody else's. Raises problems 400 and 403."""
+    own_key = b"\0".join((" ".join(map(str, grant.scopes or ())).encode(), key)) if key else b""
+    summary = parse(body, own_key)
+    grant.check_covers(summary.organization, summary.repository, summary.workflow, summary.job)
+    return ScopedSummary.of(summary, grant.scopes)
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, place: str) -> Any:

@@ -15,10 +15,11 @@ from jobmeter.ops.routing import Content, Parameter, Route, endpoint
 
 Json = dict[str, Any]
 
-_TOKENS = {"read": "readToken", "push": "pushToken", "debug": "readToken"}
+_TOKENS = {"read": "readToken", "push": "pushToken", "mint": "mintToken", "debug": "readToken"}
 _SCHEMES: Json = {
     "readToken": {"type": "http", "scheme": "bearer", "description": "The read token, where one is set."},
     "pushToken": {"type": "http", "scheme": "bearer", "description": "The push token, where one is set."},
+    "mintToken": {"type": "http", "scheme": "bearer", "description": "A token that makes tokens of jobs."},
     "readPassword": {
         "type": "http",
         "scheme": "basic",
@@ -128,7 +129,7 @@ def _content(content: Content, schema_of: Mapping[int, Json]) -> Json:
 
 def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
     found = {str(status): _content(answer, schema_of) for status, answer in route.answers.items()}
-    problems = set(route.problems) | ({401} if route.access != "open" else set())
+    problems = set(route.problems) | ({401, 429} if route.access != "open" else set())
     for status in sorted(problems):
         found[str(status)] = _problem(status)
     return found

@@ -13,6 +13,7 @@ from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint
+from jobmeter.receiver.access.grant import Grant, grant_of
 from jobmeter.receiver.bodies import Body, Handling, read_body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
@@ -77,7 +78,7 @@ class Parts:
                         "and keeps a run that is silent from being lost.",
                         "application/x-ndjson"),
                 {200: Content(PartAnswer, "How far the run has come.")},
-                (400, 409, 413, 415, 503, 507),
+                (400, 403, 409, 413, 415, 503, 507),
             ),
         )  # fmt: skip
 
@@ -90,18 +91,18 @@ class Parts:
             )
         gap = _switch(request, "gap")
         body = await read_body(request.scope, request.receive)
-        state = await self.store(run_uid, body, gap)
+        state = await self.store(run_uid, body, grant_of(request), gap)
         self._figures.records.inc(state.stored_records)
         answer = PartAnswer(run_uid, state.next_sequence, state.ended)
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
-    async def store(self, run_uid: str, body: Body, gap: bool = False) -> Progress:
+    async def store(self, run_uid: str, body: Body, grant: Grant, gap: bool = False) -> Progress:
         """Store the records of a body; of an empty one only that its sender lives. Raises Problem."""
         compressed = body.sent if body.gzipped else None
 
         async def stored(parsed: Parsed | None) -> Progress:
             if parsed is None:
-                heard: Progress = await self._writer.submit(Heard(run_uid))
+                heard: Progress = await self._writer.submit(Heard(run_uid, grant.scopes))
                 return heard
             if not parsed.part.ends:
                 return await self._store(parsed)
@@ -109,7 +110,7 @@ class Parts:
                 return await self._store(parsed)
 
         return await self._handling.handle(
-            body, lambda content: parse(run_uid, content, gap, compressed), stored
+            body, lambda content: _limited(parse(run_uid, content, gap, compressed), grant), stored
         )
 
     async def _store(self, parsed: Parsed) -> Progress:
@@ -165,6 +166,17 @@ def parse(run_uid: str, content: bytes, gap: bool, compressed: bytes | None = No
         ends=keys[-1].kind == "end",
     )
     return Parsed(part, tuple(found))
+
+
+def _limited(parsed: Parsed | None, grant: Grant) -> Parsed | None:
+    """The same, for runs that the sender may store. Raises a problem 403 for the start of another one."""
+    if parsed is None or grant.scopes is None:
+        return parsed
+    for record in parsed.records:
+        if isinstance(record, wire.Start):
+            job = record.job
+            grant.check_covers(job.organization, job.repository, job.workflow, job.job)
+    return parsed._replace(part=parsed.part._replace(scopes=grant.scopes))
 
 
 def _checked(run_uid: str, lines: Sequence[bytes]) -> tuple[list[_Key], list[wire.AnyRecord]]:

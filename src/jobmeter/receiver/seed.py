@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
+from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api.parameters import whole
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.queries import SeedPage, SeedRow, runs_of_job
@@ -54,6 +55,8 @@ def routes(database: Database) -> tuple[Route, ...]:
     async def summaries(request: Request) -> Response:
         limit = whole(query_of(request.query_params, (_LIMIT,)), "limit", MAX_LIMIT, MAX_LIMIT)
         org, repo, workflow, job = (request.path_params[name] for name in _PATH)
+        if not grant_of(request).covers(org, repo, workflow, job):
+            return Response(_encoded(()), media_type="application/json")
 
         def ask(before: int | None, left: int) -> Awaitable[SeedPage]:
             count = min(left, _ROWS_AT_A_TIME)

@@ -5,9 +5,9 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 from jobmeter.model.errors import StoreError, StoreFull
-from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route
@@ -18,7 +18,15 @@ from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Content, Route
 from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
+from jobmeter.receiver.access import audit
+from jobmeter.receiver.access.audit import Audit
+from jobmeter.receiver.access.directory import Directory
+from jobmeter.receiver.access.grant import Right
 from jobmeter.receiver.access.guard import Guard
+from jobmeter.receiver.access.headers import headers_for
+from jobmeter.receiver.access.job_tokens import JobTokens
+from jobmeter.receiver.access.minting import minting_route
+from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.api.now import NowApi
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
@@ -32,10 +40,15 @@ from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.errors import NotStorable
+from jobmeter.receiver.store.errors import Foreign, NotStorable
 from jobmeter.receiver.store.readiness import Readiness
 from jobmeter.receiver.store.writer import QueueFull, Writer
 from jobmeter.receiver.streamed import StreamedJobs
+
+
+class ServiceLog(Log, audit.Log, Protocol):
+    """What goes wrong, and who did what."""
+
 
 _GRACE_SECONDS = 5.0
 """A little longer than a commit waits for another process' lock."""
@@ -44,7 +57,9 @@ _GRACE_SECONDS = 5.0
 class Receiver:
     """Stores runs and answers questions while its ``life`` lasts."""
 
-    def __init__(self, database: Database, tokens: Tokens, log: Log, *, lost_after_seconds: float) -> None:
+    def __init__(
+        self, database: Database, rules: AccessRules, log: ServiceLog, *, lost_after_seconds: float
+    ) -> None:
         self._database = database
         self._log = log
         self._figures = Figures(daemon_registry())
@@ -55,12 +70,20 @@ class Receiver:
         )
         self._drawing = Drawing()
         self._live = Live(database)
+        self._rules = rules
+        self._audit = Audit(log)
+        self._directory = Directory(
+            database, {"read": rules.read_token, "push": rules.push_token}, self._writer.submit
+        )
+        self._job_tokens = JobTokens(rules.job_key) if rules.job_key else None
+        self._guard = Guard(rules, self._directory, self._job_tokens, self._audit)
         self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
             self._routes(),
-            Guard(tokens),
+            self._guard,
             log,
+            headers=headers_for(tls=rules.tls),
             answered=self._figures.answered,
             admit=Intake().counting,
             problem_of=partial(_problem_of, Sparing(log)),
@@ -76,6 +99,7 @@ class Receiver:
             (
                 *ingest.routes(self._writer, handling, self._figures),
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
+                minting_route(self._job_tokens, self._rules.job_token_seconds, self._audit),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *NowApi(self._live).routes(),
@@ -92,6 +116,10 @@ class Receiver:
         inside = (route for route in health if route.access == "debug")
         return (*documented, *pages.parts(), *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
 
+    def asks_for(self, right: Right) -> bool:
+        """Whether a token is needed for it; known within its ``life``."""
+        return self._guard.needs(right)
+
     def stopping(self) -> None:
         """It has been told to stop: it is not ready any more, and who listens may go elsewhere."""
         self.health.stopping()
@@ -101,6 +129,7 @@ class Receiver:
     async def life(self) -> AsyncIterator[None]:
         """Begin to write; at the end commit what waits and let go of the database."""
         self._writer.start()
+        await self._directory.renewed()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
         works = (
             self._endings.finish_silent(),
@@ -117,6 +146,7 @@ class Receiver:
             await asyncio.wait(tasks)
             await self._drawing.close()
             await self._endings.settle()
+            await self._directory.close()
             await self._writer.close()
             self._readiness.close()
             self._database.close()
@@ -130,6 +160,8 @@ def _problem_of(log: Log, error: Exception) -> Problem | None:
         case StoreFull():
             log.warn(str(error))
             return Problem(507, "There is no room to store it; what was acknowledged before is safe.")
+        case Foreign():
+            return Problem(403, "The token that was sent stores no runs of this job.")
         case NotStorable():
             log.warn(str(error))
             return Problem(400, f"What was sent cannot be stored: {error}.")

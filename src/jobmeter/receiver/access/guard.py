@@ -1,19 +1,144 @@
 """The guard before the receiver's routes: who asks, and what that one may do."""
 
+import math
+from collections.abc import Awaitable
+from ipaddress import IPv6Address, ip_address
+
 from starlette.types import Scope
 
-from jobmeter.ops.access import Tokens
+from jobmeter.ops.access import OPEN_ON_LOOPBACK, token_of, unauthorized
+from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Route
-from jobmeter.receiver.access.grant import ANYONE, put_grant
+from jobmeter.receiver.access.audit import Audit, address_of
+from jobmeter.receiver.access.credential import Credential
+from jobmeter.receiver.access.directory import Directory
+from jobmeter.receiver.access.grant import ANYONE, Right, put_grant
+from jobmeter.receiver.access.job_tokens import JobTokens
+from jobmeter.receiver.access.limits import Buckets
+from jobmeter.receiver.access.rules import AccessRules
+from jobmeter.receiver.access.secrets import JOB_PREFIX, digest_of
+
+_REFUSALS_PER_SECOND = 10.0
+_ALL_RUNS = "This route is about all runs; it needs a token that is not limited to some."
 
 
 class Guard:
-    """Lets in who may."""
+    """Lets in who may, says in the request what that one may see, and tells of whom it refuses."""
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    def __init__(
+        self, rules: AccessRules, directory: Directory, job_tokens: JobTokens | None, audit: Audit
+    ) -> None:
+        self._rules = rules
+        self._directory = directory
+        self._job_tokens = job_tokens
+        self._audit = audit
+        self._requests = Buckets(rules.rate_limit)
+        self._refusals = Buckets(_REFUSALS_PER_SECOND)
 
-    def admit(self, route: Route, scope: Scope) -> None:
-        """Raises a problem for who may not."""
-        self._tokens.admit(route, scope)
+    def admit(self, route: Route, scope: Scope) -> Awaitable[None] | None:
+        """Let a request in and put its grant there. Raises problems 401, 403, 429 and 503, or what is waited for does.
+
+        A token that is known is looked for in memory, and nothing is waited for.
+        """
+        if route.access == "open":
+            put_grant(scope, ANYONE)
+            return None
+        token = token_of(scope)
+        if token is not None:
+            found = self._find(token)
+            if found is not None and (not found.hangs_on_the_database or self._directory.is_fresh):
+                self._let_in(route, scope, found)
+                return None
+        return self._look_up(route, scope, token)
+
+    async def _look_up(self, route: Route, scope: Scope, token: bytes | None) -> None:
+        """For whom is not known: of this moment, if there is a token."""
+        if token is not None or not self._directory.is_fresh:
+            await self._directory.renewed(at_once=token is not None)
+        found = None if token is None else self._find(token)
+        if found is None:
+            self._let_in_without(route, scope, token is not None)
+            return
+        if found.hangs_on_the_database and not self._directory.is_fresh:
+            raise Unavailable("The database that knows this token cannot be asked now; try again soon.", 5)
+        self._let_in(route, scope, found)
+
+    def _find(self, token: bytes) -> Credential | None:
+        """What a valid token is good for."""
+        if token.startswith(JOB_PREFIX) and self._job_tokens is not None:
+            found = self._job_tokens.find(token)
+        else:
+            digest = digest_of(token)
+            found = self._directory.told(digest) or self._directory.stored(digest)
+        if found is None or not found.is_valid:
+            return None
+        if found.made_by is not None and self._directory.is_revoked(found.made_by):
+            return None
+        return found
+
+    def _let_in(self, route: Route, scope: Scope, found: Credential) -> None:
+        if _right(route) not in found.rights and not self._may_mint(route, found):
+            self._let_in_without(route, scope, True)
+            return
+        scopes = found.grant.scopes
+        if scopes is not None:
+            if route.access == "debug":
+                self._audit.refused(route, address_of(scope), 403)
+                raise Problem(403, _ALL_RUNS)
+            wait = self._requests.take(scopes if found.token_id is None else found.token_id)
+            if wait:
+                raise _too_many(
+                    f"With this token come more than {self._rules.rate_limit} requests a second", wait
+                )
+        if found.token_id is not None:
+            self._directory.used(found.token_id)
+        put_grant(scope, found.grant)
+        scope["credential"] = found
+
+    def _may_mint(self, route: Route, found: Credential) -> bool:
+        return route.access == "mint" and self._rules.read_token_mints and "read" in found.rights
+
+    def _let_in_without(self, route: Route, scope: Scope, given: bool) -> None:
+        """Without a token that is good for it: where none is asked for."""
+        if self.needs(_right(route)):
+            raise self._refused(route, scope, unauthorized(route.access, route.challenge, not given))
+        if route.access == "debug" and not self._rules.loopback:
+            raise self._refused(route, scope, Problem(403, OPEN_ON_LOOPBACK))
         put_grant(scope, ANYONE)
+
+    def needs(self, right: Right) -> bool:
+        """Whether a token is asked for."""
+        if right == "mint":
+            return True
+        return (right == "push" and self._job_tokens is not None) or self._directory.needs(right)
+
+    def _refused(self, route: Route, scope: Scope, problem: Problem) -> Problem:
+        """The problem, or another one for who comes again and again; those with a good token do not notice."""
+        address = address_of(scope)
+        wait = self._refusals.take(_neighbourhood(address))
+        if wait:
+            problem = _too_many("From this address come too many requests that are refused", wait)
+        self._audit.refused(route, address, problem.status)
+        return problem
+
+
+def _right(route: Route) -> Right:
+    match route.access:
+        case "push" | "mint":
+            return route.access
+    return "read"
+
+
+def _too_many(what: str, wait: float) -> Problem:
+    return Problem(429, f"{what}; come more slowly.", headers={"Retry-After": str(math.ceil(wait))})
+
+
+def _neighbourhood(address: str) -> str:
+    """The address, or the network of one over IPv6: who has one of them has all of them."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address) or known.ipv4_mapped is not None:
+        return address
+    return known.exploded[:19]

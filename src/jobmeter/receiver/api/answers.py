@@ -47,9 +47,9 @@ def list_runs(connection: Connection, wanted: RunFilter, before: int | None, lim
     return found
 
 
-def describe_run(connection: Connection, run_uid: str) -> Found | None:
+def describe_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Found | None:
     """One run with its summary, of a running one made from what has come; None when there is none."""
-    run = find_run(connection, run_uid)
+    run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
     detail = _detail(run)
@@ -64,13 +64,18 @@ def describe_run(connection: Connection, run_uid: str) -> Found | None:
 
 
 def course_of(
-    connection: Connection, run_uid: str, *, points: int, resolution_seconds: float | None
+    connection: Connection,
+    run_uid: str,
+    *,
+    points: int,
+    resolution_seconds: float | None,
+    scopes: Scopes = None,
 ) -> RunTimeline | None:
     """The course of a run in at most ``points`` buckets; None without a run.
 
     They are ``resolution_seconds`` long or the meter's interval, doubled as often as needed.
     """
-    run = find_run(connection, run_uid)
+    run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
     return _folded(connection, run, points, resolution_seconds)[1]

@@ -88,7 +88,12 @@ def filter_of(query: Mapping[str, str]) -> RunFilter:
     if state is not None and state not in STATES:
         raise Problem(400, f"state is {state[:60]!r}; accepted are {', '.join(STATES)}.")
     return RunFilter(
-        **{name: query.get(name) for name in TEXT_FILTERS},
+        organization=query.get("organization"),
+        repository=query.get("repository"),
+        workflow=query.get("workflow"),
+        job=query.get("job"),
+        ref=query.get("ref"),
+        forge=query.get("forge"),
         state=state,
         since=_milliseconds(query, "since"),
         until=_milliseconds(query, "until"),

@@ -34,14 +34,14 @@ class Readings:
         finally:
             self._asked -= 1
 
-    async def describe(self, run_uid: str) -> Found | None:
-        """One run with its summary; None when there is none."""
-        run = await self.read(partial(find_run, run_uid=run_uid))
+    async def describe(self, run_uid: str, scopes: Scopes = None) -> Found | None:
+        """One run with its summary; None when there is none within the scopes."""
+        run = await self.read(partial(find_run, run_uid=run_uid, scopes=scopes))
         if run is None:
             return None
         # What is not summed up yet is made from all that has come.
         read = self.read_long if run.summary is None or run.state == "running" else self.read
-        return await read(partial(answers.describe_run, run_uid=run_uid))
+        return await read(partial(answers.describe_run, run_uid=run_uid, scopes=scopes))
 
     async def show(
         self, run_uid: str, *, points: int, scopes: Scopes = None
@@ -50,9 +50,15 @@ class Readings:
         return await self.read_long(partial(answers.show_run, run_uid=run_uid, points=points, scopes=scopes))
 
     async def course(
-        self, run_uid: str, *, points: int, resolution_seconds: float | None = None
+        self, run_uid: str, *, points: int, resolution_seconds: float | None = None, scopes: Scopes = None
     ) -> RunTimeline | None:
-        """The course of one run; None when there is none."""
+        """The course of one run; None when there is none within the scopes."""
         return await self.read_long(
-            partial(answers.course_of, run_uid=run_uid, points=points, resolution_seconds=resolution_seconds)
+            partial(
+                answers.course_of,
+                run_uid=run_uid,
+                points=points,
+                resolution_seconds=resolution_seconds,
+                scopes=scopes,
+            )
         )

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from jobmeter.ops.problems import NotFound
 from jobmeter.ops.routing import Content, Route, endpoint, query_of
+from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api import answers
 from jobmeter.receiver.api.parameters import (
     CURSOR,
@@ -77,7 +78,8 @@ class RunsApi:
     async def list_runs(self, request: Request) -> Response:
         """Runs of a filter, newest first."""
         query = query_of(request.query_params, _LIST)
-        wanted, limit = filter_of(query), whole(query, "limit", MAX_RUNS, DEFAULT_RUNS)
+        wanted = filter_of(query)._replace(scopes=grant_of(request).scopes)
+        limit = whole(query, "limit", MAX_RUNS, DEFAULT_RUNS)
         before = row_before(query)
         return _json(
             await self._readings.read(partial(answers.list_runs, wanted=wanted, before=before, limit=limit))
@@ -85,7 +87,7 @@ class RunsApi:
 
     async def one_run(self, request: Request) -> Response:
         """One run and its summary, which passes through as it was sent where that is a summary."""
-        found = await self._readings.describe(_uid(request))
+        found = await self._readings.describe(_uid(request), grant_of(request).scopes)
         if found is None:
             raise _unknown(request)
         if found.raw is None:
@@ -97,14 +99,18 @@ class RunsApi:
         query = query_of(request.query_params, _TIMELINE)
         resolution = resolution_of(query)
         points = whole(query, "points", MAX_POINTS, DEFAULT_POINTS if resolution is None else MAX_POINTS)
-        course = await self._readings.course(_uid(request), points=points, resolution_seconds=resolution)
+        course = await self._readings.course(
+            _uid(request), points=points, resolution_seconds=resolution, scopes=grant_of(request).scopes
+        )
         if course is None:
             raise _unknown(request)
         return _json(course)
 
     async def run_records(self, request: Request) -> Response:
         """The parts of a run, one after the other, so that no reader stands in the way of the writer for long."""
-        run = await self._readings.read(partial(find_run, run_uid=_uid(request)))
+        run = await self._readings.read(
+            partial(find_run, run_uid=_uid(request), scopes=grant_of(request).scopes)
+        )
         if run is None:
             raise _unknown(request)
         return StreamingResponse(self._parts(run.key), media_type="application/x-ndjson")

@@ -48,11 +48,12 @@ class Scope(Struct, frozen=True, kw_only=True):
         return name, f"{self.organization}/{name}"
 
     def __str__(self) -> str:
-        """As a path, with a star where it is not narrowed."""
-        return "/".join(
-            "*" if name is None else name
-            for name in (self.organization, self.repository, self.workflow, self.job)
-        )
+        """As a path; what it is not narrowed to is left out, or a star before something that is there."""
+        name = None if self.repository is None else self._repositories()[0]
+        parts = [self.organization, name, self.workflow, self.job]
+        while parts[-1] is None:
+            parts.pop()
+        return "/".join("*" if part is None else part for part in parts)
 
 
 Scopes = tuple[Scope, ...] | None

@@ -1,0 +1,58 @@
+"""Lines in the log that say who did what, from where. No token is in them, nor a part of one."""
+
+import time
+from collections import OrderedDict
+from typing import Protocol
+
+from starlette.types import Scope
+
+from jobmeter.ops.routing import Route
+
+_SPARING_SECONDS = 10.0
+_MAX_REMEMBERED = 1024
+
+
+class Log(Protocol):
+    """Takes messages; every field is data, never part of the message."""
+
+    def info(self, message: str, **fields: object) -> None:
+        """Something a reader of the log wants to know."""
+        ...
+
+
+class Audit:
+    """Writes the lines. What anybody can make happen is said of each address once in a while."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._said_at: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def done(self, action: str, *, who: str, at: str, **fields: object) -> None:
+        """Somebody has done something, from this address."""
+        self._log.info("audit", action=action, who=who, address=at, **fields)
+
+    def refused(self, route: Route, at: str, status: int) -> None:
+        """Somebody was not let in; ``unsaid`` are those of the same address since the line before."""
+        now = time.monotonic()
+        said_at, unsaid = self._said_at.get(at, (-_SPARING_SECONDS, 0))
+        if now - said_at < _SPARING_SECONDS:
+            self._said_at[at] = (said_at, unsaid + 1)
+            return
+        self._said_at[at] = (now, 0)
+        self._said_at.move_to_end(at)
+        if len(self._said_at) > _MAX_REMEMBERED:
+            self._said_at.popitem(last=False)
+        self._log.info(
+            "audit",
+            action="refused",
+            route=f"{route.method} {route.path}",
+            status=status,
+            address=at,
+            unsaid=unsaid,
+        )
+
+
+def address_of(scope: Scope) -> str:
+    """Who is at the other end of the connection."""
+    client = scope.get("client")
+    return client[0] if client else ""
