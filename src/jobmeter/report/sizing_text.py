@@ -8,7 +8,7 @@ from jobmeter.model.sizing.answer import Advice, Backtest, Evidence, Outlier
 from jobmeter.report.layout import Column, Line, paint, table
 from jobmeter.report.text import clean, plural, wrap
 
-_TONES = {"unknown": "bad", "learning": "warn", "confident": "good"}
+TONES = {"unknown": "bad", "learning": "warn", "confident": "good"}
 _MAX_OUTLIERS = 5
 _GIB_HOUR, _CORE_HOUR = 2**30 * 3600.0, 3600.0
 
@@ -25,18 +25,23 @@ def render_sizing(advice: Advice, title: str = "", *, width: int = 80, colour: b
 
 
 def _opening(advice: Advice, title: str, width: int) -> list[Line]:
-    total, meta = advice.total, advice.meta
-    wanted = [_size(total.memory.request_bytes), _cores_of(total.cpu.request_cores)]
-    verdict = " and ".join(each for each in wanted if each) or "nothing is known"
+    meta = advice.meta
     lines = _wrapped(
-        f"request {verdict} ({meta.confidence_phase})", width, "sizing: ", _TONES[meta.confidence_phase]
+        f"request {wanted(advice)} ({meta.confidence_phase})", width, "sizing: ", TONES[meta.confidence_phase]
     )
     lines += [[(f"  {clean(title)}", "faint")]] if title else []
     lines += _wrapped(meta.reason, width, "  why: ")
-    return [*lines, *_wrapped(_rule(advice), width, "  how: ")] if meta.runs_analyzed else lines
+    return [*lines, *_wrapped(rule(advice), width, "  how: ")] if meta.runs_analyzed else lines
 
 
-def _rule(advice: Advice) -> str:
+def wanted(advice: Advice) -> str:
+    """``1.2 GiB and 1.5 cores``: what the whole job should request."""
+    total = advice.total
+    known = [_size(total.memory.request_bytes), _cores_of(total.cpu.request_cores)]
+    return " and ".join(each for each in known if each) or "nothing is known"
+
+
+def rule(advice: Advice) -> str:
     """How the request is made of what was observed."""
     meta = advice.meta
     statistic = {"peak": "peak", "avg": "average"}.get(meta.cpu_percentile, meta.cpu_percentile)
@@ -49,12 +54,13 @@ def _rule(advice: Advice) -> str:
 def _containers(advice: Advice, width: int) -> list[Line]:
     names = [(each.name, "") for each in advice.containers]
     return [
-        *table("memory", names, _memory_columns(advice), width),
-        *table("CPU cores", names, _cpu_columns(advice), width),
+        *table("memory", names, memory_columns(advice), width),
+        *table("CPU cores", names, cpu_columns(advice), width),
     ]
 
 
-def _memory_columns(advice: Advice) -> list[Column]:
+def memory_columns(advice: Advice) -> list[Column]:
+    """Of each container: what to request, and what that rests on."""
     memory, known = [each.memory for each in advice.containers], advice.evidence
     today = [_today(each.memory_request_bytes, each.memory_limit_bytes, _size) for each in known]
     return [
@@ -66,7 +72,8 @@ def _memory_columns(advice: Advice) -> list[Column]:
     ]
 
 
-def _cpu_columns(advice: Advice) -> list[Column]:
+def cpu_columns(advice: Advice) -> list[Column]:
+    """The same of CPU."""
     cpu, known = [each.cpu for each in advice.containers], advice.evidence
     today = [_today(each.cpu_request_cores, each.cpu_limit_cores, _cores) for each in known]
     chosen, peaks = ([each.cpu_cores for each in known], [each.cpu_peak_cores for each in known])
@@ -89,12 +96,12 @@ def _today(request: float | None, limit: Limit | ByteLimit, form: Callable[[floa
 def _notes(advice: Advice, width: int) -> list[Line]:
     lines: list[Line] = []
     for each in advice.evidence:
-        for note in (_runs(each), *each.notes):
+        for note in (clean_runs(each), *each.notes):
             lines += _wrapped(note, width, f"  {clean(each.name)}: ")
     return lines
 
 
-def _runs(evidence: Evidence) -> str:
+def clean_runs(evidence: Evidence) -> str:
     """``19 of 20 runs clean, half needed up to 812 MiB``."""
     said = f"{evidence.clean_runs} of {plural(evidence.runs, 'run')} clean"
     if evidence.memory_need_median_bytes is None or evidence.runs < 2:
@@ -105,33 +112,51 @@ def _runs(evidence: Evidence) -> str:
 def _outliers(outliers: Sequence[Outlier], width: int) -> list[Line]:
     lines: list[Line] = []
     for each in outliers[:_MAX_OUTLIERS]:
-        form = format_bytes if each.resource == "memory" else _cores_of
-        usual = form(each.median)
         said = (
-            f"{clean(each.container)} took {form(each.value)} in run {clean(each.run_uid)}, usual is {usual}"
+            f"{clean(each.container)} took {took(each)} in run {clean(each.run_uid)}, usual is {usual(each)}"
         )
         lines += _wrapped(said, width, "  outlier: ", "warn")
     hidden = len(outliers) - _MAX_OUTLIERS
     return [*lines, [(f"  … and {plural(hidden, 'outlier')} more", "faint")]] if hidden > 0 else lines
 
 
+def took(outlier: Outlier) -> str:
+    """What the run needed, with its unit."""
+    return _form(outlier)(outlier.value)
+
+
+def usual(outlier: Outlier) -> str:
+    """What half of the runs did not exceed, with its unit."""
+    return _form(outlier)(outlier.median)
+
+
+def _form(outlier: Outlier) -> Callable[[float], str]:
+    return format_bytes if outlier.resource == "memory" else _cores_of
+
+
 def _backtest(backtest: Backtest | None, width: int) -> list[Line]:
     if backtest is None:
         return []
     if not backtest.runs:
-        return _wrapped("no run has a clean run before it by which it could be judged", width, "backtest: ")
-    judged = (
-        f"of {plural(backtest.runs, 'run')}, each judged by the advice of those before it, "
-        f"{backtest.would_be_killed:,} would have been killed and {backtest.would_be_throttled:,} throttled"
-    )
+        return _wrapped(judged(backtest), width, "backtest: ")
     style = "warn" if backtest.would_be_killed else ""
     return [
-        *_wrapped(judged, width, "backtest: ", style),
-        *_wrapped(_saved(backtest), width, "  it asks for: "),
+        *_wrapped(judged(backtest), width, "backtest: ", style),
+        *_wrapped(saved(backtest), width, "  it asks for: "),
     ]
 
 
-def _saved(backtest: Backtest) -> str:
+def judged(backtest: Backtest) -> str:
+    """How the advice would have done."""
+    if not backtest.runs:
+        return "no run has a clean run before it by which it could be judged"
+    return (
+        f"of {plural(backtest.runs, 'run')}, each judged by the advice of those before it, "
+        f"{backtest.would_be_killed:,} would have been killed and {backtest.would_be_throttled:,} throttled"
+    )
+
+
+def saved(backtest: Backtest) -> str:
     """Against what is requested today: so much less, or more."""
     memory, cpu = backtest.saved_memory_byte_seconds, backtest.saved_core_seconds
     parts = [

@@ -24,13 +24,16 @@ from jobmeter.model.sizing.payload import observe_payload
 from jobmeter.model.summarize import rfc3339_of
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
+from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api.parameters import whole
 from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.store.scopes import Scopes, covered
 from jobmeter.receiver.store.sizing import newest_summaries
 
 MAX_SUMMARIES = 1000
 """So many runs of a job are looked through: for the last ones of each leg, and for the backtest."""
 _DEFAULT = Parameters()
+Names = tuple[str, str, str, str]
 # A number as JSON writes it.
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _PATH = {
@@ -39,7 +42,7 @@ _PATH = {
     "workflow": "The workflow.",
     "job": "The job.",
 }
-_QUERY = (
+SIZING_QUERY = (
     Parameter(
         "runs",
         "query",
@@ -78,7 +81,7 @@ class SizingApi:
                 "What a job should request, and why",
                 parameters=(
                     *(Parameter(name, "path", str, text, required=True) for name, text in _PATH.items()),
-                    *_QUERY,
+                    *SIZING_QUERY,
                 ),
                 answers={200: Content(Advice, "The advice; of a job without a run the default.")},
                 problems=(400, 503),
@@ -87,21 +90,33 @@ class SizingApi:
 
     async def sizing(self, request: Request) -> Response:
         """The advice by the newest runs of a job."""
-        parameters = parameters_of(query_of(request.query_params, _QUERY))
-        names = tuple(request.path_params[name] for name in _PATH)
-        found = await self._readings.read_long(partial(advice_of, names=names, parameters=parameters))
-        return Response(found, media_type="application/json")
+        parameters = parameters_of(query_of(request.query_params, SIZING_QUERY))
+        ask = partial(
+            encoded_advice, names=path_names(request), scopes=grant_of(request).scopes, parameters=parameters
+        )
+        return Response(await self._readings.read_long(ask), media_type="application/json")
 
 
-def advice_of(connection: Connection, names: tuple[str, str, str, str], parameters: Parameters) -> bytes:
-    """The advice for one job (organization, repository, workflow, job) as JSON."""
+def path_names(request: Request) -> Names:
+    """The four names of a path, as they were sent."""
+    organization, repository, workflow, job = (request.path_params[name] for name in _PATH)
+    return organization, repository, workflow, job
+
+
+def encoded_advice(connection: Connection, names: Names, parameters: Parameters, scopes: Scopes) -> bytes:
+    """The advice as JSON."""
+    return msgspec.json.encode(advice_of(connection, names, parameters, scopes))
+
+
+def advice_of(connection: Connection, names: Names, parameters: Parameters, scopes: Scopes = None) -> Advice:
+    """The advice for one job (organization, repository, workflow, job); of one that may not be seen the default."""
     observations = []
-    for row in newest_summaries(connection, *names, MAX_SUMMARIES):
+    for row in newest_summaries(connection, *names, MAX_SUMMARIES) if covered(scopes, *names) else ():
         received_at = rfc3339_of(row.received_at / 1000)
         observation = observe_payload(row.summary, run_uid=row.run_uid, end_time=received_at)
         if observation is not None:
             observations.append(observation)
-    return msgspec.json.encode(answer(observations, parameters))
+    return answer(observations, parameters)
 
 
 def parameters_of(query: Mapping[str, str]) -> Parameters:
