@@ -81,9 +81,11 @@ class Directory:
         """Wait until it is fresh, ``at_once`` for what was stored this moment; after a failure what was read stays."""
         limit = _AT_ONCE_SECONDS if at_once else LIFE_SECONDS
         now = time.monotonic()
-        if now - self._read_at < limit or now - self._tried_at < _AT_ONCE_SECONDS:
+        if now - self._read_at < limit:
             return
         if self._reading is None:
+            if now - self._tried_at < _AT_ONCE_SECONDS:
+                return
             self._begin()
         assert self._reading is not None
         await asyncio.shield(self._reading)
