@@ -111,8 +111,8 @@ class Daemon:
             used, requests = time.process_time() - used, self._requests - requests
         return used / requests
 
-    async def finish(self) -> float:
-        """CPU seconds of the names and the encoding of a profile as long as one is by default."""
+    async def finish(self) -> tuple[float, str]:
+        """A profile as long as one is by default: CPU seconds of its names and encoding, and what it says of its own."""
         from jobmeter.ops.pprof.profile import encode
         from jobmeter.ops.pprof.record import Totals
         from jobmeter.ops.pprof.sampling import Sampling
@@ -120,8 +120,11 @@ class Daemon:
         sampling = Sampling(Totals())
         await sampling.run(PROFILE_SECONDS, asyncio.get_running_loop().create_future())
         used = time.thread_time()
-        encode(sampling.profile())
-        return time.thread_time() - used
+        profile = sampling.profile()
+        encode(profile)
+        (said,) = profile.comments
+        whole = sum(sample.values[1] for sample in profile.samples) / 1e9
+        return time.thread_time() - used, f"{said} The daemon used {whole:.1f} s."
 
 
 async def measure(descriptor: int, rounds: int) -> None:
@@ -153,7 +156,7 @@ def main() -> None:
         return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     subprocess.run([ROOT / "scripts/install-packages", "wrk=wrk"], check=True)
-    worked, served, finish = measured(rounds)
+    worked, served, (finish, said) = measured(rounds)
     rows = []
     for name, found in (
         (f"work of {median(worked['cost']) * 1e3:.0f} ms", worked),
@@ -162,10 +165,10 @@ def main() -> None:
         rows += [row(f"{name}, {kind}", found[kind]) for kind in ("sampled", "floor")]
     table(("CPU of", "rounds", "ratio", "middle half of the rounds", "± (95 %)"), rows)
     print(f"\nnames and encoding after {PROFILE_SECONDS} s: {finish * 1e3:.0f} ms of CPU, "
-          f"{finish / PROFILE_SECONDS:.2%} of the time")  # fmt: skip
+          f"{finish / PROFILE_SECONDS:.2%} of the time. {said}")  # fmt: skip
 
 
-def measured(rounds: int) -> tuple[Found, Found, float]:
+def measured(rounds: int) -> tuple[Found, Found, tuple[float, str]]:
     """What another process has measured of itself, while wrk kept it busy if it served."""
     with ExitStack() as stack:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -179,7 +182,7 @@ def measured(rounds: int) -> tuple[Found, Found, float]:
         load = ["wrk", "--threads=1", "--connections=16", "--duration=3600s", address]
         wrk = stack.enter_context(subprocess.Popen(load, stdout=subprocess.DEVNULL))
         try:
-            found: tuple[Found, Found, float] = json.loads(daemon.stdout.readline())
+            found: tuple[Found, Found, tuple[float, str]] = json.loads(daemon.stdout.readline())
         finally:
             wrk.terminate()
             daemon.terminate()
