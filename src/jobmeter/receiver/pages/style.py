@@ -30,12 +30,13 @@ h1.plain::before{display:none}
 .spark{display:inline-block;width:120px;height:24px;margin-right:12px;vertical-align:-6px;overflow:visible}
 .spark path{fill:none;stroke:currentColor;stroke-width:1.4;vector-effect:non-scaling-stroke}
 .spark .fill{fill:currentColor;fill-opacity:.16;stroke:none}
+.notes[data-events]{margin:0 0 14px}
 .notes:empty{display:none}
 .lead{font-size:16px}
 h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
-.filter input,.filter select{display:block;width:100%;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
+.filter input,.filter select{display:block;width:100%;height:33px;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
   color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px}
 .filter ::placeholder{color:var(--faint);opacity:.8}
 .filter button{align-self:end;padding:6px 16px;font:inherit;font-size:14px;color:var(--paper);
