@@ -48,6 +48,8 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         ([], {"RECEIVER_READ_TOKEN": "two words"}, "RECEIVER_READ_TOKEN"),
         ([], {"RECEIVER_PUSH_TOKEN_FILE": "/nonesuch"}, "/nonesuch cannot be read"),
         (["--lost-after=0s"], {}, "--lost-after"),
+        (["--keep-runs=1y"], {}, "--keep-runs: '1y' is no age; accepted are forms such as 90d"),
+        (["--keep-runs-per-job=0"], {}, "--keep-runs-per-job: 0 would keep nothing"),
         (["--listen=:1", "--addr=:1"], {}, "are the same"),
         (["word"], {}, "'word' is not accepted"),
         (

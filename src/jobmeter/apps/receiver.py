@@ -20,6 +20,7 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database, in_use
         from jobmeter.receiver.store.place import is_address, shown
+        from jobmeter.receiver.store.retention import Bound, Keep
     with required("postgresql" if is_address(settings.db) else "receiver"):
         show_instead(settings.db, shown(settings.db))
     # The writer needs the interpreter's lock for moments only; it shall not wait 5 ms for each of them.
@@ -48,6 +49,10 @@ def receive(settings: ReceiverSettings) -> int:
             ),
             log,
             lost_after_seconds=settings.lost_after,
+            keep=Keep(
+                Bound(settings.keep_timelines, settings.keep_timelines_per_job),
+                Bound(settings.keep_runs, settings.keep_runs_per_job),
+            ),
         )
 
         def started() -> None:

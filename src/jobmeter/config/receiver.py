@@ -24,6 +24,14 @@ def database(text: str) -> str:
     return text
 
 
+def count_kept(text: str) -> int:
+    """How many are kept: one at least."""
+    number = whole_number(text)
+    if not number:
+        raise UsageError("0 would keep nothing; accepted are 1 and more")
+    return number
+
+
 def hmac_key(text: str) -> str:
     """A key: a token that nobody can guess, of 16 characters at least."""
     key = secret(text)
@@ -129,6 +137,28 @@ RECEIVER_OPTIONS = (
         "DURATION",
         default="5m",
     ),
+    Option(
+        "keep-timelines",
+        "JOBMETER_KEEP_TIMELINES",
+        "how long what was streamed of a run is kept; its summary stays",
+        age,
+        "AGE",
+    ),
+    Option(
+        "keep-timelines-per-job",
+        "JOBMETER_KEEP_TIMELINES_PER_JOB",
+        "of so many of the newest runs of each job it is kept",
+        count_kept,
+        "N",
+    ),
+    Option("keep-runs", "JOBMETER_KEEP_RUNS", "how long runs are kept at all", age, "AGE"),
+    Option(
+        "keep-runs-per-job",
+        "JOBMETER_KEEP_RUNS_PER_JOB",
+        "so many of the newest runs of each job are kept",
+        count_kept,
+        "N",
+    ),
     *LOG_OPTIONS,
 )
 
@@ -148,6 +178,10 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     lost_after: float = 300.0
+    keep_timelines: float | None = None
+    keep_timelines_per_job: int | None = None
+    keep_runs: float | None = None
+    keep_runs_per_job: int | None = None
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 

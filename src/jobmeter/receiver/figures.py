@@ -27,6 +27,17 @@ class Figures:
         self.lost = Counter(
             "jobmeter_receiver_runs_lost_total", "Streamed runs that fell silent.", registry=registry
         )
+        self.removed = Counter(
+            "jobmeter_receiver_removed_total",
+            "What was no longer kept: runs, and timelines of runs.",
+            ("what",),
+            registry=registry,
+        )
+        self.swept = Gauge(
+            "jobmeter_receiver_retention_timestamp_seconds",
+            "When all that is no longer kept was last removed; 0 while nothing was looked for.",
+            registry=registry,
+        )
         self._commits = Histogram(
             "jobmeter_receiver_commit_seconds",
             "Time of a commit, the disk included.",

@@ -39,9 +39,11 @@ from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
+from jobmeter.receiver.retention import Retention
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.errors import Foreign, NotStorable
 from jobmeter.receiver.store.readiness import Readiness
+from jobmeter.receiver.store.retention import Keep
 from jobmeter.receiver.store.writer import QueueFull, Writer
 from jobmeter.receiver.streamed import StreamedJobs
 
@@ -58,7 +60,13 @@ class Receiver:
     """Stores runs and answers questions while its ``life`` lasts."""
 
     def __init__(
-        self, database: Database, rules: AccessRules, log: ServiceLog, *, lost_after_seconds: float
+        self,
+        database: Database,
+        rules: AccessRules,
+        log: ServiceLog,
+        *,
+        lost_after_seconds: float,
+        keep: Keep = Keep(),  # noqa: B008  # It is a constant.
     ) -> None:
         self._database = database
         self._log = log
@@ -68,6 +76,7 @@ class Receiver:
         self._endings = Endings(
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
+        self._retention = Retention(database, self._writer, self._figures, log, keep)
         self._drawing = Drawing()
         self._live = Live(database)
         self._rules = rules
@@ -135,6 +144,7 @@ class Receiver:
             self._endings.finish_silent(),
             self._endings.merge_left(),
             self._database.keep_up(self._log),
+            self._retention.sweep_for_ever(),
         )
         tasks = [asyncio.create_task(work) for work in works]
         try:

@@ -5,6 +5,7 @@ run on PostgreSQL and is nothing on SQLite, whose writers have the whole databas
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Column, Connection, Engine
@@ -31,6 +32,13 @@ class Judgement(NamedTuple):
     """Another receiver was in the way; the same succeeds when it is tried again."""
     stale: bool = False
     """The connection is of no more use."""
+
+
+class Dropped(NamedTuple):
+    """What was removed at once: so many runs, and so many timelines of runs that stay."""
+
+    runs: int = 0
+    timelines: int = 0
 
 
 class Backend(Protocol):
@@ -84,6 +92,18 @@ class Backend(Protocol):
 
     def keep_up(self, now: int) -> None:
         """Have ready what will be needed soon; asked for at the start and each hour. Raises StoreError."""
+        ...
+
+    def alone_at_removing(self) -> AbstractContextManager[bool]:
+        """Whether no other receiver of the database removes what is old, and none begins to until the end."""
+        ...
+
+    def drop_months(self, timelines_before: int | None, runs_before: int | None) -> Dropped:
+        """Remove at once what lies together and was last heard of before, where it does. Raises StoreError."""
+        ...
+
+    def give_back(self, connection: Connection) -> bool:
+        """Give some of the space that is free back to the file system; whether there is more to give."""
         ...
 
 

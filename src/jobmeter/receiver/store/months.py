@@ -19,10 +19,14 @@ class Month(NamedTuple):
         return f"{self.year}_{self.month:02d}"
 
     @property
+    def begin(self) -> int:
+        """Milliseconds since 1970."""
+        return int(datetime(self.year, self.month, 1, tzinfo=UTC).timestamp() * 1000)
+
+    @property
     def first_uid(self) -> str:
         """What sorts before every UUIDv7 of this month, as it is written with small letters, and after those before."""
-        milliseconds = int(datetime(self.year, self.month, 1, tzinfo=UTC).timestamp() * 1000)
-        digits = f"{milliseconds:012x}"
+        digits = f"{self.begin:012x}"
         return f"{digits[:8]}-{digits[8:]}"
 
     def before(self) -> "Month":

@@ -8,7 +8,7 @@ parameters of TLS, a file of passwords or several hosts, is taken.
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from jobmeter.model.errors import StoreError
-from jobmeter.receiver.store.backend import BUSY_SECONDS, READERS, Backend, Judgement, Key
+from jobmeter.receiver.store.backend import BUSY_SECONDS, READERS, Backend, Dropped, Judgement, Key
 from jobmeter.receiver.store.migrating import upgrade
-from jobmeter.receiver.store.postgresql import partitions
+from jobmeter.receiver.store.postgresql import old_months, partitions
 from jobmeter.receiver.store.postgresql import summaries as inserting
 from jobmeter.receiver.store.postgresql.address import parse_address
 from jobmeter.receiver.store.postgresql.errors import judged, sentence_of, store_error
@@ -112,9 +112,30 @@ class Postgresql:
 
     def keep_up(self, now: int) -> None:
         """Make the partitions of the months to come."""
+        with self._asking() as connection:
+            partitions.make_ahead(connection, now)
+
+    @contextlib.contextmanager
+    def alone_at_removing(self) -> Iterator[bool]:
+        """The lock is that of a connection, so that the server frees it when its receiver dies."""
+        with self._asking() as connection:
+            yield old_months.lock(connection)
+
+    def drop_months(self, timelines_before: int | None, runs_before: int | None) -> Dropped:
+        """Partitions of which nothing is to be kept."""
+        with self._asking() as connection:
+            return old_months.drop(connection, timelines_before, runs_before)
+
+    def give_back(self, connection: Connection) -> bool:
+        """The server's autovacuum makes room for what comes; a partition that is dropped is given back at once."""
+        return False
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+        """A connection of its own. Raises StoreError."""
         try:
             with self._connect(autocommit=True) as connection:
-                partitions.make_ahead(connection, now)
+                yield connection
         except psycopg.Error as error:
             raise store_error(error, self.place) from None
 

@@ -4,14 +4,14 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from sqlalchemy import URL, Column, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from jobmeter.receiver.store.backend import BUSY_SECONDS, READERS, Backend, Judgement, Key
+from jobmeter.receiver.store.backend import BUSY_SECONDS, READERS, Backend, Dropped, Judgement, Key
 from jobmeter.receiver.store.migrating import upgrade
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.sqlite import summaries as inserting
@@ -23,7 +23,11 @@ _PREPARED = 256
 # So much is written back at a time. Of less, the same pages are written again and again; and a WAL that still
 # grows makes the disk write more at each commit than one whose space is used again.
 _WAL_PAGES = 4_000
+_INCREMENTAL = 2
+_GIVEN_BACK_PAGES = 500
 _WRITER_PRAGMAS = (
+    # Before anything is written; of a file that has tables it changes nothing.
+    "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
@@ -102,6 +106,29 @@ class Sqlite:
 
     def keep_up(self, now: int) -> None:
         """Nothing has to be made ahead."""
+
+    def alone_at_removing(self) -> AbstractContextManager[bool]:
+        """One receiver is enough, and what two of them remove is removed once."""
+        return contextlib.nullcontext(True)
+
+    def drop_months(self, timelines_before: int | None, runs_before: int | None) -> Dropped:
+        """There are no months."""
+        return Dropped()
+
+    def give_back(self, connection: Connection) -> bool:
+        """A tenth of the file stays free for what comes; a file of an earlier release keeps its size."""
+        pages, free, mode = (
+            int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+            for name in ("page_count", "freelist_count", "auto_vacuum")
+        )
+        if mode != _INCREMENTAL or free <= pages // 10:
+            return False
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        for _ in range(min(_GIVEN_BACK_PAGES, free)):
+            # Of a statement without columns the library makes the first step, which is one page.
+            driver.execute("PRAGMA incremental_vacuum(1)")
+        return True
 
 
 def _make_private(path: str) -> None:
