@@ -71,13 +71,13 @@ class Drawing:
     async def svg(self, chart: Chart) -> str:
         """The chart as an ``<svg>`` element. Raises a problem: 503 for too many at once, 500 for one that fails."""
         key = sha256(msgspec.json.encode(chart)).digest()
-        if key not in self._pictures:
-            self._pictures[key] = await self._ask(Order(chart))
-            while sum(map(len, self._pictures.values())) > _MOST_KEPT_BYTES:
-                self._pictures.popitem(last=False)
-        else:
-            self._pictures.move_to_end(key)
-        return self._pictures.get(key, "")
+        picture = self._pictures.pop(key, None)
+        if picture is None:
+            picture = await self._ask(Order(chart))
+        self._pictures[key] = picture
+        while sum(map(len, self._pictures.values())) > _MOST_KEPT_BYTES:
+            self._pictures.popitem(last=False)
+        return picture
 
     async def close(self) -> None:
         """End the process."""
