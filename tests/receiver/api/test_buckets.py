@@ -43,6 +43,19 @@ def test_a_rate_counts_in_every_bucket_of_its_time_and_a_reading_in_that_of_its_
     assert found.machine_memory_bytes.avg == [8, None, None, 9]
 
 
+def test_shares_of_time_are_means_weighted_by_the_time_they_held() -> None:
+    """Throttling and waiting, each in a column of its own; null where nothing was read."""
+    fold = BucketFold(4.0, 10)
+    fold.add(1.0, None, None, {"a": ContainerRates(None, None, 0.4, 0.0, None, 1.0)})
+    fold.add(4.0, None, None, {"a": ContainerRates(None, None, 0.0, 0.2, None, 0.0)})
+    fold.add(6.0, None, None, {"a": ContainerRates()})
+    (found,) = fold.course({"a": "build"}, []).containers
+    assert found.throttled_ratio == [0.1, None]
+    assert found.cpu_stall_ratio == [0.15, None]
+    assert found.memory_stall_ratio == [None, None]
+    assert found.io_stall_ratio == [0.25, None]
+
+
 def test_a_gap_is_null_and_not_zero() -> None:
     """What could not be read is missing; a container without samples has the same number of buckets."""
     fold = BucketFold(1.0, 10)

@@ -99,21 +99,29 @@ class _Series:
     """Of each bucket that has a value: its weight, weighted sum, lowest and highest value."""
 
     def __init__(self) -> None:
-        self._cells: dict[int, tuple[float, float, float, float]] = {}
+        self._cells: dict[int, list[float]] = {}
 
     def add(self, bucket: int, weight: float, value: float) -> None:
         if value > _MAX_WHOLE:
             value = float(value)  # JSON's readers know no larger whole numbers.
-        cell = (weight, weight * value, value, value)
-        old = self._cells.get(bucket)
-        self._cells[bucket] = cell if old is None else _joined(old, cell)
+        cell = self._cells.get(bucket)
+        if cell is None:
+            self._cells[bucket] = [weight, weight * value, value, value]
+            return
+        cell[0] += weight
+        cell[1] += weight * value
+        if value < cell[2]:
+            cell[2] = value
+        elif value > cell[3]:
+            cell[3] = value
 
     def coarsen(self, doublings: int) -> None:
         """Make one of ``2 ** doublings`` buckets each."""
         cells, self._cells = self._cells, {}
         for bucket, cell in cells.items():
-            old = self._cells.get(bucket >> doublings)
-            self._cells[bucket >> doublings] = cell if old is None else _joined(old, cell)
+            old = self._cells.setdefault(bucket >> doublings, cell)
+            if old is not cell:
+                old[:] = old[0] + cell[0], old[1] + cell[1], min(old[2], cell[2]), max(old[3], cell[3])
 
     def means(self, count: int) -> Means:
         found = [self._cells.get(bucket) for bucket in range(count)]
@@ -126,12 +134,6 @@ class _Series:
             avg=self.means(count),
             max=[None if cell is None else round(cell[3], STATISTIC_DIGITS) for cell in found],
         )
-
-
-def _joined(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> tuple[float, float, float, float]:
-    return one[0] + other[0], one[1] + other[1], min(one[2], other[2]), max(one[3], other[3])
 
 
 class _Container:
@@ -187,13 +189,14 @@ class BucketFold:
                 self._containers[key] = _Container()
         self._reach(elapsed)
         self._stay_small(len(self._containers))
-        self._add(self._machine, elapsed, machine_percent, machine_bytes)
+        at, parts = self._bucket(elapsed), self._parts(elapsed)
+        _add(self._machine, at, parts, machine_percent, machine_bytes)
         for key, rates in containers.items():
             box = self._containers[key]
-            self._add(box.use, elapsed, rates.cpu_cores, rates.memory_bytes)
+            _add(box.use, at, parts, rates.cpu_cores, rates.memory_bytes)
             for series, ratio in zip(box.ratios, rates[2:], strict=True):
                 if ratio is not None:
-                    self._spread(series, elapsed, ratio)
+                    _spread(series, parts, ratio)
         self._before = elapsed
 
     def course(
@@ -220,23 +223,15 @@ class BucketFold:
             marks=list(marks),
         )
 
-    def _add(
-        self, series: tuple[_Series, _Series], elapsed: float, rate: float | None, gauge: float | None
-    ) -> None:
-        cpu, memory = series
-        if gauge is not None:
-            memory.add(self._bucket(elapsed), 1.0, gauge)
-        if rate is not None:
-            self._spread(cpu, elapsed, rate)
-
-    def _spread(self, series: _Series, elapsed: float, rate: float) -> None:
-        """A rate belongs to all buckets since the sample before."""
-        begin, last = self._before, self._bucket(elapsed)
+    def _parts(self, elapsed: float) -> list[tuple[int, float]]:
+        """The buckets since the sample before, each with the seconds that it has of that time."""
+        found, begin, last = [], self._before, self._bucket(elapsed)
         for bucket in range(min(int(begin / self._resolution), last), last + 1):
             end = elapsed if bucket == last else (bucket + 1) * self._resolution
             if end > begin:
-                series.add(bucket, end - begin, rate)
+                found.append((bucket, end - begin))
                 begin = end
+        return found
 
     def _bucket(self, elapsed: float) -> int:
         """The bucket of a moment; one at a border, or hardly behind it, belongs to the bucket that ends there."""
@@ -268,3 +263,23 @@ class BucketFold:
         self._count = -(-self._count >> doublings)
         for one in (*self._machine, *(each for box in self._containers.values() for each in box.all())):
             one.coarsen(doublings)
+
+
+def _add(
+    series: tuple[_Series, _Series],
+    bucket: int,
+    parts: Sequence[tuple[int, float]],
+    rate: float | None,
+    gauge: float | None,
+) -> None:
+    cpu, memory = series
+    if gauge is not None:
+        memory.add(bucket, 1.0, gauge)
+    if rate is not None:
+        _spread(cpu, parts, rate)
+
+
+def _spread(series: _Series, parts: Sequence[tuple[int, float]], rate: float) -> None:
+    """A rate belongs to all buckets since the sample before."""
+    for bucket, seconds in parts:
+        series.add(bucket, seconds, rate)
