@@ -248,7 +248,7 @@ def test_no_summary_makes_an_answer_fail(receiver: RunningReceiver, hostile: dic
         f"/api/v1/runs/{path}",
         f"/api/v1/runs/{path}/timeline",
         f"/runs/{path}",
-        "/?organization=hostile",
+        "/runs?organization=hostile",
     ):
         answer = receiver.get(address)
         assert answer.status_code == 200, answer.text

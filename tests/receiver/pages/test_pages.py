@@ -11,12 +11,13 @@ from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.model.timeline import Timeline
 from jobmeter.receiver.api.buckets import BucketFold, ContainerCourse, Course, Range
+from jobmeter.receiver.api.timelines import timeline_of
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.pages.charts import WIDE
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.layout import page
 from jobmeter.receiver.pages.listing import runs_body
-from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail, timeline_of
+from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail
 from jobmeter.report.charts import charts, cpu_chart
 from jobmeter.report.palette import CSS
 from tests.report.examples import EXAMPLES, clock, hostile, make_build, sidecar
@@ -88,7 +89,7 @@ def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> Non
         "× 4,312",
         "Largest processes",
         "Still running: sccache (9822)",
-        "Summary as JSON Timeline as JSON Journal as JSON",
+        "Summary as JSON Timeline as JSON Timeline as CSV Journal as JSON",
     ):
         assert told in words
 

@@ -82,13 +82,18 @@ def course_of(
 
 
 def show_run(
-    connection: Connection, run_uid: str, *, points: int, scopes: Scopes = None
+    connection: Connection,
+    run_uid: str,
+    *,
+    points: int,
+    resolution_seconds: float | None = None,
+    scopes: Scopes = None,
 ) -> tuple[Found, RunTimeline] | None:
     """Both, the run and its course, for who shows both: what was streamed is read once."""
     run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
-    fold, course = _folded(connection, run, points, None)
+    fold, course = _folded(connection, run, points, resolution_seconds)
     detail = _detail(run)
     if not _goes_on(run):
         detail.summary, as_sent = _summary(run)

@@ -44,10 +44,18 @@ class Readings:
         return await read(partial(answers.describe_run, run_uid=run_uid, scopes=scopes))
 
     async def show(
-        self, run_uid: str, *, points: int, scopes: Scopes = None
+        self, run_uid: str, *, points: int, resolution_seconds: float | None = None, scopes: Scopes = None
     ) -> tuple[Found, RunTimeline] | None:
         """One run with its summary and its course; None when there is none within the scopes."""
-        return await self.read_long(partial(answers.show_run, run_uid=run_uid, points=points, scopes=scopes))
+        return await self.read_long(
+            partial(
+                answers.show_run,
+                run_uid=run_uid,
+                points=points,
+                resolution_seconds=resolution_seconds,
+                scopes=scopes,
+            )
+        )
 
     async def course(
         self, run_uid: str, *, points: int, resolution_seconds: float | None = None, scopes: Scopes = None

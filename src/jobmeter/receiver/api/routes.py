@@ -29,10 +29,12 @@ from jobmeter.receiver.api.parameters import (
     whole,
 )
 from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.api.timelines import timeline_of
 from jobmeter.receiver.api.types import RunDetail, RunList, RunTimeline
 from jobmeter.receiver.store.backend import Key
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import find_run, next_part, without_lines
+from jobmeter.report.tables import render_csv
 
 _LIST = (*FILTERS, LIMIT, CURSOR)
 _TIMELINE = (POINTS, RESOLUTION)
@@ -67,6 +69,13 @@ class RunsApi:
                 problems=(400, 404, 503),
             ),
             Route(
+                "GET", "/api/v1/runs/{run_uid}/timeline.csv", endpoint(self.timeline_csv), "read",
+                "The course of one run as CSV: one row per container and bucket, without a course one per container",
+                parameters=(RUN_UID, *_TIMELINE),
+                answers={200: Content(None, "The columns of `jobmeter report --format=csv`.", "text/csv")},
+                problems=(400, 404, 503),
+            ),
+            Route(
                 "GET", "/api/v1/runs/{run_uid}/records", endpoint(self.run_records), "read",
                 "The records of a streamed run as they were sent: a journal that `jobmeter report` reads",
                 parameters=(RUN_UID,),
@@ -96,15 +105,30 @@ class RunsApi:
 
     async def timeline(self, request: Request) -> Response:
         """The course of a run in buckets."""
-        query = query_of(request.query_params, _TIMELINE)
-        resolution = resolution_of(query)
-        points = whole(query, "points", MAX_POINTS, DEFAULT_POINTS if resolution is None else MAX_POINTS)
+        points, resolution = _fineness(request)
         course = await self._readings.course(
             _uid(request), points=points, resolution_seconds=resolution, scopes=grant_of(request).scopes
         )
         if course is None:
             raise _unknown(request)
         return _json(course)
+
+    async def timeline_csv(self, request: Request) -> Response:
+        """The same as rows for spreadsheets and notebooks."""
+        points, resolution = _fineness(request)
+        shown = await self._readings.show(
+            _uid(request), points=points, resolution_seconds=resolution, scopes=grant_of(request).scopes
+        )
+        if shown is None:
+            raise _unknown(request)
+        found, course = shown
+        if found.detail.summary is None:
+            raise NotFound(
+                "Nothing can be told of this run yet, or what was sent is no summary of this version."
+            )
+        text = render_csv(found.detail.summary, timeline_of(course))
+        headers = {"Content-Disposition": 'attachment; filename="run.csv"'}
+        return Response(text, headers=headers, media_type="text/csv")
 
     async def run_records(self, request: Request) -> Response:
         """The parts of a run, one after the other, so that no reader stands in the way of the writer for long."""
@@ -128,6 +152,14 @@ class RunsApi:
 
 def _json(value: Any) -> Response:
     return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def _fineness(request: Request) -> tuple[int, float | None]:
+    """How many buckets at most, and how long they are if that was asked for."""
+    query = query_of(request.query_params, _TIMELINE)
+    resolution = resolution_of(query)
+    default = DEFAULT_POINTS if resolution is None else MAX_POINTS
+    return whole(query, "points", MAX_POINTS, default), resolution
 
 
 def _uid(request: Request) -> str:

@@ -6,8 +6,8 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from jobmeter.model.summary import Summary
-from jobmeter.model.timeline import ContainerTrack, Timeline
-from jobmeter.receiver.api.buckets import ContainerCourse, Course, Means
+from jobmeter.receiver.api.buckets import Course
+from jobmeter.receiver.api.timelines import timeline_of
 from jobmeter.receiver.api.types import RunDetail, RunTimeline
 from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, Width, figures
 from jobmeter.receiver.pages.drawing import Drawing
@@ -60,38 +60,6 @@ def run_charts(summary: Summary, course: Course) -> list[Pair]:
     return [Pair(*both) for both in zip(wide, narrow, strict=True)]
 
 
-def timeline_of(course: Course) -> Timeline:
-    """The buckets as points to draw: of CPU use the lowest, mean and highest value, of memory the highest."""
-    return Timeline(
-        elapsed_seconds=course.elapsed_seconds,
-        containers=[_track(one) for one in course.containers],
-        marks=course.marks,
-    )
-
-
-def _track(course: ContainerCourse) -> ContainerTrack:
-    return ContainerTrack(
-        name=course.name,
-        cpu_cores=_bridged(course.cpu_cores.avg),
-        cpu_cores_peak=_bridged(course.cpu_cores.max),
-        cpu_cores_low=_bridged(course.cpu_cores.min),
-        memory_bytes=[None if value is None else int(value) for value in _bridged(course.memory_bytes.max)],
-        throttled_ratio=_bridged(course.throttled_ratio),
-        cpu_stall_ratio=_bridged(course.cpu_stall_ratio),
-        memory_stall_ratio=_bridged(course.memory_stall_ratio),
-        io_stall_ratio=_bridged(course.io_stall_ratio),
-    )
-
-
-def _bridged(values: Means) -> Means:
-    """The values; one that is missing alone, because a tick came late, is that before it."""
-    found = list(values)
-    for i in range(1, len(values) - 1):
-        if values[i] is None and values[i + 1] is not None:
-            found[i] = values[i - 1]
-    return found
-
-
 def _pictures(detail: RunDetail) -> Callable[[str, Width], str]:
     def picture(key: str, width: Width) -> str:
         return f"{address('runs', detail.run_uid, 'charts', key)}?width={width}"
@@ -129,6 +97,10 @@ def _data(detail: RunDetail, course: RunTimeline) -> str:
     place = f"/api/v1/runs/{quote(detail.run_uid, safe='')}"
     links = [("Summary as JSON", place)]
     if course.elapsed_seconds:
-        links += [("Timeline as JSON", f"{place}/timeline"), ("Journal as JSON", f"{place}/records")]
+        links += [
+            ("Timeline as JSON", f"{place}/timeline"),
+            ("Timeline as CSV", f"{place}/timeline.csv"),
+            ("Journal as JSON", f"{place}/records"),
+        ]
     told = "".join(f'<a href="{text(link)}">{name}</a>' for name, link in links)
     return f'<nav class="pager" aria-label="Data">{told}</nav>'
