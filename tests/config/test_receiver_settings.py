@@ -66,6 +66,14 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         ([], {"RECEIVER_HMAC_KEY": "two words"}, "RECEIVER_HMAC_KEY"),
         (["--job-token-lifetime=59s"], {}, "--job-token-lifetime: '59s' is too short"),
         (["--tls-cert=c.pem"], {}, "--tls-cert needs --tls-key too"),
+        (["--user-header=X-User"], {}, "--user-header needs --trusted-proxy too"),
+        (["--organizations-header=X"], {}, "--organizations-header needs --user-header too"),
+        (
+            ["--trusted-proxy=host"],
+            {},
+            "--trusted-proxy: 'host' is no address; accepted are forms such as 10.0.0.7",
+        ),
+        (["--user-header=X User"], {}, "--user-header: 'X User' is no name of a header"),
         ([], {"JOBMETER_TLS_KEY": "k.pem"}, "--tls-key needs --tls-cert too"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "admin": (admin.admin_settings, ["backup", "out.db"], admin.BackupSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
-NOT_ALONE = {"config", "tls-cert", "tls-key", "write"}
+NOT_ALONE = {"config", "tls-cert", "tls-key", "write", "user-header", "organizations-header"}
 ALIASES = {"addr"}
 
 # A value for each kind of option, as it is written and as it is understood.
@@ -78,6 +79,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "job-token-lifetime": ("2d", 172_800.0),
     "read-token-mints": ("true", True),
     "rate-limit": ("7", 7),
+    "trusted-proxy": ("10.0.0.0/8,::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+    "public-url": ("https://metrics.example/base", "https://metrics.example/base"),
     "linger": ("30s", 30.0),
     "dialect": ("cadvisor,jobmeter", ("cadvisor", "jobmeter")),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),

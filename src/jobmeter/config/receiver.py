@@ -2,15 +2,26 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 from msgspec import Struct
 
-from jobmeter.config.options import Option, age, duration, parse, secret, secret_file, whole_number
+from jobmeter.config.options import (
+    Option,
+    age,
+    duration,
+    parse,
+    secret,
+    secret_file,
+    web_address,
+    whole_number,
+)
 from jobmeter.config.settings import LOG_OPTIONS
 from jobmeter.model.errors import UsageError
 
 _LEAST_KEY = 16
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NO_FILE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -51,6 +62,23 @@ def hmac_key_file(path: str) -> str:
         raise UsageError(f"{path}: {error}") from None
 
 
+def network(text: str) -> IPv4Network | IPv6Network:
+    """A network, or one address."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no address; accepted are forms such as 10.0.0.7 and 10.0.0.0/8"
+        ) from None
+
+
+def header_name(text: str) -> str:
+    """The name of a header (RFC 9110)."""
+    if not _HEADER.fullmatch(text):
+        raise UsageError(f"{text!r} is no name of a header; accepted are forms such as X-Forwarded-User")
+    return text
+
+
 def lifetime(text: str) -> float:
     """An age of a minute or more, in seconds."""
     seconds = age(text)
@@ -59,6 +87,12 @@ def lifetime(text: str) -> float:
     return seconds
 
 
+_NEEDS = (
+    ("tls_cert", "tls_key"),
+    ("tls_key", "tls_cert"),
+    ("user_header", "trusted_proxy"),
+    ("organizations_header", "user_header"),
+)
 RECEIVER_OPTIONS = (
     Option(
         "listen",
@@ -123,6 +157,35 @@ RECEIVER_OPTIONS = (
         default="2000",
     ),
     Option(
+        "trusted-proxy",
+        "JOBMETER_TRUSTED_PROXY",
+        "the address or network of a proxy that is believed; several may be given",
+        network,
+        "ADDRESS",
+        many=True,
+    ),
+    Option(
+        "user-header",
+        "JOBMETER_USER_HEADER",
+        "the header in which a trusted proxy says who it is",
+        header_name,
+        "NAME",
+    ),
+    Option(
+        "organizations-header",
+        "JOBMETER_ORGANIZATIONS_HEADER",
+        "the header in which it says which organizations that one sees; without it all",
+        header_name,
+        "NAME",
+    ),
+    Option(
+        "public-url",
+        "JOBMETER_PUBLIC_URL",
+        "where browsers reach the receiver, if that is a proxy",
+        web_address,
+        "URL",
+    ),
+    Option(
         "tls-cert",
         "JOBMETER_TLS_CERT",
         "the certificate to serve HTTPS with, as PEM, with its chain",
@@ -175,6 +238,10 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     job_token_lifetime: float = 86_400.0
     read_token_mints: bool = False
     rate_limit: int = 2000
+    trusted_proxy: tuple[IPv4Network | IPv6Network, ...] | None = None
+    user_header: str | None = None
+    organizations_header: str | None = None
+    public_url: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
     lost_after: float = 300.0
@@ -197,9 +264,9 @@ def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Receiv
     invocation.merge_file("read_token")
     invocation.merge_file("push_token")
     invocation.merge_file("hmac_key")
-    if ("tls_cert" in values) != ("tls_key" in values):
-        given, missing = ("--tls-cert", "--tls-key") if "tls_cert" in values else ("--tls-key", "--tls-cert")
-        raise UsageError(f"{given} needs {missing} too")
+    for given, missing in _NEEDS:
+        if given in values and missing not in values:
+            raise UsageError(f"--{given.replace('_', '-')} needs --{missing.replace('_', '-')} too")
     address = values.pop("addr", None)
     if address is not None:
         if "listen" in flags:

@@ -25,8 +25,10 @@ from jobmeter.receiver.access.grant import Right
 from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.access.headers import headers_for
 from jobmeter.receiver.access.job_tokens import JobTokens
+from jobmeter.receiver.access.login import Login
 from jobmeter.receiver.access.minting import minting_route
 from jobmeter.receiver.access.rules import AccessRules
+from jobmeter.receiver.access.sessions import Sessions
 from jobmeter.receiver.api.now import NowApi
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
@@ -85,7 +87,9 @@ class Receiver:
             database, {"read": rules.read_token, "push": rules.push_token}, self._writer.submit
         )
         self._job_tokens = JobTokens(rules.job_key) if rules.job_key else None
-        self._guard = Guard(rules, self._directory, self._job_tokens, self._audit)
+        sessions = Sessions(database, self._directory, self._writer.submit, secure=rules.is_secure)
+        self._guard = Guard(rules, self._directory, self._job_tokens, sessions, self._audit)
+        self._login = Login(self._guard, sessions, self._audit)
         self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
@@ -108,7 +112,7 @@ class Receiver:
             (
                 *ingest.routes(self._writer, handling, self._figures),
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
-                minting_route(self._job_tokens, self._rules.job_token_seconds, self._audit),
+                minting_route(self._job_tokens, self._rules.job_token_seconds, self._guard, self._audit),
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *NowApi(self._live).routes(),
@@ -123,7 +127,15 @@ class Receiver:
             )
         )  # fmt: skip
         inside = (route for route in health if route.access == "debug")
-        return (*documented, *pages.parts(), *inside, jobs_route(StreamedJobs(readings)), *Pprof().routes())
+        login = self._login.routes()
+        return (
+            *documented,
+            *pages.parts(),
+            *login,
+            *inside,
+            jobs_route(StreamedJobs(readings)),
+            *Pprof().routes(),
+        )
 
     def asks_for(self, right: Right) -> bool:
         """Whether a token is needed for it; known within its ``life``."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobmeter.ops.routing import Route
-from jobmeter.receiver.access.audit import Audit, address_of
+from jobmeter.receiver.access.audit import Audit
 
 
 class Lines:
@@ -69,9 +69,3 @@ def test_only_so_many_addresses_are_remembered():
     for number in range(3000):
         one.refused(ROUTE, str(number), 401)
     assert len(one._said_at) == 1024
-
-
-def test_a_connection_without_an_address_has_none():
-    """As over a socket of the file system."""
-    assert address_of({"client": ("10.0.0.1", 5)}) == "10.0.0.1"
-    assert address_of({"client": None}) == address_of({}) == ""

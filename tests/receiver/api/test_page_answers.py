@@ -65,7 +65,8 @@ def test_a_browser_is_refused_by_a_page(
     receiver: RunningReceiver, method: str, path: str, status: int, said: str
 ) -> None:
     """It says what to do, leads to the list, and carries what a browser has to know."""
-    answer = requests.request(method, receiver.url + path, headers=BROWSER, timeout=30)
+    wrong = ("anyone", "wrong")
+    answer = requests.request(method, receiver.url + path, headers=BROWSER, auth=wrong, timeout=30)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["content-security-policy"] == POLICY

@@ -4,8 +4,6 @@ import time
 from collections import OrderedDict
 from typing import Protocol
 
-from starlette.types import Scope
-
 from jobmeter.ops.routing import Route
 
 _SPARING_SECONDS = 10.0
@@ -50,9 +48,3 @@ class Audit:
             address=at,
             unsaid=unsaid,
         )
-
-
-def address_of(scope: Scope) -> str:
-    """Who is at the other end of the connection."""
-    client = scope.get("client")
-    return client[0] if client else ""

@@ -3,22 +3,26 @@
 import math
 from collections.abc import Awaitable
 from ipaddress import IPv6Address, ip_address
+from urllib.parse import quote
 
 from starlette.types import Scope
 
 from jobmeter.ops.access import OPEN_ON_LOOPBACK, token_of, unauthorized
 from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Route
-from jobmeter.receiver.access.audit import Audit, address_of
+from jobmeter.receiver.access.audit import Audit
 from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.directory import Directory
 from jobmeter.receiver.access.grant import ANYONE, Right, put_grant
 from jobmeter.receiver.access.job_tokens import JobTokens
 from jobmeter.receiver.access.limits import Buckets
+from jobmeter.receiver.access.proxies import Proxies
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.secrets import JOB_PREFIX, digest_of
+from jobmeter.receiver.access.sessions import Sessions
 
 _REFUSALS_PER_SECOND = 10.0
+_MAX_NEXT = 1000
 _ALL_RUNS = "This route is about all runs; it needs a token that is not limited to some."
 
 
@@ -26,11 +30,18 @@ class Guard:
     """Lets in who may, says in the request what that one may see, and tells of whom it refuses."""
 
     def __init__(
-        self, rules: AccessRules, directory: Directory, job_tokens: JobTokens | None, audit: Audit
+        self,
+        rules: AccessRules,
+        directory: Directory,
+        job_tokens: JobTokens | None,
+        sessions: Sessions,
+        audit: Audit,
     ) -> None:
         self._rules = rules
         self._directory = directory
         self._job_tokens = job_tokens
+        self._sessions = sessions
+        self._proxies = Proxies(rules)
         self._audit = audit
         self._requests = Buckets(rules.rate_limit)
         self._refusals = Buckets(_REFUSALS_PER_SECOND)
@@ -55,13 +66,27 @@ class Guard:
         """For whom is not known: of this moment, if there is a token."""
         if token is not None or not self._directory.is_fresh:
             await self._directory.renewed(at_once=token is not None)
-        found = None if token is None else self._find(token)
+        found = await self.person(scope) if token is None else self._find(token)
         if found is None:
             self._let_in_without(route, scope, token is not None)
             return
         if found.hangs_on_the_database and not self._directory.is_fresh:
             raise Unavailable("The database that knows this token cannot be asked now; try again soon.", 5)
         self._let_in(route, scope, found)
+
+    async def person(self, scope: Scope) -> Credential | None:
+        """Who looks at pages, by what a proxy says or by a session."""
+        return self._proxies.person(scope) or await self._sessions.find(scope)
+
+    async def reader(self, token: bytes) -> Credential | None:
+        """What a token is good for that was shown to sign in, if one may read with it."""
+        await self._directory.renewed(at_once=True)
+        found = self._find(token)
+        return found if found is not None and "read" in found.rights else None
+
+    def address_of(self, scope: Scope) -> str:
+        """From where a request comes."""
+        return self._proxies.address_of(scope)
 
     def _find(self, token: bytes) -> Credential | None:
         """What a valid token is good for."""
@@ -83,7 +108,7 @@ class Guard:
         scopes = found.grant.scopes
         if scopes is not None:
             if route.access == "debug":
-                self._audit.refused(route, address_of(scope), 403)
+                self._audit.refused(route, self.address_of(scope), 403)
                 raise Problem(403, _ALL_RUNS)
             wait = self._requests.take(scopes if found.token_id is None else found.token_id)
             if wait:
@@ -101,20 +126,24 @@ class Guard:
     def _let_in_without(self, route: Route, scope: Scope, given: bool) -> None:
         """Without a token that is good for it: where none is asked for."""
         if self.needs(_right(route)):
-            raise self._refused(route, scope, unauthorized(route.access, route.challenge, not given))
+            if not given and _is_browser(route, scope):
+                raise Problem(303, "Sign in to see this page.", headers={"Location": _login(scope)})
+            raise self.refused(route, scope, unauthorized(route.access, route.challenge, not given))
         if route.access == "debug" and not self._rules.loopback:
-            raise self._refused(route, scope, Problem(403, OPEN_ON_LOOPBACK))
+            raise self.refused(route, scope, Problem(403, OPEN_ON_LOOPBACK))
         put_grant(scope, ANYONE)
 
     def needs(self, right: Right) -> bool:
         """Whether a token is asked for."""
         if right == "mint":
             return True
-        return (right == "push" and self._job_tokens is not None) or self._directory.needs(right)
+        if right == "push" and self._job_tokens is not None:
+            return True
+        return (right == "read" and self._rules.knows_people) or self._directory.needs(right)
 
-    def _refused(self, route: Route, scope: Scope, problem: Problem) -> Problem:
+    def refused(self, route: Route, scope: Scope, problem: Problem) -> Problem:
         """The problem, or another one for who comes again and again; those with a good token do not notice."""
-        address = address_of(scope)
+        address = self.address_of(scope)
         wait = self._refusals.take(_neighbourhood(address))
         if wait:
             problem = _too_many("From this address come too many requests that are refused", wait)
@@ -127,6 +156,19 @@ def _right(route: Route) -> Right:
         case "push" | "mint":
             return route.access
     return "read"
+
+
+def _is_browser(route: Route, scope: Scope) -> bool:
+    """Whether somebody wants to look at a page, and can be sent to another one."""
+    if route.challenge != "Basic" or scope["method"] not in ("GET", "HEAD"):
+        return False
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def _login(scope: Scope) -> str:
+    """Where to sign in, and come back from."""
+    wanted = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+    return f"/login?next={quote(wanted, safe='')}" if len(wanted) <= _MAX_NEXT else "/login"
 
 
 def _too_many(what: str, wait: float) -> Problem:

@@ -10,9 +10,10 @@ from starlette.responses import Response
 from jobmeter.model.summarize import rfc3339_of
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Route, endpoint
-from jobmeter.receiver.access.audit import Audit, address_of
+from jobmeter.receiver.access.audit import Audit
 from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.grant import grant_of
+from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.access.job_tokens import JobTokens
 from jobmeter.receiver.bodies import read_body
 from jobmeter.receiver.store.scopes import Scope
@@ -45,7 +46,7 @@ class JobToken(Struct, kw_only=True):
 _NAMES = msgspec.json.Decoder(JobNames)
 
 
-def minting_route(job_tokens: JobTokens | None, longest_seconds: float, audit: Audit) -> Route:
+def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: Guard, audit: Audit) -> Route:
     """The route; without a key it says that there are no such tokens here."""
 
     async def mint(request: Request) -> Response:
@@ -70,7 +71,7 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, audit: A
         credential: Credential = request.scope["credential"]
         token, expires_at = job_tokens.mint(scope, seconds, credential.token_id)
         audit.done(
-            "token minted", who=grant.who, at=address_of(request.scope), job=str(scope), seconds=seconds
+            "token minted", who=grant.who, at=guard.address_of(request.scope), job=str(scope), seconds=seconds
         )
         made = JobToken(token=token, expires_at=rfc3339_of(expires_at))
         return Response(

@@ -1,5 +1,7 @@
 """What an operator has said about who may do what."""
 
+from ipaddress import IPv4Network, IPv6Network
+
 from msgspec import Struct
 
 DEFAULT_JOB_TOKEN_SECONDS = 86_400.0
@@ -11,7 +13,9 @@ class AccessRules(Struct, frozen=True, kw_only=True):
 
     ``job_key`` signs the tokens of jobs, ``job_token_seconds`` is how long they last at most. ``read_token_mints`` lets
     read tokens make them too. ``rate_limit`` are requests a second of a token that is limited to some runs, 0 for no
-    limit. ``loopback`` says that only this machine reaches the receiver, ``tls`` that it speaks HTTPS.
+    limit. From ``trusted_proxies`` the ``user_header`` says who looks at pages, and the ``organizations_header`` which
+    organizations that one sees. ``public_url`` is where browsers reach the receiver. ``loopback`` says that only this
+    machine reaches it, ``tls`` that it speaks HTTPS.
     """
 
     read_token: str | None = None
@@ -20,5 +24,19 @@ class AccessRules(Struct, frozen=True, kw_only=True):
     job_token_seconds: float = DEFAULT_JOB_TOKEN_SECONDS
     read_token_mints: bool = False
     rate_limit: int = DEFAULT_RATE_LIMIT
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    user_header: str | None = None
+    organizations_header: str | None = None
+    public_url: str | None = None
     loopback: bool = False
     tls: bool = False
+
+    @property
+    def knows_people(self) -> bool:
+        """Whether there is a way to sign in without a token, so that who has not done so sees nothing."""
+        return self.user_header is not None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the receiver over HTTPS, its own or a proxy's."""
+        return self.tls or (self.public_url or "").startswith("https://")

@@ -79,7 +79,7 @@ def _navigation(here: Place, aside: str) -> str:
         f'<a href="{link}"{_CURRENT if place == here else ""}>{name}</a>'
         for place, (link, name) in _PLACES.items()
     )
-    end = f'<div class="aside">{aside}</div>' if aside else ""
+    end = f'<div class="aside">{aside}<a href="/login">Account</a></div>'
     return f'<header class="top"><nav aria-label="Pages"><b>jobmeter</b>{links}</nav>{end}</header>'
 
 

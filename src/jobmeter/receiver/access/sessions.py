@@ -1,0 +1,105 @@
+"""Who looks at pages signs in once; then a cookie says who it is."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.types import Scope as RequestScope
+
+from jobmeter.receiver.access.credential import Credential
+from jobmeter.receiver.access.directory import LIFE_SECONDS, Directory
+from jobmeter.receiver.access.grant import Grant, Right
+from jobmeter.receiver.access.secrets import digest_of
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.scopes import Scopes
+from jobmeter.receiver.store.sessions import BeginSession, EndSession, Session, find_session
+
+SESSION_SECONDS = 12 * 3600
+_MAX_KEPT = 1000
+_READ: frozenset[Right] = frozenset({"read"})
+
+
+class Sessions:
+    """Begins, finds and ends sessions. What was found is kept for ``LIFE_SECONDS``.
+
+    ``change`` stores a change. ``secure`` is for who is reached over HTTPS: the cookie is sent over nothing else.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        change: Callable[[Any], "asyncio.Future[Any]"],
+        *,
+        secure: bool,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._change = change
+        self.secure = secure
+        # The prefix keeps others of the same site from setting it (RFC 6265bis).
+        self.cookie = "__Host-jobmeter" if secure else "jobmeter"
+        self._kept: dict[bytes, tuple[float, Session | None]] = {}
+
+    async def begin(
+        self,
+        who: str,
+        *,
+        token_digest: bytes | None = None,
+        scopes: Scopes = None,
+        until: float | None = None,
+    ) -> str:
+        """A new session; what its cookie says. It ends at ``until`` (seconds since 1970) at the latest."""
+        secret, now = secrets.token_urlsafe(32), time.time()
+        ends = now + SESSION_SECONDS if until is None else min(until, now + SESSION_SECONDS)
+        session = Session(
+            digest_of(secret.encode()), token_digest, who, scopes, int(now * 1000), int(ends * 1000)
+        )
+        await self._change(BeginSession(session))
+        return secret
+
+    async def end(self, secret: bytes) -> None:
+        """Forget a session, at the other receivers within ``LIFE_SECONDS``."""
+        digest = digest_of(secret)
+        self._kept.pop(digest, None)
+        await self._change(EndSession(digest))
+
+    async def find(self, scope: RequestScope) -> Credential | None:
+        """What the cookie of a request is good for. Raises StoreError."""
+        secret = cookie_of(scope, self.cookie)
+        session = None if secret is None else await self._session(digest_of(secret))
+        if session is None or session.expires_at <= time.time() * 1000:
+            return None
+        if session.token_digest is None:
+            return Credential(rights=_READ, grant=Grant(who=session.who, scopes=session.scopes))
+        found = self._directory.told(session.token_digest) or self._directory.stored(session.token_digest)
+        return found if found is not None and found.is_valid else None
+
+    async def _session(self, digest: bytes) -> Session | None:
+        now = time.monotonic()
+        read_at, session = self._kept.get(digest, (-LIFE_SECONDS, None))
+        if now - read_at < LIFE_SECONDS:
+            return session
+        session = await self._database.read(partial(find_session, digest=digest))
+        if len(self._kept) >= _MAX_KEPT:
+            self._kept.clear()
+        if session is not None:
+            self._kept[digest] = (now, session)
+        return session
+
+
+def cookie_of(scope: RequestScope, name: str) -> bytes | None:
+    """What a cookie of a request says."""
+    for header, value in scope["headers"]:
+        if header == b"cookie" and name.encode() in value:
+            try:
+                found = SimpleCookie(value.decode("latin-1")).get(name)
+            except CookieError:
+                return None
+            if found is not None and found.value:
+                return found.value.encode("latin-1", "replace")
+    return None
