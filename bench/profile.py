@@ -112,7 +112,7 @@ class Daemon:
         return used / requests
 
     async def finish(self) -> tuple[float, str]:
-        """A profile as long as one is by default: CPU seconds of its names and encoding, and what it tells of itself."""
+        """CPU seconds of the names and the encoding of a profile as long as one is by default, and what it tells."""
         from jobmeter.ops.pprof.profile import encode
         from jobmeter.ops.pprof.record import Totals
         from jobmeter.ops.pprof.sampling import Sampling
