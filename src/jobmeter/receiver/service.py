@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from jobmeter.model.errors import StoreError, StoreFull
+from jobmeter.model.prices import Prices
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route
@@ -29,16 +30,19 @@ from jobmeter.receiver.access.login import Login
 from jobmeter.receiver.access.minting import minting_route
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.sessions import Sessions
+from jobmeter.receiver.api.history import History, HistoryApi
 from jobmeter.receiver.api.now import NowApi
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.routes import RunsApi
 from jobmeter.receiver.api.sizing import SizingApi
 from jobmeter.receiver.bodies import Handling, Intake
+from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.live import Live
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.history_routes import HistoryPages
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.retention import Retention
@@ -68,6 +72,7 @@ class Receiver:
         log: ServiceLog,
         *,
         lost_after_seconds: float,
+        prices: Prices | None = None,
         keep: Keep = Keep(),  # noqa: B008  # It is a constant.
     ) -> None:
         self._database = database
@@ -79,6 +84,8 @@ class Receiver:
             database, self._writer, self._figures, log, lost_after_seconds=lost_after_seconds
         )
         self._retention = Retention(database, self._writer, self._figures, log, keep)
+        self._bookkeeping = Bookkeeping(database, self._writer, log)
+        self._history = History(database, self._bookkeeping.catch_up, prices)
         self._drawing = Drawing()
         self._live = Live(database)
         self._rules = rules
@@ -107,6 +114,7 @@ class Receiver:
         """What clients ask for is in the document; what shows the inside of the process is not."""
         readings, handling = Readings(self._database), Handling()
         pages = Pages(readings, self._drawing, self._live)
+        history_pages = HistoryPages(self._history, self._drawing)
         health = self.health.routes("Whether it can store and answer")
         documented = with_document(
             (
@@ -116,8 +124,10 @@ class Receiver:
                 *seed.routes(self._database),
                 *RunsApi(readings).routes(),
                 *NowApi(self._live).routes(),
+                *HistoryApi(self._history).routes(),
                 *SizingApi(readings).routes(),
                 *pages.routes(),
+                *history_pages.routes(),
                 *(route for route in health if route.access == "open"),
                 Route(
                     "GET", "/metrics", exposition(self._figures.registry), "open",
@@ -131,6 +141,7 @@ class Receiver:
         return (
             *documented,
             *pages.parts(),
+            *history_pages.parts(),
             *login,
             *inside,
             jobs_route(StreamedJobs(readings)),
@@ -155,6 +166,7 @@ class Receiver:
         works = (
             self._endings.finish_silent(),
             self._endings.merge_left(),
+            self._bookkeeping.keep(),
             self._database.keep_up(self._log),
             self._retention.sweep_for_ever(),
         )

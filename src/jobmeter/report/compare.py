@@ -28,6 +28,11 @@ class Change(Struct, frozen=True):
     form: Callable[[float | None], str]
 
     @property
+    def is_known(self) -> bool:
+        """Whether a run has it."""
+        return self.before is not None or self.after is not None
+
+    @property
     def difference(self) -> str:
         """``+12.0 s``, ``-3 MiB`` or ``same``; empty unless both are known."""
         if self.before is None or self.after is None:
@@ -73,7 +78,7 @@ def render_comparison(before: Summary, after: Summary, *, width: int = 80, colou
         ]
         if identity(summary):
             lines.append([(" " * 8 + identity(summary), "faint")])
-    for title, changes in _groups(before, after):
+    for title, changes in groups(before, after):
         rows = _table(title, changes, width)
         lines += [[], *rows] if rows else []
     return paint(lines, width, colour=colour)
@@ -85,8 +90,8 @@ def compare_markdown(before: Summary, after: Summary) -> str:
         "### jobmeter: two runs compared",
         f"- before: {escape_markdown(verdict(before))}\n- after: {escape_markdown(verdict(after))}",
     ]
-    for title, changes in _groups(before, after):
-        known = [change for change in changes if change.before is not None or change.after is not None]
+    for title, changes in groups(before, after):
+        known = [change for change in changes if change.is_known]
         rows = [f"| {escape_markdown(title)} | before | after | difference | |", "|:--|--:|--:|--:|--:|"]
         rows += [
             f"| {escape_markdown(each.name)} | {each.form(each.before) or UNKNOWN} "
@@ -98,7 +103,7 @@ def compare_markdown(before: Summary, after: Summary) -> str:
 
 
 def _table(title: str, changes: Sequence[Change], width: int) -> list[Line]:
-    known = [change for change in changes if change.before is not None or change.after is not None]
+    known = [change for change in changes if change.is_known]
     columns = [
         Column("before", [each.form(each.before) for each in known]),
         Column("after", [each.form(each.after) for each in known]),
@@ -111,7 +116,8 @@ def _table(title: str, changes: Sequence[Change], width: int) -> list[Line]:
     return lines
 
 
-def _groups(before: Summary, after: Summary) -> list[tuple[str, list[Change]]]:
+def groups(before: Summary, after: Summary) -> list[tuple[str, list[Change]]]:
+    """What is compared: of the run, of each container by its name, of programs."""
     groups = [
         (
             "run",

@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from jobmeter.model import wire
+from jobmeter.model.exits import Exit
 from jobmeter.receiver.access.job_tokens import JobTokens
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.secrets import digest_of
@@ -166,6 +167,9 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         receiver.stream(named(FINISHED, records_of(901)))
         receiver.stream(named(RUNNING, records_of(902, whole=False)))
         receiver.push(summary_of(903, **NAMES), **NAMES)
+        whole = summary_of(904, **NAMES)
+        whole.exit = Exit(reason="success", code=0)
+        receiver.push(whole, **NAMES)
         yield Guarded(receiver, headers)
 
 

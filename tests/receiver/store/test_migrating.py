@@ -16,10 +16,11 @@ from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.migrating import upgrade
 from jobmeter.receiver.store.schema import metadata
 from jobmeter.receiver.store.streams import Claim
+from jobmeter.receiver.store.usage_tables import usages
 from tests.receiver.store.support import asked, found, lines, part, stored, summary
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0003"
+HEAD = "0005"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -90,6 +91,7 @@ def test_migrations_make_the_tables_that_queries_are_written_with(empty):
         )
         difference = compare_metadata(migrations, metadata)
     database.close()
+    assert usages.metadata is metadata
     told = {(one[0], one[1].name) for one in difference}
     expected = {("add_fk", None), ("add_constraint", None), ("remove_index", "runs_by_id")}
     assert told == (expected if partitions else set()), difference

@@ -1,5 +1,6 @@
 """The style sheet of the receiver's pages: that of the report, and what its frame, its lists and charts need."""
 
+from jobmeter.receiver.pages.history_style import HISTORY_STYLE
 from jobmeter.report.html_style import STYLE
 
 PAGE_STYLE = (
@@ -51,6 +52,7 @@ h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 #vg-tooltip-element h2{margin:0;font:inherit}
 @media (max-width:640px){
   main,.top{padding-left:14px;padding-right:14px}
+  .top b{display:none}
   .runs thead{display:none}
   .runs,.runs tbody,.runs tr,.runs th,.runs td{display:block}
   .runs tr{padding:8px 0;border-top:1px solid var(--grid)}
@@ -67,4 +69,5 @@ h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 }
 @media (scripting:none){.drawn{display:none}}
 """
+    + HISTORY_STYLE
 )

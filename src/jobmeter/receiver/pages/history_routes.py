@@ -1,0 +1,233 @@
+"""The routes of the pages of history: repositories, jobs, sizing, comparisons, the fleet."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Annotated, Literal, cast
+
+from msgspec import Meta
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobmeter.model.summary import Summary
+from jobmeter.ops.problems import NotFound, Problem
+from jobmeter.ops.routing import MAX_TEXT, Content, Parameter, Route, endpoint, query_of
+from jobmeter.receiver.access.grant import grant_of
+from jobmeter.receiver.api import histories
+from jobmeter.receiver.api.answers import describe_run
+from jobmeter.receiver.api.history import (
+    DAYS,
+    LEG,
+    LIST,
+    PATH,
+    REF,
+    SIDES,
+    History,
+    branches_compared,
+    fleet_of,
+    job_names,
+    no_pair,
+    no_repository,
+    question_of,
+    repositories_of,
+    repository_of,
+    runs_compared,
+)
+from jobmeter.receiver.api.history_types import JobHistory
+from jobmeter.receiver.api.sizing import SIZING_QUERY, advice_of, parameters_of, path_names
+from jobmeter.receiver.pages import compare, fleet, history, repositories, sizing
+from jobmeter.receiver.pages.charts import Pair, Width, picture_response
+from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.history_parts import job_trail
+from jobmeter.receiver.pages.layout import Crumb, page
+from jobmeter.receiver.pages.routes import page_endpoint
+from jobmeter.receiver.store.history import find_job, refs_and_legs_of
+
+_Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+_WINDOW = Parameter("runs", "query", Literal["", "50", "200", "1000"], "How many runs.")
+_CURSOR = Parameter("cursor", "query", _Text, "Where to go on.")
+_JOB = (REF, LEG, _WINDOW, _CURSOR)
+_KEY = Parameter("key", "path", str, "Which chart.", required=True)
+_WIDTH = Parameter("width", "query", Literal["wide", "narrow"], "For which screens.")
+_REPOSITORY = (
+    Parameter("words", "query", _Text, "Jobs whose workflow or name has this in it."),
+    Parameter("sort", "query", Literal[tuple(repositories.SORTS)], "What they are ordered by."),
+)
+_PAGE = Content(None, "A page.", "text/html")
+_PICTURE = Content(None, "The picture.", "image/svg+xml")
+_JOB_PATH = "/jobs/{org}/{repo}/{workflow}/{job}"
+_SIDES = tuple(parameter._replace(required=False) for parameter in SIDES)
+_BRANCHES = (*PATH, *_SIDES)
+# Of the newest runs of a job, for choices.
+_NAMED_RUNS, _MAX_NAMES = 300, 40
+
+
+class HistoryPages:
+    """Shows history to people."""
+
+    def __init__(self, history: History, drawing: Drawing) -> None:
+        self._history = history
+        self._drawing = drawing
+
+    def routes(self) -> tuple[Route, ...]:
+        """The table of these pages."""
+        return (
+            _page("/repositories", self.repositories, "Repositories, as a page", LIST),
+            _page("/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_REPOSITORY)),
+            _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB)),
+            _page(f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY)),
+            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", _BRANCHES),
+            _page("/compare", self.compare, "Two runs compared, as a page", _SIDES),
+            _page("/fleet", self.fleet, "The fleet, as a page", DAYS),
+        )  # fmt: skip
+
+    def parts(self) -> tuple[Route, ...]:
+        """What pages ask for themselves."""
+        return (
+            _picture(f"{_JOB_PATH}/charts/{{key}}", self.job_picture, (*PATH, _KEY, _WIDTH, *_JOB)),
+            _picture("/fleet/charts/{key}", self.fleet_picture, (_KEY, _WIDTH, *DAYS)),
+        )
+
+    async def repositories(self, request: Request) -> Response:
+        """Repositories."""
+        query = _told(request, LIST)
+        found = await self._history.read(repositories_of(request, query))
+        return page("Repositories", repositories.repositories_body(found, query), here="repositories")
+
+    async def repository(self, request: Request) -> Response:
+        """The jobs of one."""
+        query = _told(request, _REPOSITORY)
+        sort = query.get("sort", "last")
+        if sort not in repositories.SORTS:
+            raise Problem(400, f"sort is {sort[:60]!r}; accepted are {', '.join(repositories.SORTS)}.")
+        found = await self._history.read(repository_of(request))
+        if found is None:
+            raise no_repository(request)
+        name = f"{found.organization}/{found.repository}"
+        trail = [Crumb("Repositories", "/repositories"), Crumb(name)]
+        return page(name, repositories.repository_body(found, query), here="repositories", trail=trail)
+
+    async def job(self, request: Request) -> Response:
+        """A job over its runs."""
+        query = _told(request, _JOB)
+        found, (refs, legs) = await self._history.read(_job_asked(request, query))
+        return page(
+            " · ".join((found.job, f"{found.organization}/{found.repository}")),
+            history.history_body(found, refs, legs, query, self._drawing),
+            here="repositories",
+            trail=job_trail(history.names_of_history(found)),
+            drawing_script=self._drawing.script_address,
+        )
+
+    async def job_picture(self, request: Request) -> Response:
+        """Its chart, for who runs no scripts."""
+        query = _told(request, (*_JOB, _WIDTH))
+        found, _ = await self._history.read(_job_asked(request, query))
+        return await self._drawn(request, query, history.history_charts(found))
+
+    async def sizing(self, request: Request) -> Response:
+        """What it should request."""
+        query = _told(request, SIZING_QUERY)
+        scopes = grant_of(request).scopes
+        ask = partial(advice_of, names=path_names(request), parameters=parameters_of(query), scopes=scopes)
+        advice = await self._history.read_long(ask)
+        names = job_names(request)
+        body = sizing.sizing_body(names, advice, query)
+        return page(
+            f"Sizing · {names[3]}", body, here="repositories", trail=job_trail(names, "What to request")
+        )
+
+    async def compare(self, request: Request) -> Response:
+        """Two runs."""
+        query = _told(request, SIDES)
+        if not query:
+            return page("Compare two runs", compare.no_comparison_body(), here="runs", trail=_COMPARE)
+        found = await self._history.read(runs_compared(request, query))
+        if found is None:
+            raise no_pair()
+        before, after = await self._history.read(
+            partial(_summaries, run_uids=(query["before"], query["after"]))
+        )
+        return page("Two runs compared", compare.runs_body(found, before, after), here="runs", trail=_COMPARE)
+
+    async def branches(self, request: Request) -> Response:
+        """Two branches."""
+        found = await self._history.read(branches_compared(request, _told(request, SIDES)))
+        trail = job_trail(job_names(request), "Two branches compared")
+        return page("Two branches compared", compare.branches_body(found), here="repositories", trail=trail)
+
+    async def fleet(self, request: Request) -> Response:
+        """The fleet over some days."""
+        found = await self._history.read(fleet_of(request, _told(request, DAYS), self._history.prices))
+        body = fleet.fleet_body(found, self._drawing)
+        return page("Fleet", body, here="fleet", drawing_script=self._drawing.script_address)
+
+    async def fleet_picture(self, request: Request) -> Response:
+        """Its chart, for who runs no scripts."""
+        query = _told(request, (*DAYS, _WIDTH))
+        found = await self._history.read(fleet_of(request, query, self._history.prices))
+        return await self._drawn(request, query, fleet.fleet_charts(found))
+
+    async def _drawn(self, request: Request, query: Mapping[str, str], pairs: list[Pair]) -> Response:
+        width = cast(Width, query.get("width", "wide"))
+        for pair in pairs:
+            if pair.wide.key == request.path_params["key"]:
+                return await picture_response(pair.narrow if width == "narrow" else pair.wide, self._drawing)
+        raise NotFound("There is no such chart.")
+
+
+_COMPARE = (Crumb("Runs", "/runs"), Crumb("Compare"))
+
+
+def _job_asked(
+    request: Request, query: Mapping[str, str]
+) -> Callable[[Connection], tuple[JobHistory, tuple[list[str], list[str]]]]:
+    """The question for the page of a job: its runs, and what can be chosen among them. Raises Problem 400."""
+    window = query.get("runs", history.DEFAULT_WINDOW)
+    if window not in history.WINDOWS:
+        raise Problem(400, f"runs is {window[:60]!r}; accepted are {', '.join(history.WINDOWS)}.")
+    names, scopes, wanted = job_names(request), grant_of(request).scopes, question_of(query)
+
+    def ask(connection: Connection) -> tuple[JobHistory, tuple[list[str], list[str]]]:
+        found = histories.job_history(connection, names, scopes, wanted, int(window))
+        job = find_job(connection, names) if found.runs else None
+        return found, refs_and_legs_of(connection, job.id, _NAMED_RUNS, _MAX_NAMES) if job else ([], [])
+
+    return ask
+
+
+def _summaries(connection: Connection, run_uids: tuple[str, str]) -> tuple[Summary | None, ...]:
+    """What is to be shown of two runs that may be seen."""
+    found = (describe_run(connection, run_uid) for run_uid in run_uids)
+    return tuple(one.detail.summary if one else None for one in found)
+
+
+def _told(request: Request, parameters: tuple[Parameter, ...]) -> dict[str, str]:
+    """What is asked for; a field of a form that was left empty asks for nothing."""
+    found = query_of(request.query_params, parameters)
+    return {name: value for name, value in found.items() if value}
+
+
+def _page(
+    path: str,
+    handler: Callable[[Request], Awaitable[Response]],
+    summary: str,
+    parameters: tuple[Parameter, ...],
+) -> Route:
+    return Route(
+        "GET", path, page_endpoint(handler), "read", summary,
+        parameters=parameters,
+        answers={200: _PAGE, 400: _PAGE, 404: _PAGE, 503: _PAGE},
+        challenge="Basic",
+    )  # fmt: skip
+
+
+def _picture(
+    path: str, handler: Callable[[Request], Awaitable[Response]], parameters: tuple[Parameter, ...]
+) -> Route:
+    return Route(
+        "GET", path, endpoint(handler), "read", "A chart as a picture",
+        parameters=parameters,
+        answers={200: _PICTURE},
+        problems=(400, 404, 500, 503),
+    )  # fmt: skip

@@ -1,0 +1,265 @@
+"""Keeps the tables of what runs used up with the runs, a batch at a time.
+
+A reader finds runs that ended or changed since and reads their numbers; the writer then stores these and makes the
+days anew that they belong to. Taking in a run twice is taking it in once. One at a time writes, whatever the number of
+receivers on one database: who finds another at it leaves it to that one.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Float,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from jobmeter.model.history.digest import WHOLE
+from jobmeter.model.history.usage import Usage, usage_of
+from jobmeter.receiver.store.schema import runs
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, usage_days, usage_progress, usages
+
+DAY = 86_400_000
+MAX_SUMMARY_BYTES = 1024 * 1024
+"""Of a run with a larger summary nothing is told but that it was."""
+# A change is in the database no later than this after the time it says: senders and locks give up before.
+_SETTLED = 15_000
+
+
+Names = tuple[str, str, str, str]
+
+
+class Taken(NamedTuple):
+    """The numbers of one run; ``heard_at`` says of which of its states."""
+
+    run_uid: str
+    names: Names
+    begun_at: int
+    heard_at: int
+    usage: Usage
+
+
+def names_of(
+    organization: str | None, repository: str | None, workflow: str | None, job: str | None
+) -> Names:
+    """The four names as tables have them: both forms of a repository, its full path and its name alone, are one."""
+    owner, path = organization or "", repository or ""
+    return owner, path.removeprefix(f"{owner}/") if owner else path, workflow or "", job or ""
+
+
+def position(connection: Connection, now: int) -> int:
+    """From when on runs must be looked at; times in milliseconds since 1970."""
+    stored = connection.execute(select(usage_progress.c.heard_at)).scalar()
+    return min(stored or 0, now - _SETTLED)
+
+
+def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
+    """At most ``limit`` runs that were heard of since and are over, and are not in the tables as they are now."""
+    small = func.length(runs.c.summary) <= MAX_SUMMARY_BYTES
+    query = (
+        select(
+            runs.c.run_uid, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job,
+            runs.c.start_time, runs.c.received_at, runs.c.heard_at, runs.c.job_json,
+            case((small, runs.c.summary), else_=None),
+        )
+        .outerjoin(usages, usages.c.run_uid == runs.c.run_uid)
+        # In the text of the statement, so that the index of runs that are over is seen to fit.
+        .where(runs.c.state != literal("running", String, literal_execute=True), runs.c.heard_at >= since)
+        .where(or_(usages.c.heard_at.is_(None), usages.c.heard_at < runs.c.heard_at))
+        .order_by(runs.c.heard_at)
+        .limit(limit)
+    )  # fmt: skip
+    with connection.execute(query.execution_options(yield_per=20)) as found:
+        return [
+            Taken(
+                uid, names_of(*names), received if start is None else start, heard, usage_of(body or b"", job)
+            )
+            for uid, *names, start, received, heard, job, body in found
+        ]
+
+
+class TakeIn:
+    """Stores what runs used; as a change of the writer it gives whether it was done, or another was at it."""
+
+    def __init__(self, taken: Sequence[Taken]) -> None:
+        self._taken = taken
+        self.size = 1024 * len(taken)
+
+    def apply(self, connection: Connection, now: int) -> bool:
+        """Store them, and make their days and jobs anew."""
+        stored = connection.execute(
+            select(usage_progress.c.heard_at).with_for_update(skip_locked=True)
+        ).scalar()
+        if stored is None:
+            return False
+        before = _stored(connection, [one.run_uid for one in self._taken])
+        taken = [
+            one for one in self._taken if one.run_uid not in before or before[one.run_uid][2] < one.heard_at
+        ]
+        ids = _job_ids(connection, {one.names for one in taken})
+        _replace(connection, taken, ids)
+        days = {(ids[one.names], one.begun_at // DAY) for one in taken}
+        days |= {
+            (job, begun_at // DAY)
+            for uid in (one.run_uid for one in taken)
+            if uid in before
+            for job, begun_at, _ in (before[uid],)
+        }
+        for job, day in days:
+            _make_day(connection, job, day)
+        for job in {job for job, _ in days}:
+            _count(connection, job)
+        newest = max((one.heard_at for one in self._taken), default=0)
+        connection.execute(update(usage_progress).values(heard_at=max(stored, min(newest, now))))
+        return True
+
+
+def gone_runs(connection: Connection, after: str, limit: int) -> tuple[list[str], str | None]:
+    """Of ``limit`` runs in the tables with keys above one those that were removed; and the last key looked at."""
+    page = (
+        select(usages.c.run_uid)
+        .where(usages.c.run_uid > after)
+        .order_by(usages.c.run_uid)
+        .limit(limit)
+        .subquery()
+    )
+    query = (
+        select(page.c.run_uid, runs.c.run_uid.is_(None))
+        .outerjoin(runs, runs.c.run_uid == page.c.run_uid)
+        .order_by(page.c.run_uid)
+    )
+    found = connection.execute(query).all()
+    gone = [run_uid for run_uid, is_gone in found if is_gone]
+    return gone, found[-1][0] if len(found) == limit else None
+
+
+class Forget:
+    """Takes runs that were removed out again; the sums of their days stay, as what is known of that time."""
+
+    def __init__(self, run_uids: Sequence[str]) -> None:
+        self._run_uids = run_uids
+        self.size = 100 * len(run_uids)
+
+    def apply(self, connection: Connection, now: int) -> None:
+        """Remove them, but for those that came again."""
+        there = select(runs.c.run_uid).where(runs.c.run_uid == usages.c.run_uid).exists()
+        connection.execute(delete(usages).where(usages.c.run_uid.in_(self._run_uids), ~there))
+
+
+def _stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    query = select(usages.c.run_uid, usages.c.job, usages.c.begun_at, usages.c.heard_at)
+    found = connection.execute(query.where(usages.c.run_uid.in_(list(run_uids))))
+    return {uid: (job, begun_at, heard_at) for uid, job, begun_at, heard_at in found}
+
+
+def _job_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
+    """The ids of jobs, of which those that are new are made."""
+    found = _known_ids(connection, wanted)
+    new = sorted(wanted - found.keys())
+    if new:
+        connection.execute(insert(jobs), [dict(zip(NAMES, names, strict=True)) for names in new])
+        found |= _known_ids(connection, set(new))
+    return found
+
+
+def _known_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
+    columns = [jobs.c[name] for name in NAMES]
+    found = connection.execute(select(jobs.c.id, *columns).where(tuple_(*columns).in_(sorted(wanted))))
+    return {
+        (organization, repository, workflow, job): id for id, organization, repository, workflow, job in found
+    }
+
+
+def _replace(connection: Connection, taken: Sequence[Taken], ids: dict[Names, int]) -> None:
+    if taken:
+        connection.execute(delete(usages).where(usages.c.run_uid.in_([one.run_uid for one in taken])))
+        connection.execute(insert(usages), [_row(one, ids[one.names]) for one in taken])
+
+
+def _row(one: Taken, job: int) -> dict[str, Any]:
+    used = one.usage
+    return {
+        "run_uid": one.run_uid,
+        "job": job,
+        "begun_at": one.begun_at,
+        "heard_at": one.heard_at,
+        "whole": used.exit_reason in WHOLE,
+        "exit_reason": used.exit_reason,
+        "duration_seconds": used.duration_seconds,
+        "cpu_seconds": used.cpu_seconds,
+        "memory_bytes": used.memory_bytes,
+        "network_bytes": used.network_bytes,
+        "lower_bounds": ",".join(used.lower_bounds),
+        "memory_total_bytes": used.memory_total_bytes,
+        "throttled_seconds": used.throttled_seconds,
+        "oom_kills": used.oom_kills,
+        "cores_reserved": used.reserved_cores.amount,
+        "cores_reserved_used": used.reserved_cores.used,
+        "memory_reserved": used.reserved_memory_bytes.amount,
+        "memory_reserved_used": used.reserved_memory_bytes.used,
+        "ref": _storable(used.ref),
+        "sha": _storable(used.sha),
+        "run_id": _storable(used.run_id),
+        "leg": _storable(used.leg),
+        "labels": _storable(",".join(label.replace(",", " ") for label in used.runner_labels)),
+    }
+
+
+def _storable(name: str | None) -> str | None:
+    """PostgreSQL takes no NUL."""
+    return name and name.replace("\0", "")
+
+
+def _make_day(connection: Connection, job: int, day: int) -> None:
+    """The sums of a job's day from all its runs: sums that only grew would drift, and count a change twice."""
+    connection.execute(delete(usage_days).where(usage_days.c.job == job, usage_days.c.day == day))
+    columns = ("day", "job", "labels", *(name for name, _ in _sums()))
+    query = (
+        select(literal(day), usages.c.job, usages.c.labels, *(value for _, value in _sums()))
+        .where(usages.c.job == job, usages.c.begun_at >= day * DAY, usages.c.begun_at < (day + 1) * DAY)
+        .group_by(usages.c.job, usages.c.labels)
+    )
+    connection.execute(insert(usage_days).from_select(columns, query))
+
+
+def _sums() -> Iterator[tuple[str, Any]]:
+    one, seconds = usages.c, usages.c.duration_seconds
+
+    def times(value: Any) -> Any:
+        return func.sum(cast(value, Float) * seconds)
+
+    def counted(condition: Any) -> Any:
+        return func.sum(case((condition, 1), else_=0))
+
+    yield "runs", func.count()
+    yield "failed_runs", counted(one.whole.is_(False))
+    yield "cores_told_runs", counted(and_(one.cores_reserved.is_not(None), seconds.is_not(None)))
+    yield "memory_told_runs", counted(and_(one.memory_reserved.is_not(None), seconds.is_not(None)))
+    yield "duration_seconds", func.sum(seconds)
+    yield "core_seconds", func.sum(one.cpu_seconds)
+    yield "byte_seconds", times(one.memory_total_bytes)
+    yield "reserved_core_seconds", times(one.cores_reserved)
+    yield "reserved_used_core_seconds", times(one.cores_reserved_used)
+    yield "reserved_byte_seconds", times(one.memory_reserved)
+    yield "reserved_used_byte_seconds", times(one.memory_reserved_used)
+
+
+def _count(connection: Connection, job: int) -> None:
+    known = select(func.coalesce(func.sum(usage_days.c.runs), 0)).where(usage_days.c.job == job)
+    last = select(func.max(usages.c.begun_at)).where(usages.c.job == job)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job)
+        .values(runs=known.scalar_subquery(), last_begun_at=last.scalar_subquery())
+    )

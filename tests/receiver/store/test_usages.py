@@ -1,0 +1,272 @@
+"""The tables of what runs used keep up with the runs, on each database."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, select, text
+
+from jobmeter.model.errors import StoreError
+from jobmeter.model.exits import Exit
+from jobmeter.model.summary import Summary
+from jobmeter.receiver.bookkeeping import BATCH, Bookkeeping
+from jobmeter.receiver.ingest import parse
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.usage_tables import jobs, usage_days, usage_progress, usages
+from jobmeter.receiver.store.usages import DAY, Forget, TakeIn, Taken, changed_runs, names_of
+from jobmeter.receiver.store.writer import Writer
+from tests.model.budgets.runs import GIB, JOB, MIB, box, run_of
+from tests.receiver.store.support import part, with_writer
+
+START = 1_761_998_400_000  # 2025-11-01T12:00:00Z
+
+
+class Removing:
+    """Does what retention does."""
+
+    size = 0
+
+    def apply(self, connection: Connection, now: int) -> None:
+        connection.execute(text("DELETE FROM runs WHERE run_uid IN ('run-0001', 'run-0003', 'run-0004')"))
+
+
+class Quiet:
+    def warn(self, message: str, **fields: object) -> None:
+        raise AssertionError(message, fields)
+
+
+def build(number: int, **fields: Any) -> Summary:
+    """A run of a minute that began ``number`` hours after the first."""
+    day, hour = divmod(12 + number, 24)
+    container = box(cpu_seconds=90.0, memory_request_bytes=GIB, cpu_request_cores=2.0)
+    job = replace(
+        JOB, **{name: fields.pop(name) for name in ("repository", "job", "runner_labels") if name in fields}
+    )
+    known = {
+        "run_uid": f"run-{number:04}",
+        "start_time": f"2025-11-{1 + day:02}T{hour:02}:00:00.000Z",
+        "job": job,
+    }
+    return run_of(container, **(known | fields))
+
+
+def sent(*summaries: Summary) -> list[Any]:
+    return [parse(msgspec.json.encode(summary)) for summary in summaries]
+
+
+def kept(place: str, *rounds: list[Any]) -> dict[str, list[Any]]:
+    """The rows of the tables after changes in rounds, history being told after each."""
+
+    async def work(writer: Writer, database: Database) -> dict[str, list[Any]]:
+        keeping = Bookkeeping(database, writer, Quiet())
+        for changes in rounds:
+            await asyncio.gather(*map(writer.submit, changes))
+            await keeping.catch_up()
+        return await database.read(rows)
+
+    found: dict[str, list[Any]] = with_writer(place, work)
+    return found
+
+
+def rows(connection) -> dict[str, list[Any]]:
+    return {
+        "jobs": list(connection.execute(select(jobs).order_by(jobs.c.id)).mappings()),
+        "usages": list(connection.execute(select(usages).order_by(usages.c.run_uid)).mappings()),
+        "days": list(
+            connection.execute(select(usage_days).order_by(usage_days.c.day, usage_days.c.job)).mappings()
+        ),
+    }
+
+
+def test_a_run_is_told_by_its_numbers_its_day_and_its_job(place: str) -> None:
+    """Each as the summary says."""
+    found = kept(place, sent(build(0)))
+
+    (job,), (run,), (day,) = found["jobs"], found["usages"], found["days"]
+    assert (job["organization"], job["repository"], job["workflow"], job["job"]) == (
+        "acme",
+        "engine",
+        "ci.yaml",
+        "build",
+    )
+    assert (job["runs"], job["last_begun_at"]) == (1, START)
+    assert (run["run_uid"], run["begun_at"], run["memory_bytes"]) == ("run-0000", START, 300 * MIB)
+    assert (run["cores_reserved"], run["cores_reserved_used"]) == (2.0, 1.5)
+    assert (day["day"], day["runs"], day["failed_runs"], day["cores_told_runs"]) == (START // DAY, 1, 0, 1)
+    assert (day["core_seconds"], day["reserved_core_seconds"]) == (90.0, 120.0)
+    assert (day["byte_seconds"], day["reserved_byte_seconds"]) == (300 * MIB * 60, GIB * 60)
+
+
+def test_both_forms_of_a_repository_are_one_job(place: str) -> None:
+    """The full path and the name alone."""
+    found = kept(place, sent(build(0), build(1, repository="engine"), build(2, repository="other/engine")))
+
+    assert [(job["repository"], job["runs"]) for job in found["jobs"]] == [("engine", 2), ("other/engine", 1)]
+    assert names_of(None, "a/b", None, "j") == ("", "a/b", "", "j")
+
+
+def test_a_run_that_changes_counts_once(place: str) -> None:
+    """With what it says last, on the day and for the job that it says last."""
+    found = kept(
+        place,
+        sent(build(0), build(1)),
+        sent(build(1, exit=Exit(reason="failure", code=1))),
+        sent(build(0, job="test", start_time="2025-12-01T00:00:00Z")),
+        [],
+    )
+
+    assert [(job["job"], job["runs"]) for job in found["jobs"]] == [("build", 1), ("test", 1)]
+    assert [(day["runs"], day["failed_runs"]) for day in found["days"]] == [(1, 1), (1, 0)]
+    assert len(found["usages"]) == 2
+
+
+def test_a_streamed_run_is_told_when_it_is_over(place: str) -> None:
+    """Not while it runs; one that is told of a summary that is none tells nothing."""
+    assert kept(place, [part("run", 0, 2)])["usages"] == []
+    (run,) = kept(place, [part("run", 2, 1, ends_after=2)])["usages"]
+    assert (run["run_uid"], run["whole"], run["duration_seconds"]) == ("run", True, None)
+
+
+def test_days_are_kept_by_the_labels_of_runners(place: str) -> None:
+    """Runners cost differently."""
+    found = kept(
+        place,
+        sent(build(0, runner_labels=("big", "x,y")), build(1, runner_labels=("big", "x,y")), build(2)),
+    )
+
+    assert sorted((day["labels"], day["runs"]) for day in found["days"]) == [("", 1), ("big,x y", 2)]
+
+
+def test_sums_equal_those_of_all_runs_whatever_came_in_which_order(place: str) -> None:
+    """A thousand changes in rounds, of runs that come again with other numbers."""
+    chance = random.Random(3)
+    newest: dict[int, Summary] = {}
+
+    def some() -> Iterator[Summary]:
+        for number in chance.sample(range(300), 250):
+            newest[number] = build(
+                number % 240, run_uid=f"run-{number}", duration_seconds=chance.choice([30.0, 60.0])
+            )
+            yield newest[number]
+
+    found = kept(place, *(sent(*some()) for _ in range(4)))
+
+    hours: dict[str, float] = {}
+    for summary in newest.values():
+        day = summary.start_time[:10]
+        hours[day] = hours.get(day, 0.0) + summary.duration_seconds
+    told = {text_of(day["day"]): day["duration_seconds"] for day in found["days"]}
+    assert told == hours
+    assert sum(job["runs"] for job in found["jobs"]) == len(newest)
+
+
+def text_of(day: int) -> str:
+    return str(date(1970, 1, 1) + timedelta(days=day))
+
+
+def test_more_than_a_batch_is_taken_in(place: str) -> None:
+    """One after the other."""
+    found = kept(
+        place, sent(*(build(number % 24, run_uid=f"run-{number}") for number in range(2 * BATCH + 1)))
+    )
+
+    assert found["jobs"][0]["runs"] == 2 * BATCH + 1
+
+
+@pytest.mark.postgresql
+def test_who_finds_another_at_it_leaves_it(postgresql_url: str) -> None:
+    """And what was read before the other was done does not undo it."""
+
+    async def work(writer: Writer, database: Database) -> tuple[bool, Any]:
+        async def read(duration_seconds: float) -> list[Taken]:
+            await asyncio.gather(*map(writer.submit, sent(build(0, duration_seconds=duration_seconds))))
+            return await database.read(partial(changed_runs, since=0, limit=10))
+
+        old, new = await read(60.0), await read(5.0)
+        other = Database.open(postgresql_url)
+        with other.writer.begin() as connection:
+            connection.execute(select(usage_progress).with_for_update())
+            refused = await writer.submit(TakeIn(new))
+        other.close()
+        assert [await writer.submit(TakeIn(taken)) for taken in (new, old)] == [True, True]
+        return refused, await database.read(rows)
+
+    refused, found = with_writer(postgresql_url, work)
+
+    assert refused is False
+    assert found["usages"][0]["duration_seconds"] == 5.0
+
+
+def test_a_database_that_cannot_be_changed_tells_what_it_has(place: str) -> None:
+    """Who asks is not told of the trouble: reading needs no room."""
+
+    async def work(writer: Writer, database: Database) -> None:
+        class Refusing:
+            def submit(self, change: object) -> None:
+                raise StoreError("no room")
+
+        await asyncio.gather(*map(writer.submit, sent(build(0))))
+        await Bookkeeping(database, Refusing(), Quiet()).catch_up()  # type: ignore[arg-type]
+
+    with_writer(place, work)
+
+
+def test_changed_runs_are_found_by_an_index(place: str) -> None:
+    """However many there are that did not change."""
+
+    async def work(writer: Writer, database: Database) -> str:
+        await asyncio.gather(
+            *map(writer.submit, sent(*(build(n % 24, run_uid=f"run-{n}") for n in range(500))))
+        )
+        await Bookkeeping(database, writer, Quiet()).catch_up()
+
+        def plan(connection) -> str:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET enable_seqscan = off"))
+            statements: list[Any] = []
+            original = connection.execute
+
+            def execute(query, *args, **kwargs):
+                statements.append(query)
+                return original(query, *args, **kwargs)
+
+            connection.execute = execute
+            changed_runs(connection, 5, 10)
+            connection.execute = original
+            compiled = statements[0].compile(connection.engine, compile_kwargs={"literal_binds": True})
+            words = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+            return "\n".join(map(str, connection.exec_driver_sql(f"{words} {compiled}").all()))
+
+        return await database.read(plan)
+
+    plan = with_writer(place, work)
+    assert "hearing" in plan or "heard_at_idx" in plan, plan
+
+
+def test_runs_that_were_removed_are_forgotten_and_their_days_are_not(place: str) -> None:
+    """Page by page; one that came again stays."""
+
+    async def work(writer: Writer, database: Database) -> Any:
+        keeping = Bookkeeping(database, writer, Quiet())
+        await asyncio.gather(*map(writer.submit, sent(*map(build, range(5)))))
+        await keeping.catch_up()
+        await writer.submit(Removing())
+        await asyncio.gather(writer.submit(sent(build(4))[0]))
+        last: str | None = ""
+        while last is not None:
+            last = await keeping.forget(last, 2)
+        await writer.submit(Forget(["run-0000"]))
+        return await database.read(rows)
+
+    found = with_writer(place, work)
+
+    assert [run["run_uid"] for run in found["usages"]] == ["run-0000", "run-0002", "run-0004"]
+    assert sum(day["runs"] for day in found["days"]) == 5
