@@ -148,7 +148,7 @@ def join(panels: list[Spec], frame: Frame) -> Spec:
     labels = _mark_labels(frame)
     if labels:
         panels[0]["layer"].append(labels)
-        panels[0]["title"]["offset"] = 22
+        panels[0]["title"]["offset"] = 15
     body: Spec = panels[0] if len(panels) == 1 else {"vconcat": panels, "spacing": 12}
     return body | {"config": config(frame.palette), "padding": 2}
 
