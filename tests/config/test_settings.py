@@ -30,7 +30,10 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "admin": (admin.admin_settings, ["backup", "out.db"], admin.BackupSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
-NOT_ALONE = {"config", "tls-cert", "tls-key", "write", "user-header", "organizations-header"}
+NOT_ALONE = {
+    "config", "tls-cert", "tls-key", "write", "user-header", "organizations-header", "oidc-issuer", "oidc-client-id",
+    "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
+}  # fmt: skip
 ALIASES = {"addr"}
 
 # A value for each kind of option, as it is written and as it is understood.
@@ -80,6 +83,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "read-token-mints": ("true", True),
     "rate-limit": ("7", 7),
     "trusted-proxy": ("10.0.0.0/8,::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+    "oidc-scope": ("openid", "openid"),
     "public-url": ("https://metrics.example/base", "https://metrics.example/base"),
     "linger": ("30s", 30.0),
     "dialect": ("cadvisor,jobmeter", ("cadvisor", "jobmeter")),

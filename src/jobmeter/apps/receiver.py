@@ -1,6 +1,7 @@
 """`jobmeter receiver`: opens the database, listens, serves, and says when it starts and stops."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from jobmeter import __version__
 from jobmeter.apps.extras import required
@@ -9,6 +10,9 @@ from jobmeter.collector.log import Log
 from jobmeter.config.receiver import ReceiverSettings
 from jobmeter.linux.descriptors import raise_descriptor_limit
 
+if TYPE_CHECKING:
+    from jobmeter.receiver.access.rules import AccessRules
+
 
 def receive(settings: ReceiverSettings) -> int:
     """Serve until SIGTERM; everything that was acknowledged is on disk."""
@@ -16,7 +20,6 @@ def receive(settings: ReceiverSettings) -> int:
         from jobmeter.ops.access import warn_of_who_may
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
         from jobmeter.ops.tls import Certificate
-        from jobmeter.receiver.access.rules import AccessRules
         from jobmeter.receiver.service import Receiver
         from jobmeter.receiver.store.database import Database, in_use
         from jobmeter.receiver.store.place import is_address, shown
@@ -35,29 +38,18 @@ def receive(settings: ReceiverSettings) -> int:
             log.warn("another receiver uses the same database; one of them is enough", db=settings.db)
         with required("receiver"):
             database = Database.open(settings.db)
-        receiver = Receiver(
-            database,
-            AccessRules(
-                read_token=settings.read_token,
-                push_token=settings.push_token,
-                job_key=settings.hmac_key,
-                job_token_seconds=settings.job_token_lifetime,
-                read_token_mints=settings.read_token_mints,
-                rate_limit=settings.rate_limit,
-                loopback=not listens_beyond_loopback(listening),
-                trusted_proxies=settings.trusted_proxy or (),
-                user_header=settings.user_header,
-                organizations_header=settings.organizations_header,
-                public_url=settings.public_url,
-                tls=certificate is not None,
-            ),
-            log,
-            lost_after_seconds=settings.lost_after,
-            keep=Keep(
-                Bound(settings.keep_timelines, settings.keep_timelines_per_job),
-                Bound(settings.keep_runs, settings.keep_runs_per_job),
-            ),
-        )
+        with required("receiver" if settings.oidc_issuer is None else "oidc"):
+            receiver = Receiver(
+                database,
+                _access_rules(settings, loopback=not listens_beyond_loopback(listening)),
+                log,
+                lost_after_seconds=settings.lost_after,
+                prices=settings.prices,
+                keep=Keep(
+                    Bound(settings.keep_timelines, settings.keep_timelines_per_job),
+                    Bound(settings.keep_runs, settings.keep_runs_per_job),
+                ),
+            )
 
         def started() -> None:
             log.info("receiver started", version=__version__, listen=place_of(listening), db=database.place)
@@ -74,3 +66,22 @@ def receive(settings: ReceiverSettings) -> int:
         )  # fmt: skip
     log.info("receiver stopped")
     return 0
+
+
+def _access_rules(settings: ReceiverSettings, *, loopback: bool) -> "AccessRules":
+    from jobmeter.receiver.access.rules import AccessRules, OidcRules
+
+    oidc = None
+    if settings.oidc_issuer and settings.oidc_client_id and settings.public_url:
+        oidc = OidcRules(
+            issuer=settings.oidc_issuer, client_id=settings.oidc_client_id, public_url=settings.public_url,
+            client_secret=settings.oidc_client_secret, scope=settings.oidc_scope,
+            organizations_claim=settings.oidc_organizations_claim, groups=dict(settings.oidc_group or ()),
+        )  # fmt: skip
+    return AccessRules(
+        read_token=settings.read_token, push_token=settings.push_token, job_key=settings.hmac_key,
+        job_token_seconds=settings.job_token_lifetime, read_token_mints=settings.read_token_mints,
+        rate_limit=settings.rate_limit, trusted_proxies=settings.trusted_proxy or (),
+        user_header=settings.user_header, organizations_header=settings.organizations_header,
+        public_url=settings.public_url, oidc=oidc, loopback=loopback, tls=settings.tls_cert is not None,
+    )  # fmt: skip

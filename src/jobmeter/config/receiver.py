@@ -2,26 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from msgspec import Struct
 
-from jobmeter.config.options import (
-    Option,
-    age,
-    duration,
-    parse,
-    secret,
-    secret_file,
-    web_address,
-    whole_number,
-)
+from jobmeter.config.access import ACCESS_OPTIONS, check_access
+from jobmeter.config.options import Option, age, duration, parse, secret, secret_file, whole_number
 from jobmeter.config.settings import LOG_OPTIONS
 from jobmeter.model.errors import UsageError
+from jobmeter.model.prices import Prices
 
-_LEAST_KEY = 16
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NO_FILE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -43,56 +34,6 @@ def count_kept(text: str) -> int:
     return number
 
 
-def hmac_key(text: str) -> str:
-    """A key: a token that nobody can guess, of 16 characters at least."""
-    key = secret(text)
-    if len(key) < _LEAST_KEY:
-        raise UsageError(
-            f"this key has {len(key)} characters; accepted are {_LEAST_KEY} to 4096, best random"
-        )
-    return key
-
-
-def hmac_key_file(path: str) -> str:
-    """The key in a file."""
-    key = secret_file(path)
-    try:
-        return hmac_key(key)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def network(text: str) -> IPv4Network | IPv6Network:
-    """A network, or one address."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:
-        raise UsageError(
-            f"{text!r} is no address; accepted are forms such as 10.0.0.7 and 10.0.0.0/8"
-        ) from None
-
-
-def header_name(text: str) -> str:
-    """The name of a header (RFC 9110)."""
-    if not _HEADER.fullmatch(text):
-        raise UsageError(f"{text!r} is no name of a header; accepted are forms such as X-Forwarded-User")
-    return text
-
-
-def lifetime(text: str) -> float:
-    """An age of a minute or more, in seconds."""
-    seconds = age(text)
-    if seconds < 60:
-        raise UsageError(f"{text!r} is too short; accepted are 1m and more")
-    return seconds
-
-
-_NEEDS = (
-    ("tls_cert", "tls_key"),
-    ("tls_key", "tls_cert"),
-    ("user_header", "trusted_proxy"),
-    ("organizations_header", "user_header"),
-)
 RECEIVER_OPTIONS = (
     Option(
         "listen",
@@ -126,72 +67,7 @@ RECEIVER_OPTIONS = (
         "TOKEN",
     ),
     Option("push-token-file", "RECEIVER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
-    Option(
-        "hmac-key",
-        "RECEIVER_HMAC_KEY",
-        "makes tokens with which one job stores its runs; then storing needs a token",
-        hmac_key,
-        "KEY",
-    ),
-    Option("hmac-key-file", "RECEIVER_HMAC_KEY_FILE", "the file it is in", hmac_key_file, "FILE"),
-    Option(
-        "job-token-lifetime",
-        "JOBMETER_JOB_TOKEN_LIFETIME",
-        "how long a job's token is good for at most, 1m or more",
-        lifetime,
-        "AGE",
-        default="1d",
-    ),
-    Option(
-        "read-token-mints",
-        "RECEIVER_READ_TOKEN_MINTS",
-        "read tokens make tokens of jobs too, so that who may ask may store",
-        None,
-    ),
-    Option(
-        "rate-limit",
-        "JOBMETER_RATE_LIMIT",
-        "requests a second of one token that is limited to some runs; 0 is no limit",
-        whole_number,
-        "N",
-        default="2000",
-    ),
-    Option(
-        "trusted-proxy",
-        "JOBMETER_TRUSTED_PROXY",
-        "the address or network of a proxy that is believed; several may be given",
-        network,
-        "ADDRESS",
-        many=True,
-    ),
-    Option(
-        "user-header",
-        "JOBMETER_USER_HEADER",
-        "the header in which a trusted proxy says who it is",
-        header_name,
-        "NAME",
-    ),
-    Option(
-        "organizations-header",
-        "JOBMETER_ORGANIZATIONS_HEADER",
-        "the header in which it says which organizations that one sees; without it all",
-        header_name,
-        "NAME",
-    ),
-    Option(
-        "public-url",
-        "JOBMETER_PUBLIC_URL",
-        "where browsers reach the receiver, if that is a proxy",
-        web_address,
-        "URL",
-    ),
-    Option(
-        "tls-cert",
-        "JOBMETER_TLS_CERT",
-        "the certificate to serve HTTPS with, as PEM, with its chain",
-        metavar="FILE",
-    ),
-    Option("tls-key", "JOBMETER_TLS_KEY", "its key, as PEM", metavar="FILE"),
+    *ACCESS_OPTIONS,
     Option(
         "lost-after",
         "JOBMETER_LOST_AFTER",
@@ -222,6 +98,7 @@ RECEIVER_OPTIONS = (
         count_kept,
         "N",
     ),
+    Option("prices", "JOBMETER_PRICES", "what a core-hour and a GiB-hour cost, as TOML", price_table, "FILE"),
     *LOG_OPTIONS,
 )
 
@@ -242,6 +119,12 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     user_header: str | None = None
     organizations_header: str | None = None
     public_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret: str | None = None
+    oidc_scope: str = "openid profile email"
+    oidc_organizations_claim: str | None = None
+    oidc_group: tuple[tuple[str, str], ...] | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
     lost_after: float = 300.0
@@ -249,6 +132,7 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True):
     keep_timelines_per_job: int | None = None
     keep_runs: float | None = None
     keep_runs_per_job: int | None = None
+    prices: Prices | None = None
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 
@@ -264,9 +148,8 @@ def receiver_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Receiv
     invocation.merge_file("read_token")
     invocation.merge_file("push_token")
     invocation.merge_file("hmac_key")
-    for given, missing in _NEEDS:
-        if given in values and missing not in values:
-            raise UsageError(f"--{given.replace('_', '-')} needs --{missing.replace('_', '-')} too")
+    invocation.merge_file("oidc_client_secret")
+    check_access(values)
     address = values.pop("addr", None)
     if address is not None:
         if "listen" in flags:
