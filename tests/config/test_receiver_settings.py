@@ -68,6 +68,18 @@ def test_tokens_come_from_flags_variables_and_files(tmp_path):
         (["--tls-cert=c.pem"], {}, "--tls-cert needs --tls-key too"),
         (["--user-header=X-User"], {}, "--user-header needs --trusted-proxy too"),
         (["--organizations-header=X"], {}, "--organizations-header needs --user-header too"),
+        (["--oidc-issuer=https://id.example"], {}, "--oidc-issuer needs --oidc-client-id too"),
+        (
+            ["--oidc-issuer=https://id.example", "--oidc-client-id=x"],
+            {},
+            "--oidc-issuer needs --public-url too",
+        ),
+        (
+            ["--oidc-group=a"],
+            {},
+            "--oidc-group: 'a' is not accepted; accepted are forms such as developers=acme",
+        ),
+        (["--oidc-group=a=b"], {}, "--oidc-group needs --oidc-organizations-claim too"),
         (
             ["--trusted-proxy=host"],
             {},

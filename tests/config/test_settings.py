@@ -31,7 +31,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
 NOT_ALONE = {
-    "config", "tls-cert", "tls-key", "write", "user-header", "organizations-header", "oidc-issuer", "oidc-client-id",
+    "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header", "oidc-issuer", "oidc-client-id",
     "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
 }  # fmt: skip
 ALIASES = {"addr"}

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from jobmeter.config.access import ACCESS_OPTIONS, check_access
 from jobmeter.config.options import Option, age, duration, parse, secret, secret_file, whole_number
+from jobmeter.config.prices import price_table
 from jobmeter.config.settings import LOG_OPTIONS
 from jobmeter.model.errors import UsageError
 from jobmeter.model.prices import Prices

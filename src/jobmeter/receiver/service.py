@@ -96,7 +96,7 @@ class Receiver:
         self._job_tokens = JobTokens(rules.job_key) if rules.job_key else None
         sessions = Sessions(database, self._directory, self._writer.submit, secure=rules.is_secure)
         self._guard = Guard(rules, self._directory, self._job_tokens, sessions, self._audit)
-        self._login = Login(self._guard, sessions, self._audit)
+        self._login = _login_routes(rules, self._guard, sessions, self._audit, log)
         self._readiness = Readiness(database.backend, self._writer.trouble)
         self.health = Health(self._readiness.trouble, _GRACE_SECONDS)
         self.application = Application(
@@ -137,12 +137,11 @@ class Receiver:
             )
         )  # fmt: skip
         inside = (route for route in health if route.access == "debug")
-        login = self._login.routes()
         return (
             *documented,
             *pages.parts(),
             *history_pages.parts(),
-            *login,
+            *self._login,
             *inside,
             jobs_route(StreamedJobs(readings)),
             *Pprof().routes(),
@@ -184,6 +183,19 @@ class Receiver:
             await self._writer.close()
             self._readiness.close()
             self._database.close()
+
+
+def _login_routes(
+    rules: AccessRules, guard: Guard, sessions: Sessions, audit: Audit, log: Log
+) -> tuple[Route, ...]:
+    """Those of signing in; the library for accounts elsewhere is needed only there."""
+    if rules.oidc is None:
+        return Login(guard, sessions, audit).routes()
+    from jobmeter.receiver.access import oidc
+
+    login = Login(guard, sessions, audit, provider=oidc.BEGIN)
+    elsewhere = oidc.OidcLogin(rules.oidc, guard, sessions, login, audit, Sparing(log))
+    return (*login.routes(), *elsewhere.routes())
 
 
 def _problem_of(log: Log, error: Exception) -> Problem | None:
