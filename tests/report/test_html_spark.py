@@ -14,19 +14,19 @@ def paths(svg: str) -> list[str]:
 
 def test_values_stand_from_left_to_right_up_to_the_top() -> None:
     """The highest value reaches the top unless more is to be shown above it."""
-    assert paths(spark([0, 1, 2], "cpu")) == ["M0,24.0L1,12.0L2,0.0"]
-    assert paths(spark([0, 1, 2], "cpu", top=4)) == ["M0,24.0L1,18.0L2,12.0"]
+    assert paths(spark([0, 1, 2], "cpu")) == ["M0,24L1,12L2,0"]
+    assert paths(spark([0, 1, 2], "cpu", top=4)) == ["M0,24L1,18L2,12"]
 
 
 def test_what_was_not_read_is_a_gap() -> None:
     """Nothing is drawn over it."""
-    assert paths(spark([1, 1, None, 1], "cpu")) == ["M0,0.0L1,0.0", "M3,0.0"]
+    assert paths(spark([1, 1, None, 1], "cpu")) == ["M0,0L1,0", "M3,0"]
 
 
 def test_too_little_is_nothing() -> None:
     """One point is no course."""
     assert spark([], "cpu") == spark([None, None], "cpu") == spark([3.0, None], "cpu") == ""
-    assert paths(spark([0.0, 0.0], "cpu")) == ["M0,24.0L1,24.0"]
+    assert paths(spark([0.0, 0.0], "cpu")) == ["M0,24L1,24"]
 
 
 def test_it_is_told_or_is_no_more_than_decoration() -> None:

@@ -24,7 +24,7 @@ def spark(values: Sequence[float | None], colour: str, *, top: float = 0.0, abou
         part = [value or 0.0 for value in run]
         if there:
             line = "L".join(
-                f"{place + i},{_HEIGHT * (1 - max(0.0, value) / highest):.1f}" for i, value in enumerate(part)
+                f"{place + i},{_HEIGHT * (1 - max(0.0, value) / highest):.3g}" for i, value in enumerate(part)
             )
             end = place + len(part) - 1
             shapes.append(f'<path class="fill" d="M{place},{_HEIGHT}L{line}L{end},{_HEIGHT}Z"/>')

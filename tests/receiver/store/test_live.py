@@ -14,7 +14,7 @@ from jobmeter.model.job import Job
 from jobmeter.model.sample import ContainerInfo, ContainerSample, Sample
 from jobmeter.ops.problems import Problem
 from jobmeter.receiver.live import MOST_LISTENERS, RECENT_POINTS, Live, RunningJob
-from jobmeter.receiver.pages.events import now_events, run_events
+from jobmeter.receiver.pages.events import NowEvents, run_events
 from jobmeter.receiver.parts import parse
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.live import stage_of
@@ -285,11 +285,11 @@ def test_events_say_what_has_changed_and_end_with_the_receiver(place: str) -> No
     async def work(scene: Scene) -> None:
         run = Run("a", job="<script>alert(1)</script>")
         await scene.store(*run.start(), run.tick(1))
-        rows, news = now_events(scene.live, None), run_events(scene.live, "a")
+        rows, news = NowEvents(scene.live).stream(None), run_events(scene.live, "a")
         assert await anext(rows) == await anext(news) == b"retry: 3000\n\n"
         first = (await anext(rows)).decode()
         assert first.startswith('data: {"lead":"1 job')
-        assert '"order":["a"],"rows":{"a":"<tr' in first
+        assert '"rows":["<tr data-uid=\\"a\\">' in first
         assert "<script" not in first
         assert "&lt;script&gt;" in first
         assert await anext(news) == b'data: {"running":true,"next_sequence":4}\n\n'

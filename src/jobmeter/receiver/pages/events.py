@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 from starlette.responses import StreamingResponse
 
-from jobmeter.receiver.live import Live
+from jobmeter.receiver.live import Live, Now
 from jobmeter.receiver.pages.now import now_lead, now_rows
 from jobmeter.receiver.store.scopes import Scopes
 
 # Then a browser asks again, and it is looked anew whether it may.
 _MOST_SECONDS = 600.0
 _ALIVE_SECONDS = 15.0
+_MOST_GROUPS = 64
 _BEGIN = b"retry: 3000\n\n"
 _ALIVE = b":\n\n"
 
@@ -28,22 +29,37 @@ def events(pieces: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(pieces, headers=headers, media_type="text/event-stream")
 
 
-async def now_events(
-    live: Live, scopes: Scopes, clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[bytes]:
-    """The rows of the running jobs that have changed, and the order of all."""
-    end = clock() + _MOST_SECONDS
-    sent: dict[str, str] = {}
-    with live.listening():
-        yield _BEGIN
-        while clock() < end:
-            now = await live.now(scopes)
-            rows = now_rows(now)
-            changed = {uid: row for uid, row in rows.items() if sent.get(uid) != row}
-            yield _event({"lead": now_lead(now), "order": list(rows), "rows": changed})
-            sent = rows
-            if not await live.pause():
-                return
+class NowEvents:
+    """What pages with running jobs are told: made once for all of them."""
+
+    def __init__(self, live: Live, clock: Callable[[], float] = time.monotonic) -> None:
+        self._live = live
+        self._clock = clock
+        self._newest: dict[Scopes, tuple[Now, bytes]] = {}
+
+    async def stream(self, scopes: Scopes) -> AsyncIterator[bytes]:
+        """The rows of the running jobs, each time that they were read anew."""
+        end = self._clock() + _MOST_SECONDS
+        told: Now | None = None
+        with self._live.listening():
+            yield _BEGIN
+            while self._clock() < end:
+                now = await self._live.now(scopes)
+                if now is not told:
+                    told = now
+                    yield self._event(scopes, now)
+                if not await self._live.pause():
+                    return
+
+    def _event(self, scopes: Scopes, now: Now) -> bytes:
+        known = self._newest.get(scopes)
+        if known is not None and known[0] is now:
+            return known[1]
+        if len(self._newest) >= _MOST_GROUPS:
+            self._newest.clear()
+        made = _event({"lead": now_lead(now), "rows": list(now_rows(now).values())})
+        self._newest[scopes] = now, made
+        return made
 
 
 async def run_events(

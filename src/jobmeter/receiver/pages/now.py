@@ -1,12 +1,13 @@
 """The page with what runs now; its rows are sent again while it is looked at."""
 
 from jobmeter.model.quantities import format_percent
-from jobmeter.receiver.live import RECENT_POINTS, Now, RunningJob
+from jobmeter.receiver.live import Now, Recent, RunningJob
 from jobmeter.receiver.pages.layout import address
 from jobmeter.report.figures import cores, duration, moment, roughly, size
 from jobmeter.report.html_parts import bar, text
 from jobmeter.report.html_spark import spark
 from jobmeter.report.notes import job_identity
+from jobmeter.report.sparkline import resample
 from jobmeter.report.text import clean, fit, plural
 
 _NAME_CELLS = 120
@@ -14,6 +15,8 @@ _CONTAINER_CELLS = 30
 # From here on something is in the way of the samples.
 _LATE_SECONDS = 15.0
 _THROTTLED_SHARE = 0.01
+_PARTS = 48
+"""So many points the last minutes are drawn with."""
 _TITLES = ("runs for", "CPU, cores", "memory", "throttled", "newest sample")
 _NOTHING = (
     '<p class="card">No job is running now. <a href="/runs">All runs</a> are in the list; a job shows itself here '
@@ -74,10 +77,18 @@ def _cpu(job: RunningJob) -> str:
     if job.cpu_cores is None:
         return ""
     limit = job.cpu_limit_cores
-    values = job.recent.cpu_cores
-    padded = [None] * (RECENT_POINTS // 2 - len(values)) + list(values)
     of = _small(f"of {cores(limit)}" if limit else "")
-    return spark(padded, "cpu", top=limit or 1.0) + text(cores(job.cpu_cores)) + of
+    return spark(_course(job.recent), "cpu", top=limit or 1.0) + text(cores(job.cpu_cores)) + of
+
+
+def _course(recent: Recent) -> list[float | None]:
+    """The last minutes in equal parts, at the right where there is little yet."""
+    if not recent.elapsed_seconds:
+        return []
+    begin, parts = recent.elapsed_seconds[0], min(_PARTS, len(recent.elapsed_seconds))
+    ends = [elapsed - begin for elapsed in recent.elapsed_seconds]
+    found = resample(ends, recent.cpu_cores, parts, ends[-1])
+    return [None] * (_PARTS - parts) + found
 
 
 def _memory(job: RunningJob) -> str:

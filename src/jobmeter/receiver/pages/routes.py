@@ -25,7 +25,7 @@ from jobmeter.receiver.live import Live
 from jobmeter.receiver.pages.assets import Assets
 from jobmeter.receiver.pages.charts import picture_response
 from jobmeter.receiver.pages.drawing import Drawing
-from jobmeter.receiver.pages.events import events, now_events, run_events
+from jobmeter.receiver.pages.events import NowEvents, events, run_events
 from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.now import now_body
@@ -56,6 +56,7 @@ class Pages:
         self._shown = ShownRuns(readings)
         self._drawing = drawing
         self._live = live
+        self._now = NowEvents(live)
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes; who reads them in a browser is asked for the token by HTTP Basic."""
@@ -107,7 +108,7 @@ class Pages:
     async def now_events(self, request: Request) -> Response:
         """The running jobs, for as long as the page is open."""
         self._live.check_room()
-        return events(now_events(self._live, grant_of(request).scopes))
+        return events(self._now.stream(grant_of(request).scopes))
 
     async def run_events(self, request: Request) -> Response:
         """That a run has news."""
