@@ -31,8 +31,8 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
 NOT_ALONE = {
-    "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header", "oidc-issuer", "oidc-client-id",
-    "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
+    "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header",
+    "oidc-issuer", "oidc-client-id", "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
 }  # fmt: skip
 ALIASES = {"addr"}
 
