@@ -23,7 +23,7 @@ import requests
 from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.receiver.access.job_tokens import JobTokens
-from jobmeter.receiver.access.rules import AccessRules
+from jobmeter.receiver.access.rules import AccessRules, OidcRules
 from jobmeter.receiver.access.secrets import digest_of
 from jobmeter.receiver.service import Receiver
 from jobmeter.receiver.store.database import Database
@@ -38,6 +38,7 @@ NAMES = {
 }  # fmt: skip
 OWN = Scope(organization=ORGANIZATION, repository=REPOSITORY, workflow=WORKFLOW, job=JOB)
 OTHER_JOB = Scope(organization=ORGANIZATION, repository=REPOSITORY, workflow=WORKFLOW, job="other")
+ELSEWHERE = OidcRules(issuer="https://id.example", client_id="x", public_url="https://metrics.example")
 KEY, OTHER_KEY = "a-key-of-the-tests", "another-key-of-the-tests"
 FINISHED, RUNNING, PUSHED = uid(901), uid(902), uid(903)
 DAY = "2026-11-21"
@@ -89,6 +90,8 @@ ROUTES = {
     "GET /login": Row("open", is_page=True),
     "POST /login": Row("open", is_page=True),
     "POST /logout": Row("open", is_page=True),
+    "GET /login/oidc": Row("open", is_page=True),
+    "GET /login/oidc/back": Row("open", is_page=True),
     "GET /healthz": Row("open"),
     "GET /readyz": Row("open"),
     "GET /metrics": Row("open"),
@@ -110,7 +113,7 @@ ROUTES = {
     "GET /debug/pprof/threadcreate": Row("debug"),
 }
 NOT_IN_THE_DOCUMENT = {
-    "GET /login", "POST /login", "POST /logout", "GET /assets/{name}",
+    "GET /login", "POST /login", "POST /logout", "GET /login/oidc", "GET /login/oidc/back", "GET /assets/{name}",
     "GET /jobs/{org}/{repo}/{workflow}/{job}/charts/{key}", "GET /fleet/charts/{key}",
     "GET /runs/{run_uid}/charts/{key}", "GET /runs/{run_uid}/events", "GET /now/events",
 }  # fmt: skip
@@ -271,7 +274,7 @@ class Quiet:
 def test_every_route_has_a_row(tmp_path: Path) -> None:
     """A new route without a line in the table fails here."""
     with closing(Database.open(str(tmp_path / "metrics.db"))) as database:
-        receiver = Receiver(database, AccessRules(), Quiet(), lost_after_seconds=1.0)
+        receiver = Receiver(database, AccessRules(oidc=ELSEWHERE), Quiet(), lost_after_seconds=1.0)
         table = receiver.application.router.routes
     found = {f"{route.method} {route.path}": (route.access, route.challenge == "Basic") for route in table}
     assert found == {route: (row.access, row.is_page) for route, row in ROUTES.items()}
