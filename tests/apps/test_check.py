@@ -12,6 +12,7 @@ import pytest
 
 from jobmeter.cli import main
 from jobmeter.model import summary as summaries
+from jobmeter.model.history.digest import PastRun
 from jobmeter.spool.journal import Journal
 from tests.model.budgets.runs import box, run_of
 from tests.support.receivers import FlakyReceiver, closed_port, serving
@@ -46,17 +47,14 @@ class Base:
     """A receiver whose runs of the base branch used so many CPU seconds."""
 
     def __init__(self, *cpu_seconds: float) -> None:
-        self._use = {f"uid-{number}": used for number, used in enumerate(cpu_seconds)}
+        self._runs = [
+            PastRun(run_uid=f"uid-{number}", began_at="", exit_reason="success", cpu_seconds=used)
+            for number, used in enumerate(cpu_seconds)
+        ]
 
     def tell(self, path: str) -> bytes:
-        """The list, or one run."""
-        run_uid = path.rpartition("/")[2]
-        job = msgspec.to_builtins(run_of().job)
-        if run_uid in self._use:
-            return msgspec.json.encode({"summary": run_of(cpu_seconds=self._use[run_uid])})
-        return msgspec.json.encode(
-            {"runs": [{"run_uid": uid, "job": job, "exit_reason": "success"} for uid in self._use]}
-        )
+        """The history of the job."""
+        return msgspec.json.encode({"runs": self._runs, "next_cursor": None})
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobmeter.model.budgets.judgement import base_of, judge
 from jobmeter.model.budgets.measures import MEASURES, reading_of
 from jobmeter.model.budgets.plan import Terms
+from jobmeter.model.history.usage import used_by
 from jobmeter.model.summary import Summary
 from jobmeter.report.check_annotations import code_quality, github_annotations
 from jobmeter.report.check_junit import check_junit
@@ -35,7 +36,7 @@ def test_every_form_shows_every_run(
     summary: Summary, history: list[Summary], width: int, is_running: bool
 ) -> None:
     """Whatever was or was not read of the run and of the base, and whatever they are called."""
-    base = base_of(f"refs/heads/{summary.job.ref}", history)
+    base = base_of(f"refs/heads/{summary.job.ref}", [used_by(each) for each in history])
     judgement = judge(summary, Terms((*LIMITS, *DURATIONS), True), base, is_running=is_running)
     for line in render_check(judgement, width=width).splitlines():
         assert cells(line) <= width
@@ -53,7 +54,9 @@ def test_every_form_shows_every_run(
 @given(summaries(), st.lists(summaries(), max_size=6))
 def test_what_is_not_known_never_passes(summary: Summary, history: list[Summary]) -> None:
     """Neither a number that is missing nor one that may be too low, nor one with nothing to compare."""
-    judgement = judge(summary, Terms((*LIMITS, *DURATIONS), True), base_of("main", history))
+    judgement = judge(
+        summary, Terms((*LIMITS, *DURATIONS), True), base_of("main", [used_by(each) for each in history])
+    )
     for finding in judgement.findings:
         reading = reading_of(finding.budget.measure, summary)
         if reading.value is None or reading.is_lower_bound or finding.allowed is None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobmeter.model.history.digest import MEASURED, Digest, Level, PastRun
+from jobmeter.model.history.digest import Digest, Level, PastRun
 from jobmeter.model.history.fleet import Account
 from jobmeter.model.prices import CORE_HOUR, GIB_HOUR
 from jobmeter.report.charts import SCHEMA, Chart, Sign
@@ -27,10 +27,9 @@ _PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~f')"
 
 def job_chart(runs: Sequence[PastRun], digest: Digest, *, width: int, palette: Palette) -> Chart | None:
     """Memory, CPU time and duration of each run, and the levels they are on; None of fewer than two runs."""
-    read = {measured.key: measured.read for measured in MEASURED}
     panels: list[Spec] = []
     for key in _SHOWN:
-        values = [(run, value) for run in runs if (value := read[key](run)) is not None]
+        values = [(run, value) for run in runs if (value := run.measure(key)) is not None]
         if len(values) >= _LEAST_RUNS:
             levels = [level for level in digest.levels if level.measure == key][:_MAX_LEVELS]
             panels.append(_runs_panel(key, values, levels, width, palette))

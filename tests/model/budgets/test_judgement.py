@@ -12,6 +12,7 @@ from jobmeter.model.budgets.limits import parse_budget
 from jobmeter.model.budgets.measures import BY_KEY
 from jobmeter.model.budgets.plan import LEAST_RUNS, Terms
 from jobmeter.model.exits import Exit
+from jobmeter.model.history.usage import used_by
 from jobmeter.model.summary import Summary
 from tests.model.budgets.runs import MIB, box, run_of
 
@@ -123,7 +124,7 @@ def test_the_base_has_what_its_runs_tell_in_full():
         run_of(box(oom_kills=1), cpu_seconds=30.0),
         run_of(exit=Exit(reason="lost")),
     ]
-    found = base_of("main", summaries)
+    found = base_of("main", [used_by(summary) for summary in summaries])
     assert found.runs == 4
     assert found.values == {
         "memory": [300 * MIB] * 2,

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from jobmeter.model.budgets.limits import Budget
 from jobmeter.model.budgets.measures import MEASURES, Reading, reading_of
 from jobmeter.model.budgets.plan import LEAST_RUNS, Terms
+from jobmeter.model.history.usage import Usage
 from jobmeter.model.job import Job
 from jobmeter.model.statistics import percentile
 from jobmeter.model.summary import Summary
@@ -79,15 +80,15 @@ class Judgement(Struct, frozen=True, kw_only=True):
         return sum(finding.state == state for finding in self.findings)
 
 
-def base_of(ref: str, summaries: Sequence[Summary]) -> Base:
+def base_of(ref: str, runs: Sequence[Usage]) -> Base:
     """The base from its runs. What was not read is left out, and so are lower bounds, which would lower the median."""
     values: dict[str, list[float]] = {measure.key: [] for measure in MEASURES}
-    for summary in summaries:
-        for measure in MEASURES:
-            reading = reading_of(measure, summary)
-            if reading.value is not None and not reading.is_lower_bound:
-                values[measure.key].append(reading.value)
-    return Base(ref=ref, runs=len(summaries), values=values)
+    for run in runs:
+        for key, found in values.items():
+            value = run.measure(key)
+            if value is not None and key not in run.lower_bounds:
+                found.append(value)
+    return Base(ref=ref, runs=len(runs), values=values)
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:

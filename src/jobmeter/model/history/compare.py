@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from jobmeter.model.budgets.judgement import spread_of
-from jobmeter.model.history.digest import MEASURED, Measured, PastRun
+from jobmeter.model.history.digest import MEASURED, PastRun
 from jobmeter.model.statistics import percentile
 
 Verdict = Literal["more", "less", "usual", "same", "unknown"]
@@ -49,7 +49,7 @@ def _differences(
         usual = _values(measured, like_before)
         spread = spread_of(usual)
         yield Difference(
-            measure=measured.key,
+            measure=measured,
             before=old,
             after=new,
             usual_low=spread.low if spread else None,
@@ -71,10 +71,10 @@ def _verdict(old: float | None, new: float | None, usual: tuple[float, float] | 
     return "more" if new > max(high, old) else "less" if new < min(low, old) else "usual"
 
 
-def _values(measured: Measured, runs: Sequence[PastRun]) -> list[float]:
-    return [value for run in runs if (value := measured.read(run)) is not None]
+def _values(measured: str, runs: Sequence[PastRun]) -> list[float]:
+    return [value for run in runs if (value := run.measure(measured)) is not None]
 
 
-def _median(measured: Measured, runs: Sequence[PastRun]) -> float | None:
+def _median(measured: str, runs: Sequence[PastRun]) -> float | None:
     values = _values(measured, runs)
     return percentile(sorted(values), 50) if values else None

@@ -30,19 +30,8 @@ class PastRun(Usage, frozen=True, kw_only=True):
         return self.exit_reason in WHOLE
 
 
-class Measured(NamedTuple):
-    """One thing that is followed over runs: how answers call it, and where it is read."""
-
-    key: str
-    read: Callable[[Usage], float | None]
-
-
-MEASURED = (
-    Measured("duration", lambda run: run.duration_seconds),
-    Measured("cpu_seconds", lambda run: run.cpu_seconds),
-    Measured("memory", lambda run: run.memory_bytes),
-    Measured("network", lambda run: run.network_bytes),
-)
+MEASURED = ("duration", "cpu_seconds", "memory", "network")
+"""What is followed over runs."""
 
 
 class Spread(Struct, frozen=True, kw_only=True):
@@ -140,16 +129,16 @@ class _Level(NamedTuple):
     values: list[float]
 
 
-def spread_of(measured: Measured, runs: Iterable[Usage]) -> Spread | None:
+def spread_of(measured: str, runs: Iterable[Usage]) -> Spread | None:
     """None where no run tells it."""
     series, lower = Series(), 0
     for run in runs:
-        value = measured.read(run)
+        value = run.measure(measured)
         series.add(value)
-        lower += value is not None and measured.key in run.lower_bounds
+        lower += value is not None and measured in run.lower_bounds
     if not len(series):
         return None
-    return Spread(measure=measured.key, runs=len(series), lower_bounds=lower, values=series.statistic())
+    return Spread(measure=measured, runs=len(series), lower_bounds=lower, values=series.statistic())
 
 
 def waste_of(runs: Iterable[Usage], read: Callable[[Usage], Reserved]) -> Waste:
@@ -171,11 +160,11 @@ def _spreads(runs: Sequence[PastRun]) -> Iterator[Spread]:
             yield spread
 
 
-def _levels(runs: Sequence[PastRun], measured: Measured) -> Iterator[_Level]:
+def _levels(runs: Sequence[PastRun], measured: str) -> Iterator[_Level]:
     """Of each leg one after the other."""
     legs: dict[str, tuple[list[PastRun], list[float]]] = {}
     for run in reversed(runs):
-        value = measured.read(run)
+        value = run.measure(measured)
         if value is not None:
             known, values = legs.setdefault(run.leg, ([], []))
             known.append(run)
@@ -185,9 +174,9 @@ def _levels(runs: Sequence[PastRun], measured: Measured) -> Iterator[_Level]:
             yield _level(measured, known[begin:end], values[begin:end])
 
 
-def _level(measured: Measured, known: list[PastRun], values: list[float]) -> _Level:
+def _level(measured: str, known: list[PastRun], values: list[float]) -> _Level:
     level = Level(
-        measure=measured.key,
+        measure=measured,
         leg=known[0].leg,
         median=median(values),
         runs=len(known),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 from jobmeter.model.budgets.measures import MEASURES, at_the_top, reading_of
 from jobmeter.model.exits import Exit
@@ -74,6 +75,15 @@ class Usage(Struct, frozen=True, kw_only=True):
     ] = ""
     runner_labels: Annotated[tuple[str, ...], Meta(description="Labels of the runner.")] = ()
 
+    def measure(self, key: str) -> float | None:
+        """What it used of a measure of `budgets.measures`, in its unit."""
+        return {
+            "memory": self.memory_bytes,
+            "cpu_seconds": self.cpu_seconds,
+            "duration": self.duration_seconds,
+            "network": self.network_bytes,
+        }[key]
+
     @property
     def cores(self) -> float | None:
         """CPU time by duration."""
@@ -101,19 +111,52 @@ _JOB = msgspec.json.Decoder(Job)
 def usage_of(content: bytes, job_json: bytes) -> Usage:
     """What stored JSON tells; of what is no summary, or has numbers that no machine has, nothing but its job."""
     job = _job(job_json)
-    about: dict[str, Any] = {
+    try:
+        told = _PAYLOAD.decode(content)
+        used = used_by(_summary(told, job))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
+        return Usage(**_about(job))
+    used = replace(used, duration_seconds=told.duration_seconds)
+    return used if _is_plausible(used) else Usage(**_about(job))
+
+
+def used_by(summary: Summary) -> Usage:
+    """What a summary tells."""
+    readings = {measure.key: reading_of(measure, summary) for measure in MEASURES}
+    tops = at_the_top(summary)
+    needs = [memory_need_bytes(top) for top in tops]
+    cores = [_cores(top, summary.duration_seconds) for top in tops]
+    asked = [
+        (
+            _asked(top.cpu_request_cores, top.cpu_limit_cores),
+            _asked(top.memory_request_bytes, top.memory_limit_bytes),
+        )
+        for top in tops
+    ]
+    return Usage(
+        exit_reason=summary.exit.reason,
+        duration_seconds=summary.duration_seconds,
+        cpu_seconds=readings["cpu_seconds"].value,
+        memory_bytes=_whole(readings["memory"].value),
+        network_bytes=_whole(readings["network"].value),
+        lower_bounds=tuple(key for key, reading in readings.items() if reading.is_lower_bound),
+        memory_total_bytes=_whole(_sum(needs)),
+        throttled_seconds=_sum([top.throttled_seconds for top in tops]),
+        oom_kills=_whole(_sum([top.oom_kills for top in tops])),
+        reserved_cores=_reserved([cpu for cpu, _ in asked], cores),
+        reserved_memory_bytes=_reserved([memory for _, memory in asked], needs),
+        **_about(summary.job),
+    )
+
+
+def _about(job: Job) -> dict[str, Any]:
+    return {
         "ref": job.ref,
         "sha": job.sha,
         "run_id": job.run_id,
         "leg": leg_name(job.matrix),
         "runner_labels": tuple(label[:_MAX_LABEL] for label in job.runner_labels[:_MAX_LABELS]),
     }
-    try:
-        told = _PAYLOAD.decode(content)
-        used = _used(told)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
-        return Usage(**about)
-    return Usage(**about, **used) if _is_plausible(used) else Usage(**about)
 
 
 def _job(content: bytes) -> Job:
@@ -123,41 +166,14 @@ def _job(content: bytes) -> Job:
         return Job()
 
 
-def _used(told: _Payload) -> dict[str, Any]:
-    summary = _summary(told)
-    readings = {measure.key: reading_of(measure, summary) for measure in MEASURES}
-    tops = at_the_top(summary)
-    needs = [need for top in tops if (need := memory_need_bytes(top)) is not None]
-    seconds = told.duration_seconds
-    return {
-        "exit_reason": told.exit.reason,
-        "duration_seconds": seconds,
-        "cpu_seconds": readings["cpu_seconds"].value,
-        "memory_bytes": _whole(readings["memory"].value),
-        "network_bytes": _whole(readings["network"].value),
-        "lower_bounds": tuple(key for key, reading in readings.items() if reading.is_lower_bound),
-        "memory_total_bytes": sum(needs) if needs else None,
-        "throttled_seconds": _sum([top.throttled_seconds for top in tops]),
-        "oom_kills": _whole(_sum([top.oom_kills for top in tops])),
-        "reserved_cores": _reserved(
-            [(_asked(top.cpu_request_cores, top.cpu_limit_cores), _cores(top, seconds)) for top in tops]
-        ),
-        "reserved_memory_bytes": _reserved(
-            [
-                (_asked(top.memory_request_bytes, top.memory_limit_bytes), memory_need_bytes(top))
-                for top in tops
-            ]
-        ),
-    }
-
-
-def _summary(told: _Payload) -> Summary:
+def _summary(told: _Payload, job: Job) -> Summary:
     """As far as measures read it. The older form has no total of CPU, and misses processes between two samples."""
     total = told.cpu_seconds
     if total is None and told.schema is None:
         total = _sum([_cpu_seconds(each, told.duration_seconds) for each in told.containers])
     return Summary(
         run_uid="",
+        job=job,
         start_time="",
         end_time="",
         duration_seconds=told.duration_seconds or 0.0,
@@ -177,7 +193,7 @@ def _cpu_seconds(container: ContainerSummary, duration_seconds: float | None) ->
     return None if mean is None or duration_seconds is None else mean * duration_seconds
 
 
-def _cores(container: ContainerSummary, duration_seconds: float | None) -> float | None:
+def _cores(container: ContainerSummary, duration_seconds: float) -> float | None:
     seconds = _cpu_seconds(container, duration_seconds)
     return seconds / duration_seconds if seconds is not None and duration_seconds else None
 
@@ -188,12 +204,14 @@ def _asked(request: float | None, limit: float | str | None) -> float | None:
     return None if isinstance(limit, str) else limit
 
 
-def _reserved(pairs: Sequence[tuple[float | None, float | None]]) -> Reserved:
+def _reserved(asked: Sequence[float | None], used: Sequence[float | None]) -> Reserved:
     """Over the containers of which both are known: what of a reservation was used cannot be told of others."""
-    known = [(asked, used) for asked, used in pairs if asked is not None and used is not None]
+    known = [
+        (each, its) for each, its in zip(asked, used, strict=True) if each is not None and its is not None
+    ]
     if not known:
         return Reserved()
-    return Reserved(sum(asked for asked, _ in known), sum(used for _, used in known))
+    return Reserved(sum(each for each, _ in known), sum(its for _, its in known))
 
 
 def _sum(values: Sequence[float | None]) -> float | None:
@@ -211,8 +229,6 @@ def _is_plausible(value: Any) -> bool:
             return True
         case int() | float():
             return 0 <= value <= _MAX_NUMBER
-        case dict():
-            return all(map(_is_plausible, value.values()))
-        case Reserved():
-            return _is_plausible(value.amount) and _is_plausible(value.used)
+        case Struct():
+            return all(_is_plausible(getattr(value, name)) for name in value.__struct_fields__)
     return all(map(_is_plausible, value))

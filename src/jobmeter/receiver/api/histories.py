@@ -111,7 +111,6 @@ def _job_item(connection: Connection, job: KnownJob) -> JobItem:
     whole = [run for run in runs if run.is_whole]
     of_leg = [run for run in reversed(whole) if run.leg == whole[0].leg]
     spreads = (spread_of(measured, whole) for measured in MEASURED)
-    read = {measured.key: measured.read for measured in MEASURED}
     return JobItem(
         workflow=job.workflow,
         job=job.job,
@@ -121,7 +120,7 @@ def _job_item(connection: Connection, job: KnownJob) -> JobItem:
         cpu=waste_of(runs, lambda run: run.reserved_cores),
         memory=waste_of(runs, lambda run: run.reserved_memory_bytes),
         recent=Recent(
-            **{name: [read[name](run) for run in of_leg] for name in ("duration", "cpu_seconds", "memory")}
+            **{name: [run.measure(name) for run in of_leg] for name in ("duration", "cpu_seconds", "memory")}
         ),
     )
 
