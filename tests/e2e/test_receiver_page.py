@@ -24,7 +24,7 @@ EVIL = "</script><img src=x onerror=alert(1)>\"'"
 
 
 def running_now(number: int, count: int, **names: Any) -> list[wire.AnyRecord]:
-    """The golden run's first records, begun a minute ago, with samples of our own after them; it goes on."""
+    """The golden run with hostile names, begun a minute ago, with samples of our own after it; it goes on."""
     records = records_of(number, whole=False)
     began = datetime.now(UTC) - timedelta(seconds=60)
     start = structs.replace(records[0], start_time=rfc3339(began), job=Job(run_id=str(number), **names))
@@ -34,9 +34,14 @@ def running_now(number: int, count: int, **names: Any) -> list[wire.AnyRecord]:
         structs.replace(tick, sample=structs.replace(tick.sample, elapsed_seconds=40.0 + second))
         for second in range(1, count + 1)
     ]
+    named = [
+        structs.replace(record, container=structs.replace(record.container, name=EVIL))
+        if isinstance(record, wire.Declare)
+        else record
+        for record in records[1:]
+    ]
     return [
-        structs.replace(record, sequence=place)
-        for place, record in enumerate([start, *records[1:], mark, *later])
+        structs.replace(record, sequence=place) for place, record in enumerate([start, *named, mark, *later])
     ]
 
 
