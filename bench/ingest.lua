@@ -1,5 +1,5 @@
 -- For wrk: every request is a run of its own. The body's "@@@" becomes its run_uid.
--- Arguments: the file of the body, and what tells the runs of this wrk from others.
+-- Arguments: the file of the body, what tells the runs of this wrk from others, and the token to send, if any.
 local counts = {}
 
 function setup(thread)
@@ -13,6 +13,9 @@ function init(args)
   local from, to = body:find("@@@", 1, true)
   head, tail, prefix, number, accepted = body:sub(1, from - 1), body:sub(to + 1), args[2], 0, 0
   headers = {["Content-Type"] = "application/json"}
+  if args[3] then
+    headers["Authorization"] = "Bearer " .. args[3]
+  end
 end
 
 function request()

@@ -237,11 +237,11 @@ def answers(address: str) -> bool:
     return True
 
 
-def load(address: str, body: Path, connections: int, seconds: int, prefix: str) -> Load:
-    """Post with wrk for so long."""
+def load(address: str, body: Path, connections: int, seconds: int, prefix: str, *token: str) -> Load:
+    """Post with wrk for so long, with a token if there is one."""
     done = subprocess.run(
         ["wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=30s",
-         f"--script={ROOT / 'bench/ingest.lua'}", f"http://{address}", "--", body, f"{prefix}-"],
+         f"--script={ROOT / 'bench/ingest.lua'}", f"http://{address}", "--", body, f"{prefix}-", *token],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
