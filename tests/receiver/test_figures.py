@@ -13,6 +13,7 @@ from tests.support.runs import UID, records
 NAMES = {
     "jobmeter_receiver_requests": "counter",
     "jobmeter_receiver_queued_changes": "gauge",
+    "jobmeter_receiver_listeners": "gauge",
     "jobmeter_receiver_summaries_stored": "counter",
     "jobmeter_receiver_records_stored": "counter",
     "jobmeter_receiver_runs_lost": "counter",

@@ -38,6 +38,9 @@ class Figures:
             "When all that is no longer kept was last removed; 0 while nothing was looked for.",
             registry=registry,
         )
+        self.listeners = Gauge(
+            "jobmeter_receiver_listeners", "Open pages that are told what is new.", registry=registry
+        )
         self._commits = Histogram(
             "jobmeter_receiver_commit_seconds",
             "Time of a commit, the disk included.",

@@ -296,6 +296,11 @@ class Live:
                 self._stages = known, self._clock() + _REFRESH_SECONDS
             return known.get(run_uid)
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return self._listeners
+
     def check_room(self) -> None:
         """Raises a problem 503 when there are as many listeners as there may be."""
         if self._listeners >= MOST_LISTENERS:

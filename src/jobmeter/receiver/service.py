@@ -88,6 +88,7 @@ class Receiver:
         self._history = History(database, self._bookkeeping.catch_up, prices)
         self._drawing = Drawing()
         self._live = Live(database)
+        self._figures.listeners.set_function(lambda: self._live.listeners)
         self._rules = rules
         self._audit = Audit(log)
         self._directory = Directory(

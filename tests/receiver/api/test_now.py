@@ -107,6 +107,7 @@ def test_listeners_that_go_or_do_not_read_cost_no_place(tmp_path: Path) -> None:
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "30"
             assert receiver.get("/").status_code == 200
+            assert "jobmeter_receiver_listeners 200.0" in receiver.get("/metrics").text
         end = time.monotonic() + _SECONDS
         while (again := listen(receiver, "/now/events")).status_code != 200:
             assert time.monotonic() < end
