@@ -125,8 +125,14 @@ def decode(line: bytes) -> AnyRecord | None:
         raise JournalError(
             f"a record of {len(line)} bytes is too large; at most {MAX_RECORD_BYTES} are accepted"
         )
+    envelope_decoder, record_decoder = _decoders()
     try:
-        envelope_decoder, record_decoder = _decoders()
+        record = record_decoder.decode(line)
+        if record.v <= VERSION:
+            return record
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # Of a kind or a version that is not known here, or no record: the envelope tells.
+    try:
         envelope = envelope_decoder.decode(line)
         if envelope.v > VERSION:
             raise NewerVersion(
