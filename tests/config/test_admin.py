@@ -5,7 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jobmeter.config.admin import ADMIN_OPTIONS, TASKS, BackupSettings, TokenSettings, admin_settings
+from jobmeter.config.admin import (
+    ADMIN_OPTIONS,
+    TASKS,
+    BackupSettings,
+    ExportSettings,
+    ImportSettings,
+    TokenSettings,
+    admin_settings,
+)
 from jobmeter.config.options import value_of
 from jobmeter.model.errors import UsageError
 
@@ -16,6 +24,8 @@ SCOPE = ["--organization=acme", "--repository", "engine", "--workflow=ci.yml", "
     "words, settings",
     [
         (["backup", "copy", "--db=x"], BackupSettings(target="copy", db="x")),
+        (["export", "files", "--with-tokens"], ExportSettings(target="files", with_tokens=True)),
+        (["import", "--db=x", "files"], ImportSettings(source="files", db="x")),
         (["token", "list"], TokenSettings(action="list")),
         (["token", "revoke", "ci", "--db=x"], TokenSettings(action="revoke", name="ci", db="x")),
         (["token", "add", "ci", "--allow=push"], TokenSettings(action="add", name="ci", allow="push")),
@@ -40,11 +50,13 @@ def test_a_task_has_its_settings(words, settings):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        ([], "there is no task; accepted are backup, token"),
+        ([], "there is no task; accepted are backup, export, import, token"),
         (["restore", "copy"], "the task 'restore' is not known"),
         (["backup"], "backup needs the file to copy to"),
         (["backup", "a", "b"], "'b' is not accepted"),
         (["backup", "a", "--allow=read"], "--allow is not for backup"),
+        (["export"], "export needs one directory to export to"),
+        (["import", "a", "b"], "import needs one directory to import from"),
         (["token"], "token is told ''; accepted are add, list, revoke"),
         (["token", "lend"], "token is told 'lend'"),
         (["token", "add", "--allow=read"], "needs the name of one token"),
@@ -73,7 +85,7 @@ def test_the_sentence_ends_with_the_usage(words):
 @pytest.mark.parametrize("task", TASKS)
 def test_options_and_settings_agree(task):
     """Each option has its field, and its default there."""
-    example = {"backup": ["f"], "token": ["list"]}.get(task, [])
+    example = {"backup": ["f"], "export": ["d"], "import": ["d"], "token": ["list"]}.get(task, [])
     settings = admin_settings([task, *example], {})
     for option in TASKS[task].options:
         if option.default is not None:

@@ -5,7 +5,7 @@ import os
 from msgspec import Struct
 
 from jobmeter.apps.extras import required
-from jobmeter.config.admin import BackupSettings, TokenSettings
+from jobmeter.config.admin import BackupSettings, ExportSettings, ImportSettings, TokenSettings
 from jobmeter.model.wire import encodable
 
 
@@ -14,6 +14,14 @@ def admin(settings: Struct) -> int:
     match settings:
         case BackupSettings():
             return backup(settings)
+        case ExportSettings():
+            from jobmeter.apps.admin_export import export
+
+            return export(settings)
+        case ImportSettings():
+            from jobmeter.apps.admin_import import import_
+
+            return import_(settings)
         case TokenSettings():
             from jobmeter.apps.admin_token import token
 

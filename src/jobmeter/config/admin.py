@@ -21,6 +21,22 @@ class BackupSettings(Struct, frozen=True, kw_only=True):
     db: str = "metrics.db"
 
 
+class ExportSettings(Struct, frozen=True, kw_only=True):
+    """Settings of `jobmeter admin export`."""
+
+    target: str
+    db: str = "metrics.db"
+    with_tokens: bool = False
+
+
+class ImportSettings(Struct, frozen=True, kw_only=True):
+    """Settings of `jobmeter admin import`."""
+
+    source: str
+    db: str = "metrics.db"
+    with_tokens: bool = False
+
+
 class TokenSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter admin token`; ``expires_in`` in seconds. A list has no name."""
 
@@ -49,6 +65,20 @@ def _backup(words: Sequence[str], values: dict[str, Any]) -> BackupSettings:
     if words[1:]:
         raise UsageError(f"backup copies to one file, so {words[1]!r} is not accepted")
     return BackupSettings(target=words[0], **values)
+
+
+def _export(words: Sequence[str], values: dict[str, Any]) -> ExportSettings:
+    return ExportSettings(target=_directory("export", "to", words), **values)
+
+
+def _import(words: Sequence[str], values: dict[str, Any]) -> ImportSettings:
+    return ImportSettings(source=_directory("import", "from", words), **values)
+
+
+def _directory(task: str, where: str, words: Sequence[str]) -> str:
+    if len(words) != 1:
+        raise UsageError(f"{task} needs one directory to {task} {where}")
+    return words[0]
 
 
 def _token(words: Sequence[str], values: dict[str, Any]) -> TokenSettings:
@@ -86,6 +116,22 @@ TASKS: dict[str, Task] = {
         ("backup [options] FILE",),
         (_DB._replace(help="the receiver's database, a file or postgresql://…"),),
         _backup,
+    ),
+    "export": Task(
+        ("export [options] DIRECTORY",),
+        (
+            _DB._replace(help="the receiver's database, a file or postgresql://…"),
+            Option("with-tokens", "", "the hashes of tokens that were given out, too", None),
+        ),
+        _export,
+    ),
+    "import": Task(
+        ("import [options] DIRECTORY",),
+        (
+            _DB._replace(help="the receiver's database, a file or postgresql://…"),
+            Option("with-tokens", "", "the hashes of tokens that were given out, too", None),
+        ),
+        _import,
     ),
     "token": Task(
         ("token add --allow RIGHT [options] NAME", "token list [options]", "token revoke [options] NAME"),

@@ -1,0 +1,1 @@
+"""Takes runs out of a database as files, and into another one."""
