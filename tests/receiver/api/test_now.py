@@ -96,6 +96,15 @@ def test_what_is_not_there_cannot_be_listened_to(receiver: RunningReceiver) -> N
     assert receiver.get("/now/events?x=1").status_code == 400
 
 
+def test_the_head_of_a_stream_is_no_stream(receiver: RunningReceiver) -> None:
+    """It ends, and the connection is good for the next question."""
+    headers = {"Authorization": f"Bearer {READ}"}
+    with requests.Session() as session:
+        answer = session.head(f"{receiver.url}/now/events", headers=headers, timeout=_SECONDS)
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert session.get(f"{receiver.url}/api/v1/now", headers=headers, timeout=_SECONDS).status_code == 200
+
+
 def test_listeners_that_go_or_do_not_read_cost_no_place(tmp_path: Path) -> None:
     """More than there is room for may come one after the other; the receiver answers meanwhile, and stops."""
     with running_receiver(tmp_path) as receiver:

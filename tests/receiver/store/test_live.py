@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from jobmeter.model import wire
+from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
 from jobmeter.model.sample import ContainerInfo, ContainerSample, Sample
 from jobmeter.ops.problems import Problem
@@ -297,6 +298,38 @@ def test_events_say_what_has_changed_and_end_with_the_receiver(place: str) -> No
         for stream in (rows, news):
             with pytest.raises(StopAsyncIteration):
                 await anext(stream)
+
+    staged(place, work)
+
+
+def test_who_listens_waits_until_the_database_can_be_read_again(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stream ends for a moment's trouble."""
+    monkeypatch.setattr("jobmeter.receiver.live._REFRESH_SECONDS", 0.01)
+
+    async def work(scene: Scene) -> None:
+        run = Run("a")
+        await scene.store(*run.start(), run.tick(1))
+        database = scene.live._database
+        read, broken = database.read, True
+
+        async def troubled(question: Any) -> Any:
+            if broken:
+                raise StoreError("gone")
+            return await read(question)
+
+        monkeypatch.setattr(database, "read", troubled)
+        rows, news = NowEvents(scene.live).stream(None), run_events(scene.live, "a")
+        for stream in (rows, news):
+            await anext(stream)
+        waiting = [asyncio.ensure_future(anext(stream)) for stream in (rows, news)]
+        await asyncio.sleep(0.05)
+        assert not any(task.done() for task in waiting)
+        broken = False
+        first, second = await asyncio.gather(*waiting)
+        assert b'data: {"lead":"1 job' in first
+        assert b'"running":true' in second
 
     staged(place, work)
 

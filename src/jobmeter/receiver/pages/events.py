@@ -6,11 +6,14 @@ nothing up. The specification: https://html.spec.whatwg.org/multipage/server-sen
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from starlette.responses import StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
+from jobmeter.model.errors import StoreError
 from jobmeter.receiver.live import Live, Now
 from jobmeter.receiver.pages.now import now_lead, now_rows
 from jobmeter.receiver.store.scopes import Scopes
@@ -23,9 +26,11 @@ _BEGIN = b"retry: 3000\n\n"
 _ALIVE = b":\n\n"
 
 
-def events(pieces: AsyncIterator[bytes]) -> StreamingResponse:
-    """A stream of events."""
+def events(request: Request, pieces: AsyncIterator[bytes]) -> Response:
+    """A stream of events; who asks for its head alone gets no more."""
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="text/event-stream")
     return StreamingResponse(pieces, headers=headers, media_type="text/event-stream")
 
 
@@ -44,10 +49,11 @@ class NowEvents:
         with self._live.listening():
             yield _BEGIN
             while self._clock() < end:
-                now = await self._live.now(scopes)
-                if now is not told:
-                    told = now
-                    yield self._event(scopes, now)
+                with suppress(StoreError):  # Who listens waits until the database can be read again.
+                    now = await self._live.now(scopes)
+                    if now is not told:
+                        told = now
+                        yield self._event(scopes, now)
                 if not await self._live.pause():
                     return
 
@@ -67,13 +73,15 @@ async def run_events(
 ) -> AsyncIterator[bytes]:
     """That something new is there of a run, until it is over."""
     begun = clock()
-    told, heard = None, begun
+    told: tuple[bool, int] | None = None
+    news, heard = told, begun
     with live.listening(run_uid):
         yield _BEGIN
         while clock() < begun + _MOST_SECONDS:
-            stage = await live.stage(run_uid)
-            news = (stage.state == "running", stage.next_sequence) if stage else (False, 0)
-            if news != told:
+            with suppress(StoreError):
+                stage = await live.stage(run_uid)
+                news = (stage.state == "running", stage.next_sequence) if stage else (False, 0)
+            if news is not None and news != told:
                 told, heard = news, clock()
                 yield _event({"running": news[0], "next_sequence": news[1]})
                 if not news[0]:

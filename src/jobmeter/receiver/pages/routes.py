@@ -108,7 +108,7 @@ class Pages:
     async def now_events(self, request: Request) -> Response:
         """The running jobs, for as long as the page is open."""
         self._live.check_room()
-        return events(self._now.stream(grant_of(request).scopes))
+        return events(request, self._now.stream(grant_of(request).scopes))
 
     async def run_events(self, request: Request) -> Response:
         """That a run has news."""
@@ -117,7 +117,7 @@ class Pages:
         if await self._readings.read(seen) is None:
             raise _no_run(run_uid)
         self._live.check_room()
-        return events(run_events(self._live, run_uid))
+        return events(request, run_events(self._live, run_uid))
 
     async def newest(self, request: Request) -> Response:
         """The newest runs of a filter."""
