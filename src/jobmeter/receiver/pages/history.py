@@ -44,7 +44,7 @@ from jobmeter.report.text import clean, fit, plural
 WINDOWS = ("50", "200", "1000")
 """Of so many runs a page may be."""
 DEFAULT_WINDOW = "200"
-_LISTED = 20
+_LISTED, _MOST_LISTED = 20, 200
 _MAX_NOTES = 6
 
 
@@ -194,11 +194,15 @@ def _spreads(spreads: Sequence[Spread]) -> str:
 
 def _runs(found: JobHistory, query: Mapping[str, str]) -> str:
     """The newest as a table in which two can be chosen to be compared, the rest folded away."""
-    rows = [_run_row(run) for run in found.runs]
+    rows = [_run_row(run) for run in found.runs[:_MOST_LISTED]]
     shown = table(rows[:_LISTED], "began, UTC")
     if len(rows) > _LISTED:
         more = table(rows[_LISTED:], "began, UTC")
         shown += f"<details><summary>{plural(len(rows) - _LISTED, 'run')} more</summary>{more}</details>"
+    if len(found.runs) > _MOST_LISTED:
+        shown += (
+            f'<p class="hinted">The oldest {len(found.runs) - _MOST_LISTED:,} are in the chart alone.</p>'
+        )
     place = job_address(names_of_history(found))
     kept = {name: value for name, value in query.items() if name != "cursor"}
     links = [("Newest", asked(place, kept))] if "cursor" in query else []

@@ -30,6 +30,7 @@ from jobmeter.receiver.store.usages import Names
 
 MOST_LOOKED_AT = 20_000
 """So many of the newest runs of a job, or of its branch, are looked through."""
+_LEAST_PAGE = 100
 
 RepositoryOrder = Literal["name", "last", "runs"]
 
@@ -169,23 +170,36 @@ def runs_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
     """At most ``limit`` runs of a job, newest first."""
     if not _can_be(wanted.ref, wanted.leg, wanted.before and wanted.before[1]):
         return []
-    newest = select(*_ABOUT_RUN).where(usages.c.job == job)
+    if wanted.leg is None and not wanted.whole:
+        return _newest(connection, job, wanted, limit)
+    # No index is for these: pages of the newest are looked through.
+    found: list[FoundRun] = []
+    page = max(_LEAST_PAGE, 2 * limit)
+    for _ in range(0, MOST_LOOKED_AT, page):
+        runs = _newest(connection, job, wanted, page)
+        found += [one for one in runs if _is_kept(one.run, wanted)]
+        if len(runs) < page or len(found) >= limit:
+            break
+        wanted = wanted._replace(before=(runs[-1].begun_at, runs[-1].run.run_uid))
+    return found[:limit]
+
+
+def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> list[FoundRun]:
+    query = select(*_ABOUT_RUN).where(usages.c.job == job)
     if wanted.ref is not None:
-        newest = newest.where(usages.c.ref == wanted.ref)
+        query = query.where(usages.c.ref == wanted.ref)
     if wanted.until is not None:
-        newest = newest.where(usages.c.begun_at < wanted.until)
+        query = query.where(usages.c.begun_at < wanted.until)
     if wanted.before is not None:
-        newest = newest.where(
+        query = query.where(
             tuple_(usages.c.begun_at, usages.c.run_uid) < tuple_(*map(literal, wanted.before))
         )
-    newest = newest.order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
-    kept = _kept(wanted)
-    if not kept:
-        return [_run(row) for row in connection.execute(newest.limit(limit))]
-    looked = newest.limit(MOST_LOOKED_AT).subquery()
-    query = select(looked).where(*(looked.c[name] == value for name, value in kept.items()))
-    query = query.order_by(looked.c.begun_at.desc(), looked.c.run_uid.desc()).limit(limit)
+    query = query.order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc()).limit(limit)
     return [_run(row) for row in connection.execute(query)]
+
+
+def _is_kept(run: PastRun, wanted: RunQuestion) -> bool:
+    return (wanted.leg is None or run.leg == wanted.leg) and (run.is_whole or not wanted.whole)
 
 
 def refs_and_legs_of(connection: Connection, job: int, runs: int, limit: int) -> tuple[list[str], list[str]]:
@@ -262,18 +276,12 @@ _ABOUT_RUN = (
     usages.c.memory_bytes, usages.c.network_bytes, usages.c.lower_bounds, usages.c.memory_total_bytes,
     usages.c.throttled_seconds, usages.c.oom_kills, usages.c.cores_reserved, usages.c.cores_reserved_used,
     usages.c.memory_reserved, usages.c.memory_reserved_used, usages.c.ref, usages.c.sha, usages.c.run_id,
-    usages.c.leg, usages.c.labels, usages.c.whole,
+    usages.c.leg, usages.c.labels,
 )  # fmt: skip
 _TOTALS = (
     *(cast(func.sum(usage_days.c[name]), jobs.c.runs.type).label(name) for name in COUNTS),
     *(func.sum(usage_days.c[name]).label(name) for name in SUMS),
 )
-
-
-def _kept(wanted: RunQuestion) -> dict[str, Any]:
-    """What no index is for."""
-    kept: dict[str, Any] = {} if wanted.leg is None else {"leg": wanted.leg}
-    return kept | ({"whole": True} if wanted.whole else {})
 
 
 def _can_be(*names: str | None) -> bool:
@@ -284,7 +292,7 @@ def _can_be(*names: str | None) -> bool:
 def _run(row: Sequence[Any]) -> FoundRun:
     (
         run_uid, begun_at, exit_reason, seconds, cpu_seconds, memory, network, lower_bounds, memory_total,
-        throttled, oom_kills, cores, cores_used, reserved, reserved_used, ref, sha, run_id, leg, labels, _,
+        throttled, oom_kills, cores, cores_used, reserved, reserved_used, ref, sha, run_id, leg, labels,
     ) = row  # fmt: skip
     return FoundRun(
         begun_at,
