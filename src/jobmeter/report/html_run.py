@@ -35,10 +35,13 @@ def document(title: str, body: str, *, policy: str | None = None, style: str = S
     )
 
 
-def run_body(summary: Summary, pictures: str) -> str:
-    """All that a page says of one run; ``pictures`` is the HTML of its course over time."""
+def run_body(summary: Summary, pictures: str, *, over: str | None = None) -> str:
+    """All that a page says of one run; ``pictures`` is the HTML of its course over time.
+
+    ``over`` is what stands above the verdict; None is which job it was.
+    """
     parts = (
-        _header(summary),
+        _header(summary, (identity(summary) or "jobmeter") if over is None else over),
         tiles(summary),
         _notes(summary),
         section("Over time", pictures),
@@ -51,13 +54,12 @@ def run_body(summary: Summary, pictures: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _header(summary: Summary) -> str:
+def _header(summary: Summary, over: str) -> str:
     happened = outcome(summary)
     facts = verdict(summary).removeprefix(happened).removeprefix(" — ")
-    name = identity(summary)
     why = cause(summary)
     lines = [
-        f'<p class="over">{text(name) if name else "jobmeter"}</p>',
+        f'<p class="over">{text(over)}</p>' if over else "",
         f'<h1 class="{tone(summary)}">{text(_sentence(happened))}</h1>',
         f'<p class="lead">{text(_sentence(facts))}.</p>' if facts else "",
         f'<p class="cause"><b>Cause</b>{text(why)}</p>' if why else "",

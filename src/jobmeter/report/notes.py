@@ -13,6 +13,7 @@ _DOUBTS = {
 }
 _MAX_SURVIVORS = 6
 _MAX_WARNINGS = 10
+_SHA_LETTERS = 8
 
 
 def identity(summary: Summary) -> str:
@@ -25,15 +26,27 @@ def job_identity(job: Job) -> str:
     repository = job.repository or ""
     if job.organization and "/" not in repository:
         repository = f"{job.organization}/{repository}".rstrip("/")
-    parts = [repository, " / ".join(part for part in (job.workflow, job.job) if part)]
-    if job.matrix:
-        parts.append(", ".join(f"{key}={value}" for key, value in job.matrix.items()))
-    if job.run_id:
-        parts.append(f"run {job.run_id}")
-    if job.attempt is not None and job.attempt > 1:
-        parts.append(f"attempt {job.attempt}")
-    parts.append((job.ref or "").removeprefix("refs/heads/").removeprefix("refs/tags/"))
+    parts = [repository, " / ".join(part for part in (job.workflow, job.job) if part), _matrix(job)]
+    parts += [f"run {job.run_id}" if job.run_id else "", _attempt(job), _ref(job)]
     return clean(" · ".join(part for part in parts if part))
+
+
+def job_variant(job: Job) -> str:
+    """What tells it from other runs of the same job: ``arch=arm64 · attempt 2 · main · 8910ac60``."""
+    parts = (_matrix(job), _attempt(job), _ref(job), (job.sha or "")[:_SHA_LETTERS])
+    return clean(" · ".join(part for part in parts if part))
+
+
+def _matrix(job: Job) -> str:
+    return ", ".join(f"{key}={value}" for key, value in (job.matrix or {}).items())
+
+
+def _attempt(job: Job) -> str:
+    return f"attempt {job.attempt}" if job.attempt is not None and job.attempt > 1 else ""
+
+
+def _ref(job: Job) -> str:
+    return (job.ref or "").removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
 def machine(summary: Summary) -> str:

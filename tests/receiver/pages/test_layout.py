@@ -9,6 +9,8 @@ import pytest
 
 from jobmeter.receiver.pages.assets import ICON, SCRIPT, STYLE, asset
 from jobmeter.receiver.pages.layout import POLICY, Crumb, address, page
+from jobmeter.receiver.pages.style import PAGE_STYLE
+from tests.report.test_charts import luminance
 from tests.report.test_html import outline
 
 EVIL = "</title><script>alert(1)</script>\"'\x1b"
@@ -55,6 +57,17 @@ def test_nothing_from_outside_is_markup() -> None:
     text = bytes(response.body).decode()
     assert text.count("<script") == 1
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_what_is_read_stands_out_as_wcag_asks_for(scheme: int) -> None:
+    """Each colour of text has 4.5 to 1 with the page and with its cards."""
+    roots = re.findall(r":root\{([^}]*)\}", PAGE_STYLE)
+    colours = dict(re.findall(r"--([a-z]+):(#[0-9a-f]{6})", roots[scheme]))
+    for name in ("text", "faint", "cpu", "good", "bad", "warn", "bold", "throttled"):
+        for ground in ("page", "paper"):
+            high, low = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)
 
 
 @pytest.mark.parametrize(

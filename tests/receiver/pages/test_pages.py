@@ -20,7 +20,7 @@ from jobmeter.receiver.pages.listing import runs_body
 from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail
 from jobmeter.report.charts import charts, cpu_chart
 from jobmeter.report.palette import CSS
-from tests.report.examples import EXAMPLES, clock, hostile, make_build, sidecar
+from tests.report.examples import EXAMPLES, clock, hostile, make_build, oom_kill, sidecar
 from tests.report.test_html import outline
 
 EVIL = "</a><script>alert(1)</script>\"'onload=x \x1b[2J\u202e"
@@ -92,6 +92,15 @@ def test_a_run_shows_its_verdict_course_sections_programs_and_processes() -> Non
         "Summary as JSON Timeline as JSON Timeline as CSV Journal as JSON",
     ):
         assert told in words
+
+
+def test_the_way_to_a_run_names_its_job_and_what_stands_above_it_the_rest() -> None:
+    """Nothing is said twice; of a job without a name all that is known stands above."""
+    words = words_of(page_of(*oom_kill()))
+    assert "acme/engine release.yaml / link run 812 arch=arm64, lto=True · attempt 2 · lto Killed" in words
+    summary, timeline = make_build()
+    summary.job = Job(job="build", run_id="7")
+    assert "Runs run 7 build · run 7 Failed" in words_of(page_of(summary, timeline))
 
 
 def test_the_charts_are_those_of_the_report() -> None:

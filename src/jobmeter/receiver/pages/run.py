@@ -15,7 +15,7 @@ from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.report.charts import charts
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import run_body
-from jobmeter.report.notes import job_identity
+from jobmeter.report.notes import job_identity, job_variant
 from jobmeter.report.palette import CSS
 from jobmeter.report.text import fit
 from jobmeter.report.verdict import RUNNING, verdict
@@ -49,8 +49,13 @@ def one_run_body(detail: RunDetail, course: RunTimeline, drawing: Drawing) -> st
     body = _without_summary(detail)
     if detail.summary is not None:
         drawn = figures(run_charts(detail.summary, course), _pictures(detail), drawing)
-        body = run_body(_shown(detail, detail.summary), drawn)
+        body = run_body(_shown(detail, detail.summary), drawn, over=_over(detail))
     return f"{_provisional(detail)}{body}{_data(detail, course)}"
+
+
+def _over(detail: RunDetail) -> str | None:
+    """What the way to the page does not say of the run already."""
+    return job_variant(detail.job) if run_trail(detail)[0].address != "/runs" else None
 
 
 def run_charts(summary: Summary, course: Course) -> list[Pair]:
