@@ -20,6 +20,7 @@ from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.model.summary import Summary
 from jobmeter.receiver import endings
+from jobmeter.receiver.access.grant import ANYONE
 from jobmeter.receiver.bodies import Body, Handling
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
@@ -296,7 +297,7 @@ def test_an_end_that_is_sent_again_is_folded_once(tmp_path, monkeypatch):
 
     async def work(ended: Endings, _: Database, writer: Writer) -> Any:
         taking = Parts(writer, Handling(), ended, Figures(CollectorRegistry()))
-        answers = await asyncio.gather(*(taking.store("u", Body(end, False)) for _try in range(5)))
+        answers = await asyncio.gather(*(taking.store("u", Body(end, False), ANYONE) for _try in range(5)))
         await ended.settle()
         return answers
 
