@@ -1,6 +1,6 @@
-"""500 jobs stream to one receiver, a tick every 2 s and a part every 5 s: its CPU and memory; then all of them end.
+"""Many jobs stream to one receiver, a tick every 2 s and a part every 5 s: its CPU and memory; then all of them end.
 
-    python -m bench.receiver_streams [SECONDS]
+    python -m bench.receiver_streams [SECONDS [JOBS]]
 
 A real receiver over loopback; every job has a connection of its own and sends what a collector with two containers
 sends. It is measured once all have begun. Afterwards every record and every summary must be there.
@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from bench.ingest import cpu_seconds, receiver, serving
 from bench.support import ROOT, table
+from jobmeter.linux.descriptors import raise_descriptor_limit
 from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.spool.delivery import PART_INTERVAL_SECONDS
@@ -40,11 +41,11 @@ class Answer(msgspec.Struct):
 class Job:
     """One run: its records, and the connection they go over."""
 
-    def __init__(self, number: int, whole: Sequence[wire.AnyRecord]) -> None:
-        self.run_uid = f"bench-{number:03d}"
+    def __init__(self, number: int, whole: Sequence[wire.AnyRecord], jobs: int) -> None:
+        self.run_uid = f"bench-{number:04d}"
         self._number = number
         self.latencies: list[float] = []
-        self._delay = PART_INTERVAL_SECONDS * number / JOBS
+        self._delay = PART_INTERVAL_SECONDS * number / jobs
         self._beginning = [record for record in whole if isinstance(record, wire.Start | wire.Declare)]
         self._tick = next(record for record in whole if isinstance(record, wire.Tick))
         self._sequence = self._ticks = 0
@@ -124,13 +125,15 @@ def main() -> None:
     golden = (ROOT / "tests/golden/journal_v1.jsonl").read_bytes().splitlines()
     decoded = [record for record in map(wire.decode, golden) if record is not None]
     first = [record for record in decoded if record.run_uid == decoded[0].run_uid]
-    jobs = [Job(number, first) for number in range(JOBS)]
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else JOBS
+    raise_descriptor_limit()
+    jobs = [Job(number, first, count) for number in range(count)]
     with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         database = Path(name) / "streams.db"
         with serving(receiver(database)) as (address, process):
             rows = asyncio.run(measured(jobs, address, process, seconds))
         check(jobs, database)
-    print(f"{JOBS} jobs, a tick every {TICK_SECONDS:g} s, a part every {PART_INTERVAL_SECONDS:g} s\n")
+    print(f"{count} jobs, a tick every {TICK_SECONDS:g} s, a part every {PART_INTERVAL_SECONDS:g} s\n")
     table(("", "s", "CPU of the receiver, cores", "PSS MiB", "records/s", "part p99 ms"), rows)
 
 

@@ -135,6 +135,16 @@ def test_what_a_database_knows_better_stays(source, place, tmp_path):
     assert content(place) == before
 
 
+def test_history_looks_at_what_was_imported(source, place, tmp_path):
+    """Though it knows newer runs already."""
+    stored(place, summary("newer"))
+    changed(place, "UPDATE usage_progress SET heard_at = 1000000000000000")
+    exported(source, tmp_path / "files")
+    imported(place, tmp_path / "files")
+    oldest = asked(source, "SELECT min(heard_at) FROM runs")
+    assert asked(place, "SELECT heard_at FROM usage_progress") == oldest
+
+
 def test_files_are_of_bounded_size(source, tmp_path, monkeypatch):
     """One run is whole in one of them."""
     monkeypatch.setattr(exporting, "_FILE_BYTES", 1)

@@ -30,6 +30,7 @@ from jobmeter.receiver.store.moving.files import (
     sha256,
 )
 from jobmeter.receiver.store.schema import parts, runs, tokens
+from jobmeter.receiver.store.usage_tables import usage_progress
 
 _BATCH_RUNS, _BATCH_BYTES = 200, 4 * 1024 * 1024
 _TRIES = 10
@@ -71,6 +72,7 @@ class _Import:
         self._directory = directory
         self._progress = progress
         self._found = Imported()
+        self._oldest: int | None = None
 
     def run(self, *, with_tokens: bool) -> Imported:
         manifest = self._manifest()
@@ -86,6 +88,8 @@ class _Import:
                 self._progress(self._found.stored + self._found.known + len(self._found.refused), total)
             if with_tokens:
                 self._take_in_tokens([row for row in rows(path) if isinstance(row, TokenRow)])
+        if self._oldest is not None:
+            self._try(lambda connection: _have_looked_at(connection, self._oldest))
         return self._found
 
     def _manifest(self) -> Manifest:
@@ -109,6 +113,9 @@ class _Import:
             for one in batch:
                 self._take_in([one])
             return
+        if stored:
+            oldest = min(one.row.heard_at for one in batch)
+            self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
         self._found.stored += stored
         self._found.known += len(batch) - stored
 
@@ -202,6 +209,12 @@ def _known(connection: Connection, run_uids: Iterable[str]) -> dict[str, _Known]
 
 def _is_newer(run: RunRow, known: _Known) -> bool:
     return run.heard_at > known.heard_at and run.next_sequence >= known.next_sequence
+
+
+def _have_looked_at(connection: Connection, since: int | None) -> int:
+    """Have history take in what was heard of since: it looks for what is newer than what it knows."""
+    later = update(usage_progress).where(usage_progress.c.heard_at > since)
+    return connection.execute(later.values(heard_at=since)).rowcount
 
 
 def _store_tokens(connection: Connection, found: Sequence[TokenRow]) -> int:
