@@ -76,7 +76,9 @@ function followRun(place) {
     timer = undefined;
     const began = performance.now();
     const answer = await fetch(location.href);
-    if (answer.ok) await replaceMain(await answer.text());
+    // Who is not signed in any more is shown that.
+    if (answer.redirected) location.reload();
+    else if (answer.ok) await replaceMain(await answer.text());
     due = performance.now() + Math.max(5000, 20 * (performance.now() - began));
   };
   source.onmessage = (event) => {
