@@ -11,6 +11,7 @@ from jobmeter.report.figures import moment
 from jobmeter.report.history_words import MEASURE_WORDS, short_sha
 from jobmeter.report.palette import Palette
 from jobmeter.report.panels import Spec, config
+from jobmeter.report.text import clean, fit
 
 _SHOWN = ("memory", "cpu_seconds", "duration")
 _LEAST_RUNS, _LEAST_DAYS = 2, 2
@@ -199,7 +200,7 @@ def _unit(key: str, top: float) -> tuple[str, float]:
 def _hint(run: PastRun, value: str) -> str:
     parts = [moment(run.began_at), value]
     parts += [short_sha(run.sha)] if run.sha else []
-    parts += [] if run.is_whole else [f"ended: {run.exit_reason or 'not known'}"]
+    parts += [] if run.is_whole else [f"ended: {fit(clean(run.exit_reason or 'not known'), 40)}"]
     return " · ".join(parts)
 
 

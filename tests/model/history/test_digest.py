@@ -10,17 +10,20 @@ from jobmeter.model.history.usage import Reserved
 
 def runs(*memory: float | None, **fields: Any) -> list[PastRun]:
     """Runs in the order newest first; the values are told oldest first."""
-    made = [
-        PastRun(
-            **{
-                "run_uid": f"r{number}", "began_at": f"2026-11-{number // 24 + 1:02}T{number % 24:02}:00:00.000Z",
-                "exit_reason": "success", "duration_seconds": 60.0, "sha": f"c{number}",
-                "memory_bytes": None if value is None else int(value),
-            } | fields
-        )
-        for number, value in enumerate(memory)
-    ]  # fmt: skip
+    made = [run(number, value, fields) for number, value in enumerate(memory)]
     return made[::-1]
+
+
+def run(number: int, memory: float | None, fields: dict[str, Any]) -> PastRun:
+    known: dict[str, Any] = {
+        "run_uid": f"r{number}",
+        "began_at": f"2026-11-{number // 24 + 1:02}T{number % 24:02}:00:00.000Z",
+        "exit_reason": "success",
+        "duration_seconds": 60.0,
+        "sha": f"c{number}",
+        "memory_bytes": None if memory is None else int(memory),
+    }
+    return PastRun(**(known | fields))
 
 
 def test_a_new_level_is_a_change_and_not_a_row_of_outliers() -> None:

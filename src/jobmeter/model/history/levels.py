@@ -94,7 +94,7 @@ def _strays(values: Sequence[float], own: float, other: float) -> float:
 
 
 def _best(values: Sequence[float], otherwise: int | None = None) -> int:
-    """Where to cut so that the distances to the medians of both sides are least, or ``otherwise`` if that gains little."""
+    """Where to cut so that the distances to both medians are least; ``otherwise`` where that gains little."""
     left, right = _distances(values), _distances(values[::-1])
     count = len(values)
     sums = {place: left[place] + right[count - place] for place in range(LEAST_RUNS, count - LEAST_RUNS + 1)}

@@ -1,6 +1,7 @@
 """What the pages of history share: cells of tables, links between pages, forms. All of it is HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from itertools import compress
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -130,7 +131,7 @@ def waste_cell(waste: Waste, colour: str) -> str:
 def field(name: str, label: str, value: str, hint: str = "") -> str:
     """A field of a form."""
     return (
-        f'<label>{text(label)}<input name="{name}" value="{text(value)}" placeholder="{text(hint)}" '
+        f'<label>{text(label)}<input name="{name}" value="{escape(value)}" placeholder="{text(hint)}" '
         'autocomplete="off"></label>'
     )
 
@@ -141,7 +142,7 @@ def choice(name: str, label: str, options: Iterable[Option], chosen: str) -> str
     if chosen not in {option.value for option in known}:
         known.append(Option(chosen, chosen))
     made = "".join(
-        f'<option value="{text(option.value)}"{" selected" if option.value == chosen else ""}>'
+        f'<option value="{escape(option.value)}"{" selected" if option.value == chosen else ""}>'
         f"{text(fit(clean(option.name), NAME_CELLS))}</option>"
         for option in known
     )

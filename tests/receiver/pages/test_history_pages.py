@@ -1,0 +1,199 @@
+"""The pages of history, asked of a running receiver: what they say, and that no name is markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from tests.receiver.api.running import RunningReceiver, running_receiver
+from tests.support.histories import HOSTILE, hostile, story
+
+END = datetime(2026, 11, 20, 12, tzinfo=UTC)
+JOB = "/jobs/acme/engine/ci.yaml/build"
+FLEET = "/fleet?since=2026-10-20&until=2026-11-21"
+PRICES = 'currency = "EUR"\ncore_hour = 0.04\ngib_hour = 0.005\n[label.big]\ncore_hour = 1\ngib_hour = 1\n'
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
+    """With a story, hostile runs, and a table of prices."""
+    directory = tmp_path_factory.mktemp("receiver")
+    (directory / "prices.toml").write_text(PRICES)
+    with running_receiver(directory, "--prices=prices.toml") as running:
+        for summary in (*story(END), *hostile(END)):
+            running.push(summary)
+        yield running
+
+
+class Page(HTMLParser):
+    """The text of a page, its links, and the tags that are in it."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name == "href" and value]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def look(receiver: RunningReceiver, path: str, status: int = 200) -> Page:
+    found = receiver.get(path)
+    assert found.status_code == status, found.text
+    assert found.headers["content-type"].startswith("text/html")
+    return Page(found.text)
+
+
+def test_repositories_lead_to_jobs_and_jobs_to_runs(receiver: RunningReceiver) -> None:
+    """By links alone."""
+    assert "/repositories/acme/engine" in look(receiver, "/repositories").links
+    assert JOB in look(receiver, "/repositories/acme/engine").links
+    links = look(receiver, JOB).links
+    assert f"{JOB}/sizing" in links
+    assert [link for link in links if link.startswith("/runs/")]
+
+
+def test_repositories_can_be_looked_for(receiver: RunningReceiver) -> None:
+    """And where there is none, a sentence says so."""
+    assert "acme/tools" in look(receiver, "/repositories?words=TOOL&order=name").text
+    assert "No repository is like that" in look(receiver, "/repositories?words=nothing").text
+
+
+@pytest.mark.parametrize(
+    "sort, first", [("memory", "build"), ("memory_waste", "test"), ("name", "build"), ("runs", "build")]
+)
+def test_jobs_are_ordered_by_a_link(receiver: RunningReceiver, sort: str, first: str) -> None:
+    """All but the name from the highest on."""
+    links = look(receiver, f"/repositories/acme/engine?sort={sort}").links
+    jobs = [link for link in links if link.startswith("/jobs/")]
+    assert jobs[0] == f"/jobs/acme/engine/ci.yaml/{first}"
+
+
+def test_a_job_says_what_changed_and_what_stands_out(receiver: RunningReceiver) -> None:
+    """With the commit, and the run."""
+    text = look(receiver, f"{JOB}?ref=refs/heads/main").text
+    assert re.search(
+        r"Memory rose from \d+ MiB to 1\.\d+ GiB \(\+6\d %\) from commit [0-9a-f]{12}, 2026-11-", text
+    )
+    assert re.search(r"Outlier 2026-\d\d-\d\d \d\d:\d\d : memory 1\.\d+ GiB, usually \d+ MiB", text)
+    assert "GiB-hours in 120 runs" in text
+
+
+def test_older_runs_are_on_another_page(receiver: RunningReceiver) -> None:
+    """The window is chosen, and what was chosen stays."""
+    first = look(receiver, f"{JOB}?runs=50&ref=refs/heads/main")
+    (older,) = [link for link in first.links if "cursor=" in link]
+    second = look(receiver, older)
+    assert "runs=50" in older
+    assert not {link for link in first.links if "/runs/" in link} & {
+        link for link in second.links if "/runs/" in link
+    }
+
+
+def test_the_page_of_sizing_has_forms_to_copy(receiver: RunningReceiver) -> None:
+    """And says how sure it is, and whether it would have been enough."""
+    text = look(receiver, f"{JOB}/sizing?runs=20").text
+    assert "Confident." in text
+    assert "would have been killed" in text
+    for word in ("resources:", "--memory=", "KUBERNETES_MEMORY_REQUEST"):
+        assert word in text
+    assert "No run was observed" in look(receiver, "/jobs/no/such/job/x/sizing").text
+
+
+def test_two_branches_are_compared(receiver: RunningReceiver) -> None:
+    """The one sentence says what differs by more than noise."""
+    query = urlencode({"before": "refs/heads/main", "after": "refs/heads/faster-link"})
+    text = look(receiver, f"{JOB}/compare?{query}").text
+    assert re.search(r"CPU time -2\d %, duration -3\d %|Duration -3\d %, CPU time -2\d %", text)
+    assert "less than usual" in text
+
+
+def test_two_runs_are_compared(receiver: RunningReceiver) -> None:
+    """With every number of both."""
+    runs = receiver.get("/api/v1/history/repo/acme/engine/ci.yaml/build?limit=2&ref=refs/heads/main").json()[
+        "runs"
+    ]
+    text = look(receiver, f"/compare?before={runs[1]['run_uid']}&after={runs[0]['run_uid']}").text
+    assert "Every number of both runs" in text
+    assert "Compare two runs" in look(receiver, "/compare").text
+    assert "is not there" in look(receiver, "/compare?before=x&after=y", 404).text
+
+
+def test_the_fleet_is_told_with_its_cost(receiver: RunningReceiver) -> None:
+    """By the prices of the runners' labels: a core and a GiB of the big ones cost 1."""
+    text = look(receiver, FLEET).text
+    found = receiver.get(f"/api/v1{FLEET}").json()
+    job = next(
+        one["account"] for one in found["jobs"] if one["job"] == "build" and one["organization"] == "acme"
+    )
+    hours = job["cpu"]["reserved"] / 3600 + job["memory"]["reserved"] / 3600 / 2**30
+    assert job["cost"] == pytest.approx(hours)
+    assert f"{found['total']['cost']:,.2f} EUR" in text
+    assert "Most wasteful jobs" in text
+    assert "No run began on these days" in look(receiver, "/fleet?since=2020-01-01&until=2020-01-02").text
+
+
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("/repositories?order=best", 400),
+        ("/repositories/acme/nothing", 404),
+        ("/repositories/acme/engine?sort=best", 400),
+        (f"{JOB}?runs=7", 400),
+        (f"{JOB}?cursor=x", 400),
+        (f"{JOB}/sizing?runs=0", 400),
+        (f"{JOB}/compare?before=x", 400),
+        ("/fleet?since=x", 400),
+        ("/fleet?nothing=x", 400),
+    ],
+)
+def test_what_is_not_accepted_is_a_page_too(receiver: RunningReceiver, path: str, status: int) -> None:
+    """With the sentence of the API."""
+    assert str(status) in look(receiver, path, status).text
+
+
+def test_no_name_is_markup(receiver: RunningReceiver) -> None:
+    """In any place of any page: what is written in a name is shown as it is."""
+    owner, repository = quote(f"evil{HOSTILE}", safe=""), quote(HOSTILE, safe="")
+    job = f"/jobs/{owner}/{repository}/{repository}/{repository}"
+    history = receiver.get(f"/api/v1/history/repo{job.removeprefix('/jobs')}").json()["runs"]
+    refs = sorted({run["ref"] for run in history})
+    sides = [
+        urlencode({"before": history[1]["run_uid"], "after": history[0]["run_uid"]}),
+        urlencode({"before": refs[0], "after": refs[1]}),
+    ]
+    pages = [
+        "/repositories", f"/repositories/{owner}/{repository}", f"{job}?{urlencode({'leg': HOSTILE, 'ref': HOSTILE})}",
+        job, f"{job}/sizing", f"/compare?{sides[0]}", f"{job}/compare?{sides[1]}", FLEET,
+        f"/repositories?{urlencode({'words': HOSTILE})}",
+        f"/repositories/{owner}/{repository}?{urlencode({'words': HOSTILE})}",
+    ]  # fmt: skip
+    for path in pages:
+        page = look(receiver, path)
+        assert page.tags.count("img") == page.tags.count("noscript"), path
+        assert "<img src=x" in "".join(page.words), path
+        assert "\u202e" not in "".join(page.words)
+
+
+def test_pictures_are_there_for_who_runs_no_scripts(receiver: RunningReceiver) -> None:
+    """Of a job and of the fleet; of nothing else."""
+    for path in (f"{JOB}/charts/runs?width=narrow", FLEET.replace("/fleet", "/fleet/charts/days")):
+        found = receiver.get(path)
+        assert (found.status_code, found.headers["content-type"].partition(";")[0]) == (200, "image/svg+xml")
+    assert receiver.get(f"{JOB}/charts/nothing").status_code == 404

@@ -1,0 +1,153 @@
+"""Questions about history are bounded, and found by an index, on each database."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import Connection, event
+
+from jobmeter.model.exits import Exit
+from jobmeter.receiver.bookkeeping import Bookkeeping
+from jobmeter.receiver.store import history
+from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.history import RunQuestion
+from jobmeter.receiver.store.scopes import Scope, Scopes
+from jobmeter.receiver.store.usages import DAY
+from jobmeter.receiver.store.writer import Writer
+from tests.model.budgets.runs import JOB
+from tests.receiver.store.support import with_writer
+from tests.receiver.store.test_usages import START, Quiet, build, sent
+
+NAMES = ("acme", "engine", "ci.yaml", "build")
+
+
+def asked(place: str, question: Any, *summaries: Any) -> Any:
+    """The answer of a question to a database with these runs."""
+
+    async def work(writer: Writer, database: Database) -> Any:
+        await asyncio.gather(*map(writer.submit, sent(*summaries)))
+        await Bookkeeping(database, writer, Quiet()).catch_up()
+        return await database.read(question)
+
+    return with_writer(place, work)
+
+
+def of_job(connection: Connection, wanted: RunQuestion, limit: int = 100) -> list[str]:
+    job = history.find_job(connection, NAMES)
+    assert job is not None
+    return [one.run.run_uid for one in history.runs_of(connection, job.id, wanted, limit)]
+
+
+def test_runs_are_found_beyond_a_page_that_has_none_of_them(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as is looked through."""
+    failed = {"exit": Exit(reason="failure", code=1)}
+    runs = [build(number, **({} if number % 10 == 0 else failed)) for number in range(100)]
+    monkeypatch.setattr(history, "_LEAST_PAGE", 7)
+    monkeypatch.setattr(history, "MOST_LOOKED_AT", 70)
+
+    def question(connection: Connection) -> tuple[list[str], list[str]]:
+        whole = RunQuestion(whole=True)
+        return of_job(connection, whole, 3), of_job(connection, whole)
+
+    few, all_of_them = asked(place, question, *runs)
+
+    assert few == ["run-0090", "run-0080", "run-0070"]
+    # The second page is larger, and all the newest 200 are there.
+    assert all_of_them == [f"run-{number:04}" for number in range(90, -1, -10)]
+
+
+@pytest.mark.parametrize(
+    "scopes, found",
+    [
+        (None, ["build", "test"]),
+        ((), []),
+        ((Scope(organization="acme"),), ["build", "test"]),
+        ((Scope(organization="other"),), []),
+        ((Scope(organization="acme", repository="engine", workflow="ci.yaml", job="test"),), ["test"]),
+        ((Scope(organization="acme", repository="acme/engine"),), ["build", "test"]),
+        ((Scope(organization="acme", repository="acme/other"),), []),
+    ],
+)
+def test_only_what_may_be_seen_is_told(place: str, scopes: Scopes, found: list[str]) -> None:
+    """Of lists and of sums alike."""
+
+    def question(connection: Connection) -> tuple[Any, ...]:
+        day = START // DAY
+        return (
+            history.jobs_of(connection, scopes, "acme", "engine", 10),
+            history.known_repositories(connection, scopes, "", "name", 0, 10),
+            history.sums_by_job(connection, scopes, day, day + 1),
+            history.sums_by_day(connection, scopes, day, day + 1),
+        )
+
+    jobs, repositories, by_job, by_day = asked(place, question, build(0), build(1, job="test"))
+
+    assert sorted(job.job for job in jobs) == found
+    assert [(one.repository, one.jobs, one.runs) for one in repositories] == (
+        [("engine", len(found), len(found))] if found else []
+    )
+    assert sorted(one.names[3] for one in by_job) == found
+    assert [one.sums.runs for one in by_day] == ([len(found)] if found else [])
+
+
+def test_refs_and_legs_are_those_of_the_newest_runs(place: str) -> None:
+    """Each once, the last one first."""
+    runs = [build(number) for number in range(4)]
+    for run, ref, os in zip(runs, ("a", "b", "a", "c"), ("x", "y", "x", "x"), strict=True):
+        run.job = replace(JOB, ref=ref, matrix={"os": os})
+
+    def question(connection: Connection) -> Any:
+        job = history.find_job(connection, NAMES)
+        assert job is not None
+        return history.refs_and_legs_of(connection, job.id, 3, 2)
+
+    assert asked(place, question, *runs) == (["c", "a"], ["os=x", "os=y"])
+
+
+def test_no_question_reads_a_table_through(place: str) -> None:
+    """Each is found by an index; jobs, which are few, are listed whole."""
+    questions = {
+        "usages_by_job": lambda asking: history.runs_of(
+            asking, 1, RunQuestion(until=START, before=(START, "x")), 50
+        ),
+        "usages_by_ref": lambda asking: history.runs_of(asking, 1, RunQuestion(ref="refs/heads/faster"), 50),
+        "jobs_": lambda asking: history.find_job(asking, NAMES),
+        "usage_days": lambda asking: history.sums_by_day(asking, None, 20_000, 20_030),
+    }
+
+    def question(connection: Connection) -> dict[str, str]:
+        return {index: plan(connection, ask) for index, ask in questions.items()}
+
+    plans = asked(place, question, *(build(number) for number in range(30)))
+
+    for index, told in plans.items():
+        assert index in told, told
+        assert "SCAN usages" not in told, told
+        assert "Seq Scan" not in told, told
+        assert "TEMP B-TREE FOR ORDER" not in told, told
+
+
+def plan(connection: Connection, ask: Any) -> str:
+    """How the database finds the rows of the one statement of a question."""
+    said: list[Any] = []
+
+    def executing(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        said.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", executing)
+    ask(connection)
+    event.remove(connection, "before_cursor_execute", executing)
+    statement, parameters = said[-1]
+    if connection.dialect.name == "postgresql":
+        # Of so few rows all would be read.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        statement = f"EXPLAIN {statement}"
+    else:
+        statement = f"EXPLAIN QUERY PLAN {statement}"
+    return "\n".join(" ".join(map(str, row)) for row in connection.exec_driver_sql(statement, parameters))
