@@ -1,6 +1,6 @@
 """Streaming over TLS from 5 busy containers: memory of the collector, bytes on the wire, CPU time a tick.
 
-    python -m bench.stream
+    python -m bench.stream [kept [TICKS]]
 
 Two real collectors tick every 2 s side by side, one of them streams; then one streams at 50 ms. Bytes are those of
 HTTP, request line and headers included; TLS adds 22 to each record of up to 16 KiB. "CPU and memory alone" is what the
@@ -62,11 +62,14 @@ def benchmark() -> None:
         for cgroup in stack.enter_context(containers(2)):
             burning = stack.enter_context(cgroup.spawn([sys.executable, "-c", BURN]))
             stack.callback(burning.kill)
+        if sys.argv[1:2] == ["kept"]:
+            kept(python, directory, ticks=int((sys.argv[2:3] or [str(KEPT_TICKS)])[0]), interval="1s")
+            return
         with receiver(directory) as streamed:
             slow(python, directory, streamed)
         with receiver(directory) as streamed:
             quick(python, directory, streamed)
-        kept(python, directory)
+        kept(python, directory, ticks=KEPT_TICKS, interval="200ms")
 
 
 def slow(python: Path, directory: Path, streamed: FlakyReceiver) -> None:
@@ -142,10 +145,10 @@ def zipped(lines: list[bytes]) -> int:
     return len(zlib.compress(b"\n".join(lines) + b"\n", wbits=31))
 
 
-def kept(python: Path, directory: Path) -> None:
+def kept(python: Path, directory: Path, *, ticks: int, interval: str) -> None:
     """What is stored of a run once it is over."""
-    with sidecar(python, directory / "kept", "--interval=200ms") as collector:
-        collector.wait_for_samples(KEPT_TICKS)
+    with sidecar(python, directory / "kept", f"--interval={interval}") as collector:
+        collector.wait_for_samples(ticks)
     lines = (directory / "kept").read_bytes().splitlines()
     samples = sum(
         len(record.sample.containers) for line in lines if isinstance(record := wire.decode(line), wire.Tick)
@@ -155,8 +158,8 @@ def kept(python: Path, directory: Path) -> None:
         encoder = Encoder()
         encoder.add(b"".join(line + b"\n" for line in records))
         size = len(encoder.block())
-        rows.append((name, str(size), f"{size / samples:.1f}"))
-    print(f"\nstored of {KEPT_TICKS} ticks, {samples} container samples, once the run is over\n")
+        rows.append((name, str(size), f"{size / samples:.2f}"))
+    print(f"\nstored of {ticks} ticks of {interval}, {samples} container samples, once the run is over\n")
     table(("", "bytes", "per container tick"), rows)
 
 
