@@ -124,6 +124,8 @@ def test_a_job_gets_a_token_of_its_own(site):
         201,
         403,
     )
+    longest = site.mint(minter, **JOB, expires_in_seconds=10**9).json()["expires_at"]
+    assert longest < time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86_460))
     assert site.runs(token) == 401
     assert site.mint(token, **JOB).status_code == 401
     line = next(line for line in site.audit() if line["action"] == "token minted")
@@ -141,7 +143,6 @@ def test_a_job_gets_a_token_of_its_own(site):
         ({**JOB, "jobs": "x"}, 400, "jobs"),
         ({"organization": "acme"}, 400, "repository"),
         ({**JOB, "expires_in_seconds": 59}, 400, "expires_in_seconds"),
-        ({**JOB, "expires_in_seconds": 86_401}, 400, "at most 86400 are accepted"),
         ([], 400, "object"),
     ],
 )

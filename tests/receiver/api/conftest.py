@@ -19,4 +19,6 @@ def receiver(
         place = "metrics.db"
         if request.param == "postgresql":
             place = stack.enter_context(request.getfixturevalue("postgresql").database())
-        yield stack.enter_context(running_receiver(tmp_path_factory.mktemp("receiver"), f"--db={place}"))
+        minting = ("--hmac-key=a-key-of-the-tests", "--read-token-mints")
+        directory = tmp_path_factory.mktemp("receiver")
+        yield stack.enter_context(running_receiver(directory, f"--db={place}", *minting))

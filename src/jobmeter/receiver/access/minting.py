@@ -32,7 +32,9 @@ class JobNames(Struct, kw_only=True, forbid_unknown_fields=True):
     job: Annotated[Name, Meta(description="The job.")]
     expires_in_seconds: Annotated[
         Annotated[int, Meta(ge=_LEAST_SECONDS)] | None,
-        Meta(description="How long it is to be good for; as long as the receiver allows if not said."),
+        Meta(
+            description="How long it is to be good for: at most, and if not said, as long as the receiver allows."
+        ),
     ] = None
 
 
@@ -54,11 +56,7 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: G
         if job_tokens is None:
             raise Problem(404, "This receiver makes no tokens of jobs: it has no --hmac-key.")
         names = _decoded(body)
-        seconds = names.expires_in_seconds or int(longest_seconds)
-        if seconds > longest_seconds:
-            raise Problem(
-                400, f"expires_in_seconds is {seconds}; at most {longest_seconds:.0f} are accepted."
-            )
+        seconds = min(names.expires_in_seconds or int(longest_seconds), int(longest_seconds))
         scope = Scope(
             organization=names.organization,
             repository=names.repository,
