@@ -256,3 +256,5 @@ def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
     assert "began" in words
     assert "ended" not in words
     assert run_title(detail).startswith("still running after 1 m 05 s")
+    body = one_run_body(detail, course_of(summary, timeline), Drawing(), 77)
+    assert 'data-events="/runs/u/events" data-known="77"' in body

@@ -135,10 +135,10 @@ class Pages:
         shown = await self._shown.run(run_uid, grant_of(request).scopes)
         if shown is None:
             raise _no_run(run_uid)
-        found, course = shown
+        found, course, known = shown
         return page(
             run_title(found.detail),
-            one_run_body(found.detail, course, self._drawing),
+            one_run_body(found.detail, course, self._drawing, known),
             here="runs",
             trail=run_trail(found.detail),
             drawing_script=self._drawing.script_address,
@@ -151,9 +151,9 @@ class Pages:
             raise Problem(400, f"width is {width[:40]!r}; accepted are wide and narrow.")
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
         shown = await self._shown.run(run_uid, grant_of(request).scopes)
-        if shown is None or shown[0].detail.summary is None:
+        if shown is None or shown.found.detail.summary is None:
             raise _no_run(run_uid)
-        for pair in run_charts(shown[0].detail.summary, shown[1]):
+        for pair in run_charts(shown.found.detail.summary, shown.course):
             if pair.wide.key == key:
                 return await picture_response(pair.narrow if width == "narrow" else pair.wide, self._drawing)
         raise NotFound(f"The run has no chart {key[:40]!r}.")

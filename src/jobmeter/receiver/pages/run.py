@@ -44,13 +44,13 @@ def run_trail(detail: RunDetail) -> list[Crumb]:
     return [*trail, Crumb(f"run {job.run_id}" if job.run_id else "run")]
 
 
-def one_run_body(detail: RunDetail, course: RunTimeline, drawing: Drawing) -> str:
-    """Everything about one run, and where to get it as data."""
+def one_run_body(detail: RunDetail, course: RunTimeline, drawing: Drawing, known: int = 0) -> str:
+    """Everything about one run, and where to get it as data; of a run that goes on the first ``known`` records."""
     body = _without_summary(detail)
     if detail.summary is not None:
         drawn = figures(run_charts(detail.summary, course), _pictures(detail), drawing)
         body = run_body(_shown(detail, detail.summary), drawn, over=_over(detail))
-    return f"{_provisional(detail)}{body}{_data(detail, course)}"
+    return f"{_provisional(detail, known)}{body}{_data(detail, course)}"
 
 
 def _over(detail: RunDetail) -> str | None:
@@ -89,13 +89,13 @@ def _without_summary(detail: RunDetail) -> str:
     return f'<header><h1 class="plain">{text(name)}</h1><p class="lead">{said[detail.state]}</p></header>'
 
 
-def _provisional(detail: RunDetail) -> str:
+def _provisional(detail: RunDetail, known: int) -> str:
     """What is said of a run that goes on; with scripts its page is read again when there is news."""
     if detail.state != "running":
         return ""
     told = "<li>This is what has come of the run so far.</li>" if detail.summary is not None else ""
     events = text(address("runs", detail.run_uid, "events"))
-    return f'<ul class="notes" data-events="{events}">{told}</ul>'
+    return f'<ul class="notes" data-events="{events}" data-known="{known}">{told}</ul>'
 
 
 def _data(detail: RunDetail, course: RunTimeline) -> str:

@@ -6,6 +6,7 @@ Its charts as pictures and every reader of a run that goes on need the same.
 import asyncio
 from collections import OrderedDict
 from functools import partial
+from typing import NamedTuple
 
 from jobmeter.receiver.api.answers import Found
 from jobmeter.receiver.api.readings import Readings
@@ -18,8 +19,16 @@ _MOST_KEPT = 32
 # A run with very many containers is large, and nobody looks at it often.
 _MOST_CELLS = 16 * POINTS
 
-Shown = tuple[Found, RunTimeline]
+_Read = tuple[Found, RunTimeline]
 _Key = tuple[str, Stage]
+
+
+class Shown(NamedTuple):
+    """A run, its course, and the number of the first record that is not in them."""
+
+    found: Found
+    course: RunTimeline
+    next_sequence: int
 
 
 class ShownRuns:
@@ -27,7 +36,7 @@ class ShownRuns:
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
-        self._kept: OrderedDict[_Key, asyncio.Task[Shown | None]] = OrderedDict()
+        self._kept: OrderedDict[_Key, asyncio.Task[_Read | None]] = OrderedDict()
 
     async def run(self, run_uid: str, scopes: Scopes) -> Shown | None:
         """One run with its summary and its course; None when there is none within the scopes."""
@@ -40,12 +49,13 @@ class ShownRuns:
             task = asyncio.create_task(self._readings.show(run_uid, points=POINTS))
             self._keep(key, task)
         self._kept.move_to_end(key)
-        return await asyncio.shield(task)
+        read = await asyncio.shield(task)
+        return None if read is None else Shown(*read, stage.next_sequence)
 
-    def _keep(self, key: _Key, task: asyncio.Task[Shown | None]) -> None:
+    def _keep(self, key: _Key, task: asyncio.Task[_Read | None]) -> None:
         """Whatever fails or is too large is forgotten when it is done, and older states of the same run at once."""
 
-        def done(task: asyncio.Task[Shown | None]) -> None:
+        def done(task: asyncio.Task[_Read | None]) -> None:
             if task.cancelled() or task.exception() is not None or not _is_small(task.result()):
                 self._kept.pop(key, None)
 
@@ -57,5 +67,5 @@ class ShownRuns:
             self._kept.popitem(last=False)
 
 
-def _is_small(shown: Shown | None) -> bool:
-    return shown is not None and len(shown[1].containers) * len(shown[1].elapsed_seconds) <= _MOST_CELLS
+def _is_small(read: _Read | None) -> bool:
+    return read is not None and len(read[1].containers) * len(read[1].elapsed_seconds) <= _MOST_CELLS

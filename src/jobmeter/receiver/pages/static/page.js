@@ -69,22 +69,36 @@ function followNow(place) {
 // The page of a run that goes on: when there is news the page is read again, never more than a twentieth of the time.
 function followRun(place) {
   const source = new EventSource(place.dataset.events);
+  let known = Number(place.dataset.known);
   let due = 0;
   let timer;
   let over = false;
+  let reading = false;
+  let missed = false;
   const read = async () => {
-    timer = undefined;
+    reading = true;
+    missed = false;
     const began = performance.now();
-    const answer = await fetch(location.href);
+    const answer = await fetch(location.href).catch(() => undefined);
     // Who is not signed in any more is shown that.
-    if (answer.redirected) location.reload();
-    else if (answer.ok) await replaceMain(await answer.text());
+    if (answer?.redirected) return location.reload();
+    const text = await answer?.text();
     due = performance.now() + Math.max(5000, 20 * (performance.now() - began));
+    if (answer?.ok) await replaceMain(text);
+    reading = false;
+    if (missed) plan();
+  };
+  const plan = () => {
+    missed = reading;
+    clearTimeout(timer);
+    if (!reading) timer = setTimeout(read, over ? 0 : Math.max(0, due - performance.now()));
   };
   source.onmessage = (event) => {
-    over = !JSON.parse(event.data).running;
+    const news = JSON.parse(event.data);
+    over = !news.running;
     if (over) source.close();
-    timer ??= setTimeout(read, over ? 0 : Math.max(0, due - performance.now()));
+    if (over || news.next_sequence !== known) plan();
+    known = undefined;
   };
 }
 
