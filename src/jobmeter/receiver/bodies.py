@@ -30,7 +30,11 @@ class Body:
 
     def content(self, limit: int = MAX_INFLATED_BYTES) -> bytes:
         """The body without its compression. Raises problems 400 and 413."""
-        return _inflated(self.sent, limit) if self.gzipped else self.sent
+        if self.gzipped:
+            return _inflated(self.sent, limit)
+        if len(self.sent) > limit:
+            raise TooLarge(limit)
+        return self.sent
 
 
 class Intake:

@@ -16,6 +16,7 @@ from jobmeter.transport import Endpoint
 
 _KEPT_SECONDS = 3600.0
 _AGAIN_SECONDS = 30.0
+_AWAY_SECONDS = 3.0
 _MAX_BYTES = 1024 * 1024
 _TIMEOUT_SECONDS = 8.0
 _AT_ONCE = 4
@@ -42,22 +43,30 @@ class Provider:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._places: tuple[float, Places] | None = None
         self._keys: tuple[float, dict[str, Any]] | None = None
+        self._away: tuple[float, Exception] | None = None
 
     async def places(self) -> Places:
         """Where it is asked."""
+        if self._away is not None and time.monotonic() - self._away[0] < _AWAY_SECONDS:
+            raise self._away[1]  # Anybody may ask, again and again.
         if self._places is None or time.monotonic() - self._places[0] > _KEPT_SECONDS:
-            address = f"{self._rules.issuer.rstrip('/')}/.well-known/openid-configuration"
-            found = _decoded(await self._get(address), Places)
-            if found.issuer != self._rules.issuer:
-                raise NotAccepted(
-                    f"the provider calls itself {found.issuer[:200]!r}, not {self._rules.issuer!r}"
-                )
-            secure = self._rules.issuer.startswith("https://")
-            for place in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
-                if not place.startswith("https://" if secure else ("https://", "http://")):
-                    raise NotAccepted(f"the provider names {place[:200]!r}, which is no https:// address")
-            self._places = (time.monotonic(), found)
+            try:
+                self._places = (time.monotonic(), await self._discovered())
+            except (SendError, NotAccepted) as error:
+                self._away = (time.monotonic(), error)
+                raise
         return self._places[1]
+
+    async def _discovered(self) -> Places:
+        address = f"{self._rules.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found: Places = _decoded(await self._get(address), Places)
+        if found.issuer != self._rules.issuer:
+            raise NotAccepted(f"the provider calls itself {found.issuer[:200]!r}, not {self._rules.issuer!r}")
+        secure = self._rules.issuer.startswith("https://")
+        for place in (found.authorization_endpoint, found.token_endpoint, found.jwks_uri):
+            if not place.startswith("https://" if secure else ("https://", "http://")):
+                raise NotAccepted(f"the provider names {place[:200]!r}, which is no https:// address")
+        return found
 
     async def claims(self, code: str, *, verifier: str, nonce: str, back: str) -> dict[str, Any]:
         """Who somebody is that came back with this code."""
