@@ -18,7 +18,7 @@ _LEAST_RUNS, _LEAST_DAYS = 2, 2
 _MAX_LEVELS = 60
 _MARGIN = 56
 _PANEL_HEIGHT = 96
-_TICK = 120
+_TICK = 84
 _SCALES = {
     "memory": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)),
     "time": (("h", 3600.0), ("min", 60.0), ("s", 1.0)),

@@ -100,7 +100,8 @@ def _job_row(job: FleetJob, found: Fleet) -> tuple[str, Sequence[Cell]]:
     account = job.account
     cells = [
         Cell(
-            "memory", waste_cell(account.memory, "memory") + small(_hours(account.memory, GIB_HOUR, "GiB-h"))
+            "memory unused",
+            waste_cell(account.memory, "memory") + small(_hours(account.memory, GIB_HOUR, "GiB-h")),
         ),
         Cell("CPU unused", waste_cell(account.cpu, "cpu") + small(_hours(account.cpu, CORE_HOUR, "core-h"))),
         Cell("runs", f"{account.runs:,}"),

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from jobmeter.model.history.digest import PastRun
 from jobmeter.model.history.usage import Reserved
 from jobmeter.model.summarize import rfc3339_of
+from jobmeter.receiver.store.forms import name_alone
 from jobmeter.receiver.store.scopes import Scopes
 from jobmeter.receiver.store.usage_tables import COUNTS, NAMES, SUMS, jobs, usage_days, usages
 from jobmeter.receiver.store.usages import Names
@@ -261,7 +262,7 @@ def job_within(scopes: Scopes) -> ColumnElement[bool]:
     for scope in scopes:
         parts = [jobs.c.organization == scope.organization]
         if scope.repository is not None:
-            parts.append(jobs.c.repository == scope.repository.removeprefix(f"{scope.organization}/"))
+            parts.append(jobs.c.repository == name_alone(scope.organization, scope.repository))
         if scope.workflow is not None:
             parts.append(jobs.c.workflow == scope.workflow)
         if scope.job is not None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.backend import Key, backend_of
+from jobmeter.receiver.store.forms import both_forms
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.scopes import Scopes, within
@@ -142,7 +143,7 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
 def _paths(repository: str, organization: str | None) -> list[str] | CompoundSelect[Any]:
     """Both forms of a repository; of a name alone the paths in all organizations, each found by one look-up."""
     if organization is not None:
-        return [repository, f"{organization}/{repository}"]
+        return [*both_forms(organization, repository)]
     if "/" in repository:
         return [repository]
     one, other = runs.alias(), runs.alias()
@@ -182,7 +183,7 @@ def runs_of_job(
     # One question a form: of both at once, all rows of the job would be read and sorted.
     one, other = (
         _seed_page(connection, (organization, name, workflow, job, before or _NO_ID, limit))
-        for name in (repository, f"{organization}/{repository}")
+        for name in both_forms(organization, repository)
     )
     return _merged(one, other, limit) if one.rows and other.rows else one if one.rows else other
 

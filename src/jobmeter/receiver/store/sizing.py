@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, or_, select
 
+from jobmeter.receiver.store.forms import both_forms
 from jobmeter.receiver.store.schema import runs
 
 MAX_SUMMARY_BYTES = 1024 * 1024
@@ -39,7 +40,7 @@ def newest_summaries(
     # One question a form: of both at once, all rows of the job would be read and sorted.
     found = (
         _of_one_form(connection, (organization, name, workflow, job), limit)
-        for name in (repository, f"{organization}/{repository}")
+        for name in both_forms(organization, repository)
     )
     size = 0
     for row in islice(heapq.merge(*found, key=lambda one: one.id, reverse=True), limit):

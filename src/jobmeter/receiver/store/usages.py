@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from jobmeter.model.history.digest import WHOLE
 from jobmeter.model.history.usage import Usage, usage_of
+from jobmeter.receiver.store.forms import name_alone
 from jobmeter.receiver.store.schema import runs
 from jobmeter.receiver.store.usage_tables import NAMES, jobs, usage_days, usage_progress, usages
 
@@ -54,8 +55,8 @@ def names_of(
     organization: str | None, repository: str | None, workflow: str | None, job: str | None
 ) -> Names:
     """The four names as tables have them: both forms of a repository, its full path and its name alone, are one."""
-    owner, path = organization or "", repository or ""
-    return owner, path.removeprefix(f"{owner}/") if owner else path, workflow or "", job or ""
+    owner = organization or ""
+    return owner, name_alone(owner, repository or ""), workflow or "", job or ""
 
 
 def position(connection: Connection, now: int) -> int:
