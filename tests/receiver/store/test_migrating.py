@@ -20,7 +20,7 @@ from jobmeter.receiver.store.usage_tables import usages
 from tests.receiver.store.support import asked, found, lines, part, stored, summary
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0005"
+HEAD = "0006"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

@@ -211,3 +211,14 @@ def test_a_run_is_looked_for_in_its_partition_alone(postgresql_url):
     plan = asked(postgresql_url, f"EXPLAIN SELECT * FROM runs WHERE run_uid = '{uid(NOW)}'")
     used = {word for (line,) in plan for word in line.split() if word.startswith("runs_")}
     assert {word for word in used if "pkey" not in word} == {f"runs_{month_of(NOW).name}"}
+
+
+def test_each_partition_tells_how_names_belong_together(postgresql_url):
+    """One that is made later, too: without it all runs of a job are read for the newest of them."""
+    assert made(postgresql_url)
+    without = asked(
+        postgresql_url,
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relname ~ '^runs(_|$)'"
+        " AND NOT EXISTS (SELECT FROM pg_statistic_ext WHERE stxrelid = pg_class.oid AND stxkind = '{f}')",
+    )
+    assert without == []
