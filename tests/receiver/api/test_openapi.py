@@ -141,7 +141,7 @@ def test_an_operation_is_made_of_its_route() -> None:
         "type": "array",
         "items": {"type": "integer"},
     }
-    assert set(operation["responses"]) == {"201", "401", "404", "503"}
+    assert set(operation["responses"]) == {"201", "401", "404", "429", "503"}
     problem = operation["responses"]["503"]
     assert problem["content"] == {
         "application/problem+json": {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}
