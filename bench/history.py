@@ -25,7 +25,7 @@ from jobmeter.receiver.pages.history import history_body
 from jobmeter.receiver.pages.repositories import repository_body
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.history import RunQuestion
-from jobmeter.receiver.store.usages import DAY, Names, _count, _make_day
+from jobmeter.receiver.store.usages import DAY, Names, _make_days
 from tests.support.histories import story
 
 _JOBS, _DAYS, _REPEATS = 500, 60, 20
@@ -122,10 +122,8 @@ def _fill(connection: Connection, runs: int) -> None:
         text(_INSERT + numbers + _SELECT),
         {"last": runs - 1, "now": now, "step": _DAYS * DAY // runs, "jobs": _JOBS, "big": _BIG},
     )
-    for job in range(1, _JOBS + 1):
-        for day in range(now // DAY - _DAYS, now // DAY + 1):
-            _make_day(connection, job, day)
-        _count(connection, job)
+    days = range(now // DAY - _DAYS, now // DAY + 1)
+    _make_days(connection, {(job, day) for job in range(1, _JOBS + 1) for day in days})
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE usages, usage_days, jobs"))
 

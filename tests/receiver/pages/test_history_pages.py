@@ -132,6 +132,7 @@ def test_two_runs_are_compared(receiver: RunningReceiver) -> None:
     text = look(receiver, f"/compare?before={runs[1]['run_uid']}&after={runs[0]['run_uid']}").text
     assert "Every number of both runs" in text
     assert "Compare two runs" in look(receiver, "/compare").text
+    assert "Compare two runs" in look(receiver, "/compare?before=x").text
     assert "is not there" in look(receiver, "/compare?before=x&after=y", 404).text
 
 

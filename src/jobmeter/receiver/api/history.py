@@ -34,19 +34,22 @@ MAX_RUNS, DEFAULT_RUNS = 1000, 100
 MAX_REPOSITORIES, DEFAULT_REPOSITORIES = 500, 100
 MAX_DAYS, DEFAULT_DAYS = 400, 30
 DEFAULT_JOBS, MAX_FLEET_JOBS = 20, 200
-_CURSOR = re.compile(r"(-?[0-9]{1,15}):(.{1,64})")
+_CURSOR = re.compile(r"(-?[0-9]{1,15}):([A-Za-z0-9._-]{1,64})")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SKIP = re.compile(r"[0-9]{1,9}")
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+_Segment = Annotated[str, Meta(min_length=1)]
+_Side = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 _Day = Annotated[str, Meta(extra_json_schema={"format": "date"})]
 
 PATH = (
-    Parameter("org", "path", str, "The organization.", required=True),
+    Parameter("org", "path", _Segment, "The organization.", required=True),
     Parameter(
-        "repo", "path", str, "The repository: its full path with the slash encoded, or its name alone.",
+        "repo", "path", _Segment, "The repository: its full path with the slash encoded, or its name alone.",
         required=True,
     ),
-    Parameter("workflow", "path", str, "The workflow.", required=True),
-    Parameter("job", "path", str, "The job.", required=True),
+    Parameter("workflow", "path", _Segment, "The workflow.", required=True),
+    Parameter("job", "path", _Segment, "The job.", required=True),
 )  # fmt: skip
 _NAMES = (
     Parameter(
@@ -55,6 +58,12 @@ _NAMES = (
     Parameter("repository", "query", _Text, "The repository: its full path, or its name alone."),
     Parameter("workflow", "query", _Text, "The workflow."),
     Parameter("job", "query", _Text, "The job's name."),
+)
+CURSOR = Parameter(
+    "cursor",
+    "query",
+    Annotated[str, Meta(pattern=f"^{_CURSOR.pattern}$")],
+    "Where to go on: next_cursor of the answer before.",
 )
 REF = Parameter("ref", "query", _Text, "Runs of this ref alone, literally, as refs/heads/main.")
 LEG = Parameter(
@@ -81,7 +90,7 @@ _RUNS = (
         Annotated[int, Meta(ge=1, le=MAX_RUNS, extra_json_schema={"default": DEFAULT_RUNS})],
         "How many runs at most.",
     ),
-    Parameter("cursor", "query", _Text, "Where to go on: next_cursor of the answer before."),
+    CURSOR,
 )
 LIST = (
     Parameter("words", "query", _Text, "Repositories whose path has this in it, in any case of letters."),
@@ -97,13 +106,18 @@ LIST = (
         Annotated[int, Meta(ge=1, le=MAX_REPOSITORIES, extra_json_schema={"default": DEFAULT_REPOSITORIES})],
         "How many repositories at most.",
     ),
-    Parameter("cursor", "query", _Text, "Where to go on: next_cursor of the answer before."),
+    Parameter(
+        "cursor",
+        "query",
+        Annotated[str, Meta(pattern=f"^{_SKIP.pattern}$")],
+        "Where to go on: next_cursor of the answer before.",
+    ),
 )
 SIDES = (
     Parameter(
-        "before", "query", _Text, "The key of the run, or the ref, that is compared with.", required=True
+        "before", "query", _Side, "The key of the run, or the ref, that is compared with.", required=True
     ),
-    Parameter("after", "query", _Text, "The key of the run, or the ref, that is looked at.", required=True),
+    Parameter("after", "query", _Side, "The key of the run, or the ref, that is looked at.", required=True),
 )
 _BRANCHES = (
     *SIDES,
@@ -119,7 +133,12 @@ DAYS = (
     Parameter(
         "since", "query", _Day, f"The first day, UTC; {DEFAULT_DAYS} days with the last where not given."
     ),
-    Parameter("until", "query", _Day, f"The last day, UTC; today where not given. At most {MAX_DAYS} days."),
+    Parameter(
+        "until",
+        "query",
+        _Day,
+        f"The last day, UTC; else today. Of more than {MAX_DAYS} days the last ones.",
+    ),
 )
 _FLEET = (
     *DAYS,
@@ -302,9 +321,8 @@ def fleet_of(
     """The question for the fleet over some days. Raises Problem 400."""
     until = _day(query, "until", histories.today())
     usual = timedelta(min(DEFAULT_DAYS - 1, (until - date.min).days))
-    since = _day(query, "since", until - usual)
-    if not 0 <= (until - since).days < MAX_DAYS:
-        raise Problem(400, f"From {since} to {until} are not 1 to {MAX_DAYS} days.")
+    since, until = sorted((_day(query, "since", until - usual), until))
+    since = max(since, until - timedelta(min(MAX_DAYS - 1, (until - date.min).days)))
     limit = whole(query, "limit", MAX_FLEET_JOBS, DEFAULT_JOBS)
     scopes = grant_of(request).scopes
     return partial(histories.fleet, scopes=scopes, prices=prices, since=since, until=until, limit=limit)
@@ -335,9 +353,11 @@ def _day(query: Mapping[str, str], name: str, default: date) -> date:
     if text is None:
         return default
     try:
-        return date.fromisoformat(text)
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
     except ValueError:
-        raise Problem(400, f"{name} is {text[:60]!r}; accepted is a day, as 2026-11-21.") from None
+        pass
+    raise Problem(400, f"{name} is {text[:60]!r}; accepted is a day, as 2026-11-21.")
 
 
 def _no_cursor(text: str) -> Problem:

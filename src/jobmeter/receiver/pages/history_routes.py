@@ -16,6 +16,7 @@ from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api import histories
 from jobmeter.receiver.api.answers import describe_run
 from jobmeter.receiver.api.history import (
+    CURSOR,
     DAYS,
     LEG,
     LIST,
@@ -44,9 +45,15 @@ from jobmeter.receiver.pages.routes import page_endpoint
 from jobmeter.receiver.store.history import find_job, refs_and_legs_of
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+
+
+def _or_empty(parameter: Parameter) -> Parameter:
+    """A field of a form: left empty it asks for nothing."""
+    return parameter._replace(required=False, type=parameter.type | Literal[""])
+
+
 _WINDOW = Parameter("runs", "query", Literal["", "50", "200", "1000"], "How many runs.")
-_CURSOR = Parameter("cursor", "query", _Text, "Where to go on.")
-_JOB = (REF, LEG, _WINDOW, _CURSOR)
+_JOB = (REF, LEG, _WINDOW, _or_empty(CURSOR))
 _KEY = Parameter("key", "path", str, "Which chart.", required=True)
 _WIDTH = Parameter("width", "query", Literal["wide", "narrow"], "For which screens.")
 _REPOSITORY = (
@@ -56,8 +63,9 @@ _REPOSITORY = (
 _PAGE = Content(None, "A page.", "text/html")
 _PICTURE = Content(None, "The picture.", "image/svg+xml")
 _JOB_PATH = "/jobs/{org}/{repo}/{workflow}/{job}"
-_SIDES = tuple(parameter._replace(required=False) for parameter in SIDES)
-_BRANCHES = (*PATH, *_SIDES)
+_SIDES = tuple(_or_empty(parameter) for parameter in SIDES)
+_DAYS = tuple(_or_empty(parameter) for parameter in DAYS)
+_LIST = tuple(_or_empty(parameter) for parameter in LIST)
 # Of the newest runs of a job, for choices.
 _NAMED_RUNS, _MAX_NAMES = 300, 40
 
@@ -72,20 +80,20 @@ class HistoryPages:
     def routes(self) -> tuple[Route, ...]:
         """The table of these pages."""
         return (
-            _page("/repositories", self.repositories, "Repositories, as a page", LIST),
+            _page("/repositories", self.repositories, "Repositories, as a page", _LIST),
             _page("/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_REPOSITORY)),
             _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB)),
             _page(f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY)),
-            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", _BRANCHES),
+            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES)),
             _page("/compare", self.compare, "Two runs compared, as a page", _SIDES),
-            _page("/fleet", self.fleet, "The fleet, as a page", DAYS),
+            _page("/fleet", self.fleet, "The fleet, as a page", _DAYS),
         )  # fmt: skip
 
     def parts(self) -> tuple[Route, ...]:
         """What pages ask for themselves."""
         return (
             _picture(f"{_JOB_PATH}/charts/{{key}}", self.job_picture, (*PATH, _KEY, _WIDTH, *_JOB)),
-            _picture("/fleet/charts/{key}", self.fleet_picture, (_KEY, _WIDTH, *DAYS)),
+            _picture("/fleet/charts/{key}", self.fleet_picture, (_KEY, _WIDTH, *_DAYS)),
         )
 
     async def repositories(self, request: Request) -> Response:
@@ -140,7 +148,7 @@ class HistoryPages:
     async def compare(self, request: Request) -> Response:
         """Two runs."""
         query = _told(request, SIDES)
-        if not query:
+        if len(query) < len(SIDES):
             return page("Compare two runs", compare.no_comparison_body(), here="runs", trail=_COMPARE)
         found = await self._history.read(runs_compared(request, query))
         if found is None:

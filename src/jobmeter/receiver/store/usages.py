@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Float,
+    Integer,
     String,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -117,10 +120,7 @@ class TakeIn:
             if uid in before
             for job, begun_at, _ in (before[uid],)
         }
-        for job, day in days:
-            _make_day(connection, job, day)
-        for job in {job for job, _ in days}:
-            _count(connection, job)
+        _make_days(connection, days)
         newest = max((one.heard_at for one in self._taken), default=0)
         connection.execute(update(usage_progress).values(heard_at=max(stored, min(newest, now))))
         return True
@@ -222,16 +222,16 @@ def _storable(name: str | None) -> str | None:
     return name and name.replace("\0", "")
 
 
-def _make_day(connection: Connection, job: int, day: int) -> None:
-    """The sums of a job's day from all its runs: sums that only grew would drift, and count a change twice."""
-    connection.execute(delete(usage_days).where(usage_days.c.job == job, usage_days.c.day == day))
-    columns = ("day", "job", "labels", *(name for name, _ in _sums()))
-    query = (
-        select(literal(day), usages.c.job, usages.c.labels, *(value for _, value in _sums()))
-        .where(usages.c.job == job, usages.c.begun_at >= day * DAY, usages.c.begun_at < (day + 1) * DAY)
-        .group_by(usages.c.job, usages.c.labels)
-    )
-    connection.execute(insert(usage_days).from_select(columns, query))
+def _make_days(connection: Connection, days: set[tuple[int, int]]) -> None:
+    """The sums of jobs' days from all their runs: sums that only grew would drift, and count a change twice."""
+    told = [
+        {"of_job": job, "of_day": day, "begin": day * DAY, "end": (day + 1) * DAY}
+        for job, day in sorted(days)
+    ]
+    if told:
+        connection.execute(_NO_DAY, told)
+        connection.execute(_DAY, told)
+        connection.execute(_COUNT, [{"of_job": job} for job in sorted({job for job, _ in days})])
 
 
 def _sums() -> Iterator[tuple[str, Any]]:
@@ -256,11 +256,26 @@ def _sums() -> Iterator[tuple[str, Any]]:
     yield "reserved_used_byte_seconds", times(one.memory_reserved_used)
 
 
-def _count(connection: Connection, job: int) -> None:
-    known = select(func.coalesce(func.sum(usage_days.c.runs), 0)).where(usage_days.c.job == job)
-    last = select(func.max(usages.c.begun_at)).where(usages.c.job == job)
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job)
-        .values(runs=known.scalar_subquery(), last_begun_at=last.scalar_subquery())
+def _of(name: str) -> Any:
+    return bindparam(name, type_=BigInteger)
+
+
+_NO_DAY = delete(usage_days).where(usage_days.c.job == _of("of_job"), usage_days.c.day == _of("of_day"))
+_DAY = insert(usage_days).from_select(
+    ("day", "job", "labels", *(name for name, _ in _sums())),
+    select(cast(_of("of_day"), Integer), usages.c.job, usages.c.labels, *(value for _, value in _sums()))
+    .where(usages.c.job == _of("of_job"), usages.c.begun_at >= _of("begin"), usages.c.begun_at < _of("end"))
+    .group_by(usages.c.job, usages.c.labels),
+)
+_COUNT = (
+    update(jobs)
+    .where(jobs.c.id == _of("of_job"))
+    .values(
+        runs=select(func.coalesce(func.sum(usage_days.c.runs), 0))
+        .where(usage_days.c.job == _of("of_job"))
+        .scalar_subquery(),
+        last_begun_at=select(func.max(usages.c.begun_at))
+        .where(usages.c.job == _of("of_job"))
+        .scalar_subquery(),
     )
+)
