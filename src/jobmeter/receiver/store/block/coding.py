@@ -17,7 +17,9 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 def _lzma2(**options: int) -> list[dict[str, Any]]:
-    return [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "pb": 0} | options]
+    # Chains need half the memory of trees.
+    chains = {"mf": lzma.MF_HC4, "nice_len": 160, "depth": 12}
+    return [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "pb": 0} | chains | options]
 
 
 # Of words what precedes a letter tells much; a byte of a number tells nothing of the next one.
@@ -73,10 +75,16 @@ class Encoder:
     def block(self) -> bytes:
         """All of it, after which nothing can be added. Raises Damaged rather than give what is not the text."""
         self._shapes.add(b"".join(self._rest))
-        body = _encoded(self._shapes.sorted())
+        body = _encoded(self._sorted())
         if _checksum(decoded(body)) != self._checksum:
             raise Damaged("the text does not come back")
         return body
+
+    def _sorted(self) -> shapes.Sorted:
+        """Of which nothing stays here: a block is made while as little as possible is in memory."""
+        found = self._shapes.sorted()
+        self._shapes, self._rest = shapes.Shapes(), []
+        return found
 
 
 def decoded(body: bytes) -> Iterator[bytes]:
@@ -102,10 +110,10 @@ def _encoded(found: shapes.Sorted) -> bytes:
     width = (len(told).bit_length() + 7) // 8
     order = b"".join(numbers.planes(found.order, width))
     words = msgspec.msgpack.encode(_Words(told, found.in_full, width, order))
-    block = _Block(
-        _packed(words, _OF_WORDS), len(words), _packed(writer.bytes, _OF_NUMBERS), len(writer.bytes),
-        bytes(writer.plain),
-    )  # fmt: skip
+    del found, told
+    words_size, words = len(words), _packed(words, _OF_WORDS)
+    numbers_size = len(writer.bytes)
+    block = _Block(words, words_size, _packed(writer.bytes, _OF_NUMBERS), numbers_size, bytes(writer.plain))
     content = msgspec.msgpack.encode(block)
     return BEGINS + zlib.crc32(content).to_bytes(_CHECK_BYTES) + content
 

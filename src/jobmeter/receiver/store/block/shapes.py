@@ -22,7 +22,7 @@ _SCALE = 10**_DIGITS
 # What would make too many columns, or too many shapes, is kept as it is; so is what comes too seldom for a column.
 _MOST_PIECE_BYTES = 64 * 1024
 _MOST_NUMBERS = 256
-_MOST_SHAPES = 4096
+_MOST_SHAPES = 2048
 _OFTEN = 4
 _IN_FULL = 2**32 - 1
 
