@@ -78,7 +78,8 @@ def test_pages_follow_one_another(receiver: RunningReceiver) -> None:
         *(build("h2", number, start_time=build("h2", number // 3).start_time) for number in range(8)),
     )
 
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         found = ask(
             receiver, f"/history/repo/h2/engine/ci.yaml/build?limit=3{cursor and '&cursor=' + quote(cursor)}"
@@ -103,7 +104,7 @@ def test_pages_follow_one_another(receiver: RunningReceiver) -> None:
 )
 def test_runs_can_be_chosen(receiver: RunningReceiver, query: str, expected: list[str]) -> None:
     """By branch, leg, end and time."""
-    main = {"ref": "refs/heads/main"}
+    main: dict[str, Any] = {"ref": "refs/heads/main"}
     push(
         receiver,
         build("h3", 0), build("h3", 1, **main), build("h3", 2, matrix={"os": "a"}),
@@ -223,7 +224,7 @@ def test_two_branches_are_compared_by_their_medians(receiver: RunningReceiver) -
 def test_the_fleet_is_the_sum_of_its_runs(receiver: RunningReceiver) -> None:
     """Of days of its own: those who waste most come first."""
     day = "2024-02-29"
-    times = {"start_time": f"{day}T12:00:00.000Z"}
+    times: dict[str, Any] = {"start_time": f"{day}T12:00:00.000Z"}
     push(
         receiver,
         build("h11", 0, **times), build("h11", 1, 900 * MIB, job="lean", **times),

@@ -81,11 +81,14 @@ class HistoryPages:
         """The table of these pages."""
         return (
             _page("/repositories", self.repositories, "Repositories, as a page", _LIST),
-            _page("/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_REPOSITORY)),
+            _page(
+                "/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_REPOSITORY),
+                404,
+            ),
             _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB)),
             _page(f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY)),
             _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES)),
-            _page("/compare", self.compare, "Two runs compared, as a page", _SIDES),
+            _page("/compare", self.compare, "Two runs compared, as a page", _SIDES, 404),
             _page("/fleet", self.fleet, "The fleet, as a page", _DAYS),
         )  # fmt: skip
 
@@ -221,11 +224,14 @@ def _page(
     handler: Callable[[Request], Awaitable[Response]],
     summary: str,
     parameters: tuple[Parameter, ...],
+    *problems: int,
 ) -> Route:
     return Route(
         "GET", path, page_endpoint(handler), "read", summary,
         parameters=parameters,
-        answers={200: _PAGE, 400: _PAGE, 404: _PAGE, 503: _PAGE},
+        answers=dict.fromkeys((200, 400, *problems, 503), _PAGE),
+        # A path without a name is no page's.
+        problems=() if 404 in problems else (404,),
         challenge="Basic",
     )  # fmt: skip
 
