@@ -205,6 +205,21 @@ def test_collector_image_has_msgspec_alone(stress: Stress) -> None:
     assert {name.split("-")[0] for name in listing.stdout.split()} == {"jobmeter", "msgspec"}
 
 
+def test_receiver_image_draws_signs_in_and_shares(stress: Stress) -> None:
+    """The libraries of the extras html, oidc and postgresql are there and run in it."""
+    drawn = "v.vegalite_to_svg({'data': {'values': []}, 'mark': 'bar'})"
+    program = f"import joserfc, psycopg, vl_convert as v; print({drawn})"
+    flags = [
+        "--rm",
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--entrypoint=/opt/jobmeter/bin/python",
+    ]
+
+    assert "<svg" in stress.engine.docker("run", *flags, "jobmeter-receiver", "-c", program).stdout
+
+
 def test_collector_stops_in_time(session: Session) -> None:
     """It ended by SIGTERM with its summary sent, not by the engine's patience."""
     state = session.stress.container("collector").inspect()["State"]
