@@ -15,7 +15,7 @@ from jobmeter.exporter.container import Identity, Row
 from jobmeter.exporter.directory import Identities
 from jobmeter.exporter.fleet import Fleet
 from jobmeter.exporter.scrapers import Asking
-from jobmeter.exporter.totals import Of
+from jobmeter.exporter.totals import Of, Sums
 from jobmeter.linux.cgroup_mounts import parse_mountinfo
 from jobmeter.linux.descriptors import Descriptors
 from jobmeter.model.job import Job
@@ -69,7 +69,7 @@ class Watch:
     def credited(self, job: Job) -> float:
         """CPU seconds in the totals of a job."""
         of = Of(job.repository or "", job.workflow or "", job.job or "")
-        return dict(self._fleet.totals.shown_to(Asking("the test"))).get(of, (0.0,))[0]
+        return dict(self._fleet.totals.shown_to(Asking("the test"))).get(of, Sums()).cpu_seconds
 
 
 @pytest.fixture
