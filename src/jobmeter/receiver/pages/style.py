@@ -37,8 +37,8 @@ h1.plain::before{display:none}
 h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}
-.filter input,.filter select{display:block;width:100%;height:33px;margin-top:2px;padding:5px 7px;font:inherit;font-size:14px;
-  color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px}
+.filter input,.filter select{display:block;width:100%;height:33px;margin-top:2px;padding:5px 7px;
+  font:inherit;font-size:14px;color:var(--text);background:var(--paper);border:1px solid var(--faint);border-radius:5px}
 .filter ::placeholder{color:var(--faint);opacity:.8}
 .filter button{align-self:end;padding:6px 16px;font:inherit;font-size:14px;color:var(--paper);
   background:var(--cpu);border:0;border-radius:5px;cursor:pointer}
