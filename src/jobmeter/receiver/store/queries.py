@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    Select,
     String,
     case,
     func,
@@ -110,14 +111,34 @@ def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, l
     """
     if not _can_be(*wanted[:7]):
         return
-    # Found by an index alone first: a sort of whole rows would read all their summaries.
-    # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
-    order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
     key = backend_of(connection).run_key
-    chosen = select(key).where(*_conditions(wanted, before)).order_by(order).limit(limit)
-    query = select(*_ABOUT_RUN, _LISTED_SUMMARY, key).where(key.in_(chosen)).order_by(runs.c.id.desc())
+    # Found by an index alone first: a sort of whole rows would read all their summaries.
+    chosen = _newest_keys(key, wanted, before, limit)
+    query = (
+        select(*_ABOUT_RUN, _LISTED_SUMMARY, key)
+        .where(key.in_(chosen))
+        .order_by(runs.c.id.desc())
+        .limit(limit)
+    )
     with connection.execute(query.execution_options(yield_per=10)) as found:
         yield from map(Run._make, found)
+
+
+def _newest_keys(
+    key: ColumnElement[Any], wanted: RunFilter, before: int | None, limit: int
+) -> Select[Any] | CompoundSelect[Any]:
+    """The keys of the newest runs, and of some more where a repository has two forms.
+
+    Of a job each form is asked for by itself, as an index has them in order: of both at once all would be read.
+    """
+    # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
+    order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
+    among = select(key).where(*_conditions(wanted, before)).order_by(order).limit(limit)
+    if None in (wanted.organization, wanted.repository, wanted.workflow, wanted.job):
+        return among.where(*_of_repository(wanted))
+    forms = both_forms(wanted.organization or "", wanted.repository or "")
+    each = (among.where(runs.c.repository == form).subquery() for form in forms)
+    return union_all(*map(select, each))
 
 
 def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement[bool]]:
@@ -125,8 +146,6 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         value = getattr(wanted, name)
         if value is not None:
             yield runs.c[name] == value
-    if wanted.repository is not None:
-        yield runs.c.repository.in_(_paths(wanted.repository, wanted.organization))
     if wanted.state is not None:
         # In the text of the statement, so that the index of running runs is seen to fit.
         yield runs.c.state == literal(wanted.state, String, literal_execute=True)
@@ -138,6 +157,11 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
         yield runs.c.id < before
     if wanted.scopes is not None:
         yield within(wanted.scopes)
+
+
+def _of_repository(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.repository is not None:
+        yield runs.c.repository.in_(_paths(wanted.repository, wanted.organization))
 
 
 def _paths(repository: str, organization: str | None) -> list[str] | CompoundSelect[Any]:
