@@ -200,6 +200,27 @@ def test_a_cookie_that_is_none_is_nobody(site, cookie):
     ).ok
 
 
+@pytest.mark.parametrize(
+    "other",
+    ['prefs={"theme":"dark"}', "x=a b", "x=a,b", "a[0]=1", "flag", "=", "x=\xff", 'x="a', "é=1", "$Path=/"],
+)
+def test_a_cookie_of_somebody_else_is_in_nobodys_way(site, other):
+    """Programs of the same site set what they like; signing in, going on and signing out are as without it."""
+    browser = Browser(site.receiver)
+    fields = hidden(browser.open("/login"))
+
+    def cookies() -> str:
+        ours = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        return f"{other}; {ours}"
+
+    entered = browser.submit("/login", fields | {"token": READ}, Cookie=cookies())
+    assert entered.status_code == 303
+    headers = {"Cookie": cookies().encode("latin-1")}
+    assert requests.get(f"{site.receiver.url}/api/v1/runs", headers=headers, timeout=30).status_code == 200
+    out = browser.submit("/logout", hidden(browser.open("/login")), Cookie=cookies())
+    assert (out.status_code, out.headers["location"]) == (303, "/login")
+
+
 @pytest.mark.parametrize("body", [b"\xff", b"a=%ff", b"&" * 100, b"a=1&" * 100, b"a" * 20_000])
 def test_what_is_no_form_is_refused(site, body):
     """As a page, with a sentence."""

@@ -5,9 +5,9 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import partial
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
+from starlette.requests import cookie_parser
 from starlette.types import Scope as RequestScope
 
 from jobmeter.receiver.access.credential import Credential
@@ -93,13 +93,10 @@ class Sessions:
 
 
 def cookie_of(scope: RequestScope, name: str) -> bytes | None:
-    """What a cookie of a request says."""
+    """What a cookie of a request says; those of others beside it may look as they like."""
     for header, value in scope["headers"]:
         if header == b"cookie" and name.encode() in value:
-            try:
-                found = SimpleCookie(value.decode("latin-1")).get(name)
-            except CookieError:
-                return None
-            if found is not None and found.value:
-                return found.value.encode("latin-1", "replace")
+            found = cookie_parser(value.decode("latin-1")).get(name)
+            if found:
+                return found.encode("latin-1", "replace")
     return None
