@@ -48,7 +48,10 @@ def build(number: int, **fields: Any) -> Summary:
     day, hour = divmod(12 + number, 24)
     container = box(cpu_seconds=90.0, memory_request_bytes=GIB, cpu_request_cores=2.0)
     job = replace(
-        JOB, **{name: fields.pop(name) for name in ("repository", "job", "runner_labels") if name in fields}
+        JOB,
+        **{
+            name: fields.pop(name) for name in ("repository", "job", "runner_labels", "ref") if name in fields
+        },
     )
     known = {
         "run_uid": f"run-{number:04}",
@@ -143,6 +146,40 @@ def test_days_are_kept_by_the_labels_of_runners(place: str) -> None:
     )
 
     assert sorted((day["labels"], day["runs"]) for day in found["days"]) == [("", 1), ("big,x y", 2)]
+
+
+def test_texts_of_any_size_are_taken_in(place: str) -> None:
+    """Cut to what fits into an index, where random letters do not become smaller."""
+    draw = random.Random(1)
+    labels = tuple("".join(chr(draw.randrange(0x4E00, 0x9FFF)) for _ in range(64)) for _ in range(16))
+    ref = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz0123456789-_", k=2600))
+    found = kept(place, sent(build(0, runner_labels=labels), build(1, ref=ref), build(2)))
+
+    assert [len(run["labels"].encode()) for run in found["usages"]] == [2047, 0, 0]
+    assert [run["ref"] for run in found["usages"]][1:] == [ref[:2048], JOB.ref]
+    assert all(len(name.encode()) == 600 for name in names_of("o" * 999, "é" * 999, "w" * 999, "j" * 999))
+
+
+def test_a_run_that_the_database_does_not_take_stops_no_other(place: str) -> None:
+    """It is told with its job and its times; and the writer is not in trouble for it."""
+
+    async def work(writer: Writer, database: Database) -> tuple[Any, ...]:
+        await asyncio.gather(*map(writer.submit, sent(*map(build, range(3)))))
+        taken = await database.read(partial(changed_runs, since=0, limit=10))
+        taken[1] = taken[1]._replace(usage=replace(taken[1].usage, memory_bytes=2**70))
+        done = await writer.submit(TakeIn(taken))
+        return (
+            done,
+            writer.trouble(),
+            await database.read(rows),
+            await database.read(partial(changed_runs, since=0, limit=10)),
+        )
+
+    done, trouble, found, left = with_writer(place, work)
+
+    assert (done, trouble, left) == (True, None, [])
+    assert [run["memory_bytes"] for run in found["usages"]] == [300 * MIB, None, 300 * MIB]
+    assert sum(day["runs"] for day in found["days"]) == 3
 
 
 def test_sums_equal_those_of_all_runs_whatever_came_in_which_order(place: str) -> None:

@@ -5,7 +5,7 @@ days anew that they belong to. Taking in a run twice is taking it in once. One a
 receivers on one database: who finds another at it leaves it to that one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -28,8 +28,10 @@ from sqlalchemy import (
     update,
 )
 
+from jobmeter.model.errors import StoreError
 from jobmeter.model.history.digest import WHOLE
 from jobmeter.model.history.usage import Usage, usage_of
+from jobmeter.receiver.store.backend import backend_of
 from jobmeter.receiver.store.forms import name_alone
 from jobmeter.receiver.store.schema import runs
 from jobmeter.receiver.store.usage_tables import NAMES, jobs, usage_days, usage_progress, usages
@@ -39,6 +41,8 @@ MAX_SUMMARY_BYTES = 1024 * 1024
 """Of a run with a larger summary nothing is told but that it was."""
 # A change is in the database no later than this after the time it says: senders and locks give up before.
 _SETTLED = 15_000
+# An entry of an index of PostgreSQL has at most 2704 bytes; one entry holds four names, or one other text.
+_MAX_NAME_BYTES, _MAX_TEXT_BYTES = 600, 2048
 
 
 Names = tuple[str, str, str, str]
@@ -57,9 +61,13 @@ class Taken(NamedTuple):
 def names_of(
     organization: str | None, repository: str | None, workflow: str | None, job: str | None
 ) -> Names:
-    """The four names as tables have them: both forms of a repository, its full path and its name alone, are one."""
+    """The four names as tables have them: both forms of a repository, its full path and its name alone, are one.
+
+    They are cut to what fits into an index.
+    """
     owner = organization or ""
-    return owner, name_alone(owner, repository or ""), workflow or "", job or ""
+    names = owner, name_alone(owner, repository or ""), workflow or "", job or ""
+    return tuple(_cut(name, _MAX_NAME_BYTES) for name in names)  # type: ignore[return-value]
 
 
 def position(connection: Connection, now: int) -> int:
@@ -107,23 +115,18 @@ class TakeIn:
         ).scalar()
         if stored is None:
             return False
-        before = _stored(connection, [one.run_uid for one in self._taken])
-        taken = [
-            one for one in self._taken if one.run_uid not in before or before[one.run_uid][2] < one.heard_at
-        ]
-        ids = _job_ids(connection, {one.names for one in taken})
-        _replace(connection, taken, ids)
-        days = {(ids[one.names], one.begun_at // DAY) for one in taken}
-        days |= {
-            (job, begun_at // DAY)
-            for uid in (one.run_uid for one in taken)
-            if uid in before
-            for job, begun_at, _ in (before[uid],)
-        }
-        _make_days(connection, days)
+        if not _could(connection, _take_in, self._taken):
+            for one in self._taken:
+                self._take_in_one(connection, one)
         newest = max((one.heard_at for one in self._taken), default=0)
         connection.execute(update(usage_progress).values(heard_at=max(stored, min(newest, now))))
         return True
+
+    def _take_in_one(self, connection: Connection, one: Taken) -> None:
+        """With nothing but its job and its times where the database does not take its numbers."""
+        if _could(connection, _take_in, [one]) or _could(connection, _take_in, [one._replace(usage=Usage())]):
+            return
+        raise StoreError(f"what the run {one.run_uid} used cannot be stored")
 
 
 def gone_runs(connection: Connection, after: str, limit: int) -> tuple[list[str], str | None]:
@@ -156,6 +159,37 @@ class Forget:
         """Remove them, but for those that came again."""
         there = select(runs.c.run_uid).where(runs.c.run_uid == usages.c.run_uid).exists()
         connection.execute(delete(usages).where(usages.c.run_uid.in_(self._run_uids), ~there))
+
+
+def _could(
+    connection: Connection, work: Callable[[Connection, Sequence[Taken]], None], taken: Sequence[Taken]
+) -> bool:
+    """Whether it could be done; if not, nothing of it is. What would meet any other change too is raised."""
+    try:
+        with connection.begin_nested():
+            work(connection, taken)
+    except Exception as error:
+        judgement = backend_of(connection).judge(error)
+        if judgement and (judgement.concerns_all or judgement.clash or judgement.stale):
+            raise
+        return False
+    return True
+
+
+def _take_in(connection: Connection, found: Sequence[Taken]) -> None:
+    """Store those that are not there as they are, and make their days and jobs anew."""
+    before = _stored(connection, [one.run_uid for one in found])
+    taken = [one for one in found if one.run_uid not in before or before[one.run_uid][2] < one.heard_at]
+    ids = _job_ids(connection, {one.names for one in taken})
+    _replace(connection, taken, ids)
+    days = {(ids[one.names], one.begun_at // DAY) for one in taken}
+    days |= {
+        (job, begun_at // DAY)
+        for uid in (one.run_uid for one in taken)
+        if uid in before
+        for job, begun_at, _ in (before[uid],)
+    }
+    _make_days(connection, days)
 
 
 def _stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, tuple[int, int, int]]:
@@ -219,7 +253,12 @@ def _row(one: Taken, job: int) -> dict[str, Any]:
 
 def _storable(name: str | None) -> str | None:
     """PostgreSQL takes no NUL."""
-    return name and name.replace("\0", "")
+    return name and _cut(name.replace("\0", ""), _MAX_TEXT_BYTES)
+
+
+def _cut(text: str, size: int) -> str:
+    """At most so many bytes of it, whole characters."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _make_days(connection: Connection, days: set[tuple[int, int]]) -> None:
