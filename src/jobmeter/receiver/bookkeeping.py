@@ -44,7 +44,7 @@ class Bookkeeping:
                 await self._catch_up(look_back=look_back, rest=_REST)
                 look_back = 0
                 looked_at = await self.forget(looked_at) or ""
-            except StoreError as error:
+            except Exception as error:  # Later is early enough.
                 self._log.warn("what runs used is not kept up with them", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 

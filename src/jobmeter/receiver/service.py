@@ -2,10 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.model.prices import Prices
@@ -60,6 +60,7 @@ class ServiceLog(Log, audit.Log, Protocol):
 
 _GRACE_SECONDS = 5.0
 """A little longer than a commit waits for another process' lock."""
+_AGAIN_SECONDS = 60.0
 
 
 class Receiver:
@@ -164,13 +165,13 @@ class Receiver:
         await self._directory.renewed()
         gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
         works = (
-            self._endings.finish_silent(),
-            self._endings.merge_left(),
-            self._bookkeeping.keep(),
-            self._database.keep_up(self._log),
-            self._retention.sweep_for_ever(),
+            self._endings.finish_silent,
+            self._endings.merge_left,
+            self._bookkeeping.keep,
+            partial(self._database.keep_up, self._log),
+            self._retention.sweep_for_ever,
         )
-        tasks = [asyncio.create_task(work) for work in works]
+        tasks = [asyncio.create_task(kept_going(work, self._log)) for work in works]
         try:
             with runtime_observed(self._figures.registry):
                 yield
@@ -184,6 +185,20 @@ class Receiver:
             await self._writer.close()
             self._readiness.close()
             self._database.close()
+
+
+async def kept_going(work: Callable[[], Coroutine[Any, Any, None]], log: Log) -> None:
+    """Do it to its end; what fails, for whatever reason, is told and begun again after a while."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log.warn(
+                "work in the background failed and begins again",
+                error=f"{type(error).__name__}: {error}",
+                in_seconds=_AGAIN_SECONDS,
+            )
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def _login_routes(
