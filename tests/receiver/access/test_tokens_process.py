@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,23 @@ def test_a_job_gets_a_token_of_its_own(site):
     assert (line["who"], line["job"], line["address"]) == ("forge", "acme/engine/ci.yml/build", "127.0.0.1")
     site.admin("revoke", "forge")
     eventually(lambda: site.push(token), 401)  # With whom it was made by.
+
+
+@pytest.mark.parametrize("body", [{}, {"expires_in_seconds": 3600}, {"expires_in_seconds": 10**9}])
+def test_a_job_token_ends_with_the_token_that_made_it(site, body):
+    """However long it was asked for; a shorter time is as it was wanted."""
+    name = f"forge of a quarter of an hour {body}"
+    minter, ends = site.add(name, "--allow=mint", "--expires-in=15m"), time.time() + 900
+    made = site.mint(minter, **JOB, **body).json()
+    assert time.time() + 600 < seconds_of(made["expires_at"]) <= ends
+    shorter = site.mint(minter, **JOB, expires_in_seconds=60).json()
+    assert seconds_of(shorter["expires_at"]) <= time.time() + 60
+    assert site.push(made["token"]) == 201
+
+
+def seconds_of(moment: str) -> float:
+    """Since 1970, of RFC 3339."""
+    return datetime.fromisoformat(moment).timestamp()
 
 
 @pytest.mark.parametrize(

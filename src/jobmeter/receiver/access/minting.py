@@ -1,5 +1,6 @@
 """`POST /api/v1/token`: makes a token with which one job stores its runs, and nothing else."""
 
+import time
 from typing import Annotated
 
 import msgspec
@@ -33,7 +34,8 @@ class JobNames(Struct, kw_only=True, forbid_unknown_fields=True):
     expires_in_seconds: Annotated[
         Annotated[int, Meta(ge=_LEAST_SECONDS)] | None,
         Meta(
-            description="How long it is to be good for: at most, and if not said, as long as the receiver allows."
+            description="How long it is to be good for: at most, and if not said, as long as the receiver allows, "
+            "and no longer than the token that is sent."
         ),
     ] = None
 
@@ -56,7 +58,6 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: G
         if job_tokens is None:
             raise Problem(404, "This receiver makes no tokens of jobs: it has no --hmac-key.")
         names = _decoded(body)
-        seconds = min(names.expires_in_seconds or int(longest_seconds), int(longest_seconds))
         scope = Scope(
             organization=names.organization,
             repository=names.repository,
@@ -67,6 +68,7 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: G
         if grant.scopes is not None and not any(one.includes(scope) for one in grant.scopes):
             raise Problem(403, f"The token that was sent makes none for {scope}.")
         credential: Credential = request.scope["credential"]
+        seconds = _seconds(names.expires_in_seconds, longest_seconds, credential)
         token, expires_at = job_tokens.mint(scope, seconds, credential.token_id)
         audit.done(
             "token minted", who=grant.who, at=guard.address_of(request.scope), job=str(scope), seconds=seconds
@@ -82,6 +84,12 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: G
         answers={201: Content(JobToken, "The token; it is shown this once and stored nowhere.")},
         problems=(400, 403, 404, 413, 415),
     )  # fmt: skip
+
+
+def _seconds(wanted: int | None, longest: float, credential: Credential) -> int:
+    """How long a token lasts: nothing that was made with a token outlives it."""
+    most = longest if credential.expires_at is None else min(longest, credential.expires_at - time.time())
+    return max(0, int(most if wanted is None else min(wanted, most)))
 
 
 def _decoded(body: bytes) -> JobNames:
