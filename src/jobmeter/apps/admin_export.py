@@ -8,6 +8,7 @@ from jobmeter.apps.progress import Progress
 from jobmeter.config.admin import ExportSettings
 from jobmeter.model.errors import StoreError
 from jobmeter.model.wire import encodable
+from jobmeter.report.text import plural
 
 
 def export(settings: ExportSettings) -> int:
@@ -26,5 +27,7 @@ def export(settings: ExportSettings) -> int:
     ):
         found = export(database, Path(settings.target), progress, with_tokens=settings.with_tokens)
     runs, size = sum(file.runs for file in found.files), sum(file.size for file in found.files)
-    print(f"{encodable(settings.target)}: {runs:,} runs in {len(found.files)} files, {size:,} bytes")
+    print(
+        f"{encodable(settings.target)}: {plural(runs, 'run')} in {plural(len(found.files), 'file')}, {size:,} bytes"
+    )
     return 0

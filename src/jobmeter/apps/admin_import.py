@@ -8,6 +8,7 @@ from jobmeter.apps.extras import required
 from jobmeter.apps.progress import Progress
 from jobmeter.config.admin import ImportSettings
 from jobmeter.model.wire import encodable
+from jobmeter.report.text import plural
 
 _NAMED = 5
 
@@ -26,7 +27,9 @@ def import_(settings: ImportSettings) -> int:
     ):
         found = import_(database, Path(settings.source), progress, with_tokens=settings.with_tokens)
     tokens = f", {found.tokens:,} tokens" if settings.with_tokens else ""
-    print(f"{encodable(settings.source)}: {found.stored:,} runs stored, {found.known:,} were there{tokens}")
+    print(
+        f"{encodable(settings.source)}: {plural(found.stored, 'run')} stored, {found.known:,} there before{tokens}"
+    )
     if found.refused:
         named = ", ".join(map(encodable, found.refused[:_NAMED]))
         more = f" and {len(found.refused) - _NAMED:,} more" if len(found.refused) > _NAMED else ""

@@ -175,10 +175,11 @@ def _time(width: int) -> Spec:
 
 
 def _axis(width: int) -> Spec:
-    """Days, and the time of day where ticks are nearer than that."""
+    """Days, and the time of day where ticks are nearer than that, with seconds where they are not whole minutes."""
     label = (
-        "utchours(datum.value) + utcminutes(datum.value) == 0 ? "
-        "utcFormat(datum.value, '%-d %b') : utcFormat(datum.value, '%H:%M')"
+        "utchours(datum.value) + utcminutes(datum.value) + utcseconds(datum.value) == 0 ? "
+        "utcFormat(datum.value, '%-d %b') : "
+        "utcFormat(datum.value, utcseconds(datum.value) == 0 ? '%H:%M' : '%H:%M:%S')"
     )
     return {
         "title": None, "tickCount": max(2, width // _TICK), "labelOverlap": True, "labelFlush": True,

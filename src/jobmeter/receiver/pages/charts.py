@@ -27,7 +27,9 @@ _PICTURE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "private, max-age=60",
 }
-_MISSING = "The receiver draws charts where it is installed with the extra html: pip install 'jobmeter[receiver,html]'."
+_MISSING = (
+    "Charts are drawn where the receiver has the extra html: pip install '.[receiver,html]' in the checkout."
+)
 
 
 class Pair(NamedTuple):

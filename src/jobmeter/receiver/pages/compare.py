@@ -61,7 +61,7 @@ def branches_body(found: Comparison) -> str:
     """Two branches: their medians, held against what runs of the first one differ by."""
     before, after = (short_ref(side.ref or "") for side in (found.before, found.after))
     lead = (
-        f"The last {plural(len(found.after.runs), 'whole run')} of {after} against "
+        f"{plural(len(found.after.runs), 'whole run')} of {after}, the newest, against "
         f"{plural(len(found.before.runs), 'whole run')} of {before}, by their medians."
     )
     return (

@@ -134,7 +134,7 @@ def _waste_tile(title: str, waste: Waste, colour: str, unit: float, name: str) -
         return ""
     unused = max(0.0, waste.reserved - waste.used) / unit / 3600
     sub = f"{_amount(unused)} {name}-hours in {plural(waste.runs, 'run')}"
-    return tile(title, format_percent(max(0.0, share)), sub, meter=bar(1 - share, colour))
+    return tile(title, format_percent(max(0.0, share)), sub, meter=bar(share, colour))
 
 
 def _amount(value: float) -> str:
@@ -185,8 +185,11 @@ def _spreads(spreads: Sequence[Spread]) -> str:
             ("highest", "peak"),
         )
     ]
-    bounds = [f"of {spread.lower_bounds:,}" if spread.lower_bounds else "" for _, spread in shown]
-    columns += [Column("runs", [f"{spread.runs:,}" for _, spread in shown]), Column("lower bounds", bounds)]
+    bounds = [f"{spread.lower_bounds:,}" if spread.lower_bounds else "" for _, spread in shown]
+    columns += [
+        Column("runs", [f"{spread.runs:,}" for _, spread in shown]),
+        Column("of them lower bounds", bounds),
+    ]
     return plain_table(
         "Of runs that went to their end", [words.title for words, _ in shown], columns, first="measure"
     )

@@ -120,12 +120,12 @@ def end_cell(run: PastRun) -> str:
 
 
 def waste_cell(waste: Waste, colour: str) -> str:
-    """What was not used of what was reserved; what was used is drawn."""
+    """What was not used of what was reserved, told and drawn."""
     share = waste.share
     if share is None:
         return '<span class="unknown">not told</span>'
     said = format_percent(share) if share >= 0 else f"{format_percent(-share)} more used"
-    return f"{bar(1 - share, colour)}{text(said)}"
+    return f"{bar(share, colour)}{text(said)}"
 
 
 def field(name: str, label: str, value: str, hint: str = "") -> str:

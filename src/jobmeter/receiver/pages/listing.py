@@ -108,7 +108,7 @@ def _nothing(query: Mapping[str, str]) -> str:
         return '<p class="card">No run is like that. <a href="/runs">All runs</a></p>'
     return (
         '<p class="card">No run is stored yet. Send one: '
-        "<code>jobmeter run --receiver=URL -- make</code>, URL being the address of this page.</p>"
+        "<code>jobmeter run --receiver=URL -- make</code>, URL being the address of the receiver without a path.</p>"
     )
 
 

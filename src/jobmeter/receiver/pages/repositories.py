@@ -56,7 +56,8 @@ def _nothing(query: Mapping[str, str]) -> str:
         return '<p class="card">No repository is like that. <a href="/repositories">All repositories</a></p>'
     return (
         '<p class="card">No job that names its repository has ended yet. In a job of a forge, '
-        "<code>jobmeter run --receiver=URL -- make</code> names it by itself, URL being the address of this page.</p>"
+        "<code>jobmeter run --receiver=URL -- make</code> names it by itself, URL being the address of the receiver "
+        "without a path.</p>"
     )
 
 
