@@ -100,6 +100,21 @@ def test_a_session_stores_and_mints_nothing(site):
     assert browser.submit("/api/v1/token", {}).status_code == 401
 
 
+def test_only_a_token_that_is_sent_mints(tmp_path):
+    """Also where read tokens do: a session or a proxy's word comes with whatever another site makes a browser send."""
+    job = {"organization": "acme", "repository": "acme/r", "workflow": "w", "job": "j"}
+    flags = ("--hmac-key=a-key-of-the-tests", "--read-token-mints", *PROXY)
+    with running_receiver(tmp_path, *flags) as receiver:
+        browser = Browser(receiver)
+        browser.sign_in(READ)
+        address, person = f"{receiver.url}/api/v1/token", {"X-User": "ann", "X-Groups": "acme"}
+        assert browser.open("/api/v1/runs").status_code == 200
+        assert browser.post(address, json=job, timeout=30).status_code == 401
+        assert requests.post(address, json=job, headers=person, timeout=30).status_code == 401
+        sent = person | {"Authorization": f"Bearer {READ}"}
+        assert requests.post(address, json=job, headers=sent, timeout=30).status_code == 201
+
+
 def test_signing_out_ends_the_session(site):
     """Of the browser and of whoever copied its cookie."""
     browser = Browser(site.receiver)

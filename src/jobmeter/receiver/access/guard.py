@@ -102,7 +102,7 @@ class Guard:
         return found
 
     def _let_in(self, route: Route, scope: Scope, found: Credential) -> None:
-        if _right(route) not in found.rights and not self._may_mint(route, found):
+        if _right(route) not in found.rights and not self._may_mint(route, scope, found):
             self._let_in_without(route, scope, True)
             return
         scopes = found.grant.scopes
@@ -120,8 +120,11 @@ class Guard:
         put_grant(scope, found.grant)
         scope["credential"] = found
 
-    def _may_mint(self, route: Route, found: Credential) -> bool:
-        return route.access == "mint" and self._rules.read_token_mints and "read" in found.rights
+    def _may_mint(self, route: Route, scope: Scope, found: Credential) -> bool:
+        """Whether a read token was sent where those mint; what a browser or a proxy adds by itself is none."""
+        if route.access != "mint" or not self._rules.read_token_mints:
+            return False
+        return "read" in found.rights and token_of(scope) is not None
 
     def _let_in_without(self, route: Route, scope: Scope, given: bool) -> None:
         """Without a token that is good for it: where none is asked for."""
