@@ -16,9 +16,10 @@ from jobmeter.receiver.retention import Retention
 from jobmeter.receiver.store import retention
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.retention import Bound, Keep, RemoveParts, RemoveRuns, some_parts
+from jobmeter.receiver.store.streams import Ending, Finish
 from jobmeter.receiver.store.summaries import NewSummary
 from jobmeter.receiver.store.writer import Writer
-from tests.receiver.store.support import asked, part, stored, summary, with_writer
+from tests.receiver.store.support import asked, found, part, stored, summary, with_writer
 
 DAY = 86_400_000
 NOW = 1_790_000_000_000
@@ -189,6 +190,36 @@ def test_a_late_part_after_the_timeline_has_gone_is_taken(place):
     swept(place, Keep(timelines=Bound(seconds=86400)))
     assert stored(place, part("u", 3, 1))[0].next_sequence == 4
     assert left(place) == {"u": 1}
+
+
+REST, NOTHING = Ending(3, b'{"rest":true}'), Ending(3, None)
+
+
+@pytest.mark.parametrize(
+    "changes, state, expected",
+    [
+        ([part("u", 3, 1)._replace(ends=True, ending=REST)], "finished", b'{"folded":true}'),
+        ([part("u", 3, 1)._replace(ends=True, ending=NOTHING)], "finished", b'{"folded":true}'),
+        ([part("u", 3, 1), Finish("u", 2**62, Ending(4, None, "lost"))], "lost", b'{"folded":true}'),
+        ([part("u", 3, 1), Finish("u", 2**62, Ending(4, b"{}", "lost"))], "lost", b'{"folded":true}'),
+        ([part("u", 3, 1), summary("u", b'{"sent":1}')], "finished", b'{"sent":1}'),
+    ],
+    ids=["the rest", "nothing", "silent", "the rest, silent", "sent"],
+)
+@pytest.mark.parametrize("bites", [1, 500])
+def test_a_run_that_comes_back_keeps_the_summary_of_its_whole_timeline(
+    place, monkeypatch, bites, changes, state, expected
+):
+    """Also where a part of the timeline alone has gone; what its sender says of it counts more."""
+    fill(place, [streamed("u", 40)])
+    database = Database.open(place)
+    key = asked(place, "SELECT run FROM parts")[0][0]
+    monkeypatch.setattr(retention, "_PARTS", bites)
+    gone = database.read_here(lambda connection: some_parts(connection, [key]))
+    database.close()
+    stored(place, RemoveParts(gone, NOW), *changes)
+    assert left(place) == {"u": 4 - len(gone)}
+    assert (found(place, "u").state, found(place, "u").summary) == (state, expected)
 
 
 def test_the_file_becomes_smaller(tmp_path):

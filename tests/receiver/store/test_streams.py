@@ -97,6 +97,15 @@ def test_a_silent_run_is_lost_and_a_late_part_opens_it(place):
     assert found(place, "u").state == "running"
 
 
+def test_a_run_that_comes_back_has_a_summary_of_all_of_it(place):
+    """In place of the one of what was there when it was lost; one is better than none."""
+    lost = Finish("u", FOREVER, Ending(2, b'{"lost":true}', "lost"))
+    stored(place, part("u", 0, 2), lost, part("u", 2, 1, ends_after=2))
+    assert (found(place, "u").state, found(place, "u").summary) == ("finished", b'{"folded":true}')
+    stored(place, part("u", 3, 1), part("u", 4, 1)._replace(ends=True, ending=Ending(4, None)))
+    assert (found(place, "u").state, found(place, "u").summary) == ("finished", b'{"folded":true}')
+
+
 def test_a_run_that_was_heard_of_is_not_lost(place):
     """Something came between the look at it and its end."""
     early, other = Finish("u", 0, Ending(2, None, "lost")), Finish("u", FOREVER, Ending(1, None, "lost"))

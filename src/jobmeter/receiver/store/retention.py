@@ -113,8 +113,9 @@ def surplus_runs(connection: Connection, per_job: int, limit: int) -> list[Key]:
 
 
 def some_parts(connection: Connection, keys: Sequence[Key]) -> list[Part]:
-    """Parts of these runs, as many as one change removes."""
-    query = select(parts.c.run, parts.c.first_sequence).where(parts.c.run.in_(keys)).limit(_PARTS)
+    """Parts of these runs, as many as one change removes; of each its first ones, by which it is seen to be cut."""
+    query = select(parts.c.run, parts.c.first_sequence).where(parts.c.run.in_(keys))
+    query = query.order_by(parts.c.run, parts.c.first_sequence).limit(_PARTS)
     return [Part(run, first) for run, first in connection.execute(query)]
 
 

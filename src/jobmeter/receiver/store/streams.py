@@ -7,7 +7,7 @@ so that several receivers of one database agree.
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, literal, or_, select, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
@@ -104,7 +104,7 @@ class Part(NamedTuple):
         if run and self.job is not None:
             values |= _named(self.job, self.start_time)
         if self.ending is not None:
-            values |= _ended(self.ending, bool(run and run.pushed))
+            values |= _ended(key, self.ending, bool(run and run.pushed))
         _update(connection, key, values)
         return Progress(self.next_sequence, self.ends, len(self.lines) - known)
 
@@ -172,7 +172,7 @@ class Finish(NamedTuple):
             or run.next_sequence != self.ending.next_sequence
         ):
             return False
-        _update(connection, run.key, _ended(self.ending, run.pushed))
+        _update(connection, run.key, _ended(run.key, self.ending, run.pushed))
         return True
 
 
@@ -247,8 +247,17 @@ def _named(job: Job, start_time: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ended(ending: Ending, pushed: bool) -> dict[str, Any]:
-    """A summary that was sent stays: it is what its sender says of the run."""
+def _ended(key: Key, ending: Ending, pushed: bool) -> dict[str, Any]:
+    """A summary that was sent stays: its sender says it of the run. A folded one stays where there is no other."""
     if pushed:
         return {"state": "finished"}
-    return {"state": ending.state, "summary": ending.summary}
+    if ending.summary is None:
+        return {"state": ending.state}
+    return {"state": ending.state, "summary": _better(key, ending.summary)}
+
+
+def _better(key: Key, folded: bytes) -> ColumnElement[bytes]:
+    """The summary that is there, where retention has removed the first records, of which this one knows nothing."""
+    begins = exists().where(parts.c.run == key, parts.c.first_sequence == 0)
+    knows_more = and_(runs.c.summary.is_not(None), ~begins)
+    return case((knows_more, runs.c.summary), else_=literal(folded, runs.c.summary.type))
