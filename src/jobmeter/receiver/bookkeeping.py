@@ -6,6 +6,7 @@ fifth while many runs wait to be taken in, and none of the time in which runs ar
 
 import asyncio
 import contextlib
+import math
 import time
 from functools import partial
 
@@ -14,7 +15,15 @@ from sqlalchemy import Connection
 from jobmeter.model.errors import StoreError
 from jobmeter.ops.log import Log
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.usages import Forget, TakeIn, Taken, changed_runs, gone_runs, position
+from jobmeter.receiver.store.usages import (
+    Forget,
+    TakeIn,
+    Taken,
+    changed_runs,
+    gone_runs,
+    position,
+    silent_since,
+)
 from jobmeter.receiver.store.writer import Writer
 
 BATCH = 200
@@ -23,7 +32,8 @@ _EVERY_SECONDS = 5.0
 _LOOKED_AT = 2000
 _REST = 4
 _PATIENCE_SECONDS = 1.0
-# A clock may have been set back while no receiver ran.
+# What is stored with a time long before: a run that fell silent and is given up, or any by a clock that is behind.
+_LOOK_BACK_EVERY_SECONDS = 300.0
 _LOOK_BACK_MILLISECONDS = 86_400_000
 
 
@@ -35,14 +45,19 @@ class Bookkeeping:
         self._writer = writer
         self._log = log
         self._turn = asyncio.Lock()
+        self._silent_since: int | None = None
 
     async def keep(self) -> None:
         """For ever; what fails is tried again."""
-        look_back, looked_at = _LOOK_BACK_MILLISECONDS, ""
+        looked_back, looked_at = -math.inf, ""
         while True:
             try:
-                await self._catch_up(look_back=look_back, rest=_REST)
-                look_back = 0
+                if time.monotonic() - looked_back < _LOOK_BACK_EVERY_SECONDS:
+                    await self._catch_up(rest=_REST)
+                else:
+                    begun = time.monotonic()
+                    await self.look_back()
+                    looked_back = begun
                 looked_at = await self.forget(looked_at) or ""
             except Exception as error:  # Later is early enough.
                 self._log.warn("what runs used is not kept up with them", error=str(error))
@@ -54,6 +69,17 @@ class Bookkeeping:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._catch_up()
 
+    async def look_back(self) -> None:
+        """Take in what is missing of the last day, and of all that runs which were not over may have been told since.
+
+        A run that is given up keeps the time when it was last heard of.
+        """
+        since, silent = await self._database.read(_look_back)
+        if self._silent_since is not None:
+            since = min(since, self._silent_since)
+        await self._catch_up(since=since, rest=_REST)
+        self._silent_since = silent
+
     async def forget(self, after: str, limit: int = _LOOKED_AT) -> str | None:
         """Take out what was removed among so many runs with keys above one; the last key, None at the end."""
         gone, last = await self._database.read(partial(gone_runs, after=after, limit=limit))
@@ -61,15 +87,14 @@ class Bookkeeping:
             await self._writer.submit(Forget(gone))
         return last
 
-    async def _catch_up(self, *, look_back: int = 0, rest: float = 0) -> None:
-        """A batch at a time until there is none, or another receiver is at it."""
-        since: int | None = None
+    async def _catch_up(self, *, since: int | None = None, rest: float = 0) -> None:
+        """A batch at a time until there is none, or another receiver is at it; from a time on, or where it left off."""
         more = True
         while more:
             begun = time.monotonic()
             # Between two batches somebody who waits for history has a turn.
             async with self._turn:
-                found = await self._database.read(partial(_changed, since=since, look_back=look_back))
+                found = await self._database.read(partial(_changed, since=since))
                 more = len(found) == BATCH
                 if found:
                     since = found[-1].heard_at
@@ -77,7 +102,14 @@ class Bookkeeping:
             await asyncio.sleep((time.monotonic() - begun) * rest)
 
 
-def _changed(connection: Connection, since: int | None, look_back: int) -> list[Taken]:
-    if since is None:
-        since = position(connection, int(time.time() * 1000)) - look_back
-    return changed_runs(connection, since, BATCH)
+def _look_back(connection: Connection) -> tuple[int, int | None]:
+    """A day before what is known; and when the run that is silent for longest was heard of."""
+    return position(connection, _now()) - _LOOK_BACK_MILLISECONDS, silent_since(connection)
+
+
+def _changed(connection: Connection, since: int | None) -> list[Taken]:
+    return changed_runs(connection, position(connection, _now()) if since is None else since, BATCH)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
@@ -12,14 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.exits import Exit
 from jobmeter.model.summary import Summary
+from jobmeter.receiver import bookkeeping
 from jobmeter.receiver.bookkeeping import BATCH, Bookkeeping
 from jobmeter.receiver.ingest import parse
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.schema import runs
+from jobmeter.receiver.store.streams import Ending, Finish
 from jobmeter.receiver.store.usage_tables import jobs, usage_days, usage_progress, usages
 from jobmeter.receiver.store.usages import DAY, Forget, TakeIn, Taken, changed_runs, names_of
 from jobmeter.receiver.store.writer import Writer
@@ -36,6 +40,19 @@ class Removing:
 
     def apply(self, connection: Connection, now: int) -> None:
         connection.execute(text("DELETE FROM runs WHERE run_uid IN ('run-0001', 'run-0003', 'run-0004')"))
+
+
+class Changing:
+    """Statements as one change."""
+
+    size = 0
+
+    def __init__(self, *statements: Any) -> None:
+        self.statements = statements
+
+    def apply(self, connection: Connection, now: int) -> None:
+        for statement in self.statements:
+            connection.execute(statement)
 
 
 class Quiet:
@@ -136,6 +153,51 @@ def test_a_streamed_run_is_told_when_it_is_over(place: str) -> None:
     assert kept(place, [part("run", 0, 2)])["usages"] == []
     (run,) = kept(place, [part("run", 2, 1, ends_after=2)])["usages"]
     assert (run["run_uid"], run["whole"], run["duration_seconds"]) == ("run", True, None)
+
+
+@pytest.mark.parametrize("days_ago", [0, 3])
+def test_a_run_that_is_given_up_is_told(place: str, days_ago: int) -> None:
+    """Though it was last heard of before others that are known; after a weekend without a receiver too."""
+
+    async def work(writer: Writer, database: Database) -> Any:
+        keeping = Bookkeeping(database, writer, Quiet())
+        await writer.submit(part("run", 0, 2))
+        heard_at = int(time.time() * 1000) - 60_000 - days_ago * DAY
+        await writer.submit(Changing(update(runs).values(heard_at=heard_at)))
+        await asyncio.gather(*map(writer.submit, sent(build(0))))
+        await keeping.look_back()
+        await writer.submit(Finish("run", heard_at + 1, Ending(2, None, "lost")))
+        await keeping.catch_up()
+        before = await database.read(rows)
+        await keeping.look_back()
+        return before, await database.read(rows)
+
+    before, after = with_writer(place, work)
+
+    assert [run["run_uid"] for run in before["usages"]] == ["run-0000"]
+    assert [run["run_uid"] for run in after["usages"]] == ["run", "run-0000"]
+
+
+def test_it_is_looked_back_again_and_again(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the start alone."""
+    monkeypatch.setattr(bookkeeping, "_LOOK_BACK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(bookkeeping, "_EVERY_SECONDS", 0.01)
+
+    async def work(writer: Writer, database: Database) -> None:
+        keeping = asyncio.create_task(Bookkeeping(database, writer, Quiet()).keep())
+        for number in range(2):
+            before_all_others = update(runs).where(runs.c.run_uid == f"run-{number:04}")
+            heard_at = runs.c.heard_at - 60_000 * (number + 1)
+            await asyncio.gather(
+                writer.submit(sent(build(number))[0]),
+                writer.submit(Changing(before_all_others.values(heard_at=heard_at))),
+            )
+            async with asyncio.timeout(20):
+                while len((await database.read(rows))["usages"]) <= number:
+                    await asyncio.sleep(0.01)
+        keeping.cancel()
+
+    with_writer(place, work)
 
 
 def test_days_are_kept_by_the_labels_of_runners(place: str) -> None:

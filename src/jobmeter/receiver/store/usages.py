@@ -76,6 +76,12 @@ def position(connection: Connection, now: int) -> int:
     return min(stored or 0, now - _SETTLED)
 
 
+def silent_since(connection: Connection) -> int | None:
+    """When the one of the runs that are not over was heard of that is silent for longest; None when all are over."""
+    running = runs.c.state == literal("running", String, literal_execute=True)
+    return connection.execute(select(func.min(runs.c.heard_at)).where(running)).scalar()
+
+
 def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
     """At most ``limit`` runs that were heard of since and are over, and are not in the tables as they are now."""
     small = func.length(runs.c.summary) <= MAX_SUMMARY_BYTES
