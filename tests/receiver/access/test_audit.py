@@ -63,6 +63,20 @@ def test_refusals_are_told_sparingly(monkeypatch: pytest.MonkeyPatch):
     assert log.lines[0]["route"] == "GET /x"
 
 
+@pytest.mark.parametrize(
+    "pattern, lines",
+    [("2001:db8::{:x}", 1), ("2001:db8::{:x}:1", 1), ("2001:db8:0:{:x}::1", 60), ("10.0.0.{}", 60),
+     ("::ffff:10.0.0.{}", 60)],
+)  # fmt: skip
+def test_who_has_a_network_is_told_of_once(pattern, lines):
+    """Over IPv6 one has all addresses of a /64; over IPv4 each may be somebody else."""
+    log = Lines()
+    one = Audit(log)
+    for number in range(60):
+        one.refused(ROUTE, pattern.format(number), 401)
+    assert len(log.lines) == lines
+
+
 def test_only_so_many_addresses_are_remembered():
     """However many come."""
     one = Audit(Lines())

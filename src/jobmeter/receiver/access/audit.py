@@ -5,6 +5,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 from jobmeter.ops.routing import Route
+from jobmeter.receiver.access.limits import neighbourhood
 
 _SPARING_SECONDS = 10.0
 _MAX_REMEMBERED = 1024
@@ -19,7 +20,7 @@ class Log(Protocol):
 
 
 class Audit:
-    """Writes the lines. What anybody can make happen is said of each address once in a while."""
+    """Writes the lines. What anybody can make happen is said of each neighbourhood once in a while."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -30,14 +31,14 @@ class Audit:
         self._log.info("audit", action=action, who=who, address=at, **fields)
 
     def refused(self, route: Route, at: str, status: int) -> None:
-        """Somebody was not let in; ``unsaid`` are those of the same address since the line before."""
-        now = time.monotonic()
-        said_at, unsaid = self._said_at.get(at, (-_SPARING_SECONDS, 0))
+        """Somebody was not let in; ``unsaid`` are those of the neighbourhood since the line before."""
+        now, near = time.monotonic(), neighbourhood(at)
+        said_at, unsaid = self._said_at.get(near, (-_SPARING_SECONDS, 0))
         if now - said_at < _SPARING_SECONDS:
-            self._said_at[at] = (said_at, unsaid + 1)
+            self._said_at[near] = (said_at, unsaid + 1)
             return
-        self._said_at[at] = (now, 0)
-        self._said_at.move_to_end(at)
+        self._said_at[near] = (now, 0)
+        self._said_at.move_to_end(near)
         if len(self._said_at) > _MAX_REMEMBERED:
             self._said_at.popitem(last=False)
         self._log.info(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Awaitable
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -15,7 +14,7 @@ from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.directory import Directory
 from jobmeter.receiver.access.grant import ANYONE, Right, put_grant
 from jobmeter.receiver.access.job_tokens import JobTokens
-from jobmeter.receiver.access.limits import Buckets
+from jobmeter.receiver.access.limits import Buckets, neighbourhood
 from jobmeter.receiver.access.proxies import Proxies
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.secrets import JOB_PREFIX, digest_of
@@ -147,7 +146,7 @@ class Guard:
     def refused(self, route: Route, scope: Scope, problem: Problem) -> Problem:
         """The problem, or another one for who comes again and again; those with a good token do not notice."""
         address = self.address_of(scope)
-        wait = self._refusals.take(_neighbourhood(address))
+        wait = self._refusals.take(neighbourhood(address))
         if wait:
             problem = _too_many("From this address come too many requests that are refused", wait)
         self._audit.refused(route, address, problem.status)
@@ -176,14 +175,3 @@ def _login(scope: Scope) -> str:
 
 def _too_many(what: str, wait: float) -> Problem:
     return Problem(429, f"{what}; come more slowly.", headers={"Retry-After": str(math.ceil(wait))})
-
-
-def _neighbourhood(address: str) -> str:
-    """The address, or the network of one over IPv6: who has one of them has all of them."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(known, IPv6Address) or known.ipv4_mapped is not None:
-        return address
-    return known.exploded[:19]

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from ipaddress import IPv6Address, ip_address
 
 _MOST = 10_000
 
@@ -39,3 +40,14 @@ class Buckets:
         if len(self._left) > self._most:
             self._left.popitem(last=False)
         return wait
+
+
+def neighbourhood(address: str) -> str:
+    """The address, or the network of one over IPv6: who has one of them has all of them."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address) or known.ipv4_mapped is not None:
+        return address
+    return known.exploded[:19]
