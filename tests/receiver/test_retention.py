@@ -172,6 +172,16 @@ def test_a_wrong_clock_of_a_sender_removes_nothing_too_early_and_keeps_nothing(p
     assert left(place) == {"young": 0}
 
 
+def test_old_runs_go_in_one_sweep_however_they_started(place):
+    """Where there are always some with a start, those without one or with one ahead are not left for ever."""
+    starts = {"known": NOW - 40 * DAY, "not told": None, "ahead": NOW + 900 * DAY, "young": NOW}
+    stored(place, *(NewSummary(*summary(uid)[:8], start, b"{}", b"{}") for uid, start in starts.items()))
+    changed(place, "UPDATE runs SET heard_at = :at WHERE run_uid <> 'young'", at=NOW - 40 * DAY)
+    log, _ = swept(place, Keep(runs=Bound(seconds=30 * 86400)))
+    assert left(place) == {"young": 0}
+    assert log.said[0][1]["runs"] == 3
+
+
 def test_a_run_that_goes_on_again_meanwhile_is_left(place):
     """It was looked for before, and is not removed: neither as a whole nor in part."""
     fill(place, [streamed("u", 40)])

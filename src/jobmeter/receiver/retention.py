@@ -92,7 +92,9 @@ class Retention:
     async def _runs(self, now: int) -> None:
         before, per_job = self._keep.runs.before(now), self._keep.runs.per_job
         if before is not None:
-            await self._remove_all(partial(store.old_runs, before=before, now=now, limit=_FOUND), before)
+            for started in store.starts(before, now):
+                old = partial(store.old_runs, started=started, before=before, limit=_FOUND)
+                await self._remove_all(old, before)
         if per_job is not None:
             await self._remove_all(partial(store.surplus_runs, per_job=per_job, limit=_FOUND), None)
 

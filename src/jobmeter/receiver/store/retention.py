@@ -80,18 +80,19 @@ def surplus_timelines(connection: Connection, per_job: int, limit: int) -> list[
     return list(connection.execute(query).scalars())
 
 
-def old_runs(connection: Connection, before: int, now: int, limit: int) -> list[Key]:
-    """Runs that were last heard of before; found by their start, which clocks that are wrong may have told."""
-    key = backend_of(connection).run_key
-    for started in (
+def starts(before: int, now: int) -> tuple[ColumnElement[bool], ...]:
+    """When old runs began, as clocks told that may be wrong; the index of starts finds each kind."""
+    return (
         runs.c.start_time < before,
         runs.c.start_time.is_(None),
         runs.c.start_time > now + _DAY_MILLISECONDS,
-    ):
-        found = connection.execute(select(key).where(started, _is_over(before)).limit(limit)).scalars().all()
-        if found:
-            return list(found)
-    return []
+    )
+
+
+def old_runs(connection: Connection, started: ColumnElement[bool], before: int, limit: int) -> list[Key]:
+    """Runs that started so, which is one of ``starts``, and were last heard of before."""
+    key = backend_of(connection).run_key
+    return list(connection.execute(select(key).where(started, _is_over(before)).limit(limit)).scalars().all())
 
 
 def surplus_runs(connection: Connection, per_job: int, limit: int) -> list[Key]:
