@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -152,6 +153,21 @@ def test_files_are_of_bounded_size(source, tmp_path, monkeypatch):
     assert [file.runs for file in manifest.files] == [1] * 33
     names = sorted(path.name for path in (tmp_path / "files").iterdir())
     assert names == [MANIFEST, *(f"runs-{number:06d}.gz" for number in range(1, 34))]
+
+
+def test_nobody_else_reads_what_is_exported(source, tmp_path):
+    """Into a directory that is there and open to everyone, with something half that was readable."""
+    directory = tmp_path / "files"
+    directory.mkdir(mode=0o755)
+    for name in (".runs-000001.gz.part", f".{MANIFEST}.part"):
+        (directory / name).touch(mode=0o644)
+    before = os.umask(0o022)
+    try:
+        exported(source, directory)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+    assert modes == {MANIFEST: 0o600, "runs-000001.gz": 0o600}
 
 
 def test_an_export_of_nothing_is_one(tmp_path):

@@ -2,7 +2,8 @@
 
 A file of runs is gzip around frames: four bytes of length, the highest first, and a msgpack map. A run's parts follow
 it in the same file. A file is there under its name when it is whole and on the disk, and counts when the manifest
-names it, with its SHA-256; whatever is killed in between is made anew. Later releases may add fields.
+names it, with its SHA-256; whatever is killed in between is made anew. Later releases may add fields. Nobody else may
+read what is written, whoever may look into the directory.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct, field
@@ -109,7 +111,7 @@ class FileWriter:
         self._directory = directory
         self._name = name
         self._unfinished = directory / f".{name}.part"
-        self._file = self._unfinished.open("wb")
+        self._file = _private(self._unfinished)
         self._gzip = gzip.GzipFile("", "wb", 1, self._file, 0)
         self._encoder = msgspec.msgpack.Encoder()
 
@@ -186,7 +188,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Have it on the disk, or the one before. Raises OSError."""
     unfinished = directory / f".{MANIFEST}.part"
-    with unfinished.open("wb") as file:
+    with _private(unfinished) as file:
         file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         file.flush()
         os.fsync(file.fileno())
@@ -205,6 +207,13 @@ def held(directory: Path, *, alone: bool) -> Iterator[None]:
         except BlockingIOError:
             raise StoreError(f"{directory} is in use by another export or import") from None
         yield
+
+
+def _private(path: Path) -> BinaryIO:
+    """An empty file to write to that its owner alone may read, also where one was left behind. Raises OSError."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 def _fsync_directory(directory: Path) -> None:
