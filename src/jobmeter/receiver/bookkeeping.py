@@ -89,26 +89,31 @@ class Bookkeeping:
 
     async def _catch_up(self, *, since: int | None = None, rest: float = 0) -> None:
         """A batch at a time until there is none, or another receiver is at it; from a time on, or where it left off."""
-        more = True
-        while more:
+        known: int | None = 0
+        while known is not None:
             begun = time.monotonic()
             # Between two batches somebody who waits for history has a turn.
             async with self._turn:
-                found = await self._database.read(partial(_changed, since=since))
-                more = len(found) == BATCH
-                if found:
+                stored, found = await self._database.read(partial(_changed, since=since))
+                # An import sets it back.
+                known = stored if stored >= known else None
+                if known is not None and found:
                     since = found[-1].heard_at
-                    more = await self._writer.submit(TakeIn(found)) and more
+                    known = await self._writer.submit(TakeIn(found, known))
+                if len(found) < BATCH:
+                    known = None
             await asyncio.sleep((time.monotonic() - begun) * rest)
 
 
 def _look_back(connection: Connection) -> tuple[int, int | None]:
     """A day before what is known; and when the run that is silent for longest was heard of."""
-    return position(connection, _now()) - _LOOK_BACK_MILLISECONDS, silent_since(connection)
+    return position(connection, _now())[1] - _LOOK_BACK_MILLISECONDS, silent_since(connection)
 
 
-def _changed(connection: Connection, since: int | None) -> list[Taken]:
-    return changed_runs(connection, position(connection, _now()) if since is None else since, BATCH)
+def _changed(connection: Connection, since: int | None) -> tuple[int, list[Taken]]:
+    """Until when runs are known, and a batch of those that changed since a time, or since then."""
+    stored, unknown = position(connection, _now())
+    return stored, changed_runs(connection, unknown if since is None else since, BATCH)
 
 
 def _now() -> int:

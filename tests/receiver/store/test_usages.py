@@ -178,6 +178,29 @@ def test_a_run_that_is_given_up_is_told(place: str, days_ago: int) -> None:
     assert [run["run_uid"] for run in after["usages"]] == ["run", "run-0000"]
 
 
+def test_what_an_import_sets_back_stays_so(place: str) -> None:
+    """Though a batch was read before, and is stored after it."""
+
+    async def work(writer: Writer, database: Database) -> tuple[Any, ...]:
+        def stored(connection: Connection) -> int | None:
+            return connection.execute(select(usage_progress.c.heard_at)).scalar()
+
+        await asyncio.gather(*map(writer.submit, sent(*map(build, range(2)))))
+        taken = await database.read(partial(changed_runs, since=0, limit=10))
+        known = await writer.submit(TakeIn(taken[:1], 0))
+        await writer.submit(Changing(update(usage_progress).values(heard_at=START)))
+        gone_on = await writer.submit(TakeIn(taken[1:], known))
+        back = await database.read(stored)
+        await Bookkeeping(database, writer, Quiet()).catch_up()
+        return known, gone_on, back, await database.read(rows)
+
+    known, gone_on, back, found = with_writer(place, work)
+
+    assert (gone_on, back) == (None, START)
+    assert known > START
+    assert len(found["usages"]) == 2
+
+
 def test_it_is_looked_back_again_and_again(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not at the start alone."""
     monkeypatch.setattr(bookkeeping, "_LOOK_BACK_EVERY_SECONDS", 0.0)
@@ -229,7 +252,7 @@ def test_a_run_that_the_database_does_not_take_stops_no_other(place: str) -> Non
         await asyncio.gather(*map(writer.submit, sent(*map(build, range(3)))))
         taken = await database.read(partial(changed_runs, since=0, limit=10))
         taken[1] = taken[1]._replace(usage=replace(taken[1].usage, memory_bytes=2**70))
-        done = await writer.submit(TakeIn(taken))
+        done = await writer.submit(TakeIn(taken, 0))
         return (
             done,
             writer.trouble(),
@@ -239,7 +262,7 @@ def test_a_run_that_the_database_does_not_take_stops_no_other(place: str) -> Non
 
     done, trouble, found, left = with_writer(place, work)
 
-    assert (done, trouble, left) == (True, None, [])
+    assert (done is None, trouble, left) == (False, None, [])
     assert [run["memory_bytes"] for run in found["usages"]] == [300 * MIB, None, 300 * MIB]
     assert sum(day["runs"] for day in found["days"]) == 3
 
@@ -284,7 +307,7 @@ def test_more_than_a_batch_is_taken_in(place: str) -> None:
 def test_who_finds_another_at_it_leaves_it(postgresql_url: str) -> None:
     """And what was read before the other was done does not undo it."""
 
-    async def work(writer: Writer, database: Database) -> tuple[bool, Any]:
+    async def work(writer: Writer, database: Database) -> tuple[Any, Any]:
         async def read(duration_seconds: float) -> list[Taken]:
             await asyncio.gather(*map(writer.submit, sent(build(0, duration_seconds=duration_seconds))))
             return await database.read(partial(changed_runs, since=0, limit=10))
@@ -293,14 +316,14 @@ def test_who_finds_another_at_it_leaves_it(postgresql_url: str) -> None:
         other = Database.open(postgresql_url)
         with other.writer.begin() as connection:
             connection.execute(select(usage_progress).with_for_update())
-            refused = await writer.submit(TakeIn(new))
+            refused = await writer.submit(TakeIn(new, 0))
         other.close()
-        assert [await writer.submit(TakeIn(taken)) for taken in (new, old)] == [True, True]
+        assert [await writer.submit(TakeIn(taken, 0)) for taken in (new, old)] != [None, None]
         return refused, await database.read(rows)
 
     refused, found = with_writer(postgresql_url, work)
 
-    assert refused is False
+    assert refused is None
     assert found["usages"][0]["duration_seconds"] == 5.0
 
 

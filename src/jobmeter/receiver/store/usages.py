@@ -70,10 +70,10 @@ def names_of(
     return tuple(_cut(name, _MAX_NAME_BYTES) for name in names)  # type: ignore[return-value]
 
 
-def position(connection: Connection, now: int) -> int:
-    """From when on runs must be looked at; times in milliseconds since 1970."""
-    stored = connection.execute(select(usage_progress.c.heard_at)).scalar()
-    return min(stored or 0, now - _SETTLED)
+def position(connection: Connection, now: int) -> tuple[int, int]:
+    """Until when runs are known, and from when on they must be looked at; times in milliseconds since 1970."""
+    stored = connection.execute(select(usage_progress.c.heard_at)).scalar() or 0
+    return stored, min(stored, now - _SETTLED)
 
 
 def silent_since(connection: Connection) -> int | None:
@@ -108,25 +108,33 @@ def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
 
 
 class TakeIn:
-    """Stores what runs used; as a change of the writer it gives whether it was done, or another was at it."""
+    """Stores what runs used; as a change of the writer it gives until when runs are known now.
 
-    def __init__(self, taken: Sequence[Taken]) -> None:
+    None means to stop: another is at it, or since ``known`` an import has set back until when runs are known, and the
+    next one is to begin there.
+    """
+
+    def __init__(self, taken: Sequence[Taken], known: int) -> None:
         self._taken = taken
+        self._known = known
         self.size = 1024 * len(taken)
 
-    def apply(self, connection: Connection, now: int) -> bool:
+    def apply(self, connection: Connection, now: int) -> int | None:
         """Store them, and make their days and jobs anew."""
         stored = connection.execute(
             select(usage_progress.c.heard_at).with_for_update(skip_locked=True)
         ).scalar()
         if stored is None:
-            return False
+            return None
         if not _could(connection, _take_in, self._taken):
             for one in self._taken:
                 self._take_in_one(connection, one)
+        if stored < self._known:
+            return None
         newest = max((one.heard_at for one in self._taken), default=0)
-        connection.execute(update(usage_progress).values(heard_at=max(stored, min(newest, now))))
-        return True
+        known: int = max(stored, min(newest, now))
+        connection.execute(update(usage_progress).values(heard_at=known))
+        return known
 
     def _take_in_one(self, connection: Connection, one: Taken) -> None:
         """With nothing but its job and its times where the database does not take its numbers."""
