@@ -311,3 +311,18 @@ def test_nobody_else_is_believed(tmp_path):
         answer = requests.get(f"{receiver.url}/api/v1/runs", headers={"X-User": "ann"}, timeout=30)
         assert answer.status_code == 401
         assert receiver.get("/api/v1/runs").status_code == 200
+
+
+def test_who_makes_cookies_up_is_told_to_come_more_slowly(tmp_path):
+    """On the page that is open to everyone too; who has signed in goes on."""
+    with running_receiver(tmp_path) as receiver:
+        browser = Browser(receiver)
+        browser.sign_in(READ)
+        with requests.Session() as stranger:
+            answers = [
+                stranger.get(f"{receiver.url}/login", headers={"Cookie": f"jobmeter={n}"}, timeout=30)
+                for n in range(400)
+            ]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        assert int(next(one for one in answers if one.status_code == 429).headers["retry-after"]) >= 1
+        assert browser.open("/api/v1/runs").status_code == 200

@@ -1,6 +1,5 @@
 """The guard before the receiver's routes: who asks, and what that one may do."""
 
-import math
 from collections.abc import Awaitable
 from urllib.parse import quote
 
@@ -14,7 +13,7 @@ from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.directory import Directory
 from jobmeter.receiver.access.grant import ANYONE, Right, put_grant
 from jobmeter.receiver.access.job_tokens import JobTokens
-from jobmeter.receiver.access.limits import Buckets, neighbourhood
+from jobmeter.receiver.access.limits import Buckets, neighbourhood, too_many
 from jobmeter.receiver.access.proxies import Proxies
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.secrets import JOB_PREFIX, digest_of
@@ -65,7 +64,10 @@ class Guard:
         """For whom is not known: of this moment, if there is a token."""
         if token is not None or not self._directory.is_fresh:
             await self._directory.renewed(at_once=token is not None)
-        found = await self.person(scope) if token is None else self._find(token)
+        try:
+            found = await self.person(scope) if token is None else self._find(token)
+        except Problem as problem:
+            raise self.refused(route, scope, problem) from None
         if found is None:
             self._let_in_without(route, scope, token is not None)
             return
@@ -74,8 +76,9 @@ class Guard:
         self._let_in(route, scope, found)
 
     async def person(self, scope: Scope) -> Credential | None:
-        """Who looks at pages, by what a proxy says or by a session."""
-        return self._proxies.person(scope) or await self._sessions.find(scope)
+        """Who looks at pages, by what a proxy says or by a session. Raises StoreError, and a problem 429."""
+        found = self._proxies.person(scope)
+        return found or await self._sessions.find(scope, neighbourhood(self.address_of(scope)))
 
     async def reader(self, token: bytes) -> Credential | None:
         """What a token is good for that was shown to sign in, if one may read with it."""
@@ -111,7 +114,7 @@ class Guard:
                 raise Problem(403, _ALL_RUNS)
             wait = self._requests.take(scopes if found.token_id is None else found.token_id)
             if wait:
-                raise _too_many(
+                raise too_many(
                     f"With this token come more than {self._rules.rate_limit} requests a second", wait
                 )
         if found.token_id is not None:
@@ -148,7 +151,7 @@ class Guard:
         address = self.address_of(scope)
         wait = self._refusals.take(neighbourhood(address))
         if wait:
-            problem = _too_many("From this address come too many requests that are refused", wait)
+            problem = too_many("From this address come too many requests that are refused", wait)
         self._audit.refused(route, address, problem.status)
         return problem
 
@@ -171,7 +174,3 @@ def _login(scope: Scope) -> str:
     """Where to sign in, and come back from."""
     wanted = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
     return f"/login?next={quote(wanted, safe='')}" if len(wanted) <= _MAX_NEXT else "/login"
-
-
-def _too_many(what: str, wait: float) -> Problem:
-    return Problem(429, f"{what}; come more slowly.", headers={"Retry-After": str(math.ceil(wait))})

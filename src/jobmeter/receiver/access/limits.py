@@ -1,9 +1,12 @@
 """How often one may come: a bucket of tokens for each, that fills again with time, in bounded memory."""
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
+
+from jobmeter.ops.problems import Problem
 
 _MOST = 10_000
 
@@ -40,6 +43,17 @@ class Buckets:
         if len(self._left) > self._most:
             self._left.popitem(last=False)
         return wait
+
+    def give_back(self, key: Hashable) -> None:
+        """Undo one that was taken."""
+        if key in self._left:
+            left, at = self._left[key]
+            self._left[key] = (min(self._size, left + 1), at)
+
+
+def too_many(what: str, wait: float) -> Problem:
+    """The problem 429 of who has to wait so many seconds."""
+    return Problem(429, f"{what}; come more slowly.", headers={"Retry-After": str(math.ceil(wait))})
 
 
 def neighbourhood(address: str) -> str:

@@ -43,7 +43,7 @@ class Login:
         return (
             Route(
                 "GET", "/login", endpoint(self.show), "open", "The page where people sign in and out",
-                parameters=(_NEXT,), answers={200: _PAGE}, challenge="Basic",
+                parameters=(_NEXT,), answers={200: _PAGE}, problems=(429,), challenge="Basic",
             ),
             Route(
                 "POST", "/login", endpoint(self.sign_in), "open", "Begin a session with a read token",
@@ -51,7 +51,7 @@ class Login:
             ),
             Route(
                 "POST", "/logout", endpoint(self.sign_out), "open", "End a session",
-                request=_FORM, answers={303: _PAGE}, problems=(400, 403, 413), challenge="Basic",
+                request=_FORM, answers={303: _PAGE}, problems=(400, 403, 413, 429), challenge="Basic",
             ),
         )  # fmt: skip
 

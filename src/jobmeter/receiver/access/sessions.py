@@ -13,6 +13,7 @@ from starlette.types import Scope as RequestScope
 from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.directory import LIFE_SECONDS, Directory
 from jobmeter.receiver.access.grant import Grant, Right
+from jobmeter.receiver.access.limits import Buckets, too_many
 from jobmeter.receiver.access.secrets import digest_of
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.scopes import Scopes
@@ -20,6 +21,7 @@ from jobmeter.receiver.store.sessions import BeginSession, EndSession, Session, 
 
 SESSION_SECONDS = 12 * 3600
 _MAX_KEPT = 1000
+_MADE_UP_PER_SECOND = 10.0
 _READ: frozenset[Right] = frozenset({"read"})
 
 
@@ -43,7 +45,8 @@ class Sessions:
         self.secure = secure
         # The prefix keeps others of the same site from setting it (RFC 6265bis).
         self.cookie = "__Host-jobmeter" if secure else "jobmeter"
-        self._kept: dict[bytes, tuple[float, Session | None]] = {}
+        self._kept: dict[bytes, tuple[float, Session]] = {}
+        self._made_up = Buckets(_MADE_UP_PER_SECOND)
 
     async def begin(
         self,
@@ -60,6 +63,7 @@ class Sessions:
             digest_of(secret.encode()), token_digest, who, scopes, int(now * 1000), int(ends * 1000)
         )
         await self._change(BeginSession(session))
+        self._keep(session)
         return secret
 
     async def end(self, secret: bytes) -> None:
@@ -68,10 +72,13 @@ class Sessions:
         self._kept.pop(digest, None)
         await self._change(EndSession(digest))
 
-    async def find(self, scope: RequestScope) -> Credential | None:
-        """What the cookie of a request is good for. Raises StoreError."""
+    async def find(self, scope: RequestScope, near: str) -> Credential | None:
+        """What the cookie of a request is good for. Raises StoreError, and a problem 429 for who makes them up.
+
+        ``near`` is the neighbourhood that it comes from.
+        """
         secret = cookie_of(scope, self.cookie)
-        session = None if secret is None else await self._session(digest_of(secret))
+        session = None if secret is None else await self._session(digest_of(secret), near)
         if session is None or session.expires_at <= time.time() * 1000:
             return None
         if session.token_digest is None:
@@ -79,17 +86,27 @@ class Sessions:
         found = self._directory.told(session.token_digest) or self._directory.stored(session.token_digest)
         return found if found is not None and found.is_valid else None
 
-    async def _session(self, digest: bytes) -> Session | None:
-        now = time.monotonic()
-        read_at, session = self._kept.get(digest, (-LIFE_SECONDS, None))
-        if now - read_at < LIFE_SECONDS:
-            return session
+    async def _session(self, digest: bytes, near: str) -> Session | None:
+        """As it was a moment ago. For those that are not there the database is asked only so often."""
+        kept = self._kept.get(digest)
+        if kept is not None and time.monotonic() - kept[0] < LIFE_SECONDS:
+            return kept[1]
+        wait = self._made_up.take(near) if kept is None else 0.0
+        if wait:
+            raise too_many("From this address come too many sessions that nobody has begun", wait)
         session = await self._database.read(partial(find_session, digest=digest))
-        if len(self._kept) >= _MAX_KEPT:
-            self._kept.clear()
-        if session is not None:
-            self._kept[digest] = (now, session)
+        if session is None:
+            self._kept.pop(digest, None)
+            return None
+        if kept is None:
+            self._made_up.give_back(near)
+        self._keep(session)
         return session
+
+    def _keep(self, session: Session) -> None:
+        if len(self._kept) >= _MAX_KEPT and session.digest not in self._kept:
+            self._kept.clear()
+        self._kept[session.digest] = (time.monotonic(), session)
 
 
 def cookie_of(scope: RequestScope, name: str) -> bytes | None:
