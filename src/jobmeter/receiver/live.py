@@ -89,7 +89,8 @@ class RunningJob(Struct, kw_only=True):
     throttled_ratio: Annotated[
         float | None,
         Meta(
-            description="Share of the last minute in which a CPU limit throttled the container it did most."
+            description="Share of the last minute in which a CPU limit throttled the container it did most, summed "
+            "over CPUs, so that it may exceed 1; null where not read."
         ),
     ] = None
     sample_age_seconds: Annotated[

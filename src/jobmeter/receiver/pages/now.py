@@ -102,11 +102,12 @@ def _memory(job: RunningJob) -> str:
 
 
 def _throttled(job: RunningJob) -> str:
+    """Time that was withheld, in which several CPUs may have a share at once."""
     share = job.throttled_ratio
     if share is None:
         return ""
     tone = ' class="warn"' if share >= _THROTTLED_SHARE else ""
-    return f"<span{tone}>{text(format_percent(share))}</span>"
+    return f"<span{tone}>{text(format_percent(share))}</span>" + _small("of a CPU")
 
 
 def _lag(job: RunningJob) -> str:
