@@ -3,6 +3,7 @@
 from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
+from jobmeter.receiver.store.forms import both_forms
 from jobmeter.receiver.store.schema import runs
 
 
@@ -44,8 +45,7 @@ class Scope(Struct, frozen=True, kw_only=True):
         return and_(*found)
 
     def _repositories(self) -> tuple[str, str]:
-        name = (self.repository or "").removeprefix(f"{self.organization}/")
-        return name, f"{self.organization}/{name}"
+        return both_forms(self.organization, self.repository or "")
 
     def __str__(self) -> str:
         """As a path; what it is not narrowed to is left out, or a star before something that is there."""
