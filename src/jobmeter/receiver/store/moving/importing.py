@@ -72,7 +72,6 @@ class _Import:
         self._directory = directory
         self._progress = progress
         self._found = Imported()
-        self._oldest: int | None = None
 
     def run(self, *, with_tokens: bool) -> Imported:
         manifest = self._manifest()
@@ -88,8 +87,6 @@ class _Import:
                 self._progress(self._found.stored + self._found.known + len(self._found.refused), total)
             if with_tokens:
                 self._take_in_tokens([row for row in rows(path) if isinstance(row, TokenRow)])
-        if self._oldest is not None:
-            self._try(lambda connection: _have_looked_at(connection, self._oldest))
         return self._found
 
     def _manifest(self) -> Manifest:
@@ -113,9 +110,6 @@ class _Import:
             for one in batch:
                 self._take_in([one])
             return
-        if stored:
-            oldest = min(one.row.heard_at for one in batch)
-            self._oldest = oldest if self._oldest is None else min(self._oldest, oldest)
         self._found.stored += stored
         self._found.known += len(batch) - stored
 
@@ -186,6 +180,8 @@ def _store(connection: Connection, batch: Sequence[_Run]) -> int:
     ]
     if found:
         connection.execute(insert(parts), found)
+    if newer or new:
+        _have_looked_at(connection, min(run.row.heard_at for run in (*newer.values(), *new)))
     return len(newer) + len(new)
 
 
@@ -211,10 +207,10 @@ def _is_newer(run: RunRow, known: _Known) -> bool:
     return run.heard_at > known.heard_at and run.next_sequence >= known.next_sequence
 
 
-def _have_looked_at(connection: Connection, since: int | None) -> int:
+def _have_looked_at(connection: Connection, since: int) -> None:
     """Have history take in what was heard of since: it looks for what is newer than what it knows."""
     later = update(usage_progress).where(usage_progress.c.heard_at > since)
-    return connection.execute(later.values(heard_at=since)).rowcount
+    connection.execute(later.values(heard_at=since))
 
 
 def _store_tokens(connection: Connection, found: Sequence[TokenRow]) -> int:
