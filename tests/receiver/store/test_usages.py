@@ -148,6 +148,22 @@ def test_a_run_that_changes_counts_once(place: str) -> None:
     assert len(found["usages"]) == 2
 
 
+def test_a_run_that_changes_after_the_clock_went_back_is_told_anew(place: str) -> None:
+    """What is stored last counts, whatever time it says."""
+
+    async def work(writer: Writer, database: Database) -> Any:
+        keeping = Bookkeeping(database, writer, Quiet())
+        for duration_seconds, ahead in (60.0, 3_600_000), (5.0, 0):
+            await asyncio.gather(*map(writer.submit, sent(build(0, duration_seconds=duration_seconds))))
+            await writer.submit(Changing(update(runs).values(heard_at=runs.c.heard_at + ahead)))
+            await keeping.catch_up()
+        return await database.read(rows)
+
+    found = with_writer(place, work)
+
+    assert [run["duration_seconds"] for run in found["usages"]] == [5.0]
+
+
 def test_a_streamed_run_is_told_when_it_is_over(place: str) -> None:
     """Not while it runs; one that is told of a summary that is none tells nothing."""
     assert kept(place, [part("run", 0, 2)])["usages"] == []

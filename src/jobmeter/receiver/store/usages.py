@@ -94,7 +94,7 @@ def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
         .outerjoin(usages, usages.c.run_uid == runs.c.run_uid)
         # In the text of the statement, so that the index of runs that are over is seen to fit.
         .where(runs.c.state != literal("running", String, literal_execute=True), runs.c.heard_at >= since)
-        .where(or_(usages.c.heard_at.is_(None), usages.c.heard_at < runs.c.heard_at))
+        .where(or_(usages.c.heard_at.is_(None), usages.c.heard_at != runs.c.heard_at))
         .order_by(runs.c.heard_at)
         .limit(limit)
     )  # fmt: skip
@@ -191,9 +191,15 @@ def _could(
 
 
 def _take_in(connection: Connection, found: Sequence[Taken]) -> None:
-    """Store those that are not there as they are, and make their days and jobs anew."""
-    before = _stored(connection, [one.run_uid for one in found])
-    taken = [one for one in found if one.run_uid not in before or before[one.run_uid][2] < one.heard_at]
+    """Store those that are still as they were read and are not there so, and make their days and jobs anew."""
+    run_uids = [one.run_uid for one in found]
+    before, heard_at = _stored(connection, run_uids), _heard_at(connection, run_uids)
+    taken = [
+        one
+        for one in found
+        if one.heard_at == heard_at.get(one.run_uid)
+        and (one.run_uid not in before or before[one.run_uid][2] != one.heard_at)
+    ]
     ids = _job_ids(connection, {one.names for one in taken})
     _replace(connection, taken, ids)
     days = {(ids[one.names], one.begun_at // DAY) for one in taken}
@@ -210,6 +216,12 @@ def _stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, tuple[
     query = select(usages.c.run_uid, usages.c.job, usages.c.begun_at, usages.c.heard_at)
     found = connection.execute(query.where(usages.c.run_uid.in_(list(run_uids))))
     return {uid: (job, begun_at, heard_at) for uid, job, begun_at, heard_at in found}
+
+
+def _heard_at(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
+    """As the runs say it now: by a clock that was set back, the later of two states may have the earlier time."""
+    found = connection.execute(select(runs.c.run_uid, runs.c.heard_at).where(runs.c.run_uid.in_(run_uids)))
+    return dict(found.tuples())
 
 
 def _job_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
