@@ -26,7 +26,6 @@ from jobmeter.receiver.access.grant import Right
 from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.access.headers import headers_for
 from jobmeter.receiver.access.job_tokens import JobTokens
-from jobmeter.receiver.access.login import Login
 from jobmeter.receiver.access.minting import minting_route
 from jobmeter.receiver.access.rules import AccessRules
 from jobmeter.receiver.access.sessions import Sessions
@@ -43,6 +42,7 @@ from jobmeter.receiver.live import Live
 from jobmeter.receiver.openapi import with_document
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.history_routes import HistoryPages
+from jobmeter.receiver.pages.login_routes import Login
 from jobmeter.receiver.pages.routes import Pages, refusal
 from jobmeter.receiver.parts import Parts
 from jobmeter.receiver.retention import Retention
@@ -210,7 +210,7 @@ def _login_routes(
     from jobmeter.receiver.access import oidc
 
     login = Login(guard, sessions, audit, provider=oidc.BEGIN)
-    elsewhere = oidc.OidcLogin(rules.oidc, guard, sessions, login, audit, Sparing(log))
+    elsewhere = oidc.OidcLogin(rules.oidc, guard, sessions, audit, Sparing(log))
     return (*login.routes(), *elsewhere.routes())
 
 

@@ -22,7 +22,6 @@ from jobmeter.receiver.access.audit import Audit
 from jobmeter.receiver.access.forms import local_address
 from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.access.id_token import NotAccepted, name_of, organizations_of
-from jobmeter.receiver.access.login import Login
 from jobmeter.receiver.access.provider import Provider
 from jobmeter.receiver.access.proxies import scopes_of
 from jobmeter.receiver.access.rules import OidcRules
@@ -67,12 +66,11 @@ class OidcLogin:
     """The routes that lead to the provider and back."""
 
     def __init__(
-        self, rules: OidcRules, guard: Guard, sessions: Sessions, login: Login, audit: Audit, log: Sparing
+        self, rules: OidcRules, guard: Guard, sessions: Sessions, audit: Audit, log: Sparing
     ) -> None:
         self._rules = rules
         self._guard = guard
         self._sessions = sessions
-        self._login = login
         self._audit = audit
         self._log = log
         self._provider = Provider(rules)
@@ -141,7 +139,7 @@ class OidcLogin:
         self._audit.done(
             "signed in", who=who, at=self._guard.address_of(request.scope), by=self._rules.issuer
         )
-        response = self._login.entered(cookie, local_address(unquote(go_on.decode("ascii", "replace"))))
+        response = self._sessions.entered(cookie, local_address(unquote(go_on.decode("ascii", "replace"))))
         self._set_cookie(response, "", 0)
         return response
 
@@ -154,16 +152,8 @@ class OidcLogin:
                        headers={"Retry-After": "30"})  # fmt: skip
 
     def _set_cookie(self, response: Response, value: str, seconds: int) -> None:
-        """Lax: the way back begins at the provider."""
-        response.set_cookie(
-            self._cookie,
-            value,
-            max_age=seconds,
-            path="/",
-            secure=self._sessions.secure,
-            httponly=True,
-            samesite="lax",
-        )
+        """Not a strict one: the way back begins at the provider."""
+        self._sessions.set_cookie(response, self._cookie, value, seconds)
 
 
 def _base64url(data: bytes) -> str:

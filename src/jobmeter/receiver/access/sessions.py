@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import cookie_parser
+from starlette.responses import Response
 from starlette.types import Scope as RequestScope
 
 from jobmeter.receiver.access.credential import Credential
@@ -42,7 +43,7 @@ class Sessions:
         self._database = database
         self._directory = directory
         self._change = change
-        self.secure = secure
+        self._secure = secure
         # The prefix keeps others of the same site from setting it (RFC 6265bis).
         self.cookie = "__Host-jobmeter" if secure else "jobmeter"
         self._kept: dict[bytes, tuple[float, Session]] = {}
@@ -65,6 +66,21 @@ class Sessions:
         await self._change(BeginSession(session))
         self._keep(session)
         return secret
+
+    def entered(self, secret: str, go_on: str) -> Response:
+        """On to the page that was wanted, with a session that was begun."""
+        response = Response(status_code=303, headers={"Location": go_on, "Cache-Control": "no-store"})
+        self.set_cookie(response, self.cookie, secret, SESSION_SECONDS)
+        return response
+
+    def set_cookie(
+        self, response: Response, name: str, value: str, seconds: int, *, strict: bool = False
+    ) -> None:
+        """No script reads it. Strictly no other site makes a browser send it; else only by a link to a page."""
+        response.set_cookie(
+            name, value, max_age=seconds, path="/", secure=self._secure, httponly=True,
+            samesite="strict" if strict else "lax",
+        )  # fmt: skip
 
     async def end(self, secret: bytes) -> None:
         """Forget a session, at the other receivers within ``LIFE_SECONDS``."""

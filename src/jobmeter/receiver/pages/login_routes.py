@@ -14,7 +14,7 @@ from jobmeter.receiver.access.forms import fields_of, form_key, local_address
 from jobmeter.receiver.access.grant import Grant
 from jobmeter.receiver.access.guard import Guard
 from jobmeter.receiver.access.secrets import digest_of
-from jobmeter.receiver.access.sessions import SESSION_SECONDS, Sessions, cookie_of
+from jobmeter.receiver.access.sessions import Sessions, cookie_of
 from jobmeter.receiver.pages.layout import page
 from jobmeter.receiver.pages.login import open_body, sign_in_body, signed_in_body
 
@@ -79,7 +79,7 @@ class Login:
         who = found.grant.who
         secret = await self._sessions.begin(who, token_digest=digest_of(token), until=found.expires_at)
         self._audit.done("signed in", who=who, at=self._guard.address_of(request.scope))
-        return self.entered(secret, go_on)
+        return self._sessions.entered(secret, go_on)
 
     async def sign_out(self, request: Request) -> Response:
         """Without the session; the cookie goes too."""
@@ -91,13 +91,7 @@ class Login:
         who = (found.grant if found else Grant(who="a session that was over")).who
         self._audit.done("signed out", who=who, at=self._guard.address_of(request.scope))
         response = Response(status_code=303, headers={"Location": "/login", "Cache-Control": "no-store"})
-        self._set(response, self._sessions.cookie, "", 0)
-        return response
-
-    def entered(self, secret: str, go_on: str) -> Response:
-        """On to the page that was wanted, with the session."""
-        response = Response(status_code=303, headers={"Location": go_on, "Cache-Control": "no-store"})
-        self._set(response, self._sessions.cookie, secret, SESSION_SECONDS)
+        self._sessions.set_cookie(response, self._sessions.cookie, "", 0)
         return response
 
     def _form(self, go_on: str, problem: Problem | None = None) -> Response:
@@ -108,16 +102,9 @@ class Login:
         body = sign_in_body(key=form_key(cookie.encode()), go_on=go_on, problem=told, provider=provider)
         headers: Mapping[str, str] = _HEADERS if problem is None else _HEADERS | problem.headers
         response = page("Sign in", body, status=200 if problem is None else problem.status, headers=headers)
-        self._set(response, self._form_cookie, cookie, _FORM_SECONDS, strict=True)
+        self._sessions.set_cookie(response, self._form_cookie, cookie, _FORM_SECONDS, strict=True)
         return response
 
     @property
     def _form_cookie(self) -> str:
         return f"{self._sessions.cookie}-form"
-
-    def _set(self, response: Response, name: str, value: str, seconds: int, *, strict: bool = False) -> None:
-        """No script reads it. Strictly no other site makes a browser send it; else only by a link to a page."""
-        response.set_cookie(
-            name, value, max_age=seconds, path="/", secure=self._sessions.secure, httponly=True,
-            samesite="strict" if strict else "lax",
-        )  # fmt: skip
