@@ -146,6 +146,8 @@ class Follower:
     def __init__(self) -> None:
         self.next_sequence = 0
         self.elapsed: float | None = None
+        # Until they are read through: from then on every record is seen, so that what was not there is nowhere.
+        self._may_have_missed = False
         self._interval = 1.0
         self._infos: dict[str, ContainerInfo] = {}
         self._boxes: dict[str, _Box] = {}
@@ -156,18 +158,26 @@ class Follower:
         if self.next_sequence == 0:
             for record in first_records(connection, run.key):
                 self._take(record)
-            self.next_sequence = max(self.next_sequence, run.next_sequence - RECENT_POINTS)
+            begin = max(self.next_sequence, run.next_sequence - RECENT_POINTS)
+            self._may_have_missed = begin > self.next_sequence
+            self.next_sequence = begin
         found = records_since(connection, run.key, self.next_sequence)
-        if any(
-            sample.key not in self._infos
-            for record in found
-            if isinstance(record, wire.Tick)
-            for sample in record.sample.containers
-        ):
+        if self._may_have_missed and any(map(self._is_of_unknown, found)):
             for one in declared(connection, run.key):
-                self._infos[one.container.key] = one.container
+                self._know(one.container)
+            self._may_have_missed = False
         for record in found:
             self._take(record)
+
+    def _is_of_unknown(self, record: wire.AnyRecord) -> bool:
+        return isinstance(record, wire.Tick) and any(
+            one.key not in self._infos for one in record.sample.containers
+        )
+
+    def _know(self, info: ContainerInfo) -> None:
+        """Those that a summary would tell of: the first ones of very many."""
+        if info.key in self._infos or len(self._infos) < MAX_CONTAINERS:
+            self._infos[info.key] = info
 
     def describe(self, run: Going, now: float) -> RunningJob:
         """What is to be told of it at a time in seconds since 1970."""
@@ -226,10 +236,10 @@ class Follower:
         match record:
             case wire.Start():
                 self._interval = record.interval_seconds
-            case wire.Declare() if len(self._infos) < MAX_CONTAINERS:
+            case wire.Declare():
                 if record.container.began:
                     self._boxes.pop(record.container.key, None)
-                self._infos[record.container.key] = record.container
+                self._know(record.container)
             case wire.Resume():
                 self._boxes.clear()
             case wire.Tick():

@@ -14,10 +14,12 @@ from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
 from jobmeter.model.sample import ContainerInfo, ContainerSample, Sample
 from jobmeter.ops.problems import Problem
+from jobmeter.receiver import live as live_module
 from jobmeter.receiver.live import MOST_LISTENERS, RECENT_POINTS, Live, RunningJob
 from jobmeter.receiver.pages.events import NowEvents, run_events
 from jobmeter.receiver.parts import parse
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.live import declared as all_declared
 from jobmeter.receiver.store.live import stage_of
 from jobmeter.receiver.store.scopes import Scope
 from jobmeter.receiver.store.streams import Ending
@@ -160,6 +162,41 @@ def test_of_a_long_run_its_last_samples_are_read_alone(place: str) -> None:
         assert job.recent.elapsed_seconds[0] > 200.0
         # It has no limit, so that it cannot be near one.
         assert (job.container, job.memory_limit_bytes) == ("job", 1024 * MIB)
+
+    staged(place, work)
+
+
+@pytest.mark.parametrize("declared", [0, 3], ids=["undeclared", "more than there may be"])
+def test_what_was_looked_for_in_vain_is_not_looked_for_again(
+    place: str, monkeypatch: pytest.MonkeyPatch, declared: int
+) -> None:
+    """All parts are read through once; a container of which nobody hears the name counts for nothing."""
+    monkeypatch.setattr(live_module, "MAX_CONTAINERS", 3)
+    read: list[int] = []
+
+    def counted(*known: Any) -> list[wire.Declare]:
+        read.append(1)
+        return all_declared(*known)
+
+    monkeypatch.setattr(live_module, "declared", counted)
+
+    async def work(scene: Scene) -> None:
+        run = Run("a")
+        boxes = [ContainerInfo(key=f"box-{number}", name="box", began=True) for number in range(declared)]
+        await scene.store(*run.start())
+        for first in range(0, 300, 50):
+            await scene.store(*(run.tick(second) for second in range(first, first + 50)))
+            if first == 150 and boxes:
+                await scene.store(*map(run.declare, boxes))
+        for second in range(300, 305):
+            more = ContainerSample(key=f"box-{second % 3}", cpu_seconds=9.0 * second, memory_bytes=MIB)
+            await scene.store(run.tick(second, more=(more,)))
+            (job,) = await scene.look()
+            assert job.cpu_cores == pytest.approx(1.5)
+        assert read == [1]
+        await scene.store(run.declare(ContainerInfo(key="top", name="job", cpu_limit_cores=4.0)))
+        (job,) = await scene.look()
+        assert (job.cpu_limit_cores, read) == (4.0, [1])
 
     staged(place, work)
 
