@@ -28,7 +28,7 @@ from jobmeter.receiver.store.usage_tables import jobs, usage_days, usage_progres
 from jobmeter.receiver.store.usages import DAY, Forget, TakeIn, Taken, changed_runs, names_of
 from jobmeter.receiver.store.writer import Writer
 from tests.model.budgets.runs import GIB, JOB, MIB, box, run_of
-from tests.receiver.store.support import part, with_writer
+from tests.receiver.store.support import part, summary, with_writer
 
 START = 1_761_998_400_000  # 2025-11-01T12:00:00Z
 
@@ -123,6 +123,14 @@ def test_a_run_is_told_by_its_numbers_its_day_and_its_job(place: str) -> None:
     assert (day["day"], day["runs"], day["failed_runs"], day["cores_told_runs"]) == (START // DAY, 1, 0, 1)
     assert (day["core_seconds"], day["reserved_core_seconds"]) == (90.0, 120.0)
     assert (day["byte_seconds"], day["reserved_byte_seconds"]) == (300 * MIB * 60, GIB * 60)
+
+
+def test_a_run_that_cannot_be_read_did_not_fail(place: str) -> None:
+    """How it ended is not known."""
+    found = kept(place, [summary("run", b'{"exit":7}')])
+
+    assert [(run["whole"], run["exit_reason"]) for run in found["usages"]] == [(None, None)]
+    assert [(day["runs"], day["failed_runs"]) for day in found["days"]] == [(1, 0)]
 
 
 def test_both_forms_of_a_repository_are_one_job(place: str) -> None:
@@ -298,9 +306,9 @@ def test_sums_equal_those_of_all_runs_whatever_came_in_which_order(place: str) -
     found = kept(place, *(sent(*some()) for _ in range(4)))
 
     hours: dict[str, float] = {}
-    for summary in newest.values():
-        day = summary.start_time[:10]
-        hours[day] = hours.get(day, 0.0) + summary.duration_seconds
+    for one in newest.values():
+        day = one.start_time[:10]
+        hours[day] = hours.get(day, 0.0) + one.duration_seconds
     told = {text_of(day["day"]): day["duration_seconds"] for day in found["days"]}
     assert told == hours
     assert sum(job["runs"] for job in found["jobs"]) == len(newest)

@@ -45,7 +45,9 @@ usages = Table(
     Column("job", BigInteger, nullable=False, doc="jobs.id"),
     Column("begun_at", BigInteger, nullable=False, doc="the start, or when it was first heard of"),
     Column("heard_at", BigInteger, nullable=False, doc="runs.heard_at when this was made"),
-    Column("whole", Boolean, nullable=False, doc="it went to its end, as far as is known"),
+    Column(
+        "whole", Boolean, doc="it went to its end, as far as is known; null where nothing tells how it ended"
+    ),
     Column("exit_reason", Text),
     Column("duration_seconds", Float),
     Column("cpu_seconds", Float),

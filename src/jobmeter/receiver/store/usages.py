@@ -221,7 +221,7 @@ def _stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, tuple[
 def _heard_at(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
     """As the runs say it now: by a clock that was set back, the later of two states may have the earlier time."""
     found = connection.execute(select(runs.c.run_uid, runs.c.heard_at).where(runs.c.run_uid.in_(run_uids)))
-    return dict(found.tuples())
+    return dict(found.all())
 
 
 def _job_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
@@ -255,7 +255,7 @@ def _row(one: Taken, job: int) -> dict[str, Any]:
         "job": job,
         "begun_at": one.begun_at,
         "heard_at": one.heard_at,
-        "whole": used.exit_reason in WHOLE,
+        "whole": None if used.exit_reason is None else used.exit_reason in WHOLE,
         "exit_reason": used.exit_reason,
         "duration_seconds": used.duration_seconds,
         "cpu_seconds": used.cpu_seconds,

@@ -55,7 +55,7 @@ def _about_usages() -> tuple[sa.Column[Any], ...]:
     return (
         sa.Column("run_uid", _UID, primary_key=True),
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("job", "begun_at", "heard_at")),
-        sa.Column("whole", sa.Boolean, nullable=False),
+        sa.Column("whole", sa.Boolean),
         sa.Column("exit_reason", sa.Text),
         sa.Column("duration_seconds", sa.Float),
         sa.Column("cpu_seconds", sa.Float),
