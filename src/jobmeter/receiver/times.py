@@ -19,3 +19,11 @@ def milliseconds(text: str, field: str) -> int:
         raise Problem(
             400, f"{field} is {text[:60]!r}; accepted is a time in RFC 3339, as 2026-11-21T12:00:00Z."
         ) from None
+
+
+def begin_of(start_time: int | None, received_at: int, heard_at: int) -> int:
+    """When a run began, in milliseconds: its start, or when it was first heard of where that is later or not told.
+
+    Nothing is heard of a run before its start, but by a clock that is wrong.
+    """
+    return received_at if start_time is None or start_time > heard_at else start_time

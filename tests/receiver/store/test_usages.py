@@ -133,6 +133,16 @@ def test_a_run_that_cannot_be_read_did_not_fail(place: str) -> None:
     assert [(day["runs"], day["failed_runs"]) for day in found["days"]] == [(1, 0)]
 
 
+def test_a_start_in_the_future_is_not_believed(place: str) -> None:
+    """The run would be the newest one for ever; it began when it was heard of."""
+    found = kept(place, sent(build(0, start_time="2106-01-01T00:00:00Z")))
+
+    (run,) = found["usages"]
+    assert abs(run["begun_at"] - run["heard_at"]) < DAY
+    assert found["jobs"][0]["last_begun_at"] == run["begun_at"]
+    assert [day["day"] for day in found["days"]] == [run["begun_at"] // DAY]
+
+
 def test_both_forms_of_a_repository_are_one_job(place: str) -> None:
     """The full path and the name alone."""
     found = kept(place, sent(build(0), build(1, repository="engine"), build(2, repository="other/engine")))

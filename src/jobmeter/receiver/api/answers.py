@@ -20,6 +20,7 @@ from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.store.folding import first_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
 from jobmeter.receiver.store.scopes import Scopes
+from jobmeter.receiver.times import begin_of
 from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
 
 # A tick of the meter is the finest that can be told, as far as it is a sensible one.
@@ -148,8 +149,7 @@ def _item(run: Run) -> RunItem:
 
 def _seconds_so_far(run: Run) -> float:
     """Since its start, or since it was first heard of where its clock is ahead of ours."""
-    begun = run.received_at if run.start_time is None or run.start_time > run.heard_at else run.start_time
-    return (run.heard_at - begun) / 1000
+    return (run.heard_at - begin_of(run.start_time, run.received_at, run.heard_at)) / 1000
 
 
 def _time(milliseconds: int) -> str:

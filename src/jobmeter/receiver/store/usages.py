@@ -35,6 +35,7 @@ from jobmeter.receiver.store.backend import backend_of
 from jobmeter.receiver.store.forms import name_alone
 from jobmeter.receiver.store.schema import runs
 from jobmeter.receiver.store.usage_tables import NAMES, jobs, usage_days, usage_progress, usages
+from jobmeter.receiver.times import begin_of
 
 DAY = 86_400_000
 MAX_SUMMARY_BYTES = 1024 * 1024
@@ -100,9 +101,7 @@ def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
     )  # fmt: skip
     with connection.execute(query.execution_options(yield_per=20)) as found:
         return [
-            Taken(
-                uid, names_of(*names), received if start is None else start, heard, usage_of(body or b"", job)
-            )
+            Taken(uid, names_of(*names), begin_of(start, received, heard), heard, usage_of(body or b"", job))
             for uid, *names, start, received, heard, job, body in found
         ]
 
