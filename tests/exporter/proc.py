@@ -27,6 +27,7 @@ class Processes:
         parent: int = 1,
         environ: Mapping[str, str] | bytes = b"",
         mounts: str = "",
+        name: str = "sh",
     ) -> None:
         """A process in this cgroup of each hierarchy; mounts are lines of mountinfo."""
         if not isinstance(environ, bytes):
@@ -34,3 +35,4 @@ class Processes:
         self.host.put(pid, parent=parent, cgroup=f"2:cpuacct:{cgroup}\n0::{cgroup}\n")
         (self._root / str(pid) / "environ").write_bytes(environ)
         (self._root / str(pid) / "mountinfo").write_text(mounts)
+        (self._root / str(pid) / "comm").write_text(f"{name}\n")

@@ -166,6 +166,17 @@ def test_runtime_before_the_process(host: Host) -> None:
     assert host.identity(docker(A), after=0.5).job == JOB
 
 
+@pytest.mark.parametrize("name", ["runc:[2:INIT]", "crun"])
+def test_runtime_that_takes_its_time(host: Host, name: str) -> None:
+    """On a busy host it is long the runtime's, and nothing is settled until it is not."""
+    host.begin(docker(A), 10)
+    host.proc.put(10, docker(A), parent=5, name=name)
+    for _ in range(3):
+        assert host.identity(docker(A), after=2) == Identity()
+    host.proc.put(10, docker(A), parent=5, environ=ENVIRON)
+    assert host.identity(docker(A), after=5).job == JOB
+
+
 def test_runner_that_works_beside_itself(host: Host) -> None:
     """Steps that a runner's daemon runs as its children, one job after the other, do not make its container theirs."""
     host.begin(docker(A), 10, 11)

@@ -212,7 +212,7 @@ class Identities:
         if known.own is None or known.sockets_known or known.first is None:
             return
         pid, since = known.first
-        if now - since >= _SETTLED_SECONDS:
+        if now - since >= _SETTLED_SECONDS and not evidence.is_runtimes(self._root, pid):
             known.sockets_known = True
             sockets = _paths(self._catalog.sockets)
             self._owners.reaches(path, evidence.reachable(self._root, pid, sockets))
@@ -231,7 +231,7 @@ class Identities:
         told: list[Job] = []
         for pid, is_root in self._roots_first(fresh, there):
             seen = known.looked.setdefault(pid, now)
-            if now - seen >= _SETTLED_SECONDS:
+            if now - seen >= _SETTLED_SECONDS and not evidence.is_runtimes(self._root, pid):
                 known.looked[pid] = _SEEN
             # The steps of a runner that runs them beside itself are its children, and of one job after the other.
             job = job_within(evidence.read_environ(self._root, pid)) if is_root or known.claimed else None

@@ -38,6 +38,14 @@ def read_environ(root: str, pid: int) -> dict[str, str]:
     return found
 
 
+def is_runtimes(root: str, pid: int) -> bool:
+    """Whether it is still the runtime's (runc, crun), not yet the process that the container is made for."""
+    try:
+        return _read(f"{root}/{pid}/comm", 64).startswith((b"runc:[", b"crun\n"))
+    except OSError:
+        return False
+
+
 def parent_of(root: str, pid: int) -> int | None:
     """The pid of its parent; None once it is gone."""
     try:
