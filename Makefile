@@ -41,7 +41,7 @@ picture: .venv/test
 	scripts/prepare-e2e
 	PYTHONPATH=.:src $(BIN)/python scripts/picture.py
 	PYTHONPATH=.:src $(BIN)/python scripts/fleet_picture.py
-	PYTHONPATH=.:src $(BIN)/python scripts/pages_picture.py
+	JOBMETER_PICTURES=write $(BIN)/pytest tests/e2e/test_page_pictures.py
 
 accuracy: .venv/test
 	scripts/prepare-e2e

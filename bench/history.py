@@ -24,8 +24,9 @@ from jobmeter.receiver.pages.fleet import fleet_body
 from jobmeter.receiver.pages.history import history_body
 from jobmeter.receiver.pages.repositories import repository_body
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.history import RunQuestion
-from jobmeter.receiver.store.usages import DAY, Names, _make_days
+from jobmeter.receiver.store.history import OfRepository, RunQuestion
+from jobmeter.receiver.store.usage_days import DAY, make_days
+from jobmeter.receiver.store.usages import Names
 from tests.support.histories import story
 
 _JOBS, _DAYS, _REPEATS = 500, 60, 20
@@ -37,13 +38,13 @@ _NUMBERS = {
 }
 _INSERT = """
 INSERT INTO usages (run_uid, job, begun_at, heard_at, whole, exit_reason, duration_seconds, cpu_seconds, memory_bytes,
-    lower_bounds, memory_total_bytes, cores_reserved, cores_reserved_used, memory_reserved, memory_reserved_used,
-    ref, sha, run_id, leg, labels)
+    lower_bounds, memory_total_bytes, cores_reserved, cores_reserved_used, cores_reserved_unused, cores_partial,
+    memory_reserved, memory_reserved_used, memory_reserved_unused, memory_partial, ref, sha, run_id, leg, labels)
 """
 _SELECT = """
 SELECT 'run-' || n, CASE WHEN n % :big = 0 THEN 1 ELSE 1 + n % :jobs END, :now - :step * n, :now, n % 17 <> 0,
     CASE WHEN n % 17 = 0 THEN 'failure' ELSE 'success' END, 300.0 + n % 41, 500.0 + n % 97,
-    800000000 + (n % 101) * 1000000, '', 800000000, 4.0, 1.6, 4.0e9, 8.0e8,
+    800000000 + (n % 101) * 1000000, '', 800000000, 4.0, 1.6, 2.4, false, 4.0e9, 8.0e8, 3.2e9, false,
     CASE WHEN n % 3 = 0 THEN 'refs/heads/main' ELSE 'refs/heads/b' || (n % 700) END, 'c0ffee', 'r' || n, '', 'linux'
 FROM numbers
 """
@@ -84,14 +85,14 @@ def _questions(drawing: Drawing) -> dict[str, Callable[[Connection], object]]:
         return ask
 
     def repository(connection: Connection) -> object:
-        found = histories.repository(connection, None, "acme", "engine-0")
+        found = histories.repository(connection, OfRepository(None, "acme", "engine-0"), "memory", 0, 100)
         assert found is not None
         return repository_body(found, {})
 
     return {
         "page of a job, 200 runs": job(200),
         "page of a job, 1,000 runs": job(1000),
-        "20 whole runs of a branch, as for check": job(20, ref="refs/heads/main", whole=True),
+        "20 whole runs of a branch, as for check": job(20, ref="refs/heads/main", ended="whole"),
         "repository, 50 jobs": repository,
         "repositories": lambda asked: histories.repositories(asked, None, "", "last", 0, 100),
     }
@@ -123,7 +124,7 @@ def _fill(connection: Connection, runs: int) -> None:
         {"last": runs - 1, "now": now, "step": _DAYS * DAY // runs, "jobs": _JOBS, "big": _BIG},
     )
     days = range(now // DAY - _DAYS, now // DAY + 1)
-    _make_days(connection, {(job, day) for job in range(1, _JOBS + 1) for day in days})
+    make_days(connection, {(job, day) for job in range(1, _JOBS + 1) for day in days})
     if connection.dialect.name == "postgresql":
         connection.execute(text("ANALYZE usages, usage_days, jobs"))
 

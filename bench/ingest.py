@@ -4,7 +4,8 @@
 
 wrk, on the same cores, makes each request another run with a summary of 3 containers: the fields of seed 000 (1.6 kB),
 or all of ours (6 kB). What was acknowledged is counted in the database afterwards. Receivers take turns; medians, and
-the best round in parentheses. The peer (bench/peers) stores as durably: a commit waits for the disk. It is left out
+the best round in parentheses. Ours is there a second time without history: meanwhile the first one takes runs into it,
+of which more come than it takes. The peer (bench/peers) stores as durably: a commit waits for the disk. It is left out
 where Go or its modules cannot be had. Two floors: our server and our writer with nothing looked at between them
 (bench/peers/bare.py), and the same rows inserted one after the other without HTTP.
 """
@@ -90,6 +91,7 @@ def contestants(directory: Path) -> dict[str, Contestant]:
     peer = build_peer(directory)
     return {
         "jobmeter": partial(over_http, directory, receiver, "runs"),
+        "jobmeter without history": partial(over_http, directory, forgetful, "runs"),
         **({"Go, GORM, WAL, FULL": partial(over_http, directory, lambda db: (str(peer), "ADDRESS", str(db)), "metrics")}
            if peer else {}),
         "floor: server and writer": partial(over_http, directory, lambda db: (*bare, str(db)), "runs"),
@@ -207,6 +209,12 @@ def receiver(database: Path) -> tuple[str, ...]:
         f"--db={database}",
         "--log-level=warn",
     )
+
+
+def forgetful(database: Path) -> tuple[str, ...]:
+    """The command of ours without history."""
+    python, _, _, *words = receiver(database)
+    return python, str(ROOT / "bench/peers/forgetful.py"), *words
 
 
 @contextmanager

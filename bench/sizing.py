@@ -1,4 +1,4 @@
-"""Sizing over 1,000 runs: advice and backtest, reading the stored observations, merging a year of days.
+"""Sizing over 1,000 runs: advice and backtest, reading the stored observations, advice by a year of days.
 
     python -m bench.sizing
 
@@ -14,6 +14,7 @@ from functools import partial
 from bench.support import milliseconds, table
 from jobmeter.model.sizing import observation, period
 from jobmeter.model.sizing.advise import advise, answer
+from jobmeter.model.sizing.advise_period import advise_period
 from jobmeter.model.sizing.observation import ContainerUse, Observation
 from jobmeter.model.sizing.parameters import Parameters
 from jobmeter.model.statistics import Statistic
@@ -75,7 +76,11 @@ def costs(runs: list[Observation]) -> Iterator[tuple[str, Callable[[], object]]]
     stored = [observation.encode(run) for run in runs]
     yield "reading stored observations", lambda: [observation.decode(each) for each in stored]
     days = period.by_day(runs)
-    yield f"merging {len({day for day, _, _ in days})} days", lambda: period.by_container(days)
+    stored_days = {day: period.encode(parts) for day, parts in days.items()}
+    yield (
+        f"advice of {len(days)} days, reading them included",
+        lambda: advise_period({day: period.decode(each) for day, each in stored_days.items()}),
+    )
 
 
 def main() -> None:
@@ -86,7 +91,7 @@ def main() -> None:
             rows.append((f"{containers}", name, milliseconds(cpu_seconds(work))))
         size = statistics.mean(len(observation.encode(run)) for run in runs)
         day_size = statistics.mean(len(period.encode(day)) for day in period.by_day(runs).values())
-        rows.append((f"{containers}", "bytes of a run; of a container's day", f"{size:.0f}; {day_size:.0f}"))
+        rows.append((f"{containers}", "bytes of a run; of a day", f"{size:.0f}; {day_size:.0f}"))
     table(("containers", f"{RUNS:,} runs", "CPU ms"), rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree as Xml
 
 import msgspec
@@ -53,8 +54,9 @@ class Base:
         ]
 
     def tell(self, path: str) -> bytes:
-        """The history of the job."""
-        return msgspec.json.encode({"runs": self._runs, "next_cursor": None})
+        """The history of the job, as long as it is asked for."""
+        limit = int(dict(parse_qsl(urlsplit(path).query))["limit"])
+        return msgspec.json.encode({"runs": self._runs[:limit], "next_cursor": None})
 
 
 @pytest.fixture
@@ -98,6 +100,15 @@ def test_a_relative_budget_asks_the_receiver(receiver, history, code, headline, 
     receiver.tell = Base(*history).tell
     assert main(["check", "run.json", f"--receiver={receiver.url}"]) == code
     assert capsys.readouterr().out.splitlines()[0] == f"jobmeter check: {headline}"
+
+
+@pytest.mark.parametrize("since", [5, 6, 15, 16, 17, 18, 19, 20, 25])
+@pytest.mark.parametrize("runs", [5, 8, 20])
+def test_what_the_base_used_before_its_change_excuses_nothing(receiver, runs, since):
+    """So many runs ago it came down from what this run uses; more is read than counts to see that."""
+    write_budgets(RELATIVE.replace("\n", f"\nruns = {runs}\n", 1))
+    receiver.tell = Base(*[45.0 + n % 3 for n in range(since)], *[90.0 + n % 3 for n in range(60)]).tell
+    assert main(["check", "run.json", f"--receiver={receiver.url}"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,12 @@ from jobmeter.cli import main
 sys.exit(main(argv))
 """
 SERVING = ("httptools", "prometheus_client", "starlette", "uvicorn", "uvloop")
-DAEMONS = {"exporter": (*SERVING, "isal"), "receiver": (*SERVING, "alembic", "sqlalchemy")}
+DAEMONS = {
+    "exporter": (*SERVING, "isal"),
+    "gateway": (*SERVING, "aiohttp", "google.protobuf"),
+    "receiver": (*SERVING, "alembic", "sqlalchemy"),
+}
+FORGE = '[[forge]]\nname = "one"\nkind = "forgejo"\nurl = "http://127.0.0.1:9/"\nlisten = "127.0.0.1:0"\n'
 
 
 @pytest.mark.parametrize(
@@ -24,11 +29,14 @@ DAEMONS = {"exporter": (*SERVING, "isal"), "receiver": (*SERVING, "alembic", "sq
 )
 def test_a_library_that_is_missing(daemon: str, library: str, tmp_path: Path) -> None:
     """Each of those it cannot work without, whichever part of it needs it first."""
+    config = tmp_path / "gateway.toml"
+    config.write_text(FORGE)
+    more = [f"--config={config}"] if daemon == "gateway" else []
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, library, daemon, "--listen=127.0.0.1:0"],
+        [sys.executable, "-c", WITHOUT, library, daemon, "--listen=127.0.0.1:0", *more],
         capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path,
     )  # fmt: skip
-    said = f"jobmeter {daemon}: {library} is not installed, it comes with jobmeter's extra {daemon}: "
+    said = f"jobmeter {daemon}: {library.partition('.')[0]} is not installed, it comes with jobmeter's extra {daemon}: "
     assert (done.returncode, done.stderr.startswith(said), done.stderr.count("\n")) == (1, True, 1), (
         done.stderr
     )

@@ -79,6 +79,12 @@ def test_a_receiver_is_asked(receiver, capsys):
     assert [one.path for one in receiver.asked] == [
         "/api/v1/sizing/repo/a%20b/a%20b%2Fc/ci.yml/build%201%2F3?runs=20&buffer=12.5&cpu_percentile=p95"
     ]
+    asked = receiver.asked[0].path
+    assert (
+        main(["size", "a b/a b%2Fc/ci.yml/build 1%2F3", *asking(receiver)[2:], "--buffer=12.5", "--days=9"])
+        == 0
+    )
+    assert receiver.asked[1].path == f"{asked}&days=9"
     said = capsys.readouterr()
     assert said.out.splitlines()[:2] == [
         "sizing: request 960 MiB and 2.80 cores (confident)",
@@ -146,6 +152,7 @@ def test_legs_of_a_matrix_are_one_job(capsys):
 @pytest.mark.parametrize(
     "words, code, sentence",
     [
+        (["uid-1.json", "--days=7"], 2, "--days asks a receiver that knows the job"),
         ([NAME], 2, f"'{NAME}' is no file, and no receiver was named to ask for such a job; --receiver or"),
         (["nonesuch.json"], 2, "'nonesuch.json' is no file, and no job: that is ORG/REPO/WORKFLOW/JOB"),
         (["uid-1.json", "nonesuch.json"], 1, "nonesuch.json cannot be read: No such file"),
@@ -187,6 +194,7 @@ def test_a_receiver_that_is_away_or_refuses(receiver, capsys):
     said = capsys.readouterr()
     assert "cannot be reached" in said.err
     assert "answered 401" in said.err
+    assert "Give its read token with --read-token-file FILE or $JOBMETER_READ_TOKEN." in said.err
     assert "secret" not in said.err
     assert "wrong-token" not in said.err
 

@@ -57,7 +57,7 @@ def test_a_task_has_its_settings(words, settings):
         (["backup", "a", "--allow=read"], "--allow is not for backup"),
         (["export"], "export needs one directory to export to"),
         (["import", "a", "b"], "import needs one directory to import from"),
-        (["token"], "token is told ''; accepted are add, list, revoke"),
+        (["token"], "token needs to be told what to do: add, list, revoke"),
         (["token", "lend"], "token is told 'lend'"),
         (["token", "add", "--allow=read"], "needs the name of one token"),
         (["token", "add", "a", "b", "--allow=read"], "needs the name of one token"),
@@ -78,8 +78,28 @@ def test_what_admin_does_not_take_is_named(words, sentence):
 @pytest.mark.parametrize("words", [[], ["backup"], ["token", "add"]])
 def test_the_sentence_ends_with_the_usage(words):
     """Of the task, or of all of them."""
-    with pytest.raises(UsageError, match=r"usage: jobmeter admin \w+"):
+    with pytest.raises(UsageError, match=r"usage:\s+jobmeter admin \w+"):
         admin_settings(words, {})
+
+
+@pytest.mark.parametrize(
+    "words, forms",
+    [
+        (["token"], ["token add --allow", "token list", "token revoke"]),
+        (["token", "lend"], ["token add --allow", "token list", "token revoke"]),
+        (["token", "revoke"], ["token revoke"]),
+        (["backup"], ["backup"]),
+    ],
+)
+def test_the_forms_that_may_have_been_meant_are_shown(words, forms):
+    """Several stand below each other."""
+    with pytest.raises(UsageError) as told:
+        admin_settings(words, {})
+    shown = (
+        str(told.value).split("usage: jobmeter admin ")[1:]
+        or str(told.value).split("\n  jobmeter admin ")[1:]
+    )
+    assert [one.startswith(form) for one, form in zip(shown, forms, strict=True)] == [True] * len(forms)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.config import admin, check, exporter, receiver, settings, size
+from jobmeter.config import admin, check, exporter, gateway, receiver, settings, size
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
 from jobmeter.model.errors import UsageError
 
 Reader = Callable[[Sequence[str], Mapping[str, str]], Any]
 
+GATEWAY = Path(__file__).parents[2] / "deploy/gateway/gateway.toml"
 READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "run": (settings.run_settings, ["true"], settings.RunSettings),
     "collector": (settings.collector_settings, [], settings.CollectorSettings),
@@ -27,6 +29,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
     "doctor": (settings.doctor_settings, [], settings.DoctorSettings),
     "receiver": (receiver.receiver_settings, [], receiver.ReceiverSettings),
     "exporter": (exporter.exporter_settings, [], exporter.ExporterSettings),
+    "gateway": (gateway.gateway_settings, [f"--config={GATEWAY}"], gateway.GatewaySettings),
     "admin": (admin.admin_settings, ["backup", "out.db"], admin.BackupSettings),
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
@@ -34,7 +37,10 @@ NOT_ALONE = {
     "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header",
     "oidc-issuer", "oidc-client-id", "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
 }  # fmt: skip
-ALIASES = {"addr"}
+ALIASES = {"addr", "metrics-server"}
+
+SEEDS_VARIABLES = {"METRICS_SERVER"}
+"""Of a program whose options are kept."""
 
 # A value for each kind of option, as it is written and as it is understood.
 EXAMPLES: dict[str, tuple[str, Any]] = {
@@ -67,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "code-quality": ("quality.json", "quality.json"),
     "annotations": ("none", "none"),
     "runs": ("7", 7),
+    "days": ("365", 365),
     "buffer": ("12.5 %", 12.5),
     "cpu-percentile": ("peak", "peak"),
     "size format": ("docker", "docker"),
@@ -87,6 +94,10 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "public-url": ("https://metrics.example/base", "https://metrics.example/base"),
     "linger": ("30s", 30.0),
     "dialect": ("cadvisor,jobmeter", ("cadvisor", "jobmeter")),
+    "gateway dialect": ("ci_runner,jobmeter", ("ci_runner", "jobmeter")),
+    "check-config": ("true", True),
+    "state-dir": ("/srv/gateway", "/srv/gateway"),
+    "shutdown-timeout": ("0s", 0.0),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
 }
 # Each task of `admin` has options of its own: `test_admin.py`.
@@ -132,11 +143,13 @@ def test_tables_and_settings_agree(command: str) -> None:
     options = [
         option
         for option in OPTIONS[command]
-        if option.name not in ALIASES and not option.name.endswith("-file")
+        if option.name not in ALIASES | {"config"} and not option.name.endswith("-file")
     ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
     others = {"problems", "flags", "command", "file", "files", "target", "listen_place"}
-    assert {option.field for option in options} - {"config"} == set(fields) - others
+    if command == "gateway":
+        others |= {"config", "mistakes", "warnings", "forges", "health_check"}
+    assert {option.field for option in options} == set(fields) - others
     for option in options:
         default = fields.get(option.field)
         if option.parse is not None and default is not None:
@@ -144,7 +157,9 @@ def test_tables_and_settings_agree(command: str) -> None:
             assert value_of(option, option.default, "") == default
     variables = [option.env for option in options if option.env]
     assert len(set(variables)) == len(variables)
-    assert all(name.startswith(("JOBMETER_", "RECEIVER_")) for name in variables)
+    assert all(
+        name.startswith(("JOBMETER_", "RECEIVER_")) for name in variables if name not in SEEDS_VARIABLES
+    )
 
 
 def test_defaults() -> None:

@@ -31,6 +31,8 @@ def test_a_buffer_is_a_percentage(text: str, value: float) -> None:
         ([NAME, "--runs=0"], "--runs: '0' is not accepted; accepted are 1 to 100 runs"),
         ([NAME, "--runs=101"], "--runs: '101' is not accepted"),
         ([NAME, "--runs=²"], "--runs: '²' is not accepted"),
+        ([NAME, "--days=0"], "--days: '0' is not accepted; accepted are 1 to 731 days"),
+        ([NAME, "--days=732"], "--days: '732' is not accepted"),
         ([NAME, "--buffer=-1"], "--buffer: '-1' is not accepted; accepted are percentages from 0 to 400"),
         ([NAME, "--buffer=401"], "--buffer: '401' is not accepted"),
         ([NAME, "--buffer=nan"], "--buffer: 'nan' is not accepted"),

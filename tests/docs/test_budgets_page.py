@@ -9,7 +9,8 @@ import pytest
 
 from jobmeter.config.check import CHECK_OPTIONS, read_plan
 from jobmeter.model.budgets.measures import MEASURES
-from jobmeter.model.budgets.plan import DEFAULT_RUNS, LEAST_RUNS, MOST_RUNS, Plan
+from jobmeter.model.budgets.plan import DEFAULT_RUNS, MOST_RUNS, Plan
+from jobmeter.model.history.levels import LEAST_RUNS
 from tests.conftest import GOLDEN
 
 PAGE = (Path(__file__).parents[2] / "docs/budgets.md").read_text()

@@ -17,10 +17,18 @@ from jobmeter.model.sizing.figure import (
     LEAST_MEMORY_BYTES,
 )
 from jobmeter.model.sizing.observation import NEAR_LIMIT
-from jobmeter.model.sizing.parameters import CPU_PERCENTILES, MAX_BUFFER_PERCENT, MAX_RUNS, Parameters
+from jobmeter.model.sizing.parameters import (
+    CPU_PERCENTILES,
+    MAX_BUFFER_PERCENT,
+    MAX_DAYS,
+    MAX_RUNS,
+    Parameters,
+)
+from jobmeter.model.sizing.period import MAX_APART, MAX_NAMES, SHARED
 from jobmeter.model.sizing.sketch import RELATIVE_ERROR
-from jobmeter.receiver.api.sizing import MAX_SUMMARIES
-from jobmeter.receiver.store.sizing import MAX_BYTES, MAX_SUMMARY_BYTES
+from jobmeter.receiver.api.sizing import MOST_RUNS
+from jobmeter.receiver.store.sizing import MAX_BYTES
+from jobmeter.receiver.store.usages import MAX_SUMMARY_BYTES
 from tests.conftest import GOLDEN
 
 PAGE = (Path(__file__).parents[2] / "docs/sizing.md").read_text()
@@ -36,6 +44,7 @@ def test_the_example_is_what_the_command_says() -> None:
     "row",
     [
         f"| `runs` | {Parameters().runs} | 1 to {MAX_RUNS} |",
+        f"| `days` | | 1 to {MAX_DAYS} |",
         f"| `buffer` | {Parameters().buffer_percent:g} | 0 to {MAX_BUFFER_PERCENT} |",
         f"| `cpu_percentile` | {Parameters().cpu_percentile} | {', '.join(CPU_PERCENTILES)} |",
     ],
@@ -68,7 +77,9 @@ def test_the_flags_of_the_page_exist() -> None:
 
 def test_how_far_back_it_looks() -> None:
     """The bounds of the receiver."""
-    assert f"the newest {MAX_SUMMARIES:,} runs" in WORDS
+    assert f"the newest {MOST_RUNS:,} runs" in WORDS
     assert f"more than {MAX_BYTES // 2**20} MiB together" in WORDS
+    assert f"{MAX_NAMES} containers are told apart, and {MAX_APART} of them for each leg" in WORDS
+    assert f"one that is called `{SHARED}`" in WORDS
     containers = payload._MAX_CONTAINERS
     assert f"more than {MAX_SUMMARY_BYTES // 2**20} MiB or {containers} containers" in WORDS

@@ -20,6 +20,7 @@ from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment, r
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 EXPOSURE = {
     "jobmeter-receiver.service": 2.0, "jobmeter-collector.service": 3.5, "jobmeter-exporter.service": 3.5,
+    "jobmeter-gateway.service": 2.0,
 }  # fmt: skip
 """The most that `systemd-analyze security` may count, from 0 to 10."""
 

@@ -57,6 +57,7 @@ def test_the_form_fits(browser: Browser, receiver: RunningReceiver, width: int, 
     page = context.new_page()
     page.goto(f"{receiver.url}/login")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("input:visible").count() == 1
     for part in (page.get_by_label("Read token"), page.get_by_role("button", name="Sign in")):
         box = part.bounding_box()
         assert box is not None

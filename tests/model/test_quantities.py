@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import (
     format_bytes,
+    format_change,
     format_cores,
     format_duration,
     format_percent,
@@ -119,6 +120,27 @@ def test_durations_for_people(seconds, text) -> None:
 def test_percents_for_people(ratio, text) -> None:
     """One decimal where it tells something."""
     assert format_percent(ratio) == text
+
+
+@pytest.mark.parametrize(
+    "before, after, text",
+    [
+        (100, 100, "±0 %"),
+        (100, 100.04, "±0 %"),
+        (100, 102.8, "+2.8 %"),
+        (100, 90.2, "-9.8 %"),
+        (100, 60, "-40 %"),
+        (100, 207, "+107 %"),
+        (1, 51.5, "+5,050 %"),
+        (1, 1e9, "+1e+11 %"),
+        (5, 0, "-100 %"),
+        (0, 5, ""),
+        (5e-324, 5, ""),
+    ],
+)
+def test_changes_for_people(before, after, text) -> None:
+    """In percent, however much it is; of nothing there is no share."""
+    assert format_change(before, after) == text
 
 
 def test_cores_for_people() -> None:

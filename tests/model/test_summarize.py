@@ -134,6 +134,30 @@ def test_a_run_without_an_end_is_lost() -> None:
     assert not run.fold.ended
 
 
+@pytest.mark.parametrize(
+    "seconds, ended, used",
+    [
+        pytest.param([0.003], False, None, id="lost right after its start"),
+        pytest.param([0.003], True, 0.5, id="a short command"),
+        pytest.param([0.003, 0.1], False, 0.5, id="seen twice"),
+        pytest.param([2.0], False, 0.5, id="its first sample came late"),
+    ],
+)
+def test_a_start_alone_tells_of_no_growth(seconds, ended, used) -> None:
+    """Totals are not known then, rather than 0; levels and limits are."""
+    run = Run(ContainerInfo(key="job", name="job", began=True, cpu_limit_cores=2.0))
+    for second in seconds:
+        run.cpu(second, 0.5, throttled_seconds=0.0, memory_bytes=7, io_read_bytes=0, oom_kills=0)
+    if ended:
+        run.recorder.end(seconds[-1], Exit(reason="success"))
+    summary, job = run.summary(), run.job()
+    assert (summary.cpu_seconds, job.cpu_seconds) == (used, used)
+    assert (job.cpu_cores.avg is None) == (used is None)
+    told = {job.throttled_seconds, job.io_read_bytes, job.oom_kills}
+    assert told == ({None} if used is None else {0})
+    assert (job.memory_bytes.peak, job.cpu_limit_cores) == (7, 2.0)
+
+
 def test_records_that_come_twice_count_once() -> None:
     """A record's number within the run is its identity; sent twice or late, it changes nothing."""
     run = Run()
@@ -187,7 +211,7 @@ def test_a_start_time_that_is_none_is_refused(start) -> None:
         pytest.param("cgroup", False, [5, 6, 2, 4], 3, id="a counter that falls adds nothing"),
         pytest.param("cgroup", False, [5, None, 8], 3, id="a missed reading loses nothing"),
         pytest.param("cgroup", False, [None, None], None, id="never read is unknown"),
-        pytest.param("cgroup", False, [5], 0, id="one reading"),
+        pytest.param("cgroup", False, [5], None, id="one reading tells of no growth"),
     ],
 )
 def test_cpu_time_of_the_run(source, began, readings, total) -> None:
@@ -207,7 +231,7 @@ def test_cpu_time_of_the_run(source, began, readings, total) -> None:
         pytest.param(True, [(0.002, None, None), (4, 3, 1)], (3, 1), id="not told at first"),
         pytest.param(False, [(50, None, None), (54, 40, 14)], (None, None), id="nothing to count from"),
         pytest.param(False, [(50, 40, 10), (54, 43, 11)], (3, 1), id="growth of both"),
-        pytest.param(True, [(0, 0, 0)], (0, 0), id="nothing was used"),
+        pytest.param(True, [(0, 0, 0), (0, 0, 0)], (0, 0), id="nothing was used"),
     ],
 )
 def test_user_and_system_time_add_up_or_are_unknown(began, readings, parts) -> None:

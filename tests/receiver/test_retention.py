@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
 from jobmeter.receiver import retention as sweeping
+from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.retention import Retention
 from jobmeter.receiver.store import retention
@@ -70,11 +71,13 @@ def fill(place: str, runs: Sequence[list[Any]]) -> None:
         changed(place, statement, heard=heard, job=job, uid=uid)
 
 
-def swept(place: str, keep: Keep, *, now: int = NOW) -> tuple[Messages, str]:
-    """What was said, and the figures."""
+def swept(place: str, keep: Keep, *, now: int = NOW, is_told: bool = True) -> tuple[Messages, str]:
+    """What was said, and the figures; history has taken in all runs before, or none since."""
     log, figures = Messages(), Figures(CollectorRegistry())
 
     async def work(writer: Writer, database: Database) -> None:
+        if is_told:
+            await Bookkeeping(database, writer, log).look_back()
         await Retention(database, writer, figures, log, keep).sweep(now)
 
     with_writer(place, work)
@@ -128,6 +131,19 @@ def test_what_is_not_kept_goes(place, runs, keep, expected):
     fill(place, runs)
     swept(place, keep)
     assert left(place) == expected
+
+
+@pytest.mark.parametrize("keep", [Bound(seconds=30 * 86400), Bound(per_job=1)], ids=["by age", "by number"])
+def test_no_run_goes_before_history_has_taken_it_in(place, keep):
+    """As it is; the next sweep after that removes it, though history had passed by the time it was heard of."""
+    fill(place, AGES)
+    assert swept(place, Keep(runs=Bound(seconds=300 * 86400)))[0].said[0][1]["runs"] == 1
+    changed(place, "UPDATE usages SET heard_at = -1 WHERE run_uid = 'age-40'")
+    swept(place, Keep(runs=keep), is_told=False)
+    assert left(place).get("age-40") is not None
+    swept(place, Keep(runs=keep))
+    assert "age-40" not in left(place)
+    assert asked(place, "SELECT sum(runs) FROM usage_days") == [(5,)]
 
 
 def test_a_sweep_in_the_smallest_bites_removes_the_same(place, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobmeter.receiver import bookkeeping, service
+from jobmeter.receiver import service
 from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.service import kept_going
 
@@ -38,7 +38,7 @@ def test_work_that_fails_is_told_and_begins_again(monkeypatch: pytest.MonkeyPatc
 
 def test_history_is_kept_after_any_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after faults of the database alone."""
-    monkeypatch.setattr(bookkeeping, "_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(service, "_AGAIN_SECONDS", 0.0)
     log = Telling()
 
     class Faulty:
@@ -51,6 +51,6 @@ def test_history_is_kept_after_any_fault(monkeypatch: pytest.MonkeyPatch) -> Non
             raise RuntimeError("a fault")
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(Bookkeeping(Faulty(), None, log).keep())  # type: ignore[arg-type]
+        asyncio.run(kept_going(Bookkeeping(Faulty(), None, log).keep, log))  # type: ignore[arg-type]
 
-    assert log.told == [{"error": "a fault"}] * 2
+    assert log.told == [{"error": "RuntimeError: a fault", "in_seconds": 0.0}] * 2

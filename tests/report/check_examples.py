@@ -4,6 +4,7 @@ from jobmeter.model.budgets.judgement import Base, Judgement, judge
 from jobmeter.model.budgets.limits import Budget, parse_budget
 from jobmeter.model.budgets.measures import BY_KEY
 from jobmeter.model.budgets.plan import Terms
+from jobmeter.model.history.usual import Known
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from tests.model.budgets.runs import MIB, box, run_of
@@ -12,10 +13,10 @@ from tests.report.examples import hostile
 MAIN = Base(
     ref="refs/heads/main",
     runs=20,
-    values={
-        "memory": [(280 + number) * MIB for number in range(20)],
-        "cpu_seconds": [80.0 + 0.6 * number for number in range(20)],
-        "duration": [38.0 + 0.2 * number for number in range(20)],
+    known={
+        "memory": Known([(280 + number) * MIB for number in range(20)]),
+        "cpu_seconds": Known([80.0 + 0.6 * number for number in range(20)]),
+        "duration": Known([38.0 + 0.2 * number for number in range(20)]),
     },
 )
 NOBODY = Base(problem="https://metrics.example cannot be reached: Connection refused")
@@ -66,7 +67,7 @@ def evil() -> Judgement:
     """Names that try to break out of the format they are shown in."""
     summary: Summary = hostile()[0]
     ref = f"refs/heads/{summary.job.ref}"
-    base = Base(ref=ref, runs=5, values={"cpu_seconds": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    base = Base(ref=ref, runs=5, known={"cpu_seconds": Known([1.0, 2.0, 3.0, 4.0, 5.0])})
     limits = [("memory", "1"), ("cpu_seconds", "+1 %"), ("network", "1"), ("duration", "+1 %")]
     return judge(summary, Terms(budgets(*limits), True), base)
 

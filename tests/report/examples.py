@@ -395,6 +395,19 @@ def unknown() -> tuple[Summary, Timeline]:
     return summary, Timeline()
 
 
+def only_begun(end: Exit) -> Summary:
+    """A run that was seen once, right after its start."""
+    return Summary(
+        run_uid="019aa5e2-4f00-7abc-8def-0123456789ba",
+        start_time=clock(0),
+        end_time=clock(0),
+        duration_seconds=0.004,
+        sample_count=1,
+        containers=[ContainerSummary(name="job", cpu_limit_cores=1.0, cpu_source="cgroup")],
+        exit=end,
+    )
+
+
 EXAMPLES = {
     "build": make_build,
     "oom": oom_kill,

@@ -36,7 +36,7 @@ def test_every_form_shows_every_run(
     summary: Summary, history: list[Summary], width: int, is_running: bool
 ) -> None:
     """Whatever was or was not read of the run and of the base, and whatever they are called."""
-    base = base_of(f"refs/heads/{summary.job.ref}", [used_by(each) for each in history])
+    base = base_of(f"refs/heads/{summary.job.ref}", [used_by(each) for each in history], 20)
     judgement = judge(summary, Terms((*LIMITS, *DURATIONS), True), base, is_running=is_running)
     for line in render_check(judgement, width=width).splitlines():
         assert cells(line) <= width
@@ -55,7 +55,7 @@ def test_every_form_shows_every_run(
 def test_what_is_not_known_never_passes(summary: Summary, history: list[Summary]) -> None:
     """Neither a number that is missing nor one that may be too low, nor one with nothing to compare."""
     judgement = judge(
-        summary, Terms((*LIMITS, *DURATIONS), True), base_of("main", [used_by(each) for each in history])
+        summary, Terms((*LIMITS, *DURATIONS), True), base_of("main", [used_by(each) for each in history], 20)
     )
     for finding in judgement.findings:
         reading = reading_of(finding.budget.measure, summary)

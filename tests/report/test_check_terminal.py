@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.model.budgets.judgement import Judgement
+from jobmeter.model.budgets.judgement import Base, Judgement, judge
+from jobmeter.model.budgets.plan import Terms
+from jobmeter.model.history.usual import Known
 from jobmeter.report.check_terminal import render_check
 from jobmeter.report.check_words import headline, sentence
 from jobmeter.report.text import cells
 from tests.conftest import Golden
-from tests.report.check_examples import EXAMPLES, evil
+from tests.model.budgets.runs import run_of
+from tests.report.check_examples import EXAMPLES, budgets, evil
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -58,5 +61,16 @@ def test_a_budget_that_is_kept_has_its_sentence_too() -> None:
     assert [sentence(finding, kept) for finding in kept.findings] == [
         "peak memory need of 300 MiB (build) is within 2 GiB",
         "CPU time of 1 m 30 s is within 1 m 34 s (+10 %), +5.0 %, within the spread of main's 20 runs "
-        "(1 m 17 s to 1 m 35 s)",
+        "(1 m 18 s to 1 m 35 s)",
     ]
+
+
+def test_the_change_since_which_runs_count_is_said() -> None:
+    """Who reads of 10 runs learns why it is not 30."""
+    base = Base(ref="refs/heads/main", runs=30, known={"cpu_seconds": Known([40.0] * 20 + [90.0] * 10)})
+    found = judge(run_of(), Terms(budgets(("cpu_seconds", "+10 %")), True), base)
+    (said,) = (sentence(finding, found) for finding in found.findings)
+    assert said == (
+        "CPU time of 1 m 30 s is within 1 m 39 s (+10 %), ±0 %, within the spread of "
+        "main's 10 runs since it changed from 40.0 s (1 m 30 s to 1 m 30 s)"
+    )

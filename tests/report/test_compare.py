@@ -65,10 +65,10 @@ def test_what_came_to_nothing_is_compared_with_zero() -> None:
 
 
 def test_a_change_says_difference_and_ratio() -> None:
-    """Percent up to a doubling, a factor from there; nothing where a number is missing or was zero."""
+    """Always in percent; nothing where a number is missing or was zero."""
     assert (Change("m", 100, 150, size).difference, Change("m", 100, 150, size).ratio) == ("+50 B", "+50 %")
     assert (Change("m", 100, 50, size).difference, Change("m", 100, 50, size).ratio) == ("-50 B", "-50 %")
-    assert Change("m", 100, 310, size).ratio == "× 3.1"
+    assert Change("m", 100, 310, size).ratio == "+210 %"
     assert Change("m", None, 310, size).difference == ""
     assert Change("m", 0, 310, size).ratio == ""
     assert Change("m", 5e-324, 310, size).ratio == ""

@@ -25,7 +25,7 @@ def change(before: float, after: float, leg: str = "", measure: str = "memory") 
     "told, words",
     [
         (change(300 * MIB, 600 * MIB), "memory rose from 300 MiB to 600 MiB (+100 %)"),
-        (change(60.0, 45.0, "os=a", "duration"), "duration of os=a fell from 1 m 00 s to 45.0 s (−25 %)"),
+        (change(60.0, 45.0, "os=a", "duration"), "duration of os=a fell from 1 m 00 s to 45.0 s (-25 %)"),
         (change(0, 512 * MIB), "memory rose from 0 B to 512 MiB"),
         (change(1, 2, "\x1b[2J", "cpu_seconds"), "CPU time of \\x1b[2J rose from 1.0 s to 2.0 s (+100 %)"),
     ],
@@ -89,8 +89,24 @@ def test_a_run_that_did_not_end_well_is_told_apart() -> None:
 
     assert chart is not None
     assert b'"shape"' in msgspec.json.encode(chart.spec)
-    assert [sign.label for sign in chart.legend] == ["level", "did not end well"]
+    assert [(sign.label, sign.form) for sign in chart.legend] == [
+        ("level", ""),
+        ("failed, killed, cancelled or lost", "plus"),
+    ]
     assert "ended: oom" in msgspec.json.encode(chart.spec).decode()
+
+
+def test_runs_of_other_branches_stand_apart() -> None:
+    """Hollow, named where they are pointed at, and no part of a level."""
+    told = [*runs(2, ref="refs/heads/faster", memory_bytes=900 * MIB), *runs(20, ref="refs/heads/main")]
+    chart = job_chart(told, digest(told), width=1000, palette=LIGHT)
+
+    assert chart is not None
+    levels, points = (layer["data"]["values"] for layer in chart.spec["layer"])
+    assert [level["v"] for level in levels] == [300.0, 600.0]
+    assert [point["apart"] for point in points] == [True] * 2 + [False] * 20
+    assert points[0]["hint"] == "2026-11-02 12:00:00 UTC · 900 MiB · faster"
+    assert [sign.label for sign in chart.legend] == ["level", "run of main", "of another branch"]
 
 
 def test_what_cannot_be_drawn_is_not() -> None:
@@ -102,7 +118,7 @@ def test_what_cannot_be_drawn_is_not() -> None:
 
 def test_the_chart_of_a_fleet_has_the_days_that_tell_something() -> None:
     """In core-hours; a day on which no run told what it reserved is a gap."""
-    told = Account(cpu=Waste(runs=1, reserved=8 * CORE_HOUR, used=2 * CORE_HOUR))
+    told = Account(cpu=Waste(runs=2, reserved=8 * CORE_HOUR, used=9 * CORE_HOUR, unused=6 * CORE_HOUR))
     days = [("2026-11-01", told), ("2026-11-02", Account()), ("2026-11-03", told)]
     chart = fleet_chart(days, width=1000, palette=LIGHT)
 

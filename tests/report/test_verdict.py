@@ -7,8 +7,8 @@ from jobmeter.model.sample import Pressure, Stall
 from jobmeter.model.summary import ProgramSummary
 from jobmeter.report.notes import remarks
 from jobmeter.report.terminal import render_terminal
-from jobmeter.report.verdict import cause, tone, verdict
-from tests.report.examples import EXAMPLES, MIB, make_build, oom_kill, sidecar
+from jobmeter.report.verdict import RUNNING, cause, tone, verdict
+from tests.report.examples import EXAMPLES, MIB, make_build, only_begun, oom_kill, sidecar
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,19 @@ from tests.report.examples import EXAMPLES, MIB, make_build, oom_kill, sidecar
 def test_verdict_says_what_happened_and_what_explains_it(name: str, sentence: str) -> None:
     """One sentence: the end, the time, and the most telling numbers."""
     assert verdict(EXAMPLES[name]()[0]) == sentence
+
+
+@pytest.mark.parametrize(
+    "end, sentence",
+    [
+        (Exit(reason="lost"), "lost right after its start"),
+        (RUNNING, "has begun"),
+        (Exit(reason="success"), "succeeded in 4 ms"),
+    ],
+)
+def test_of_a_run_whose_start_alone_was_seen_no_time_is_told(end: Exit, sentence: str) -> None:
+    """One without an end was not over when it was last seen."""
+    assert verdict(only_begun(end)) == sentence
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 import os
 
-from msgspec import Struct
-
 from jobmeter.apps.extras import required
-from jobmeter.config.admin import BackupSettings, ExportSettings, ImportSettings, TokenSettings
+from jobmeter.config.admin import AdminSettings, BackupSettings, ExportSettings, ImportSettings, TokenSettings
 from jobmeter.model.wire import encodable
 
 
-def admin(settings: Struct) -> int:
+def admin(settings: AdminSettings) -> int:
     """Do the task that the settings are for."""
     match settings:
         case BackupSettings():
@@ -26,7 +24,6 @@ def admin(settings: Struct) -> int:
             from jobmeter.apps.admin_token import token
 
             return token(settings)
-    raise NotImplementedError(type(settings).__name__)
 
 
 def backup(settings: BackupSettings) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from jobmeter.apps.extras import required
+from jobmeter.apps.outputs import say
 from jobmeter.collector.log import Log
 from jobmeter.config.admin import TokenSettings
 from jobmeter.model.errors import StoreError, UsageError
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from jobmeter.receiver.store.scopes import Scope
     from jobmeter.receiver.store.tokens import Token
 
+# What to do with a new token.
+_USES = {
+    "read": "Browsers sign in with it at /login; jobmeter size and check take it as $JOBMETER_READ_TOKEN.",
+    "push": "Jobs send what they use with it: jobmeter run and collector take it as $JOBMETER_PUSH_TOKEN.",
+    "mint": "Whoever starts jobs sends it to POST /api/v1/token, and gives each job the token that comes back.",
+}
 _HEAD = ("name", "allows", "only for", "made", "expires", "last used", "state")
 
 
@@ -81,6 +88,7 @@ def _add(settings: TokenSettings, connection: "Connection") -> list[str]:
         expires_at=expires_at,
     )  # fmt: skip
     _tell("token added", name, allows=right, only_for=None if scope is None else str(scope))
+    say(f"Keep it, it is shown this once. {_USES[right]}")
     return [made]
 
 

@@ -13,6 +13,7 @@ from jobmeter.config.check import CheckSettings, read_plan
 from jobmeter.model.budgets.judgement import Base, Judgement, base_of, judge
 from jobmeter.model.budgets.plan import Plan, Terms
 from jobmeter.model.errors import JobmeterError, SendError
+from jobmeter.model.history.usual import EARLIER_RUNS
 from jobmeter.model.summary import Summary
 
 EXCEEDED = 3
@@ -54,9 +55,9 @@ def _base(summary: Summary, plan: Plan, branch: str | None, terms: Terms, histor
         return Base(ref=ref, problem="no receiver was named; --receiver or $JOBMETER_RECEIVER does")
     if job.repository is None or job.job is None:
         return Base(ref=ref, problem="the run does not say of which repository and job it is")
-    question = Question(job, ref, summary.start_time, summary.run_uid, plan.runs)
+    question = Question(job, ref, summary.start_time, summary.run_uid, plan.runs + EARLIER_RUNS)
     try:
-        return base_of(ref, history.runs(question))
+        return base_of(ref, history.runs(question), plan.runs)
     except SendError as error:
         return Base(ref=ref, problem=str(error))
 

@@ -40,6 +40,10 @@ def sized(settings: SizeSettings) -> Sized:
     """
     first, *others = settings.files
     if others or first == "-" or os.path.exists(first):
+        if settings.parameters.days is not None:
+            raise UsageError(
+                "--days asks a receiver that knows the job; files are all looked at, whatever their days"
+            )
         return _by_files(settings.files, settings.parameters)
     job = job_of(first)
     if job is None:
@@ -57,15 +61,15 @@ def sized(settings: SizeSettings) -> Sized:
 
 def _asked(endpoint: Endpoint, job: Job, parameters: Parameters) -> Advice:
     names = (job.organization, job.repository, job.workflow, job.job)
-    query = urlencode(
-        {
-            "runs": parameters.runs,
-            "buffer": f"{parameters.buffer_percent:g}",
-            "cpu_percentile": parameters.cpu_percentile,
-        }
-    )
+    query = {
+        "runs": parameters.runs,
+        "buffer": f"{parameters.buffer_percent:g}",
+        "cpu_percentile": parameters.cpu_percentile,
+    }
+    if parameters.days is not None:
+        query["days"] = parameters.days
     path = "/".join((_PATH, *(quote(name or "", safe="") for name in names)))
-    return ask(endpoint, f"{path}?{query}", Advice, "sizing advice", _PATIENCE_SECONDS)
+    return ask(endpoint, f"{path}?{urlencode(query)}", Advice, "sizing advice", _PATIENCE_SECONDS)
 
 
 def _by_files(files: Sequence[str], parameters: Parameters) -> Sized:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from jobmeter.config.options import Option, age, secret, secret_file, web_address, whole_number
+from jobmeter.config.settings import TLS_OPTIONS
 from jobmeter.model.errors import UsageError
 
 _LEAST_KEY = 16
@@ -182,11 +183,5 @@ ACCESS_OPTIONS = (
         "GROUP=ORGANIZATION",
         many=True,
     ),
-    Option(
-        "tls-cert",
-        "JOBMETER_TLS_CERT",
-        "the certificate to serve HTTPS with, as PEM, with its chain",
-        metavar="FILE",
-    ),
-    Option("tls-key", "JOBMETER_TLS_KEY", "its key, as PEM", metavar="FILE"),
+    *TLS_OPTIONS,
 )

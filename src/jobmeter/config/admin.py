@@ -56,7 +56,7 @@ class Task(NamedTuple):
 
     usage: Sequence[str]
     options: tuple[Option, ...]
-    settings: Callable[[Sequence[str], dict[str, Any]], Struct]
+    settings: "Callable[[Sequence[str], dict[str, Any]], AdminSettings]"
 
 
 def _backup(words: Sequence[str], values: dict[str, Any]) -> BackupSettings:
@@ -82,7 +82,9 @@ def _directory(task: str, where: str, words: Sequence[str]) -> str:
 
 
 def _token(words: Sequence[str], values: dict[str, Any]) -> TokenSettings:
-    action, *names = words or ("",)
+    if not words:
+        raise UsageError(f"token needs to be told what to do: {', '.join(get_args(Action))}")
+    action, *names = words
     match action:
         case "add" | "revoke":
             pass
@@ -110,33 +112,32 @@ def _check_scope(values: Mapping[str, Any]) -> None:
             raise UsageError(f"--{narrower} needs --{wider} too")
 
 
-_DB = next(option for option in RECEIVER_OPTIONS if option.name == "db")
+AdminSettings = BackupSettings | ExportSettings | ImportSettings | TokenSettings
+
+_DB = next(option for option in RECEIVER_OPTIONS if option.name == "db")._replace(
+    help="the receiver's database, a file or postgresql://…"
+)
+_WITH_TOKENS = Option("with-tokens", "", "the hashes of tokens that were given out, too", None)
 TASKS: dict[str, Task] = {
     "backup": Task(
         ("backup [options] FILE",),
-        (_DB._replace(help="the receiver's database, a file or postgresql://…"),),
+        (_DB,),
         _backup,
     ),
     "export": Task(
         ("export [options] DIRECTORY",),
-        (
-            _DB._replace(help="the receiver's database, a file or postgresql://…"),
-            Option("with-tokens", "", "the hashes of tokens that were given out, too", None),
-        ),
+        (_DB, _WITH_TOKENS),
         _export,
     ),
     "import": Task(
         ("import [options] DIRECTORY",),
-        (
-            _DB._replace(help="the receiver's database, a file or postgresql://…"),
-            Option("with-tokens", "", "the hashes of tokens that were given out, too", None),
-        ),
+        (_DB, _WITH_TOKENS),
         _import,
     ),
     "token": Task(
         ("token add --allow RIGHT [options] NAME", "token list [options]", "token revoke [options] NAME"),
         (
-            _DB._replace(help="the receiver's database, a file or postgresql://…"),
+            _DB,
             Option("allow", "", "what a new token is for", metavar="RIGHT", choices=get_args(Right)),
             Option("organization", "", "the only one that a new token is for", metavar="NAME"),
             Option("repository", "", "the only one of it, by its path or name", metavar="NAME"),
@@ -151,7 +152,20 @@ ADMIN_USAGE = tuple(f"jobmeter admin {usage}" for task in TASKS.values() for usa
 ADMIN_OPTIONS = tuple({option.name: option for task in TASKS.values() for option in task.options}.values())
 
 
-def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Struct:
+def _forms(task: Task, name: str, words: Sequence[str]) -> Sequence[str]:
+    """The forms of a task that somebody may have meant: the one of the action, if it was told."""
+    meant = " ".join((name, *words[:1])) + " "
+    return [form for form in task.usage if form.startswith(meant)] or task.usage
+
+
+def _usage(forms: Sequence[str]) -> str:
+    """The end of a sentence about what was mistaken; several forms stand on lines of their own."""
+    return (
+        f"; usage: {forms[0]}" if len(forms) == 1 else "\n".join(("; usage:", *(f"  {one}" for one in forms)))
+    )
+
+
+def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> AdminSettings:
     """Settings of `admin`: their type says the task."""
     values, rest, problems, flags = parse(ADMIN_OPTIONS, argv, environ, stop_at_first=False)
     if problems:
@@ -160,9 +174,9 @@ def admin_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Struct:
     task = TASKS.get(name)
     if task is None:
         told = f"the task {name!r} is not known" if name else "there is no task"
-        raise UsageError(f"{told}; accepted are {', '.join(TASKS)}; usage: {' | '.join(ADMIN_USAGE)}")
+        raise UsageError(f"{told}; accepted are {', '.join(TASKS)}{_usage(ADMIN_USAGE)}")
     own = {option.field: option for option in task.options}
-    usage = "; usage: " + " | ".join(f"jobmeter admin {one}" for one in task.usage)
+    usage = _usage([f"jobmeter admin {one}" for one in _forms(task, name, words)])
     foreign = sorted(flags - own.keys())
     if foreign:
         raise UsageError(f"--{foreign[0].replace('_', '-')} is not for {name}{usage}")

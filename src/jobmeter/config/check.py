@@ -10,8 +10,9 @@ from jobmeter.config.file import read_toml
 from jobmeter.config.options import Option, columns, parse, secret, secret_file, web_address
 from jobmeter.model.budgets.limits import Budget, parse_budget
 from jobmeter.model.budgets.measures import BY_KEY, MEASURES, Measure
-from jobmeter.model.budgets.plan import DEFAULT_RUNS, LEAST_RUNS, MOST_RUNS, Budgets, Plan, Rule
+from jobmeter.model.budgets.plan import DEFAULT_RUNS, MOST_RUNS, Budgets, Plan, Rule
 from jobmeter.model.errors import UsageError
+from jobmeter.model.history.levels import LEAST_RUNS
 
 Annotations = Literal["auto", "github", "none"]
 

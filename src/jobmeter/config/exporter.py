@@ -6,8 +6,8 @@ from typing import Literal
 from msgspec import Struct
 
 from jobmeter.config.file import merge_config
-from jobmeter.config.options import Option, duration, interval, parse, secret, secret_file
-from jobmeter.config.settings import LOG_OPTIONS
+from jobmeter.config.options import Option, duration, interval, parse
+from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.model.errors import UsageError
 
@@ -56,21 +56,8 @@ EXPORTER_OPTIONS = (
         default="the usual places of Docker, Podman, containerd and k3s",
         many=True,
     ),
-    Option(
-        "read-token",
-        "JOBMETER_READ_TOKEN",
-        "what must be sent to ask; without it anyone may",
-        secret,
-        "TOKEN",
-    ),
-    Option("read-token-file", "JOBMETER_READ_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
-    Option(
-        "tls-cert",
-        "JOBMETER_TLS_CERT",
-        "the certificate to serve HTTPS with, as PEM, with its chain",
-        metavar="FILE",
-    ),
-    Option("tls-key", "JOBMETER_TLS_KEY", "its key, as PEM", metavar="FILE"),
+    *READ_TOKEN_OPTIONS,
+    *TLS_OPTIONS,
     Option("proc-path", "JOBMETER_PROC_PATH", "the host's proc file system", metavar="DIR", default="/proc"),
     Option(
         "cgroup-path",

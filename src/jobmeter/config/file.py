@@ -1,7 +1,7 @@
 """A daemon's configuration file: TOML whose keys are the long flags, weaker than variables and flags."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -19,20 +19,41 @@ def merge_config(
     Keys are flags without their dashes, with ``-`` or ``_``; ``aliases`` are other names for them. Raises UsageError
     with the place in the file.
     """
-    by_key = {option.field: option for option in options if option.name != "config"}
+    mistakes: list[str] = []
+    known = [option for option in options if option.name != "config"]
+    told = table_values(read_toml(path), known, path, mistakes, aliases)
+    if mistakes:
+        raise UsageError(mistakes[0])
+    invocation.values.update({**told, **invocation.values})
+
+
+def table_values(
+    table: Mapping[str, Any],
+    options: Iterable[Option],
+    place: str,
+    mistakes: list[str],
+    aliases: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a table says, by fields of the options; what is not accepted is a sentence more among the ``mistakes``."""
+    by_key = {option.field: option for option in options}
     given: dict[str, str] = {}
-    for key, value in read_toml(path).items():
+    values: dict[str, Any] = {}
+    for key, value in table.items():
         name = key.replace("-", "_")
         name = (aliases or {}).get(name, name)
         option = by_key.get(name)
         if option is None:
-            raise UsageError(f"{path}: the key {key[:60]!r} is not known{_instead(key, by_key)}")
+            mistakes.append(f"{place}: the key {key[:60]!r} is not known{_instead(key, by_key)}")
+            continue
         if name in given:
-            raise UsageError(f"{path}: {given[name]!r} and {key!r} are the same; one of them is enough")
+            mistakes.append(f"{place}: {given[name]!r} and {key!r} are the same; one of them is enough")
+            continue
         given[name] = key
-        text = _text(option, value, f"{path}: {key}")
-        if name not in invocation.values:
-            invocation.values[name] = value_of(option, text, f"{path}: {key}")
+        try:
+            values[name] = value_of(option, _text(option, value, f"{place}: {key}"), f"{place}: {key}")
+        except UsageError as error:
+            mistakes.append(str(error))
+    return values
 
 
 def read_toml(path: str) -> dict[str, Any]:

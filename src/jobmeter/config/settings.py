@@ -72,6 +72,27 @@ _SENDING = (
     Option("push-token-file", "JOBMETER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
 )
 
+READ_TOKEN_OPTIONS = (
+    Option(
+        "read-token",
+        "JOBMETER_READ_TOKEN",
+        "what must be sent to ask; without it anyone may",
+        secret,
+        "TOKEN",
+    ),
+    Option("read-token-file", "JOBMETER_READ_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+)
+"""Of a daemon that is asked."""
+TLS_OPTIONS = (
+    Option(
+        "tls-cert",
+        "JOBMETER_TLS_CERT",
+        "the certificate to serve HTTPS with, as PEM, with its chain",
+        metavar="FILE",
+    ),
+    Option("tls-key", "JOBMETER_TLS_KEY", "its key, as PEM", metavar="FILE"),
+)
+"""Of a daemon that may serve HTTPS."""
 LOG_OPTIONS = (
     Option(
         "log-level",

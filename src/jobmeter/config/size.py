@@ -13,6 +13,7 @@ from jobmeter.model.job import Job
 from jobmeter.model.sizing.parameters import (
     CPU_PERCENTILES,
     MAX_BUFFER_PERCENT,
+    MAX_DAYS,
     MAX_RUNS,
     CpuPercentile,
     Parameters,
@@ -30,6 +31,13 @@ def run_count(text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_RUNS:
         return int(text)
     raise UsageError(f"{text!r} is not accepted; accepted are 1 to {MAX_RUNS} runs")
+
+
+def day_count(text: str) -> int:
+    """All runs of how many days are looked at."""
+    if text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_DAYS:
+        return int(text)
+    raise UsageError(f"{text!r} is not accepted; accepted are 1 to {MAX_DAYS} days")
 
 
 def percent(text: str) -> float:
@@ -57,6 +65,13 @@ SIZE_OPTIONS = (
         run_count,
         "N",
         default=f"{_DEFAULT.runs}",
+    ),
+    Option(
+        "days",
+        "JOBMETER_SIZE_DAYS",
+        "all runs of the last days instead of the last runs, of a job that the receiver knows",
+        day_count,
+        "N",
     ),
     Option(
         "buffer",
@@ -108,6 +123,7 @@ class SizeSettings(Struct, frozen=True, kw_only=True):
     receiver: str | None = None
     read_token: str | None = None
     runs: int = _DEFAULT.runs
+    days: int | None = None
     buffer: float = _DEFAULT.buffer_percent
     cpu_percentile: CpuPercentile = _DEFAULT.cpu_percentile
     format: Form = "text"
@@ -118,7 +134,12 @@ class SizeSettings(Struct, frozen=True, kw_only=True):
     @property
     def parameters(self) -> Parameters:
         """How the advice is to be made."""
-        return Parameters(runs=self.runs, buffer_percent=self.buffer, cpu_percentile=self.cpu_percentile)
+        return Parameters(
+            runs=self.runs,
+            days=self.days,
+            buffer_percent=self.buffer,
+            cpu_percentile=self.cpu_percentile,
+        )
 
 
 def size_settings(argv: Sequence[str], environ: Mapping[str, str]) -> SizeSettings:

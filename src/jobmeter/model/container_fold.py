@@ -8,13 +8,20 @@ from msgspec.structs import replace
 
 from jobmeter.model.rates import MIN_SPAN_SECONDS, RateWindow, delta, usual_span
 from jobmeter.model.sample import ContainerInfo, ContainerSample, CpuSource, MemorySource, Pressure, Stall
-from jobmeter.model.statistics import Series
+from jobmeter.model.statistics import Series, Statistic
 from jobmeter.model.summary import ContainerSummary
 
 # A cgroup's account is in microseconds, so its rates may span a single short tick.
 _CGROUP_SPAN_SECONDS = 0.04
 # User and system time are parts of the total when they miss it by no more than this share, and rounding.
 _PARTS_APART, _PARTS_APART_SECONDS = 0.01, 2e-5
+
+_NO_GROWTH = dict.fromkeys(
+    (
+        *("cpu_seconds", "cpu_user_seconds", "cpu_system_seconds", "throttled_seconds", "pressure"),
+        *("io_read_bytes", "io_write_bytes", "network_rx_bytes", "network_tx_bytes"),
+    )
+)
 
 
 class ContainerRates(NamedTuple):
@@ -163,13 +170,18 @@ class ContainerFold:
             *(_ratio(self._stalls[name, "some"].recent, span) for name in _RESOURCES),
         )
 
-    def summary(self, duration: float, labels: Mapping[str, str]) -> ContainerSummary:
-        """The container's summary over ``duration`` seconds; ``labels`` gives a parent's id or name."""
+    def summary(
+        self, duration: float, labels: Mapping[str, str], *, only_begun: bool = False
+    ) -> ContainerSummary:
+        """The container's summary over ``duration`` seconds; ``labels`` gives a parent's id or name.
+
+        Of a run of which only the start was seen no total is known: one reading tells of no growth.
+        """
         info = self.info
         used = self.cpu_seconds
         average = used / duration if used is not None and duration > 0 else None
         user, system = self._parts()
-        return ContainerSummary(
+        found = ContainerSummary(
             name=info.name,
             id=info.id,
             parent=labels.get(info.parent) if info.parent else None,
@@ -199,6 +211,9 @@ class ContainerFold:
             pressure=self._pressure(),
             pids_peak=self._pids_peak(),
         )
+        if not only_begun:
+            return found
+        return replace(found, **_NO_GROWTH, cpu_cores=Statistic(), oom_kills=found.oom_kills or None)
 
     def _parts(self) -> tuple[float | None, float | None]:
         """User and system time, where they add up to the total: a kernel that samples them may tell the total alone."""

@@ -14,6 +14,7 @@ _BYTE_UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 
 }  # fmt: skip
 _CPU_UNITS = {"": 1.0, "m": 1e-3}
 _MAX_QUANTITY = 2.0**63
+_MAX_PERCENT = 1e6
 
 
 def parse_duration(text: str) -> float:
@@ -76,6 +77,17 @@ def format_cores(cores: float) -> str:
     ('0.01', '0.01')
     """
     return f"{round(cores, STATISTIC_DIGITS):.2f}"
+
+
+def format_change(before: float, after: float) -> str:
+    """``+107 %`` or ``-3.5 %`` from one value to another; nothing where there was nothing before."""
+    if before <= 0 or after < 0 or not math.isfinite(percent := (after / before - 1) * 100):
+        return ""
+    if abs(percent) < 0.05:
+        return "±0 %"
+    if abs(percent) < 9.95:
+        return f"{percent:+.1f} %"
+    return f"{percent:+,.0f} %" if percent < _MAX_PERCENT else f"{percent:+.3g} %"
 
 
 def format_percent(ratio: float) -> str:

@@ -34,6 +34,11 @@ def percentile(ascending: Sequence[float], percent: float) -> float:
     return ascending[below] + (ascending[above] - ascending[below]) * (rank - below)
 
 
+def median(values: Sequence[float]) -> float:
+    """The middle of one value or more, in any order; of an even number the mean of the two in the middle."""
+    return percentile(sorted(values), 50)
+
+
 class Series:
     """Values of one series, kept exactly (8 bytes each), and their Statistic."""
 

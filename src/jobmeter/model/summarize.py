@@ -9,7 +9,7 @@ from jobmeter.model.container_fold import ContainerFold, ContainerRates
 from jobmeter.model.errors import JournalError
 from jobmeter.model.exits import Exit
 from jobmeter.model.process_fold import ProcessFold
-from jobmeter.model.rates import RateWindow, delta, usual_span
+from jobmeter.model.rates import MIN_SPAN_SECONDS, RateWindow, delta, usual_span
 from jobmeter.model.sample import ContainerSample, HostSample, MeterSample, Sample
 from jobmeter.model.statistics import Series, Statistic
 from jobmeter.model.summary import CollectorSummary, Section, Summary
@@ -141,7 +141,8 @@ class RunFold:
         moment = _Clock(self._start.start_time)
         duration = round(self._last_elapsed, 3)
         ended = self._end
-        cpu_seconds = self.cpu_seconds()
+        begun = self._only_begun()
+        cpu_seconds = None if begun else self.cpu_seconds()
         names, labels = self.container_names(), self._labels()
         return Summary(
             run_uid=self._start.run_uid,
@@ -154,11 +155,13 @@ class RunFold:
             mem_used_bytes=self._host.used_bytes.statistic(digits=None),
             mem_used_percent=self._host.used_percent.statistic(),
             cpu_seconds=_rounded(cpu_seconds),
-            unattributed_cpu_seconds=_rounded(self._unattributed.total),
+            unattributed_cpu_seconds=None if begun else _rounded(self._unattributed.total),
             cpu_complete=self._cpu_complete
             and cpu_seconds is not None
             and all(one.cpu_seconds is not None for one in self._containers.values()),
-            containers=[fold.summary(duration, labels) for fold in self._containers.values()],
+            containers=[
+                fold.summary(duration, labels, only_begun=begun) for fold in self._containers.values()
+            ],
             top_cpu_processes=self._processes.by_cpu(names),
             top_mem_processes=self._processes.by_memory(names),
             programs=self._processes.programs(),
@@ -237,6 +240,10 @@ class RunFold:
             f"is missing for the gap."
         )
 
+    def _only_begun(self) -> bool:
+        """Whether no more was seen than the start."""
+        return self._end is None and is_only_begun(self._sample_count, self._last_elapsed)
+
     def _sections(self, moment: "_Clock", duration: float) -> list[Section]:
         points = self._marks
         sections = []
@@ -279,6 +286,11 @@ class RunFold:
         top = {fold.info.key for fold in self._top_containers()}
         found = [one.memory_bytes for one in containers if one.key in top and one.memory_bytes is not None]
         return sum(found) if found else None
+
+
+def is_only_begun(sample_count: int, elapsed_seconds: float) -> bool:
+    """Whether what was seen of a run without an end is its first sample at most, which tells of no growth."""
+    return sample_count < 2 and elapsed_seconds < MIN_SPAN_SECONDS
 
 
 def rfc3339_of(unix_seconds: float) -> str:

@@ -17,6 +17,10 @@ from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Access, Route
 
 OPEN_ON_LOOPBACK = "This route is open on a loopback address only, as long as the daemon has no read token."
+_FOR_PEOPLE = (
+    "This page is for who has a read token. Sign in with it; where a browser asks by itself, it is the password, with "
+    "any user name."
+)
 
 
 class Tokens:
@@ -72,6 +76,13 @@ def token_of(scope: Scope) -> bytes | None:
     return None
 
 
+def is_bearer(scope: Scope) -> bool:
+    """Whether the token was sent by a program on purpose: a password of Basic is added by browsers themselves."""
+    return any(
+        name == b"authorization" and value[:7].lower() == b"bearer " for name, value in scope["headers"]
+    )
+
+
 def _password(credentials: bytes) -> bytes | None:
     try:
         _, colon, password = base64.b64decode(credentials, validate=True).partition(b":")
@@ -88,5 +99,6 @@ def unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing:
     return Problem(
         401,
         f"This route {what} the {token} token; it is sent as `Authorization: Bearer TOKEN`.",
+        people=_FOR_PEOPLE,
         headers={"WWW-Authenticate": header},
     )

@@ -26,13 +26,17 @@ def jobs_route(known: Jobs) -> Route:
     """A line of `key=value` a job, with one blank between; in a value no blank and no line's end is left as it is."""
 
     async def answer(_: Request) -> Response:
-        text = "".join(_line(job) for job in await known.jobs())
-        return Response(text, headers=_HEADERS, media_type="text/plain")
+        return lines_response(await known.jobs())
 
     return Route(
         "GET", "/debug/jobs/list", endpoint(answer), "debug", "What it works on, a job a line",
         answers={200: Content(None, "Lines of key=value.", "text/plain")},
     )  # fmt: skip
+
+
+def lines_response(things: Iterable[Mapping[str, str]]) -> Response:
+    """A list in that form."""
+    return Response("".join(map(_line, things)), headers=_HEADERS, media_type="text/plain")
 
 
 def _line(job: Mapping[str, str]) -> str:

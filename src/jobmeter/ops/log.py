@@ -17,6 +17,18 @@ class Log(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """Takes what was done, in the same form."""
+
+    def info(self, message: str, **fields: object) -> None:
+        """Something a reader of the log wants to know."""
+        ...
+
+
+class FullLog(Log, Notices, Protocol):
+    """Takes both."""
+
+
 class Sparing:
     """Says the same once in a while: it is for what any client, or each of many requests, can make a daemon say."""
 

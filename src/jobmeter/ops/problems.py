@@ -23,14 +23,24 @@ class ProblemDetails(Struct, kw_only=True, omit_defaults=False):
 
 
 class Problem(Exception):
-    """An answer that is not a success; ``members`` are extra members of its body."""
+    """An answer that is not a success; ``members`` are extra members of its body.
+
+    ``people`` is the sentence for who looks at a page, where ``detail`` speaks to programs.
+    """
 
     def __init__(
-        self, status: int, detail: str, *, headers: dict[str, str] | None = None, **members: object
+        self,
+        status: int,
+        detail: str,
+        *,
+        people: str | None = None,
+        headers: dict[str, str] | None = None,
+        **members: object,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.people = detail if people is None else people
         self.headers = headers or {}
         self.members = members
 
@@ -47,8 +57,8 @@ class Problem(Exception):
 class NotFound(Problem):
     """There is no such thing."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(404, detail)
+    def __init__(self, detail: str, *, people: str | None = None) -> None:
+        super().__init__(404, detail, people=people)
 
 
 class MethodNotAllowed(Problem):

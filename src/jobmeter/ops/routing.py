@@ -99,7 +99,10 @@ class Router:
             variables = _variables(template, segments)
             if variables is not None:
                 return methods, variables
-        raise NotFound("There is nothing at this path; /openapi.json lists what there is.")
+        raise NotFound(
+            "There is nothing at this path; /openapi.json lists what there is.",
+            people="There is no page at this address.",
+        )
 
 
 def _variables(template: tuple[str, ...], segments: list[bytes]) -> dict[str, str] | None:

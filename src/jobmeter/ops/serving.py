@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import uvicorn
 import uvloop
@@ -26,6 +26,8 @@ _BACKLOG = 2048
 _FIRST_FREE_PORT = 1024
 _HANDSHAKE_SECONDS = 10.0
 _FAREWELL_SECONDS = 1.0
+_START_SECONDS = 0.005
+_Result = TypeVar("_Result")
 
 
 class _Server(uvicorn.Server):
@@ -158,8 +160,43 @@ def serve(
 
     With a certificate it is HTTPS. ``stopping`` is called at the signal. What the library says goes to ``log``.
     """
+    server = _server(application, bounds, certificate, log)
+    run_daemon(lambda: _serve(server, listening, life, started, stopping), log)
+
+
+def run_daemon(work: Callable[[], Coroutine[Any, Any, _Result]], log: Log) -> _Result:
+    """What the work returns, done in an event loop of ours. What the library of servers says goes to ``log``."""
+    with _told_to(log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work())
+
+
+@asynccontextmanager
+async def answering(
+    application: ASGIApp,
+    listening: socket.socket,
+    log: Log,
+    bounds: Bounds = DEFAULT_BOUNDS,
+    *,
+    certificate: Certificate | None = None,
+) -> AsyncIterator[None]:
+    """Answer requests within the context, for a daemon that listens at several places; at its end those under way are
+    finished first.
+    """
+    server = _server(application, bounds, certificate, log)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        while not (server.started or serving.done()):
+            await asyncio.sleep(_START_SECONDS)
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _server(application: ASGIApp, bounds: Bounds, certificate: Certificate | None, log: Log) -> _Server:
     config = uvicorn.Config(
         application,
+        interface="asgi3",
         loop="none",
         http=type("Connection", (Connection,), {"bounds": bounds}),
         ws="none",
@@ -171,9 +208,7 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = _Server(config, bounds, certificate, log)
-    with _told_to(log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(server, listening, life, started, stopping))
+    return _Server(config, bounds, certificate, log)
 
 
 class _ToLog(logging.Handler):

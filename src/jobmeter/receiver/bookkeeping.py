@@ -15,14 +15,15 @@ from sqlalchemy import Connection
 from jobmeter.model.errors import StoreError
 from jobmeter.ops.log import Log
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.removed_runs import Forget, gone_runs
 from jobmeter.receiver.store.usages import (
-    Forget,
     TakeIn,
     Taken,
+    TakeOut,
     changed_runs,
-    gone_runs,
     position,
-    silent_since,
+    reopened_runs,
+    settled,
 )
 from jobmeter.receiver.store.writer import Writer
 
@@ -32,7 +33,7 @@ _EVERY_SECONDS = 5.0
 _LOOKED_AT = 2000
 _REST = 4
 _PATIENCE_SECONDS = 1.0
-# What is stored with a time long before: a run that fell silent and is given up, or any by a clock that is behind.
+# What is stored with a time long before, by a clock that is behind.
 _LOOK_BACK_EVERY_SECONDS = 300.0
 _LOOK_BACK_MILLISECONDS = 86_400_000
 
@@ -45,7 +46,6 @@ class Bookkeeping:
         self._writer = writer
         self._log = log
         self._turn = asyncio.Lock()
-        self._silent_since: int | None = None
 
     async def keep(self) -> None:
         """For ever; what fails is tried again."""
@@ -59,7 +59,7 @@ class Bookkeeping:
                     await self.look_back()
                     looked_back = begun
                 looked_at = await self.forget(looked_at) or ""
-            except Exception as error:  # Later is early enough.
+            except StoreError as error:  # Later is early enough.
                 self._log.warn("what runs used is not kept up with them", error=str(error))
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -70,15 +70,9 @@ class Bookkeeping:
                 await self._catch_up()
 
     async def look_back(self) -> None:
-        """Take in what is missing of the last day, and of all that runs which were not over may have been told since.
-
-        A run that is given up keeps the time when it was last heard of.
-        """
-        since, silent = await self._database.read(_look_back)
-        if self._silent_since is not None:
-            since = min(since, self._silent_since)
-        await self._catch_up(since=since, rest=_REST)
-        self._silent_since = silent
+        """Take in what is missing of the last day."""
+        _, known = await self._database.read(_position)
+        await self._catch_up(since=known - _LOOK_BACK_MILLISECONDS, rest=_REST)
 
     async def forget(self, after: str, limit: int = _LOOKED_AT) -> str | None:
         """Take out what was removed among so many runs with keys above one; the last key, None at the end."""
@@ -94,26 +88,33 @@ class Bookkeeping:
             begun = time.monotonic()
             # Between two batches somebody who waits for history has a turn.
             async with self._turn:
-                stored, found = await self._database.read(partial(_changed, since=since))
+                until = settled(_now())
+                stored, found, reopened = await self._database.read(partial(_changed, since=since))
+                if reopened:
+                    await self._writer.submit(TakeOut(reopened))
                 # An import sets it back.
                 known = stored if stored >= known else None
                 if known is not None and found:
                     since = found[-1].heard_at
-                    known = await self._writer.submit(TakeIn(found, known))
+                    until = until if len(found) < BATCH else 0
+                    known = await self._writer.submit(TakeIn(found, known, until))
                 if len(found) < BATCH:
                     known = None
             await asyncio.sleep((time.monotonic() - begun) * rest)
 
 
-def _look_back(connection: Connection) -> tuple[int, int | None]:
-    """A day before what is known; and when the run that is silent for longest was heard of."""
-    return position(connection, _now())[1] - _LOOK_BACK_MILLISECONDS, silent_since(connection)
+def _position(connection: Connection) -> tuple[int, int]:
+    return position(connection, _now())
 
 
-def _changed(connection: Connection, since: int | None) -> tuple[int, list[Taken]]:
-    """Until when runs are known, and a batch of those that changed since a time, or since then."""
-    stored, unknown = position(connection, _now())
-    return stored, changed_runs(connection, unknown if since is None else since, BATCH)
+def _changed(connection: Connection, since: int | None) -> tuple[int, list[Taken], list[str]]:
+    """Until when runs are known; of those that changed since a time, or since then, a batch; and of those that go on.
+
+    What has set it back since that time was chosen counts.
+    """
+    stored, unknown = _position(connection)
+    since = unknown if since is None else min(since, stored)
+    return stored, changed_runs(connection, since, BATCH), reopened_runs(connection, BATCH)
 
 
 def _now() -> int:

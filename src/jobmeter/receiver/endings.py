@@ -13,18 +13,23 @@ from sqlalchemy import Connection
 from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.model.summarize import RunFold
+from jobmeter.model.summary import Summary
 from jobmeter.ops.log import Log
+from jobmeter.receiver.api import courses
+from jobmeter.receiver.api.courses import CourseFold
 from jobmeter.receiver.figures import Figures
+from jobmeter.receiver.store.block.process import BlockProcess
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.folding import fold_record, fold_stored, silence, summary_of
+from jobmeter.receiver.store.folding import first_record, fold_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.merging import next_merge, unmerged_runs
-from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.store.queries import State, find_run
 from jobmeter.receiver.store.streams import Claim, Ending, Finish, Part
 from jobmeter.receiver.store.writer import Writer
 
 _SWEEP_SECONDS = (0.2, 30.0)
 _PAGE = 100
 _LOOKED_THROUGH = 10_000
+_IDLE_SECONDS = 60.0
 
 
 class Endings:
@@ -41,6 +46,8 @@ class Endings:
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         # A merge takes one of the few threads that read, and the memory of a block.
         self._merging = asyncio.Lock()
+        self._blocks = BlockProcess()
+        self._idle: asyncio.TimerHandle | None = None
         self._stopping = threading.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -117,24 +124,34 @@ class Endings:
         task.add_done_callback(self._tasks.discard)
 
     async def _merge(self, run_uid: str) -> None:
-        sequence = 0
         try:
             async with self._merging:
-                while True:
-                    question = partial(
-                        next_merge, run_uid=run_uid, sequence=sequence, stopping=self._stopping
-                    )
-                    merge = await self._database.read(question)
-                    if merge is None or not await self._writer.submit(merge):
-                        return
-                    sequence = merge.next_sequence
+                await self._merge_alone(run_uid)
         except Exception as error:  # It saves room; nothing is missing without it.
-            self._log.warn("the parts of a run are not merged", run_uid=run_uid, error=str(error))
+            if not self._stopping.is_set():
+                self._log.warn("the parts of a run are not merged", run_uid=run_uid, error=str(error))
+
+    async def _merge_alone(self, run_uid: str) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        question = partial(next_merge, run_uid=run_uid, stopping=self._stopping, encoder=self._blocks.encoder)
+        sequence = 0
+        try:
+            while merge := await self._database.read(partial(question, sequence=sequence)):
+                if not await self._writer.submit(merge):
+                    return
+                sequence = merge.next_sequence
+        finally:
+            self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._blocks.let_go)
 
     async def settle(self) -> None:
         """Break off what goes on after an answer."""
         self._stopping.set()
+        self._blocks.let_go()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._idle is not None:
+            self._idle.cancel()
+        self._blocks.let_go()
 
 
 def _ending_of(
@@ -144,11 +161,12 @@ def _ending_of(
     run = find_run(connection, part.run_uid)
     if run is not None and run.next_sequence >= part.next_sequence:
         return Ending(run.next_sequence, None), None  # It is there, and nobody will ask for the summary.
-    fold = _fold()
-    trouble = fold_stored(connection, run.key, fold) if run else None
+    first = first_record(connection, run.key) if run else records[0]
+    folding = _Folding(first, part.next_sequence)
+    trouble = fold_stored(connection, run.key, folding.fold) if run else None
     for record in records:
-        fold_record(record, fold)
-    return Ending(run.next_sequence if run else 0, _summary(fold, Exit())), trouble
+        fold_record(record, folding.fold)
+    return folding.ending(run.next_sequence if run else 0, Exit()), trouble
 
 
 def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Ending, str | None]:
@@ -156,22 +174,30 @@ def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Endi
     run = find_run(connection, run_uid)
     if run is None:
         return Ending(0, None, "lost"), None
-    fold = _fold()
     try:
-        trouble = fold_stored(connection, run.key, fold)
-        summary = _summary(fold, without_end)
+        folding = _Folding(first_record(connection, run.key), run.next_sequence)
+        trouble = fold_stored(connection, run.key, folding.fold)
+        return folding.ending(run.next_sequence, without_end, "lost"), trouble
     except Exception as error:  # Whatever it is, it would be the same the next time.
-        trouble, summary = str(error), None
-    return Ending(run.next_sequence, summary, "lost"), trouble
+        return Ending(run.next_sequence, None, "lost"), str(error)
 
 
-def _fold() -> RunFold:
-    """For a summary alone, which has no timeline."""
-    return RunFold(timeline_points=2)
+class _Folding:
+    """Folds the records of a run below ``until`` for a summary; of a long one for the course that is kept, too."""
+
+    def __init__(self, first: wire.AnyRecord | None, until: int) -> None:
+        self._until = until
+        self._both = CourseFold(first) if first is not None and until >= courses.LONG else None
+        self.fold = self._both.fold if self._both else RunFold(timeline_points=2)
+
+    def ending(self, next_sequence: int, without_end: Exit, state: State = "finished") -> Ending:
+        """Of the run as it was stored, up to a record."""
+        summary = summary_of(self.fold, without_end)
+        course = courses.encode(self._both.course(), self._until) if self._both and summary else None
+        return Ending(next_sequence, _encoded(summary), state, course)
 
 
-def _summary(fold: RunFold, without_end: Exit) -> bytes | None:
-    summary = summary_of(fold, without_end)
+def _encoded(summary: Summary | None) -> bytes | None:
     try:
         return None if summary is None else msgspec.json.encode(summary)
     except (OverflowError, ValueError):

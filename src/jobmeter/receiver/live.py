@@ -110,6 +110,9 @@ class Now(Struct, kw_only=True):
     time: Annotated[str, Meta(description="RFC 3339, UTC: when this was read.")]
     jobs: Annotated[list[RunningJob], Meta(description=f"At most {MOST_RUNS} of them.")]
     more: Annotated[bool, Meta(description="Whether there are more.")] = False
+    lost_after_seconds: Annotated[
+        float | None, Meta(description="After so long a silence a run counts as lost and is here no more.")
+    ] = None
 
 
 class _Box:
@@ -262,16 +265,21 @@ class Follower:
 
 
 class Live:
-    """Tells what happens now to any number of readers of one database."""
+    """Tells what happens now to any number of readers of one database.
+
+    ``lost_after_seconds`` is how long a run may be silent before the receiver gives it up.
+    """
 
     def __init__(
         self,
         database: Database,
         *,
+        lost_after_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
+        self.lost_after_seconds = lost_after_seconds
         self._clock = clock
         self._wall_clock = wall_clock
         self._alone = asyncio.Lock()
@@ -354,7 +362,13 @@ class Live:
             seconds += await self._database.read(partial(self._catch_up, runs=new[place : place + _AT_ONCE]))
         now = self._wall_clock()
         jobs = [self._follower(run).describe(run, now) for run in shown]
-        return Now(time=rfc3339_of(now), jobs=jobs, more=len(going) > MOST_RUNS), seconds
+        found = Now(
+            time=rfc3339_of(now),
+            jobs=jobs,
+            more=len(going) > MOST_RUNS,
+            lost_after_seconds=self.lost_after_seconds,
+        )
+        return found, seconds
 
     def _follower(self, run: Going) -> Follower:
         known = self._followers.get(run.run_uid)

@@ -9,12 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection
 
 from jobmeter.model.errors import StoreError
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import FullLog
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.store import retention as store
 from jobmeter.receiver.store.backend import Key
@@ -29,19 +29,11 @@ _REST = 4
 _LOOKED_AT, _FOUND, _BITE = 2000, 10_000, 50
 
 
-class RetentionLog(Log, Protocol):
-    """What goes wrong, and what was done."""
-
-    def info(self, message: str, **fields: object) -> None:
-        """Something that an operator may want to know."""
-        ...
-
-
 class Retention:
     """Keeps one database small."""
 
     def __init__(
-        self, database: Database, writer: Writer, figures: Figures, log: RetentionLog, keep: Keep
+        self, database: Database, writer: Writer, figures: Figures, log: FullLog, keep: Keep
     ) -> None:
         self._database = database
         self._writer = writer

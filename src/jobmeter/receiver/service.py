@@ -5,21 +5,20 @@ import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.model.prices import Prices
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route
-from jobmeter.ops.log import Log, Sparing
+from jobmeter.ops.log import FullLog, Log, Sparing
 from jobmeter.ops.metrics import daemon_registry, exposition
 from jobmeter.ops.pprof.routes import Pprof
 from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Content, Route
 from jobmeter.ops.runtime import runtime_observed
 from jobmeter.receiver import ingest, seed
-from jobmeter.receiver.access import audit
 from jobmeter.receiver.access.audit import Audit
 from jobmeter.receiver.access.directory import Directory
 from jobmeter.receiver.access.grant import Right
@@ -53,11 +52,6 @@ from jobmeter.receiver.store.retention import Keep
 from jobmeter.receiver.store.writer import QueueFull, Writer
 from jobmeter.receiver.streamed import StreamedJobs
 
-
-class ServiceLog(Log, audit.Log, Protocol):
-    """What goes wrong, and who did what."""
-
-
 _GRACE_SECONDS = 5.0
 """A little longer than a commit waits for another process' lock."""
 _AGAIN_SECONDS = 60.0
@@ -70,7 +64,7 @@ class Receiver:
         self,
         database: Database,
         rules: AccessRules,
-        log: ServiceLog,
+        log: FullLog,
         *,
         lost_after_seconds: float,
         prices: Prices | None = None,
@@ -86,9 +80,10 @@ class Receiver:
         )
         self._retention = Retention(database, self._writer, self._figures, log, keep)
         self._bookkeeping = Bookkeeping(database, self._writer, log)
-        self._history = History(database, self._bookkeeping.catch_up, prices)
+        self._readings = Readings(database)
+        self._history = History(self._readings, self._bookkeeping.catch_up, prices)
         self._drawing = Drawing()
-        self._live = Live(database)
+        self._live = Live(database, lost_after_seconds=lost_after_seconds)
         self._figures.listeners.set_function(lambda: self._live.listeners)
         self._rules = rules
         self._audit = Audit(log)
@@ -114,8 +109,8 @@ class Receiver:
 
     def _routes(self) -> tuple[Route, ...]:
         """What clients ask for is in the document; what shows the inside of the process is not."""
-        readings, handling = Readings(self._database), Handling()
-        pages = Pages(readings, self._drawing, self._live)
+        readings, handling = self._readings, Handling()
+        pages = Pages(readings, self._drawing, self._live, self._bookkeeping.catch_up)
         history_pages = HistoryPages(self._history, self._drawing)
         health = self.health.routes("Whether it can store and answer")
         documented = with_document(
@@ -124,10 +119,10 @@ class Receiver:
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
                 minting_route(self._job_tokens, self._rules.job_token_seconds, self._guard, self._audit),
                 *seed.routes(self._database),
-                *RunsApi(readings).routes(),
+                *RunsApi(readings, self._bookkeeping.catch_up).routes(),
                 *NowApi(self._live).routes(),
                 *HistoryApi(self._history).routes(),
-                *SizingApi(readings).routes(),
+                *SizingApi(self._history).routes(),
                 *pages.routes(),
                 *history_pages.routes(),
                 *(route for route in health if route.access == "open"),

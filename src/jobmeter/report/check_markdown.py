@@ -14,7 +14,7 @@ _MAX_SENTENCE = 600
 _SIGNS: Mapping[Level, str] = {"none": "✅", "notice": "❔", "warning": "⚠️", "error": "❌"}
 _SPREAD = (
     "The spread holds the middle 90 % of these runs, and what is within three median absolute deviations of "
-    "their median."
+    "their median; where their level changed, only the runs since count."
 )
 
 
@@ -60,7 +60,7 @@ def _sentences(judgement: Judgement) -> str:
 
 
 def _footer(judgement: Judgement) -> str:
-    if not any(finding.spread for finding in judgement.findings):
+    if not any(finding.usual for finding in judgement.findings):
         return ""
     name = escape_markdown(fit(branch(judgement), _MAX_CELL))
     runs = plural(judgement.base.runs, "run")

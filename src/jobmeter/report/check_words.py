@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobmeter.model.budgets.judgement import Finding, Judgement, Level, Spread, State
+from jobmeter.model.budgets.judgement import Finding, Judgement, Level, State
+from jobmeter.model.history.usual import Usual
+from jobmeter.model.quantities import format_change
 from jobmeter.report.figures import LOWER_BOUND
+from jobmeter.report.history_words import runs_of_usual
 from jobmeter.report.layout import Column
 from jobmeter.report.text import clean, plural
 
@@ -70,9 +73,9 @@ def _excess(finding: Finding, judgement: Judgement) -> str:
     value, allowed, form = finding.reading.value, finding.allowed, finding.budget.measure.form
     least = "at least " if finding.reading.is_lower_bound else ""
     by = f" by {least}{form(value - allowed)}" if value is not None and allowed is not None else ""
-    if finding.spread is None:
+    if finding.usual is None:
         return by
-    runs = _runs(finding, finding.spread, judgement)
+    runs = _runs(finding, finding.usual, judgement)
     if finding.state == "noise":
         return f"{by}, but within the spread of {runs}"
     if finding.is_usual:
@@ -82,16 +85,17 @@ def _excess(finding: Finding, judgement: Judgement) -> str:
 
 def _beside(finding: Finding, judgement: Judgement) -> str:
     """How it compares with the base."""
-    if finding.spread is None:
+    if finding.usual is None:
         return ""
     change = f", {change_cell(finding)}" if change_cell(finding) else ""
-    return f"{change}, {spread_cell(finding)} the spread of {_runs(finding, finding.spread, judgement)}"
+    return f"{change}, {spread_cell(finding)} the spread of {_runs(finding, finding.usual, judgement)}"
 
 
-def _runs(finding: Finding, spread: Spread, judgement: Judgement) -> str:
-    """``main's 20 runs (91.0 s to 106 s)``."""
+def _runs(finding: Finding, usual: Usual, judgement: Judgement) -> str:
+    """``main's 20 runs (91.0 s to 106 s)``, or those since its last change."""
     form = finding.budget.measure.form
-    return f"{branch(judgement)}'s {plural(spread.runs, 'run')} ({form(spread.low)} to {form(spread.high)})"
+    runs = runs_of_usual(usual, form)
+    return f"{branch(judgement)}'s {runs} ({form(usual.low)} to {form(usual.high)})"
 
 
 def branch(judgement: Judgement) -> str:
@@ -119,26 +123,23 @@ def limit_cell(finding: Finding) -> str:
 
 def change_cell(finding: Finding) -> str:
     """``+2.8 %`` to the base's median; nothing where there is nothing to compare with."""
-    value, spread = finding.reading.value, finding.spread
-    if value is None or spread is None or spread.median <= 0:
-        return ""
-    percent = (value / spread.median - 1) * 100
-    return f"{percent:+.1f} %" if abs(percent) < 9.95 else f"{percent:+,.0f} %"
+    value, usual = finding.reading.value, finding.usual
+    return "" if value is None or usual is None else format_change(usual.median, value)
 
 
 def spread_cell(finding: Finding) -> str:
     """``within``, ``above`` or ``below``; nothing where there is no spread."""
-    value, spread = finding.reading.value, finding.spread
-    if value is None or spread is None:
+    value, usual = finding.reading.value, finding.usual
+    if value is None or usual is None:
         return ""
-    return "above" if value > spread.high else "below" if value < spread.low else "within"
+    return "above" if value > usual.high else "below" if value < usual.low else "within"
 
 
 def columns(judgement: Judgement) -> list[Column]:
     """The table's columns behind the names of the measures."""
     findings = judgement.findings
     medians = [
-        finding.budget.measure.form(finding.spread.median) if finding.spread else "" for finding in findings
+        finding.budget.measure.form(finding.usual.median) if finding.usual else "" for finding in findings
     ]
     return [
         Column("used", [used_cell(finding) for finding in findings]),

@@ -148,7 +148,7 @@ def process_columns(processes: Sequence[ProcessSummary], *, containers: bool = F
     return [
         Column("in", where, rank=3, left=True),
         Column("pid", [str(each.pid) for each in processes], rank=2),
-        Column("CPU", ["" if percent is None else f"{percent:.0f} %" for percent in percents], rank=1),
+        Column("CPU peak", ["" if percent is None else f"{percent:.0f} %" for percent in percents], rank=1),
         Column("CPU time", [_counted_by_ticks(each.cpu_seconds) for each in processes], style="cpu"),
         Column("memory", [size(each.peak_memory_bytes) for each in processes], style="memory"),
     ]

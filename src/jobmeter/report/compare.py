@@ -1,10 +1,10 @@
 """Two runs side by side: what changed, by how much, and which programs changed most."""
 
-import math
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from jobmeter.model.quantities import format_change
 from jobmeter.model.summary import ContainerSummary, Summary
 from jobmeter.report.figures import cores as cores_text
 from jobmeter.report.figures import distinct_names, duration, size, total_cpu_seconds
@@ -44,20 +44,10 @@ class Change(Struct, frozen=True):
 
     @property
     def ratio(self) -> str:
-        """``+18 %`` or, from a doubling on, ``x 2.4``; empty unless both are known and positive."""
-        if (
-            not self.before
-            or self.after is None
-            or self.before < 0
-            or self.after < 0
-            or self.difference == "same"
-        ):
+        """``+18 %``; empty where a run does not have it, both are the same, or there was nothing before."""
+        if self.before is None or self.after is None or self.before == self.after:
             return ""
-        share = self.after / self.before
-        if share >= 2:
-            return f"× {share:.3g}" if math.isfinite(share) else ""
-        percent = round((share - 1) * 100)
-        return f"{percent:+} %" if percent else ""
+        return format_change(self.before, self.after)
 
     @property
     def style(self) -> str:

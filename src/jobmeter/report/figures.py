@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from jobmeter.model.quantities import format_bytes, format_cores, format_duration
 from jobmeter.model.sample import ByteLimit, Limit, Pressure
 from jobmeter.model.statistics import STATISTIC_DIGITS
+from jobmeter.model.summarize import is_only_begun
 from jobmeter.model.summary import ContainerSummary, Section, Summary
 from jobmeter.model.timeline import ContainerTrack, Timeline
 
@@ -24,6 +25,12 @@ SOURCE_WORDS = {
     "working_set": "working set",
     "rss": "RSS sum",
 }
+
+
+def seen_seconds(summary: Summary) -> float | None:
+    """How long the run took, as far as it was seen; None of one whose start alone was seen."""
+    begun = is_only_begun(summary.sample_count, summary.duration_seconds)
+    return None if begun and summary.exit.reason in ("lost", "running") else summary.duration_seconds
 
 
 def total_cpu_seconds(summary: Summary) -> float | None:

@@ -1,14 +1,14 @@
 """A job over its runs, and a fleet over its days, as Vega-Lite specifications."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from jobmeter.model.history.digest import Digest, Level, PastRun
+from jobmeter.model.history.digest import Digest, PastRun
 from jobmeter.model.history.fleet import Account
 from jobmeter.model.prices import CORE_HOUR, GIB_HOUR
 from jobmeter.report.charts import SCHEMA, Chart, Sign
 from jobmeter.report.figures import moment
-from jobmeter.report.history_words import MEASURE_WORDS, short_sha
+from jobmeter.report.history_words import MEASURE_WORDS, short_ref, short_sha
 from jobmeter.report.palette import Palette
 from jobmeter.report.panels import Spec, config
 from jobmeter.report.text import clean, fit
@@ -16,6 +16,7 @@ from jobmeter.report.text import clean, fit
 _SHOWN = ("memory", "cpu_seconds", "duration")
 _LEAST_RUNS, _LEAST_DAYS = 2, 2
 _MAX_LEVELS = 60
+_REF_CELLS = 40
 _MARGIN = 56
 _PANEL_HEIGHT = 96
 _TICK = 84
@@ -32,30 +33,47 @@ def job_chart(runs: Sequence[PastRun], digest: Digest, *, width: int, palette: P
     for key in _SHOWN:
         values = [(run, value) for run in runs if (value := run.measure(key)) is not None]
         if len(values) >= _LEAST_RUNS:
-            levels = [level for level in digest.levels if level.measure == key][:_MAX_LEVELS]
-            panels.append(_runs_panel(key, values, levels, width, palette))
+            panels.append(_runs_panel(key, values, digest, width, palette))
     if not panels:
         return None
     for panel in panels[:-1]:
         panel["layer"][-1]["encoding"]["x"]["axis"] = _axis(width) | {"labels": False}
-    ended = [Sign("did not end well", "limit", "dots")] if any(not run.is_whole for run in runs) else []
     return Chart(
         "runs",
         "Run by run",
         "Each run by the time it began; the line is the median of the runs on one level.",
-        (Sign("level", "text"), *ended),
+        tuple(_signs(runs, digest)),
         _spec("Each run by the time it began.", panels, palette, {"resolve": {"scale": {"x": "shared"}}}),
     )
+
+
+def _signs(runs: Sequence[PastRun], digest: Digest) -> Iterator[Sign]:
+    """What the line means, and the forms of the points where there is more than one."""
+    if digest.levels:
+        yield Sign("level", "text")
+    apart = any(_stands_apart(run, digest) for run in runs)
+    if apart:
+        yield Sign(f"run of {fit(short_ref(digest.ref or ''), _REF_CELLS)}", "text", "point")
+        yield Sign("of another branch", "text", "ring")
+    if any(run.is_failed for run in runs):
+        yield Sign("failed, killed, cancelled or lost", "limit", "plus")
+    elif not all(run.is_whole for run in runs):
+        yield Sign("how it ended is not known", "limit", "plus")
+
+
+def _stands_apart(run: PastRun, digest: Digest) -> bool:
+    return digest.ref is not None and run.ref != digest.ref
 
 
 def _runs_panel(
     key: str,
     values: Sequence[tuple[PastRun, float]],
-    levels: Sequence[Level],
+    digest: Digest,
     width: int,
     palette: Palette,
 ) -> Spec:
     words = MEASURE_WORDS[key]
+    levels = [level for level in digest.levels if level.measure == key][-_MAX_LEVELS:]
     unit, factor = _unit(key, max(value for _, value in values))
     top = max(value for _, value in values) / factor
     y = _amount("v", top)
@@ -64,7 +82,8 @@ def _runs_panel(
             "t": _milliseconds(run.began_at),
             "v": _short(value / factor),
             "whole": run.is_whole,
-            "hint": _hint(run, words.form(value)),
+            "apart": _stands_apart(run, digest),
+            "hint": _hint(run, words.form(value), digest),
         }
         for run, value in values
     ]
@@ -91,9 +110,12 @@ def _runs_panel(
             },
             {
                 "data": {"values": points},
-                "mark": {"type": "point", "filled": True, "opacity": 0.8},
+                "mark": {"type": "point"},
                 "encoding": {
-                    "x": x, "y": y, "color": colour, "tooltip": hint, "description": hint,
+                    "x": x, "y": y, "fill": colour, "stroke": colour, "tooltip": hint, "description": hint,
+                    # Hollow, and not in another colour: that says which measure it is.
+                    "fillOpacity": {"condition": {"test": "datum.apart", "value": 0}, "value": 0.8},
+                    "strokeWidth": {"condition": {"test": "datum.apart", "value": 1.2}, "value": 0},
                     "shape": _either("circle", "cross"), "size": _either(22, 44),
                 },
             },
@@ -119,7 +141,7 @@ def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Pal
                 "t": _milliseconds(f"{day}T00:00:00Z"),
                 "t2": _milliseconds(f"{day}T00:00:00Z") + 86_400_000,
                 "reserved": _short(waste.reserved / factor),
-                "used": _short((waste.used or 0.0) / factor),
+                "used": _short((waste.reserved - (waste.unused or 0.0)) / factor),
             }
             for day, waste in wastes
             if waste.reserved is not None
@@ -138,7 +160,7 @@ def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Pal
         "days",
         "Day by day",
         "What jobs reserved, and what of it they used. Only runs that tell what they reserved are in it.",
-        (Sign("used", "text"), Sign("reserved", "text", "band")),
+        (Sign("used", "text", "bar"), Sign("reserved", "text", "band")),
         _spec("Reserved and used, day by day.", panels, palette, {"resolve": {"scale": {"x": "shared"}}}),
     )
 
@@ -198,8 +220,9 @@ def _unit(key: str, top: float) -> tuple[str, float]:
     return next(((unit, factor) for unit, factor in units if top >= factor), units[-1])
 
 
-def _hint(run: PastRun, value: str) -> str:
+def _hint(run: PastRun, value: str, digest: Digest) -> str:
     parts = [moment(run.began_at), value]
+    parts += [fit(short_ref(run.ref), _REF_CELLS)] if run.ref and _stands_apart(run, digest) else []
     parts += [short_sha(run.sha)] if run.sha else []
     parts += [] if run.is_whole else [f"ended: {fit(clean(run.exit_reason or 'not known'), 40)}"]
     return " · ".join(parts)

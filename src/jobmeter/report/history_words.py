@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jobmeter.model.history.digest import Change, StandsOut
-from jobmeter.model.quantities import format_bytes, format_duration, format_percent
-from jobmeter.report.text import clean
+from jobmeter.model.history.usual import Usual
+from jobmeter.model.quantities import format_bytes, format_change, format_duration
+from jobmeter.report.text import clean, plural
 
 _SHA_CELLS = 12
 
@@ -31,17 +32,20 @@ MEASURE_WORDS = {
 """In the order in which they are shown."""
 
 
+def runs_of_usual(usual: Usual, form: Callable[[float], str]) -> str:
+    """``20 runs``, or ``10 runs since it changed from 40.0 s``."""
+    since = "" if usual.changed_from is None else f" since it changed from {form(usual.changed_from)}"
+    return plural(usual.runs, "run") + since
+
+
 def change_words(change: Change) -> str:
     """``memory rose from 300 MiB to 600 MiB (+100 %)``."""
     words = MEASURE_WORDS[change.measure]
     verb = "rose" if change.after > change.before else "fell"
-    share = f" ({'+' if change.after > change.before else '−'}{_share(change)})" if change.before else ""
+    share = format_change(change.before, change.after)
     of = f" of {clean(change.leg)}" if change.leg else ""
-    return f"{words.title}{of} {verb} from {words.form(change.before)} to {words.form(change.after)}{share}"
-
-
-def _share(change: Change) -> str:
-    return format_percent(abs(change.after - change.before) / change.before)
+    said = f"{words.title}{of} {verb} from {words.form(change.before)} to {words.form(change.after)}"
+    return f"{said} ({share})" if share else said
 
 
 def outlier_words(outlier: StandsOut) -> str:

@@ -1,5 +1,9 @@
 """The pieces of the HTML page that every page with a run shares: the document, and the body of one run."""
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ProcessSummary, Summary
 from jobmeter.report.columns import (
@@ -15,12 +19,19 @@ from jobmeter.report.html_fields import fields_table
 from jobmeter.report.html_parts import card, definitions, section, table, text
 from jobmeter.report.html_style import STYLE
 from jobmeter.report.html_tiles import tiles
+from jobmeter.report.layout import Column
 from jobmeter.report.notes import identity, remarks
 from jobmeter.report.text import plural
 from jobmeter.report.verdict import cause, outcome, tone, verdict
 
 _MAX_ROWS = 100
 _MAX_FIELD_COLUMNS = 8
+_ENDED = {"lost": "last sample"}
+# A meter counts those that still live when the run ends.
+_PROGRAMS = {
+    "running": ("Programs that have ended so far", "Programs are counted when they end"),
+    "lost": ("Programs that had ended", "Programs that still ran when the run was lost are not counted"),
+}
 
 
 def document(title: str, body: str, *, policy: str | None = None, style: str = STYLE) -> str:
@@ -35,13 +46,14 @@ def document(title: str, body: str, *, policy: str | None = None, style: str = S
     )
 
 
-def run_body(summary: Summary, pictures: str, *, over: str | None = None) -> str:
+def run_body(summary: Summary, pictures: str, *, over: str | None = None, below: str = "") -> str:
     """All that a page says of one run; ``pictures`` is the HTML of its course over time.
 
-    ``over`` is what stands above the verdict; None is which job it was.
+    ``over`` is what stands above the verdict; None is which job it was. ``below`` is HTML that stands below it.
     """
     parts = (
         _header(summary, (identity(summary) or "jobmeter") if over is None else over),
+        below,
         tiles(summary),
         _notes(summary),
         section("Over time", pictures),
@@ -114,20 +126,28 @@ def _programs(summary: Summary) -> str:
     programs = summary.programs[:_MAX_ROWS]
     most = max((program.cpu_seconds or 0.0 for program in programs), default=0.0)
     bars = [(program.cpu_seconds or 0.0) / most for program in programs] if most > 0 else []
-    columns = program_columns(programs)
+    columns = _peaks(program_columns(programs))
     ordered = [columns[0], columns[2], columns[1]]
+    told, counted = _PROGRAMS.get(summary.exit.reason, ("Programs", ""))
     busiest, largest = summary.top_cpu_processes, summary.top_mem_processes
     same = {each.pid for each in busiest} == {each.pid for each in largest}
-    return card(
-        table("Programs", [each.name for each in programs], ordered, first="program", bars=bars),
+    boxed = card(
+        table(told, [each.name for each in programs], ordered, first="program", bars=bars),
         _processes("Top processes" if same else "Busiest processes", summary, busiest),
         "" if same else _processes("Largest processes", summary, largest),
     )
+    hint = f'<p class="hinted">{counted}; the busiest and largest of them are among the processes.</p>'
+    return f"{hint}{boxed}" if counted and boxed else boxed
+
+
+def _peaks(columns: Sequence[Column]) -> list[Column]:
+    """With the whole name of what reports for narrow screens call memory: no column stands below a heading here."""
+    return [replace(each, title="memory peak") if each.title == "memory" else each for each in columns]
 
 
 def _processes(title: str, summary: Summary, processes: list[ProcessSummary]) -> str:
     shown = processes[:_MAX_ROWS]
-    columns = process_columns(shown, containers=len(summary.containers) > 1)
+    columns = _peaks(process_columns(shown, containers=len(summary.containers) > 1))
     return table(title, [each.name for each in shown], columns, first="process")
 
 
@@ -151,7 +171,7 @@ def _facts(summary: Summary) -> str:
             ("memory used, peak", "" if used.peak is None else format_percent(used.peak / 100)),
         ]),
         definitions("Meter", [
-            ("began", moment(summary.start_time)), ("ended", moment(summary.end_time)),
+            ("began", moment(summary.start_time)), (_ENDED.get(summary.exit.reason, "ended"), moment(summary.end_time)),
             ("samples", f"{summary.sample_count:,}"), ("interval", duration(own.interval_seconds)),
             ("late", own.late_ticks or ""),
             ("failed reads", own.read_errors or ""), ("own CPU time", duration(own.cpu_seconds)),

@@ -50,6 +50,7 @@ figcaption p{margin:0;color:var(--faint);font-size:13px}
   color:var(--faint);font-size:13px}
 .legend i{display:inline-block;width:16px;margin-right:6px;border-top:2px solid;vertical-align:.28em}
 .legend i.band{height:10px;border:0;background:currentColor;opacity:.35;vertical-align:-.05em}
+.legend i.bar{height:10px;border:0;background:currentColor;opacity:.85;vertical-align:-.05em}
 .legend i.dash{border-top-style:dashed}.legend i.dots{border-top-style:dotted}
 figure svg{display:block;width:100%;height:auto;font-family:inherit}
 .narrow{display:none}

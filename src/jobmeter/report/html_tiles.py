@@ -19,6 +19,7 @@ from jobmeter.report.figures import (
     moment,
     roots,
     roughly,
+    seen_seconds,
     size,
     total_cpu_seconds,
 )
@@ -32,6 +33,8 @@ def tiles(summary: Summary) -> str:
     """The tiles as a list of terms; what is not known has none."""
     made = [make(summary) for make in (_end, _took, _cpu, _memory, _throttled, _waited)]
     known = [tile for tile in made if tile]
+    if not known:
+        return ""
     # Six tiles stand in two rows of three, fewer in one row.
     return f'<dl class="tiles" style="--columns:{3 if len(known) > 5 else len(known)}">{"".join(known)}</dl>'
 
@@ -63,6 +66,8 @@ def _end(summary: Summary) -> str:
 
 
 def _took(summary: Summary) -> str:
+    if seen_seconds(summary) is None:
+        return ""
     return _tile("Duration", roughly(summary.duration_seconds), f"from {moment(summary.start_time)}")
 
 

@@ -18,6 +18,7 @@ from jobmeter.report.figures import (
     memory_peak,
     roots,
     roughly,
+    seen_seconds,
     size,
     total_cpu_seconds,
 )
@@ -30,6 +31,9 @@ RUNNING = Exit(reason="running")
 _THROTTLED_SHARE = 0.1
 _MEMORY_SHARE = 0.9
 _WAITED_SHARE = 0.3
+
+# Of a run whose start alone was seen.
+_UNSEEN = {"lost": "lost right after its start", "running": "has begun"}
 
 TONES = {
     "success": "good",
@@ -65,6 +69,8 @@ def tone(summary: Summary) -> str:
 def outcome(summary: Summary) -> str:
     """How the run ended and after how long."""
     end, took = summary.exit, roughly(summary.duration_seconds)
+    if seen_seconds(summary) is None:
+        return _UNSEEN[end.reason]
     maybe = "probably " if end.certainty == "probable" else ""
     code = "" if end.code is None else f" (exit {end.code})"
     match end.reason:

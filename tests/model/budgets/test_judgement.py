@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from jobmeter.model.budgets.judgement import Base, Judgement, base_of, judge, spread_of
+from jobmeter.model.budgets.judgement import Base, Judgement, base_of, judge
 from jobmeter.model.budgets.limits import parse_budget
 from jobmeter.model.budgets.measures import BY_KEY
-from jobmeter.model.budgets.plan import LEAST_RUNS, Terms
+from jobmeter.model.budgets.plan import Terms
 from jobmeter.model.exits import Exit
 from jobmeter.model.history.usage import used_by
+from jobmeter.model.history.usual import EARLIER_RUNS, Known
 from jobmeter.model.summary import Summary
 from tests.model.budgets.runs import MIB, box, run_of
 
@@ -21,7 +22,7 @@ STEADY = (96.0, 98.0, 100.0, 102.0, 104.0)
 
 
 def base(*values: float, key: str = "cpu_seconds") -> Base:
-    return Base(ref="refs/heads/main", runs=len(values), values={key: values})
+    return Base(ref="refs/heads/main", runs=len(values), known={key: Known(values)})
 
 
 def judged(
@@ -74,7 +75,7 @@ def test_a_strict_budget_knows_no_noise(complete):
         (base(1.0), "refs/heads/main has 1 run of this job"),
         (base(*STEADY[:4]), "refs/heads/main has 4 runs of this job"),
         (
-            Base(ref="main", runs=9, values={"cpu_seconds": STEADY[:2]}),
+            Base(ref="main", runs=9, known={"cpu_seconds": Known(STEADY[:2])}),
             "2 of the 9 runs of main tell it in full",
         ),
     ],
@@ -82,7 +83,7 @@ def test_a_strict_budget_knows_no_noise(complete):
 def test_without_enough_runs_of_the_base_nothing_is_told(base, why):
     """A relative budget is then unknown; an absolute one does not ask."""
     (finding,) = judged(run_of(), "+10 %", base).findings
-    assert (finding.state, finding.allowed, finding.spread) == ("unknown", None, None)
+    assert (finding.state, finding.allowed, finding.usual) == ("unknown", None, None)
     assert finding.why.startswith(why)
     assert judged(run_of(), "91", base).count("ok") == 1
 
@@ -117,44 +118,48 @@ def test_a_run_that_goes_on_has_passed_nothing():
 
 
 def test_the_base_has_what_its_runs_tell_in_full():
-    """Lower bounds are left out: they would lower the median."""
+    """The oldest first, those that do not count apart. Lower bounds are left out: they would lower the median."""
     summaries = [
         run_of(cpu_seconds=10.0),
         run_of(cpu_seconds=20.0, cpu_complete=False),
         run_of(box(oom_kills=1), cpu_seconds=30.0),
         run_of(exit=Exit(reason="lost")),
+        run_of(cpu_seconds=40.0),
     ]
-    found = base_of("main", [used_by(summary) for summary in summaries])
+    found = base_of("main", [used_by(summary) for summary in summaries], 4)
     assert found.runs == 4
-    assert found.values == {
-        "memory": [300 * MIB] * 2,
-        "cpu_seconds": [10.0, 30.0],
-        "duration": [60.0] * 3,
-        "network": [1000.0] * 3,
+    assert found.known == {
+        "memory": ([300 * MIB] * 2, [300 * MIB]),
+        "cpu_seconds": ([30.0, 10.0], [40.0]),
+        "duration": ([60.0] * 3, [60.0]),
+        "network": ([1000.0] * 3, [1000.0]),
     }
 
 
-@pytest.mark.parametrize(
-    "values, median, low, high",
-    [
-        (STEADY, 100.0, 94.0, 106.0),
-        ([5.0] * 7, 5.0, 5.0, 5.0),
-        ([1.0, 1.0, 1.0, 1.0, 50.0], 1.0, 1.0, 40.2),
-        ([10.0] * 12 + [30.0] * 8, 10.0, 10.0, 30.0),
-        ([0.0, 1.0, 1.0, 2.0, 9.0], 1.0, 0.0, 7.6),
-    ],
-)
-def test_the_spread_is_the_middle_and_three_deviations(values, median, low, high):
-    """Two kinds of runs are both usual; nothing is below zero."""
-    spread = spread_of(values)
-    assert spread is not None
-    assert (spread.median, spread.low, spread.runs) == (median, low, len(values))
-    assert spread.high == pytest.approx(high)
+@pytest.mark.parametrize("used, state", [(190.0, "ok"), (205.0, "ok"), (300.0, "breach"), (105.0, "ok")])
+def test_a_lasting_step_of_the_base_is_what_is_usual_now(used, state):
+    """Twenty runs before it neither hide a breach nor make one."""
+    runs = [
+        run_of(cpu_seconds=level + n % 3) for level, count in ((100, 20), (200, 10)) for n in range(count)
+    ]
+    found = base_of("refs/heads/main", [used_by(run) for run in reversed(runs)], 30)
+    (finding,) = judged(run_of(cpu_seconds=used), "+10 %", found).findings
+    assert finding.state == state
+    assert finding.usual is not None
+    assert (finding.usual.median, finding.usual.runs, finding.usual.changed_from) == (201.0, 10, 101.0)
 
 
-def test_few_runs_have_no_spread():
-    """One less than is needed."""
-    assert spread_of(STEADY[: LEAST_RUNS - 1]) is None
+@pytest.mark.parametrize("runs", [5, 9, 20])
+def test_what_the_base_once_used_excuses_no_run(runs):
+    """However many of the runs before its change are among the last ones."""
+    for since in range(5, runs + 6):
+        history = [
+            run_of(cpu_seconds=level + n % 3)
+            for level, count in ((100, since), (200, runs + EARLIER_RUNS - since))
+            for n in range(count)
+        ]
+        found = base_of("refs/heads/main", [used_by(run) for run in history], runs)
+        assert judged(run_of(cpu_seconds=195.0), "+10 %", found).failed, since
 
 
 Draw = Callable[[random.Random], float]

@@ -13,8 +13,8 @@ TOLD = Account(
     runs=4,
     core_seconds=3 * CORE_HOUR,
     byte_seconds=7 * GIB_HOUR,
-    cpu=Waste(runs=3, reserved=8 * CORE_HOUR, used=2 * CORE_HOUR),
-    memory=Waste(runs=3, reserved=20 * GIB_HOUR, used=5 * GIB_HOUR),
+    cpu=Waste(runs=3, reserved=8 * CORE_HOUR, used=2 * CORE_HOUR, unused=6 * CORE_HOUR),
+    memory=Waste(runs=3, reserved=20 * GIB_HOUR, used=5 * GIB_HOUR, unused=15 * GIB_HOUR, partial=1),
 )
 
 
@@ -26,11 +26,20 @@ def test_a_cost_is_of_what_was_reserved_and_used_where_nothing_was() -> None:
     assert found.wasted_cost == pytest.approx(6 + 1.5)
 
 
-def test_what_is_used_beyond_its_reservation_makes_no_waste_of_the_other_less() -> None:
-    """Each on its own."""
-    found = Account(cpu=Waste(reserved=CORE_HOUR, used=5 * CORE_HOUR), memory=TOLD.memory)
+def test_what_is_used_beyond_its_reservation_makes_no_waste_less() -> None:
+    """Neither of the other resource, nor of another run."""
+    burst = Account(cpu=Waste(reserved=CORE_HOUR, used=9 * CORE_HOUR, unused=0.0))
 
-    assert priced(found, PRICE).wasted_cost == pytest.approx(1.5)
+    assert priced(together([burst, TOLD]), PRICE).wasted_cost == pytest.approx(6 + 1.5)
+
+
+def test_a_sum_over_what_was_read_in_part_is_a_lower_bound() -> None:
+    """Of CPU, of memory, and of containers that are not in it."""
+    found = together([TOLD, Account(core_lower_bounds=2), Account(byte_lower_bounds=3)])
+
+    assert (found.core_lower_bounds, found.byte_lower_bounds, found.memory.partial) == (2, 3, 1)
+    told = Account(core_lower_bounds=1), Account(byte_lower_bounds=1), TOLD, Account(runs=1)
+    assert [each.is_lower_bound for each in told] == [True, True, True, False]
 
 
 def test_runs_add_up_and_what_none_tells_stays_unknown() -> None:

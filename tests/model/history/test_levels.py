@@ -43,6 +43,22 @@ def test_a_shift_is_large_clear_and_lasts(values: list[float], places: list[int]
     assert [one.place for one in found] == pytest.approx(places, abs=1)
 
 
+@pytest.mark.parametrize(
+    "deviation, since, most",
+    [(3, 5, 4), (3, 6, 4), (3, 10, 4), (4, 5, 12), (4, 6, 12), (4, 7, 6), (4, 20, 6)],
+)
+@pytest.mark.parametrize("before", [10, 25])
+def test_a_step_by_a_quarter_amid_normal_noise(before: int, deviation: int, since: int, most: int) -> None:
+    """The docs say in how many of 100 histories it is found at its very run; here are 200."""
+    chance = random.Random(1)
+    missed = 0
+    for _ in range(200):
+        levels = [1.0] * before + [1.25] * since
+        found = shifts([level * chance.gauss(100, deviation) for level in levels])
+        missed += [one.place for one in found] != [before]
+    assert missed <= most
+
+
 def test_levels_are_the_medians_between_two_shifts() -> None:
     """Not those of all that came before."""
     found = shifts([1.0] * 10 + [2.0] * 10 + [4.0] * 10)

@@ -28,7 +28,8 @@ def test_the_numbers_are_those_of_budgets() -> None:
     assert read(run_of(container)) == Usage(
         exit_reason="success", duration_seconds=60.0, cpu_seconds=90.0, memory_bytes=300 * MIB, network_bytes=1000,
         memory_total_bytes=300 * MIB, throttled_seconds=1.5, oom_kills=0,
-        reserved_cores=Reserved(4.0, 1.5), reserved_memory_bytes=Reserved(GIB, 300 * MIB),
+        reserved_cores=Reserved(4.0, 1.5, unused=2.5),
+        reserved_memory_bytes=Reserved(GIB, 300 * MIB, unused=GIB - 300 * MIB),
         ref="refs/heads/faster",
     )  # fmt: skip
 
@@ -38,8 +39,8 @@ def test_the_numbers_are_those_of_budgets() -> None:
     [
         ({}, Reserved()),
         ({"memory_limit_bytes": "unlimited"}, Reserved()),
-        ({"memory_limit_bytes": GIB}, Reserved(GIB, 300 * MIB)),
-        ({"memory_limit_bytes": GIB, "memory_request_bytes": 5}, Reserved(5, 300 * MIB)),
+        ({"memory_limit_bytes": GIB}, Reserved(GIB, 300 * MIB, unused=GIB - 300 * MIB)),
+        ({"memory_limit_bytes": GIB, "memory_request_bytes": 5}, Reserved(5, 300 * MIB, unused=0)),
     ],
 )
 def test_a_limit_alone_is_a_request(fields: dict[str, Any], reserved: Reserved) -> None:
@@ -48,7 +49,7 @@ def test_a_limit_alone_is_a_request(fields: dict[str, Any], reserved: Reserved) 
 
 
 def test_only_containers_at_the_top_count() -> None:
-    """What is nested is within what holds it; one whose use was not read does not dilute the others."""
+    """What is nested is within what holds it; one whose use was not read does not dilute the others, and is told."""
     boxes = (
         box("pod", id="p", memory_limit_bytes=GIB),
         box("inner", id="i", parent="p", memory_limit_bytes=GIB),
@@ -61,7 +62,18 @@ def test_only_containers_at_the_top_count() -> None:
     assert found.memory_total_bytes == 600 * MIB
     assert found.memory_bytes == 300 * MIB
     assert "memory" in found.lower_bounds
-    assert found.reserved_memory_bytes == Reserved(3 * GIB, 600 * MIB)
+    assert found.reserved_memory_bytes == Reserved(3 * GIB, 600 * MIB, True, 3 * GIB - 600 * MIB)
+
+
+def test_a_container_hides_no_waste_of_another() -> None:
+    """What a sidecar uses beyond its own was not taken from what the build left unused."""
+    build = box("build", cpu_seconds=0.0, cpu_request_cores=4.0, memory_request_bytes=GIB)
+    sidecar = box("sidecar", cpu_seconds=300.0, cpu_request_cores=1.0, memory_request_bytes=100 * MIB)
+
+    found = read(run_of(build, sidecar))
+
+    assert found.reserved_cores == Reserved(5.0, 5.0, unused=4.0)
+    assert found.reserved_memory_bytes.unused == GIB - 300 * MIB
 
 
 def test_a_summary_of_seed_000_has_no_total_but_its_containers() -> None:
@@ -98,6 +110,19 @@ def test_a_lost_run_tells_lower_bounds() -> None:
     found = read(run_of(box(cpu_cores=Statistic(avg=1.0)), exit=Exit(reason="lost")))
 
     assert set(found.lower_bounds) == {"memory", "cpu_seconds", "duration", "network"}
+
+
+@pytest.mark.parametrize(
+    "samples, seconds, reason, told",
+    [(1, 0.0, "lost", None), (61, 60.0, "lost", 60.0), (1, 0.0, "success", 0.0), (1, 60.0, "lost", 60.0)],
+)
+def test_a_run_that_was_lost_when_it_began_has_no_duration(
+    samples: int, seconds: float, reason: str, told: float | None
+) -> None:
+    """That of one sample is none; a run that came to its end may be short."""
+    found = read(run_of(sample_count=samples, duration_seconds=seconds, exit=Exit(reason=reason)))
+
+    assert found.duration_seconds == told
 
 
 def test_cores_need_a_time() -> None:

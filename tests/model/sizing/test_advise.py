@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from jobmeter.model.sizing.advise import advise, answer
 from jobmeter.model.sizing.observation import ContainerUse, Observation
-from jobmeter.model.sizing.outliers import high_outliers, median
+from jobmeter.model.sizing.outliers import high_outliers
 from jobmeter.model.sizing.parameters import Parameters
-from jobmeter.model.statistics import Statistic
+from jobmeter.model.statistics import Statistic, median
 from tests.model.sizing.histories import GIB, MIB, Truth, observed, steady
 
 

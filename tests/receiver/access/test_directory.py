@@ -13,8 +13,11 @@ import pytest
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.access import directory as module
 from jobmeter.receiver.access.directory import Directory
-from jobmeter.receiver.access.secrets import digest_of, new_token
+from jobmeter.receiver.access.job_tokens import JobTokens
+from jobmeter.receiver.access.secrets import digest_of, fingerprint_of, new_token
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.moving.exporting import export
+from jobmeter.receiver.store.moving.importing import import_
 from jobmeter.receiver.store.scopes import Scope
 from jobmeter.receiver.store.tokens import NoteUse, add_token, all_tokens, revoke_token
 from tests.receiver.store.conftest import place  # noqa: F401
@@ -64,7 +67,7 @@ def test_a_new_token_is_known_at_once_and_a_revoked_one_soon_is_not(place, monke
         await directory.renewed()
         assert not directory.needs("push")
         digest = add(database, "ci", scope=Scope(organization="o"))
-        await directory.renewed(at_once=True)
+        await directory.renewed(digest)
         found = directory.stored(digest)
         assert found is not None
         assert (found.grant.who, found.grant.scopes, set(found.rights)) == (
@@ -78,7 +81,7 @@ def test_a_new_token_is_known_at_once_and_a_revoked_one_soon_is_not(place, monke
         await directory.renewed()
         assert directory.is_fresh
         assert directory.stored(digest) is None
-        assert directory.is_revoked(1)
+        assert directory.maker(fingerprint_of(digest)) is None
         assert directory.needs("push")  # Revoking the last one opens nothing.
         assert not directory.needs("read")
 
@@ -97,6 +100,21 @@ def test_while_requests_come_nobody_waits(place, monkeypatch):  # noqa: F811
             assert directory.is_fresh
             assert time.monotonic() - begun < 10
             await asyncio.sleep(0.01)
+
+    with_directory(place, work)
+
+
+def test_a_token_that_was_stored_just_after_a_reading_is_found(place, monkeypatch):  # noqa: F811
+    """Who comes with it first waits for the next reading; whoever comes again with one that is nobody's does not."""
+
+    async def work(database: Database, directory: Directory) -> None:
+        for name in ("one", "two"):
+            await directory.renewed(digest_of(f"read before {name}".encode()))
+            digest = add(database, name)
+            await directory.renewed(digest)
+            assert directory.stored(digest) is not None
+        monkeypatch.setattr(asyncio, "sleep", None)
+        await directory.renewed(digest)
 
     with_directory(place, work)
 
@@ -140,7 +158,7 @@ def test_a_database_that_cannot_be_read_is_not_asked_again_and_again(place, monk
         monkeypatch.setattr(database, "read", failing)
         await asyncio.sleep(0.06)
         for _ in range(20):
-            await directory.renewed(at_once=True)
+            await directory.renewed(b"nobody's")
             assert not directory.is_fresh
         assert len(asked) <= 1
         assert directory.stored(digest) is not None
@@ -196,3 +214,32 @@ def test_tokens_are_long_and_say_what_they_are_for():
     assert [one[:4] for one in made] == ["jmr_", "jmp_", "jmm_", "jmm_"]
     assert len(set(made)) == 4
     assert {len(one) for one in made} == {47}
+
+
+def test_what_a_token_made_hangs_on_it_wherever_it_is_moved(place, tmp_path):  # noqa: F811
+    """Its id is another one there, and its own was that of a stranger."""
+    with closing(Database.open(str(tmp_path / "source.db"))) as source:
+        minter = add(source, "forge", "mint")
+        export(source, tmp_path / "files", lambda *_: None, with_tokens=True)
+    job = Scope(organization="o", repository="r", workflow="w", job="j")
+    made = JobTokens("key").find(JobTokens("key").mint(job, 60, fingerprint_of(minter))[0].encode())
+    assert made is not None
+    by = made.made_by or ""
+
+    async def work(database: Database, directory: Directory) -> None:
+        add(database, "stranger")
+        await directory.renewed()
+        assert directory.maker(by) is None
+        revoke(database, "stranger")
+        import_(database, tmp_path / "files", lambda *_: None, with_tokens=True)
+        await directory.renewed(minter)
+        found = directory.stored(minter)
+        assert found is not None
+        assert (found.token_id, found.fingerprint) == (2, by)
+        assert [directory.maker(each) for each in (by, 2, 1)] == [found, found, None]
+        revoke(database, "forge")
+        await asyncio.sleep(0.31)
+        await directory.renewed(minter)
+        assert [directory.maker(each) for each in (by, 2)] == [None, None]
+
+    with_directory(place, work)

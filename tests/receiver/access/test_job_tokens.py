@@ -18,15 +18,27 @@ JOB = Scope(organization="acme", repository="acme/engine", workflow="ci é.yml",
 
 def test_a_token_is_known_again():
     """By whoever has the key; it pushes runs of its job until its end."""
-    token, expires_at = JobTokens(KEY).mint(JOB, 60, 7)
+    token, expires_at = JobTokens(KEY).mint(JOB, 60, "ab12")
     found = JobTokens(KEY).find(token.encode())
     assert found is not None
     assert set(found.rights) == {"push"}
-    assert (found.grant.scopes, found.expires_at, found.made_by) == ((JOB,), expires_at, 7)
+    assert (found.grant.scopes, found.expires_at, found.made_by) == ((JOB,), expires_at, "ab12")
     assert abs(expires_at - time.time() - 60) < 5
     assert found.is_valid
     assert token.startswith("jmj_")
     assert token.isascii()
+
+
+@pytest.mark.parametrize(
+    "by, known", [(b'"ab12"', "ab12"), (b"7", 7), (b"null", None), (b"true", False), (b"7.5", False)]
+)
+def test_what_a_token_hangs_on_is_told_as_now_or_as_by_earlier_releases(by, known):
+    """By its number: such tokens are still good when the receiver is replaced. What is neither is none."""
+    tokens = JobTokens(KEY)
+    claims = b'{"organization":"o","repository":"r","workflow":"w","job":"j","exp":9,"by":%s}' % by
+    signed = b"jmj_" + base64.urlsafe_b64encode(claims).rstrip(b"=")
+    found = tokens.find(signed + b"." + tokens._mac(signed))
+    assert (found.made_by if found else False) == known
 
 
 def test_its_time_passes():

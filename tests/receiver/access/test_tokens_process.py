@@ -105,6 +105,13 @@ def test_a_token_of_an_organization_stores_and_sees_nothing_else(site):
     assert (site.push(push), site.push(push, organization="other"), site.push(PUSH, organization="other")) == (
         201, 403, 201,
     )  # fmt: skip
+    elsewhere = {
+        "execution": JOB | {"organization": "other", "repository": "other/engine"},
+        "run_summary": {},
+    }
+    assert site.post("/api/v1/metrics", push, elsewhere).json()["detail"] == (
+        "The token that was sent stores runs of acme; this is one of other/engine/ci.yml/build."
+    )
     runs = site.receiver.get("/api/v1/runs?limit=100", token=read).json()["runs"]
     assert {run["job"]["organization"] for run in runs} == {"acme"}
     assert site.receiver.get("/api/v1/runs?organization=other", token=read).json() == {
@@ -172,8 +179,15 @@ def test_what_is_not_minted_is_one_sentence(site, minter, body, status, said):
 
 
 def test_reading_is_no_right_to_write(site):
-    """Whoever may ask makes no token that stores, nor with one."""
+    """Whoever may ask makes no token that stores, nor with one; nor as a password."""
     assert site.mint(READ, **JOB).status_code == site.mint(PUSH, **JOB).status_code == 401
+    assert minted_by_password(site, READ) == minted_by_password(site, PUSH) == 401
+
+
+def minted_by_password(site: Site, token: str) -> int:
+    """As a browser sends a token that it was asked for by HTTP Basic."""
+    url = f"{site.receiver.url}/api/v1/token"
+    return requests.post(url, json=JOB, auth=("anyone", token), timeout=30).status_code
 
 
 def test_a_receiver_may_be_told_that_read_tokens_mint(tmp_path):
@@ -183,6 +197,7 @@ def test_a_receiver_may_be_told_that_read_tokens_mint(tmp_path):
         token = site.mint(READ, **JOB).json()["token"]
         assert site.push(token) == 201
         assert site.mint(PUSH, **JOB).status_code == 401
+        assert minted_by_password(site, READ) == 401
 
 
 def test_without_a_key_there_are_no_tokens_of_jobs(tmp_path):
@@ -245,6 +260,18 @@ def test_what_the_operator_mistakes_is_one_sentence(site, words, said):
     assert done.returncode in (1, 2)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "right, use",
+    [("read", "$JOBMETER_READ_TOKEN"), ("push", "$JOBMETER_PUSH_TOKEN"), ("mint", "/api/v1/token")],
+)
+def test_what_a_new_token_is_for_is_said_beside_it(site, right, use):
+    """On stderr, so that a script has the token alone."""
+    done = site.admin("add", f"to be told of {right}", f"--allow={right}")
+    assert done.stdout.count("\n") == 1
+    assert use in done.stderr
+    assert done.stdout.strip() not in done.stderr
 
 
 def test_no_database_is_made_by_a_mistake(tmp_path):

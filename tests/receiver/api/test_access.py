@@ -24,7 +24,7 @@ from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.receiver.access.job_tokens import JobTokens
 from jobmeter.receiver.access.rules import AccessRules, OidcRules
-from jobmeter.receiver.access.secrets import digest_of
+from jobmeter.receiver.access.secrets import digest_of, fingerprint_of
 from jobmeter.receiver.service import Receiver
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.scopes import Scope
@@ -122,7 +122,8 @@ ENDLESS = ("GET /now/events", "GET /runs/{run_uid}/events")
 
 # What each may do with any row of a kind; all else is 401.
 READERS = {"read", "stored read", "read of the organization", "read of another organization"}
-PUSHERS = {"push", "stored push", "push of the organization", "the job", "another job"}
+JOBS = {"the job", "another job", "a job of an earlier release"}
+PUSHERS = {"push", "stored push", "push of the organization", *JOBS}
 MINTERS = {"mint", "mint of another organization"}
 MAY = {"read": READERS, "debug": {"read", "stored read"}, "push": PUSHERS, "mint": MINTERS}
 STORED = {
@@ -204,11 +205,19 @@ def tokens(place: str) -> dict[str, str]:
             add(f"revoked {right}", right, None)
             revoke_token(connection, f"revoked {right}", now)
     signer = JobTokens(KEY)
-    by_revoked = 1 + list(found).index("revoked mint") - 2
+    by_mint, by_revoked, by_expired = (
+        fingerprint_of(digest_of(found[who].encode())) for who in ("mint", "revoked mint", "expired mint")
+    )
+    # Its number in the database: a release before this one told that.
+    number = list(STORED).index("mint") + 1
     found["the job"] = signer.mint(OWN, 3600, None)[0]
-    found["another job"] = signer.mint(OTHER_JOB, 3600, 1)[0]
+    found["another job"] = signer.mint(OTHER_JOB, 3600, by_mint)[0]
+    found["a job of an earlier release"] = signer.mint(OWN, 3600, number)[0]  # type: ignore[arg-type]
     found["an expired job"] = signer.mint(OWN, -1, None)[0]
     found["a job of a revoked mint"] = signer.mint(OWN, 3600, by_revoked)[0]
+    found["a job of an expired mint"] = signer.mint(OWN, 3600, by_expired)[0]
+    found["a job of a mint that is nobody's"] = signer.mint(OWN, 3600, fingerprint_of(b"of no token"))[0]
+    found["a job of a mint by a number of nobody's"] = signer.mint(OWN, 3600, 999)[0]  # type: ignore[arg-type]
     found["a job by another key"] = JobTokens(OTHER_KEY).mint(OWN, 3600, None)[0]
     claims, _, mac = found["the job"].partition(".")
     found["a job with other claims"] = f"{found['another job'].partition('.')[0]}.{mac}"
@@ -219,7 +228,8 @@ def tokens(place: str) -> dict[str, str]:
 EVERYBODY = (
     *NOBODY, "read", "read by password", "push", *STORED,
     *(f"{state} {right}" for state in ("expired", "revoked") for right in ("read", "push", "mint")),
-    "the job", "another job", "an expired job", "a job of a revoked mint", "a job by another key",
+    *sorted(JOBS), "an expired job", "a job of a revoked mint", "a job of an expired mint",
+    "a job of a mint that is nobody's", "a job of a mint by a number of nobody's", "a job by another key",
     "a job with other claims", "a job without its mac",
 )  # fmt: skip
 

@@ -61,8 +61,10 @@ def test_a_job_is_told_run_by_run_newest_first(receiver: RunningReceiver) -> Non
         "run_uid": "", "began_at": build("h1", 2).start_time, "exit_reason": "success", "duration_seconds": 60.0,
         "cpu_seconds": 30.0, "memory_bytes": 300 * MIB, "network_bytes": 1000, "lower_bounds": [],
         "memory_total_bytes": 300 * MIB, "throttled_seconds": None, "oom_kills": None,
-        "reserved_cores": {"amount": 2.0, "used": 0.5},
-        "reserved_memory_bytes": {"amount": GIB, "used": 300 * MIB},
+        "reserved_cores": {"amount": 2.0, "used": 0.5, "partial": False, "unused": 1.5},
+        "reserved_memory_bytes": {
+            "amount": GIB, "used": 300 * MIB, "partial": False, "unused": GIB - 300 * MIB,
+        },
         "ref": "refs/heads/faster", "sha": None, "run_id": None, "leg": "", "runner_labels": [],
     }  # fmt: skip
     assert found["digest"]["whole_runs"] == 2
@@ -98,6 +100,7 @@ def test_pages_follow_one_another(receiver: RunningReceiver) -> None:
         ("leg=os%3Da", ["2"]),
         ("leg=", ["4", "3", "1", "0"]),
         ("ended=whole", ["3", "2", "1", "0"]),
+        ("ended=failed", ["4"]),
         ("ref=refs/heads/main&ended=whole&limit=1", ["3"]),
         ("until=" + (DAY + timedelta(minutes=2)).isoformat().replace("+00:00", "Z"), ["1", "0"]),
     ],
@@ -124,7 +127,13 @@ def test_a_level_and_an_outlier_are_named_with_their_commits(receiver: RunningRe
     (change,) = digest["changes"]
     assert (change["sha"], change["before"], change["after"]) == ("c16", 300 * MIB, 600 * MIB)
     assert [(one["run_uid"], one["measure"]) for one in digest["stand_out"]] == [("h4-10", "memory")]
-    assert digest["cpu"] == {"runs": 24, "reserved": 24 * 120.0, "used": 24 * 30.0}
+    assert digest["cpu"] == {
+        "runs": 24,
+        "reserved": 24 * 120.0,
+        "used": 24 * 30.0,
+        "unused": 24 * 90.0,
+        "partial": 0,
+    }
 
 
 def test_a_job_that_never_ran_has_no_runs(receiver: RunningReceiver) -> None:
@@ -171,9 +180,33 @@ def test_a_repository_tells_of_its_jobs(receiver: RunningReceiver) -> None:
     job = found["jobs"][1]
     assert job["last_run"]["exit_reason"] == "failure"
     assert job["recent"]["memory"] == [300 * MIB, 500 * MIB]
-    assert {one["measure"]: one["values"]["p50"] for one in job["spreads"]}["memory"] == 400 * MIB
-    assert job["memory"] == {"runs": 3, "reserved": 180.0 * GIB, "used": 1000.0 * MIB * 60}
+    assert {one["measure"]: one["median"] for one in job["levels"]}["memory"] == 400 * MIB
+    assert job["memory"] == {
+        "runs": 3, "reserved": 180.0 * GIB, "used": 1000.0 * MIB * 60, "unused": 180.0 * GIB - 1000.0 * MIB * 60,
+        "partial": 0,
+    }  # fmt: skip
     assert ask(receiver, "/repositories/h7/nothing", 404)["status"] == 404
+
+
+def test_all_jobs_of_a_repository_are_found(receiver: RunningReceiver) -> None:
+    """Page by page, in an order over all of them; and it is said how many there are."""
+    push(receiver, *(build("h7b", n, (300 + n * 7 % 10) * MIB, job=f"job-{n}") for n in range(10)))
+
+    def page(query: str) -> Any:
+        return ask(receiver, f"/repositories/h7b/engine?{query}")
+
+    def names(found: Any) -> list[str]:
+        return [one["job"].removeprefix("job-") for one in found["jobs"]]
+
+    first = page("order=name&limit=6")
+    assert (first["total"], first["ordered"], names(first)) == (10, 10, list("012345"))
+    rest = page(f"order=name&limit=6&cursor={first['next_cursor']}")
+    assert (names(rest), rest["next_cursor"]) == (list("6789"), None)
+    assert names(page("order=memory&limit=3")) == ["7", "4", "1"]
+    assert names(page("order=memory&limit=3&cursor=3")) == ["8", "5", "2"]
+    found = page("words=CI.yaml/JOB-3")
+    assert (found["total"], names(found)) == (1, ["3"])
+    assert page("words=nothing")["total"] == 0
 
 
 @pytest.mark.parametrize("need, verdict", [(300, "same"), (340, "usual"), (600, "more"), (201, "less")])
@@ -190,7 +223,28 @@ def test_two_runs_differ_by_more_than_runs_do_anyway(
 
     memory = {one["measure"]: one for one in found["differences"]}["memory"]
     assert (memory["before"], memory["after"], memory["verdict"]) == (300 * MIB, need * MIB, verdict)
-    assert memory["usual_runs"] == 6
+    assert memory["usual_runs"] == memory["usual"]["runs"] == 6
+    assert found["after"]["job"] == "build"
+
+
+def test_a_run_is_compared_with_the_one_before(receiver: RunningReceiver) -> None:
+    """The newest whole run of its job, leg and branch; of any branch where its own has none before."""
+    main: dict[str, Any] = {"ref": "refs/heads/main"}
+    other: dict[str, Any] = {"ref": "refs/heads/x"}
+    failed = Exit(reason="failure", code=1)
+    push(
+        receiver,
+        build("h12", 0, **main), build("h12", 1, **main, exit=failed), build("h12", 2, matrix={"os": "a"}, **main),
+        build("h12", 3, **other), build("h12", 4, **main), build("h12", 5, job="test"),
+    )  # fmt: skip
+
+    def before(number: int) -> str:
+        found: str = ask(receiver, f"/compare?after=h12-{number}")["before"]["runs"][0]["run_uid"]
+        return found
+
+    assert (before(4), before(3), before(1)) == ("h12-0", "h12-0", "h12-0")
+    for number in (0, 2, 5):
+        assert "no whole run" in ask(receiver, f"/compare?after=h12-{number}", 404)["detail"]
 
 
 def test_with_few_runs_noise_cannot_be_told(receiver: RunningReceiver) -> None:
@@ -221,6 +275,25 @@ def test_two_branches_are_compared_by_their_medians(receiver: RunningReceiver) -
     assert (len(found["before"]["runs"]), found["after"]["ref"]) == (5, "refs/heads/x")
 
 
+@pytest.mark.parametrize("leg, memory", [("", 300), ("&leg=os%3Da", 300), ("&leg=os%3Db", 900)])
+def test_branches_are_compared_leg_by_leg(receiver: RunningReceiver, leg: str, memory: int) -> None:
+    """Without a leg by the one of most runs; never by a median over legs."""
+    name, legs = f"h13-{memory}-{len(leg)}", (("a", 300), ("b", 900), ("a", 300))
+    for n in range(9):
+        value, need = legs[n % 3]
+        for begin, branch in ((0, "main"), (20, "x")):
+            ref = f"refs/heads/{branch}"
+            push(receiver, build(name, begin + n, need * MIB, ref=ref, matrix={"os": value}))
+
+    found = ask(
+        receiver,
+        f"/compare/repo/{name}/engine/ci.yaml/build?before=refs/heads/main&after=refs/heads/x{leg}",
+    )
+
+    found = {one["measure"]: one for one in found["differences"]}["memory"]
+    assert (found["before"], found["after"], found["verdict"]) == (memory * MIB, memory * MIB, "same")
+
+
 def test_the_fleet_is_the_sum_of_its_runs(receiver: RunningReceiver) -> None:
     """Of days of its own: those who waste most come first."""
     day = "2024-02-29"
@@ -235,8 +308,13 @@ def test_the_fleet_is_the_sum_of_its_runs(receiver: RunningReceiver) -> None:
 
     assert (found["since"], found["until"], found["currency"]) == (day, day, None)
     assert (found["total"]["runs"], found["total"]["cost"]) == (2, None)
-    assert found["total"]["cpu"] == {"runs": 2, "reserved": 240.0, "used": 60.0}
-    assert found["total"]["memory"] == {"runs": 2, "reserved": 120.0 * GIB, "used": 1200.0 * MIB * 60}
+    assert found["total"]["cpu"] == {
+        "runs": 2, "reserved": 240.0, "used": 60.0, "unused": 180.0, "partial": 0,
+    }  # fmt: skip
+    assert found["total"]["memory"] == {
+        "runs": 2, "reserved": 120.0 * GIB, "used": 1200.0 * MIB * 60, "unused": 120.0 * GIB - 1200.0 * MIB * 60,
+        "partial": 0,
+    }  # fmt: skip
     assert [one["job"] for one in found["jobs"]] == ["build", "lean"]
     assert [one["day"] for one in found["days"]] == [day]
     assert len(ask(receiver, f"/fleet?since={day}&until=2024-03-05")["days"]) == 2
@@ -268,6 +346,8 @@ def test_days_in_no_order_and_too_many_of_them(
         ("/history?name=x", "'name' is not known"),
         ("/repositories?order=best", "order is 'best'"),
         ("/repositories?cursor=-1", "cursor is '-1'"),
+        ("/repositories/o/r?order=best", "order is 'best'"),
+        ("/repositories/o/r?limit=201", "from 1 to 200"),
         ("/compare/repo/o/r/w/j?before=a", "after is missing"),
         ("/fleet?since=yesterday", "since is 'yesterday'"),
         ("/fleet?since=20260101", "since is '20260101'"),

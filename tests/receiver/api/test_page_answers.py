@@ -9,7 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 import requests
+from msgspec import structs
 
+from jobmeter.model import wire
+from jobmeter.model.exits import Exit
 from jobmeter.receiver.pages.layout import POLICY
 from tests.receiver.api.running import RunningReceiver
 from tests.receiver.api.test_runs import records_of, summary_of, uid
@@ -31,7 +34,7 @@ def test_every_page_is_guarded(receiver: RunningReceiver, path: str) -> None:
     [
         ("/runs/%3Cscript%3E", 404, "There is no run &#x27;&lt;script&gt;&#x27;."),
         ("/runs?state=dead", 400, "state is &#x27;dead&#x27;; accepted are running, finished, lost."),
-        ("/runs?cursor=", 400, "cursor is &#x27;&#x27;; accepted is next_cursor of an answer before."),
+        ("/runs?cursor=", 400, "The list cannot go on from there"),
         (
             "/runs?since=2026-01-01",
             400,
@@ -41,11 +44,59 @@ def test_every_page_is_guarded(receiver: RunningReceiver, path: str) -> None:
     ],
 )
 def test_a_problem_is_a_page_too(receiver: RunningReceiver, path: str, status: int, said: str) -> None:
-    """People read the same sentence as programs, and find back."""
+    """People read what is wrong in words, and find a way on."""
     answer = receiver.get(path)
     assert answer.status_code == status
     assert said in answer.text
-    assert '<li><a href="/runs">Runs</a></li>' in answer.text
+    assert '<a href="/runs">All runs</a>' in answer.text
+    itself = f'<a href="{path.partition("?")[0]}">This page without parameters</a>'
+    assert (itself in answer.text) == (status == 400)
+
+
+def test_of_what_is_not_there_the_repository_is_a_link_away(receiver: RunningReceiver) -> None:
+    """A page of a job; no word is of the API."""
+    answer = receiver.get("/jobs/no%2Fwhere/x/w/j?runs=7")
+    assert answer.status_code == 400
+    assert '<a href="/jobs/no%2Fwhere/x/w/j">This page without parameters</a>' in answer.text
+    absent = receiver.get("/repositories/nobody/nothing")
+    assert absent.status_code == 404
+    assert "/api/" not in absent.text
+
+
+def test_the_run_before_is_a_link_away(receiver: RunningReceiver) -> None:
+    """From a run to what changed, and from there to both."""
+    for number, day in ((77, "20"), (78, "21")):
+        summary = summary_of(number, organization="before", repository="before/it")
+        summary.exit = Exit(reason="success", code=0)
+        summary.start_time = f"2026-11-{day}T12:00:00.000Z"
+        receiver.push(summary)
+    (link,) = re.findall(
+        r'<a href="([^"]+)">Compare with the run before</a>', receiver.get(f"/runs/{uid(78)}").text
+    )
+    compared = receiver.get(link)
+    assert compared.status_code == 200
+    assert all(f'href="/runs/{uid(number)}"' in compared.text for number in (77, 78))
+    nothing = receiver.get(f"/compare?after={uid(77)}")
+    assert nothing.status_code == 404
+    assert "/api/" not in nothing.text
+
+
+def test_a_run_that_has_only_begun_has_no_zeros(receiver: RunningReceiver) -> None:
+    """Where one sample came right after the start: on its page, in the list and in the API."""
+    records = records_of(79, whole=False)
+    first = next(place for place, record in enumerate(records) if isinstance(record, wire.Tick))
+    tick = records[first]
+    assert isinstance(tick, wire.Tick)
+    begun = structs.replace(tick, sample=structs.replace(tick.sample, elapsed_seconds=0.003))
+    receiver.stream([*records[:first], begun])
+    page = receiver.get(f"/runs/{uid(79)}").text
+    assert "Has begun" in page
+    assert "Charts begin with the second sample" in page
+    assert "3 ms" not in page
+    assert "Duration" not in page
+    summary = receiver.get(f"/api/v1/runs/{uid(79)}").json()["summary"]
+    assert summary["cpu_seconds"] is None
+    assert {box["cpu_seconds"] for box in summary["containers"]} == {None}
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -54,17 +105,17 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 @pytest.mark.parametrize(
     "method, path, status, said",
     [
-        ("GET", "/", 401, "The read token is the password, with any user name."),
-        ("GET", f"/runs/{uid(70)}", 401, "The read token is the password, with any user name."),
-        ("GET", "/%3Cscript%3E", 404, "There is nothing here."),
-        ("GET", "/nothing", 404, "There is nothing here."),
+        ("GET", "/", 401, '<a href="/login">Sign in</a>'),
+        ("GET", f"/runs/{uid(70)}", 401, "it is the password, with any user name."),
+        ("GET", "/%3Cscript%3E", 404, "There is no page at this address."),
+        ("GET", "/nothing", 404, "There is no page at this address."),
         ("POST", "/", 405, "The method POST is not accepted here; accepted are GET."),
     ],
 )
 def test_a_browser_is_refused_by_a_page(
     receiver: RunningReceiver, method: str, path: str, status: int, said: str
 ) -> None:
-    """It says what to do, leads to the list, and carries what a browser has to know."""
+    """It says what to do, leads on, and carries what a browser has to know."""
     wrong = ("anyone", "wrong")
     answer = requests.request(method, receiver.url + path, headers=BROWSER, auth=wrong, timeout=30)
     assert answer.status_code == status
@@ -72,7 +123,7 @@ def test_a_browser_is_refused_by_a_page(
     assert answer.headers["content-security-policy"] == POLICY
     assert said in answer.text
     assert answer.text.count("<script") == 1
-    assert '<li><a href="/runs">Runs</a></li>' in answer.text
+    assert ('<a href="/runs">All runs</a>' in answer.text) == (status != 401)
     assert ("Basic" in answer.headers.get("www-authenticate", "")) == (status == 401)
     assert ("allow" in answer.headers) == (status == 405)
 

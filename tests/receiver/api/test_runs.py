@@ -11,6 +11,7 @@ import pytest
 
 from jobmeter.apps.load import load
 from jobmeter.model import wire
+from jobmeter.model.exits import Exit
 from jobmeter.model.sample import ContainerSample, HostSample, Sample
 from jobmeter.model.summary import Summary
 from jobmeter.model.uid import uuid7
@@ -147,6 +148,29 @@ def test_pages_of_the_list_are_stable_while_runs_are_added(receiver: RunningRece
 
 
 @pytest.mark.parametrize(
+    "question, found",
+    [
+        ("", [60, 59, 58, 57, 56]), ("&ended=failed", [59, 58, 57]), ("&ended=whole", [60, 56]),
+        ("&ended=failed&limit=2", [59, 58]),
+    ],
+)  # fmt: skip
+def test_runs_that_did_not_end_well_are_found(
+    receiver: RunningReceiver, question: str, found: list[int]
+) -> None:
+    """At once, also those that history takes in later; a run that goes on has not ended in any way."""
+    if not receiver.get("/api/v1/runs?organization=ends").json()["runs"]:
+        for number, reason in enumerate(("success", "failure", "oom", "signal", "unknown"), start=56):
+            summary = summary_of(number, organization="ends")
+            summary.exit = Exit(reason=reason)
+            receiver.push(summary)
+    runs = receiver.get(f"/api/v1/runs?organization=ends{question}").json()["runs"]
+    assert [run["run_uid"] for run in runs] == [uid(number) for number in found]
+    shown = receiver.get(f"/runs?organization=ends{question.partition('&limit')[0]}").text
+    assert all(f'href="/runs/{uid(number)}"' in shown for number in found)
+    assert shown.count("<tr>") - 1 == (len(found) if "limit" not in question else 3)
+
+
+@pytest.mark.parametrize(
     "question, said",
     [
         ("limit=0", "limit is '0'; accepted is a whole number from 1 to 1000."),
@@ -154,6 +178,7 @@ def test_pages_of_the_list_are_stable_while_runs_are_added(receiver: RunningRece
         ("limit=+1", "limit is ' 1'; accepted is a whole number from 1 to 1000."),
         ("limit=%D9%A1", "limit is '\u0661'; accepted is a whole number from 1 to 1000."),
         ("state=dead", "state is 'dead'; accepted are running, finished, lost."),
+        ("ended=badly", "ended is 'badly'; accepted are whole, failed."),
         ("since=now", "since is 'now'; accepted is a time in RFC 3339, as 2026-11-21T12:00:00Z."),
         ("cursor=abc", "cursor is 'abc'; accepted is next_cursor of an answer before."),
         ("job=a&job=b", "The parameter job is given more than once."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -13,7 +14,9 @@ from jobmeter.model.sizing.advise import answer
 from jobmeter.model.sizing.answer import Advice
 from jobmeter.model.sizing.observation import observe
 from jobmeter.model.sizing.parameters import Parameters
+from jobmeter.model.sizing.sketch import RELATIVE_ERROR
 from jobmeter.model.statistics import Statistic
+from jobmeter.model.summarize import rfc3339_of
 from jobmeter.model.summary import Summary
 from jobmeter.model.uid import uuid7
 from tests.model.budgets.runs import MIB, box, run_of
@@ -109,8 +112,10 @@ def test_the_parameters_are_those_of_the_advice(
         ),
         (
             "percentile=p95",
-            "The parameter 'percentile' is not known; accepted are runs, buffer, cpu_percentile.",
+            "The parameter 'percentile' is not known; accepted are runs, buffer, cpu_percentile, days.",
         ),
+        ("days=0", "days is '0'; accepted is a whole number from 1 to 731."),
+        ("days=732", "days is '732'; accepted is a whole number from 1 to 731."),
         ("runs=1&runs=2", "The parameter runs is given more than once."),
     ],
 )
@@ -119,6 +124,32 @@ def test_what_is_not_accepted_is_a_problem(receiver: RunningReceiver, query: str
     found = receiver.get(f"/api/v1/sizing/repo/acme/engine/ci.yaml/build?{query}")
 
     assert (found.status_code, found.json()["detail"]) == (400, sentence)
+
+
+def test_all_runs_of_some_days(receiver: RunningReceiver) -> None:
+    """A heavy one too that the window of runs has forgotten; of a day that is not asked for nothing is told."""
+    day = 86_400_000
+    now = int(time.time() * 1000) // day * day + 1  # Today, whenever that is.
+    ages = [400, 300, *[2] * 20, *[0] * 25]
+    needs = [2000, 900, *[310] * 20, *[300] * 25]
+    runs = [
+        build(number, "period", need * MIB, start_time=rfc3339_of((now - age * day) / 1000))
+        for number, (age, need) in enumerate(zip(ages, needs, strict=True))
+    ]
+    for run in runs:
+        receiver.push(run)
+
+    year, week, today = (ask(receiver, "period", f"?days={days}") for days in (366, 7, 1))
+    window = ask(receiver, "period")
+
+    needed = [found.evidence[0].memory_need_bytes for found in (year, week, today, window)]
+    assert needed == [900 * MIB, 310 * MIB, 300 * MIB, 300 * MIB]
+    assert [found.meta.runs_analyzed for found in (year, week, today)] == [46, 45, 25]
+    assert year.containers == expected(runs[1:], Parameters(runs=100)).containers
+    assert year.evidence[0].memory_need_median_bytes == pytest.approx(300 * MIB, rel=RELATIVE_ERROR)
+    assert "All runs of 3 days from" in year.meta.reason
+    assert year.backtest is None
+    assert ask(receiver, "period", "?days=366&buffer=0") != year
 
 
 @pytest.mark.parametrize("path", ["nonesuch/engine", "a%00b/engine", "nonesuch/%F0%9F%90%8D"])

@@ -69,6 +69,18 @@ def test_pictures_come_from_one_process_and_are_kept() -> None:
     drawn(work)
 
 
+def test_nothing_of_the_working_directory_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can write there could else do what the receiver may."""
+    for name in ("msgspec.py", "vl_convert.py", "jobmeter.py"):
+        (tmp_path / name).write_text("raise SystemExit('not this one')\n")
+    monkeypatch.chdir(tmp_path)
+
+    async def work(drawing: Drawing) -> None:
+        assert (await drawing.svg(chart())).startswith("<svg")
+
+    drawn(work)
+
+
 def test_the_script_for_browsers_is_made_once() -> None:
     """Compressed, and with the one name that pages use."""
 

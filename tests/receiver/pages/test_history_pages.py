@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from jobmeter.model.history.digest import digest
+from jobmeter.model.job import Job
+from jobmeter.receiver.api.history_types import JobHistory
+from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.history import history_body
 from tests.receiver.api.running import RunningReceiver, running_receiver
-from tests.support.histories import HOSTILE, hostile, story
+from tests.support.histories import HOSTILE, hostile, run, story
 
 END = datetime(2026, 11, 20, 12, tzinfo=UTC)
-JOB = "/jobs/acme/engine/ci.yaml/build"
+JOB, TEST = "/jobs/acme/engine/ci.yaml/build", "/jobs/acme/engine/ci.yaml/test"
 FLEET = "/fleet?since=2026-10-20&until=2026-11-21"
 PRICES = 'currency = "EUR"\ncore_hour = 0.04\ngib_hour = 0.005\n[label.big]\ncore_hour = 1\ngib_hour = 1\n'
 
@@ -76,23 +81,87 @@ def test_repositories_can_be_looked_for(receiver: RunningReceiver) -> None:
 
 
 @pytest.mark.parametrize(
-    "sort, first", [("memory", "build"), ("memory_waste", "test"), ("name", "build"), ("runs", "build")]
+    "order, first", [("memory", "build"), ("memory_waste", "test"), ("name", "build"), ("runs", "build")]
 )
-def test_jobs_are_ordered_by_a_link(receiver: RunningReceiver, sort: str, first: str) -> None:
+def test_jobs_are_ordered_by_a_link(receiver: RunningReceiver, order: str, first: str) -> None:
     """All but the name from the highest on."""
-    links = look(receiver, f"/repositories/acme/engine?sort={sort}").links
+    links = look(receiver, f"/repositories/acme/engine?order={order}").links
     jobs = [link for link in links if link.startswith("/jobs/")]
     assert jobs[0] == f"/jobs/acme/engine/ci.yaml/{first}"
 
 
-def test_a_job_says_what_changed_and_what_stands_out(receiver: RunningReceiver) -> None:
-    """With the commit, and the run."""
-    text = look(receiver, f"{JOB}?ref=refs/heads/main").text
+@pytest.mark.parametrize("query", ["", "?ref=refs/heads/main"])
+def test_a_job_says_what_changed_and_what_stands_out(receiver: RunningReceiver, query: str) -> None:
+    """With the commit, and the run; runs of another branch hide nothing of the one with most runs."""
+    text = look(receiver, JOB + query).text
     assert re.search(
         r"Memory rose from \d+ MiB to 1\.\d+ GiB \(\+6\d %\) from commit [0-9a-f]{12}, 2026-11-", text
     )
     assert re.search(r"Outlier 2026-\d\d-\d\d \d\d:\d\d : memory 1\.\d+ GiB, usually \d+ MiB", text)
-    assert "GiB-hours in 120 runs" in text
+    assert f"GiB-hours in {120 if query else 128} runs" in text
+
+
+def test_a_job_says_what_it_uses_since_its_last_change(receiver: RunningReceiver) -> None:
+    """Not a median over runs before and after it; and of which branch."""
+    text = look(receiver, JOB).text
+    assert re.search(
+        r"Memory 1\.\d+ GiB median of 3\d runs since 2026-11-1\d, \+6\d % from \d+ MiB CPU time", text
+    )
+    assert re.search(r"is told of main, the branch with most of the runs: 1\d\d that went", text)
+    assert "Those of other branches stand apart" in text
+    assert "Runs of main that went to their end, since the last change" in text
+    assert "stand apart" not in look(receiver, f"{JOB}?ref=refs/heads/faster-link").text
+    assert "Of 3 legs of the matrix the tiles are about python=3.1" in look(receiver, TEST).text
+    assert "Memory, python=3.12" in look(receiver, f"{TEST}?leg=python%3D3.12").text
+
+
+def test_runs_that_failed_are_shown_alone(receiver: RunningReceiver) -> None:
+    """And it is said that they do not tell what the job uses."""
+    page = look(receiver, f"{JOB}?ended=failed")
+    found = receiver.get("/api/v1/history/repo/acme/engine/ci.yaml/build?ended=failed").json()["runs"]
+    assert {link for link in page.links if link.startswith("/runs/")} == {
+        f"/runs/{run['run_uid']}" for run in found
+    }
+    assert "None of these runs went to its end" in page.text
+    assert (
+        "None of its runs is like that" in look(receiver, "/jobs/acme/tools/lint.yaml/lint?ended=failed").text
+    )
+
+
+def test_where_no_further_was_looked_it_can_be_gone_on() -> None:
+    """It is not said of all runs that none is like that."""
+    found = JobHistory(
+        organization="o",
+        repository="r",
+        workflow="w",
+        job="j",
+        runs=[],
+        digest=digest([]),
+        next_cursor="5:run",
+    )
+
+    body = history_body(found, [], [], {"ended": "whole", "cursor": "9:run"}, Drawing())
+
+    assert "None of the 20,000 that were looked through is like that." in body
+    assert "No run is like that" not in body
+    assert "ended=whole&amp;cursor=5%3Arun" in body
+    assert "Newest" in body
+
+
+def test_why_there_is_no_chart_is_said(receiver: RunningReceiver) -> None:
+    """In words, where a chart would be."""
+    text = look(receiver, f"{JOB}?runs=50&leg=none").text
+    assert "No run is like that" in text
+    receiver.push(run(Job(organization="acme", repository="acme/one", workflow="w", job="j"), END))
+    assert "it takes two runs whose numbers could be read" in look(receiver, "/jobs/acme/one/w/j").text
+
+
+@pytest.mark.parametrize("below", ["", "/sizing", "/compare?before=a&after=b"])
+def test_a_job_that_is_not_there_is_not_found(receiver: RunningReceiver, below: str) -> None:
+    """With the way on."""
+    page = look(receiver, f"/jobs/acme/engine/ci.yaml/none{below}", 404)
+    assert "No run of this job is over: acme/engine · ci.yaml · none." in page.text
+    assert "/repositories/acme/engine" in page.links
 
 
 def test_older_runs_are_on_another_page(receiver: RunningReceiver) -> None:
@@ -113,7 +182,10 @@ def test_the_page_of_sizing_has_forms_to_copy(receiver: RunningReceiver) -> None
     assert "would have been killed" in text
     for word in ("resources:", "--memory=", "KUBERNETES_MEMORY_REQUEST"):
         assert word in text
-    assert "No run was observed" in look(receiver, "/jobs/no/such/job/x/sizing").text
+    of_days = look(receiver, f"{JOB}/sizing?runs=20&days=731")
+    assert "All runs of" in of_days.text
+    assert "would have been killed" not in of_days.text
+    assert any(link.endswith("/build?runs=20&days=731") for link in of_days.links if "sizing/repo" in link)
 
 
 def test_two_branches_are_compared(receiver: RunningReceiver) -> None:
@@ -122,6 +194,7 @@ def test_two_branches_are_compared(receiver: RunningReceiver) -> None:
     text = look(receiver, f"{JOB}/compare?{query}").text
     assert re.search(r"CPU time -2\d %, duration -3\d %|Duration -3\d %, CPU time -2\d %", text)
     assert "less than usual" in text
+    assert "acme/engine · ci.yaml · build" in text
 
 
 def test_two_runs_are_compared(receiver: RunningReceiver) -> None:
@@ -129,11 +202,28 @@ def test_two_runs_are_compared(receiver: RunningReceiver) -> None:
     runs = receiver.get("/api/v1/history/repo/acme/engine/ci.yaml/build?limit=2&ref=refs/heads/main").json()[
         "runs"
     ]
-    text = look(receiver, f"/compare?before={runs[1]['run_uid']}&after={runs[0]['run_uid']}").text
-    assert "Every number of both runs" in text
+    page = look(receiver, f"/compare?before={runs[1]['run_uid']}&after={runs[0]['run_uid']}")
+    assert "Every number of both runs" in page.text
+    assert "acme/engine · ci.yaml · build" in page.text
+    assert {JOB, *(f"/runs/{run['run_uid']}" for run in runs)} <= set(page.links)
+    assert all(run["sha"][:12] in page.text for run in runs)
+    assert look(receiver, f"/compare?before=&after={runs[0]['run_uid']}").text == page.text
     assert "Compare two runs" in look(receiver, "/compare").text
     assert "Compare two runs" in look(receiver, "/compare?before=x").text
     assert "is not there" in look(receiver, "/compare?before=x&after=y", 404).text
+    assert "no whole run of its job and leg began before" in look(receiver, "/compare?after=y", 404).text
+
+
+def test_what_too_few_runs_tell_is_not_called_the_same(receiver: RunningReceiver) -> None:
+    """Twice the memory beside an equal duration: nobody knows yet whether that is noise."""
+    job = Job(organization="acme", repository="acme/few", workflow="w", job="j", ref="refs/heads/main")
+    pair = [run(job, END - timedelta(hours=2 - n), memory=(n + 1) * 2**30) for n in range(2)]
+    for summary in pair:
+        receiver.push(summary)
+    text = look(receiver, f"/compare?after={pair[1].run_uid}").text
+    assert "Memory: too little is known to tell a difference from noise" in text
+    assert "not known 1 run, it takes 5" in text
+    assert "+100 %" in text
 
 
 def test_the_fleet_is_told_with_its_cost(receiver: RunningReceiver) -> None:
@@ -155,7 +245,7 @@ def test_the_fleet_is_told_with_its_cost(receiver: RunningReceiver) -> None:
     [
         ("/repositories?order=best", 400),
         ("/repositories/acme/nothing", 404),
-        ("/repositories/acme/engine?sort=best", 400),
+        ("/repositories/acme/engine?order=best", 400),
         (f"{JOB}?runs=7", 400),
         (f"{JOB}?cursor=x", 400),
         (f"{JOB}/sizing?runs=0", 400),

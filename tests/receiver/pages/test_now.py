@@ -29,13 +29,18 @@ def job(**known: object) -> RunningJob:
         ({"throttled_ratio": 0.25}, "25 % of a CPU"),
         ({"throttled_ratio": 3.8}, "380 % of a CPU"),
         ({"sample_age_seconds": 2.4, "delivery_seconds": 0.4}, "2 s ago 400 ms on its way"),
-        ({"silent_seconds": 42.0}, "none for 42 s"),
+        ({"silent_seconds": 4.0}, "none for 4 s"),
+        ({"silent_seconds": 42.0}, "none for 42 s lost after 5 m 00 s of silence"),
+        ({"silent_seconds": 42.0, "start_time": "2026-11-22T08:57:50.000Z"}, "not known since 08:57:50 UTC"),
+        ({"silent_seconds": 42.0, "sample_age_seconds": 44.0, "delivery_seconds": 2.0}, "44 s ago lost after 5 m 00 s"),
         ({}, "just begun"),
+        ({"running_seconds": 0.002, "sample_age_seconds": 1.0}, "just begun"),
+        ({"running_seconds": 0.002, "sample_age_seconds": 30.0, "silent_seconds": 30.0}, "not known"),
     ],
 )  # fmt: skip
 def test_a_row_says_what_is_known(known: dict[str, object], told: str) -> None:
     """And nothing of what is not."""
-    words = words_of(now_body(Now(time=TIME, jobs=[job(**known)])))
+    words = words_of(now_body(Now(time=TIME, jobs=[job(**known)], lost_after_seconds=300.0)))
     assert told in words
     assert "acme/engine · link" in words
     assert "None" not in words
@@ -43,6 +48,7 @@ def test_a_row_says_what_is_known(known: dict[str, object], told: str) -> None:
 
 @pytest.mark.parametrize(
     "known, tone", [({"sample_age_seconds": 15.0}, True), ({"sample_age_seconds": 14.0}, False),
+                    ({"silent_seconds": 15.0}, True), ({"silent_seconds": 14.0}, False),
                     ({"throttled_ratio": 0.01}, True), ({"throttled_ratio": 0.009}, False)]
 )  # fmt: skip
 def test_what_is_in_the_way_has_a_colour(known: dict[str, float], tone: bool) -> None:
@@ -57,6 +63,15 @@ def test_all_together_stand_above() -> None:
         "3 jobs · 3.75 cores · 1 GiB of memory in use · 2026-11-22 09:00:00 UTC"
     )
     assert now_lead(Now(time=TIME, jobs=jobs, more=True)).startswith("the newest 3 jobs")
+
+
+def test_where_silent_runs_go_is_said() -> None:
+    """Whoever misses a row finds it; with no rows, too."""
+    for jobs in ([job()], []):
+        body = now_body(Now(time=TIME, jobs=jobs, lost_after_seconds=300.0))
+        assert "A run of which nothing is heard for 5 m 00 s counts as lost" in words_of(body)
+        assert 'href="/runs?state=lost"' in body
+    assert "counts as lost" not in words_of(now_body(Now(time=TIME, jobs=[])))
 
 
 def test_where_nothing_runs_a_newcomer_is_told_what_to_do() -> None:

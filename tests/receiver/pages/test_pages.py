@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec import structs
 
@@ -17,10 +19,11 @@ from jobmeter.receiver.pages.charts import WIDE
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.layout import page
 from jobmeter.receiver.pages.listing import runs_body
-from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail
+from jobmeter.receiver.pages.run import Heard, one_run_body, run_charts, run_title, run_trail
+from jobmeter.receiver.store.folding import silence
 from jobmeter.report.charts import charts, cpu_chart
 from jobmeter.report.palette import CSS
-from tests.report.examples import EXAMPLES, clock, hostile, make_build, oom_kill, sidecar
+from tests.report.examples import EXAMPLES, clock, hostile, make_build, only_begun, oom_kill, sidecar
 from tests.report.test_html import outline
 
 EVIL = "</a><script>alert(1)</script>\"'onload=x \x1b[2J\u202e"
@@ -192,7 +195,7 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
     [
         (
             RunItem(run_uid="u7", state="running", job=Job(), received_at=clock(9), duration_seconds=20.0),
-            "a job without a name run u7 running 2026-11-21 12:00:09 received 20.0 s so far",
+            "a job without a name run u7 running 2026-11-21 12:00:09 received 20.0 s when last heard of",
         ),
         (
             RunItem(
@@ -254,7 +257,80 @@ def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
     assert "This is what has come of the run so far." in words
     assert "Still running after 1 m 05 s" in words
     assert "began" in words
-    assert "ended" not in words
+    assert "ended 20" not in words
     assert run_title(detail).startswith("still running after 1 m 05 s")
-    body = one_run_body(detail, course_of(summary, timeline), Drawing(), 77)
+    assert (
+        "Programs are counted when they end; the busiest and largest of them are among the processes."
+        in words
+    )
+    assert "Programs that have ended so far program" in words
+    assert "Compare" not in words
+    assert "Nothing was heard" not in words
+    heard = Heard(77, silent_since=clock(60), lost_after_seconds=300.0)
+    body = one_run_body(detail, course_of(summary, timeline), Drawing(), heard)
     assert 'data-events="/runs/u/events" data-known="77"' in body
+    silence = (
+        "Nothing was heard of it since 2026-11-21 12:01:00 UTC; after 5 m 00 s of silence it counts as lost."
+    )
+    assert silence in words_of(body)
+
+
+def run_that_was_only_begun(end: Exit, state: str) -> RunDetail:
+    """It was sampled once, right after its start."""
+    summary = only_begun(end)
+    job = Job(repository="acme/engine", job="link")
+    return RunDetail(
+        run_uid="u", state=state, job=job, received_at=clock(0), summary=summary, provisional=state == "running",  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "end, state, told",
+    [
+        (silence(300.0), "lost", "Lost right after its start"),
+        (Exit(), "running", "Has begun"),
+    ],
+)
+def test_what_is_not_known_is_no_zero(end: Exit, state: str, told: str) -> None:
+    """Of a run that was only begun no duration, no CPU time and no end is told, but what is known."""
+    detail = run_that_was_only_begun(end, state)
+    course = RunTimeline(run_uid="u", state=detail.state, resolution_seconds=1.0, elapsed_seconds=[0.004])
+    words = words_of(one_run_body(detail, course, Drawing(), Heard(3)))
+    assert told in words
+    for zero in ("0 ms", "4 ms", "Duration", " ended "):
+        assert zero not in words
+    assert ("The receiver heard nothing of the run for 5 m 00 s" in words) == (state == "lost")
+
+
+@pytest.mark.parametrize(
+    "points, records, samples, told",
+    [
+        (0, 0, 9, "the run was sent as a summary alone. One that is streamed while it runs, with --receiver"),
+        (0, 12, 9, "the course of the run over time is not kept any more"),
+        (0, 1, 0, "nothing was sampled"),
+        (1, 3, 1, "the run was over before it was sampled twice"),
+        (2, 4, 2, "the samples tell of no container"),
+    ],
+)
+def test_a_page_without_charts_says_why(points: int, records: int, samples: int, told: str) -> None:
+    """Whoever misses them is told whether they may come back, and how."""
+    summary = structs.replace(make_build()[0], sample_count=samples)
+    detail = RunDetail(
+        run_uid="u", state="finished", job=summary.job, received_at=clock(0), summary=summary
+    )  # fmt: skip
+    course = RunTimeline(
+        run_uid="u", state="finished", resolution_seconds=1.0, elapsed_seconds=[1.0, 2.0][:points]
+    )
+    words = words_of(one_run_body(detail, course, Drawing(), Heard(records)))
+    assert "Over time There are no charts: " in words
+    assert told in words
+
+
+def test_a_run_leads_to_the_run_before_and_to_its_forge() -> None:
+    """The forge is told nothing of where somebody comes from, and cannot reach back."""
+    summary, timeline = make_build()
+    summary.job = structs.replace(summary.job, forge="github", server_url="https://github.com", sha="a" * 40)
+    body = page_of(summary, timeline)
+    assert f'<a href="/compare?after={summary.run_uid}">Compare with the run before</a>' in body
+    (commit,) = re.findall(r'<a href="https://github.com/gnu/hello/commit/a{40}"([^>]*)>([^<]*)</a>', body)
+    assert commit == (' rel="noopener noreferrer nofollow"', "Commit on github.com")

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, event
 
 from jobmeter.model.exits import Exit
+from jobmeter.receiver.api.histories import job_history
 from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.store import history
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.history import RunQuestion
+from jobmeter.receiver.store.history import OfRepository, RunQuestion
 from jobmeter.receiver.store.scopes import Scope, Scopes
-from jobmeter.receiver.store.usages import DAY
+from jobmeter.receiver.store.usage_days import DAY
 from jobmeter.receiver.store.writer import Writer
 from tests.model.budgets.runs import JOB
 from tests.receiver.store.support import with_writer
@@ -51,7 +52,7 @@ def test_runs_are_found_beyond_a_page_that_has_none_of_them(
     monkeypatch.setattr(history, "MOST_LOOKED_AT", 70)
 
     def question(connection: Connection) -> tuple[list[str], list[str]]:
-        whole = RunQuestion(whole=True)
+        whole = RunQuestion(ended="whole")
         return of_job(connection, whole, 3), of_job(connection, whole)
 
     few, all_of_them = asked(place, question, *runs)
@@ -59,6 +60,50 @@ def test_runs_are_found_beyond_a_page_that_has_none_of_them(
     assert few == ["run-0090", "run-0080", "run-0070"]
     # The second page is larger, and all the newest 200 are there.
     assert all_of_them == [f"run-{number:04}" for number in range(90, -1, -10)]
+
+
+@pytest.mark.parametrize("wanted", [RunQuestion(ended="failed"), RunQuestion(ended="failed", ref=JOB.ref)])
+def test_failed_runs_are_found_behind_any_number_of_others(
+    place: str, monkeypatch: pytest.MonkeyPatch, wanted: RunQuestion
+) -> None:
+    """In pages that are full; a run whose end is not known did not fail."""
+    failed = {"exit": Exit(reason="failure", code=1)}
+    runs = [build(number, **(failed if number < 3 else {})) for number in range(40)]
+    monkeypatch.setattr(history, "_LEAST_PAGE", 2)
+    monkeypatch.setattr(history, "MOST_LOOKED_AT", 6)
+
+    found = asked(place, lambda connection: in_pages(connection, wanted, 2), *runs)
+
+    assert found == [["run-0002", "run-0001"], ["run-0000"]]
+
+
+@pytest.mark.parametrize("wanted", [RunQuestion(leg="os=a"), RunQuestion(ended="whole")])
+def test_where_it_was_not_looked_further_it_can_be_gone_on(
+    place: str, monkeypatch: pytest.MonkeyPatch, wanted: RunQuestion
+) -> None:
+    """Though nothing was found."""
+    runs = [build(number, exit=Exit(reason="failure", code=1)) for number in range(17)]
+    for number in (0, 1, 9):
+        runs[number].exit = Exit(reason="success")
+        runs[number].job = replace(JOB, matrix={"os": "a"})
+    monkeypatch.setattr(history, "_LEAST_PAGE", 2)
+    monkeypatch.setattr(history, "MOST_LOOKED_AT", 6)
+
+    found = asked(place, lambda connection: in_pages(connection, wanted, 1), *runs)
+
+    assert found == [[], ["run-0009"], ["run-0001"], ["run-0000"]]
+
+
+def in_pages(connection: Connection, wanted: RunQuestion, limit: int) -> list[list[str]]:
+    """As the API answers, until nothing follows."""
+    pages = []
+    while True:
+        answer = job_history(connection, NAMES, None, wanted, limit)
+        pages.append([run.run_uid for run in answer.runs])
+        if answer.next_cursor is None:
+            return pages
+        begun_at, _, run_uid = answer.next_cursor.partition(":")
+        wanted = wanted._replace(before=(int(begun_at), run_uid))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +124,7 @@ def test_only_what_may_be_seen_is_told(place: str, scopes: Scopes, found: list[s
     def question(connection: Connection) -> tuple[Any, ...]:
         day = START // DAY
         return (
-            history.jobs_of(connection, scopes, "acme", "engine", 10),
+            history.jobs_of(connection, OfRepository(scopes, "acme", "engine"), "last", 0, 10),
             history.known_repositories(connection, scopes, "", "name", 0, 10),
             history.sums_by_job(connection, scopes, day, day + 1),
             history.sums_by_day(connection, scopes, day, day + 1),
@@ -93,6 +138,71 @@ def test_only_what_may_be_seen_is_told(place: str, scopes: Scopes, found: list[s
     )
     assert sorted(one.names[3] for one in by_job) == found
     assert [one.sums.runs for one in by_day] == ([len(found)] if found else [])
+
+
+@pytest.mark.parametrize(
+    "words, found",
+    [("ÉTÉ", ["Été"]), ("été", ["Été"]), ("STRASSE", ["Straße"]), ("o/s", ["Straße", "s%t"]), ("s%t", ["s%t"]),
+     ("e\u0301té", ["Été"]), ("жУК", ["Жук"]), ("_", []), ("", ["Été", "Straße", "s%t", "Жук"])],
+)  # fmt: skip
+def test_names_are_found_in_any_case_of_letters(place: str, words: str, found: list[str]) -> None:
+    """Of any language, alike on each database; of repositories and of jobs."""
+    names = ["Été", "Straße", "s%t", "Жук"]
+    runs = [build(number, repository=f"o/{name}", job=name) for number, name in enumerate(names)]
+    for run, name in zip(runs, names, strict=True):
+        run.job = replace(run.job, organization="o", workflow="O" if name != "Жук" else "w")
+
+    def question(connection: Connection) -> tuple[Any, ...]:
+        repositories = history.known_repositories(connection, None, words, "last", 0, 10)
+        jobs = (
+            history.jobs_of(connection, OfRepository(None, "o", name, words), "last", 0, 10) for name in names
+        )
+        return {one.repository for one in repositories}, {job.job for few in jobs for job in few}
+
+    repositories, jobs = asked(place, question, *runs)
+
+    assert repositories == set(found)
+    assert jobs == set(found)
+
+
+def test_jobs_are_ordered_and_counted_by_the_database(place: str) -> None:
+    """All of them, not those that ran last; by what they used only so many."""
+    runs = [
+        build(
+            number,
+            job=f"job-{number:02}",
+            duration_seconds=60.0 + (number * 7) % 20,
+            cpu_seconds=90.0 - number,
+        )
+        for number in range(20)
+    ]
+    failed = build(25, job="job-03", duration_seconds=900.0, exit=Exit(reason="failure", code=1))
+
+    def question(connection: Connection) -> dict[str, list[str]]:
+        of = OfRepository(None, "acme", "engine")
+
+        def names(found: list[history.KnownJob]) -> list[str]:
+            return [job.job.removeprefix("job-") for job in found]
+
+        assert history.count_jobs(connection, of) == 20
+        assert history.count_jobs(connection, of._replace(words="JOB-1")) == 10
+        return {
+            "name": names(history.jobs_of(connection, of, "name", 18, 10)),
+            "last": names(history.jobs_of(connection, of, "last", 1, 2)),
+            "runs": names(history.jobs_of(connection, of._replace(words="-0"), "runs", 0, 1)),
+            "duration": names(history.jobs_by_use(connection, of, "duration", 20, 30))[:2],
+            "cpu": names(history.jobs_by_use(connection, of, "cpu", 5, 30)),
+            "waste": names(history.jobs_by_use(connection, of, "memory_waste", 20, 30))[:2],
+        }
+
+    assert asked(place, question, *runs, failed) == {
+        "name": ["18", "19"],
+        "last": ["19", "18"],
+        "runs": ["03"],
+        "duration": ["17", "14"],
+        "cpu": ["03", "16", "17", "18", "19"],
+        "waste": ["03", "17"],
+    }
 
 
 def test_refs_and_legs_are_those_of_the_newest_runs(place: str) -> None:
@@ -116,6 +226,9 @@ def test_no_question_reads_a_table_through(place: str) -> None:
             asking, 1, RunQuestion(until=START, before=(START, "x")), 50
         ),
         "usages_by_ref": lambda asking: history.runs_of(asking, 1, RunQuestion(ref="refs/heads/faster"), 50),
+        "usages_failed": lambda asking: history.runs_of(
+            asking, 1, RunQuestion(ref=JOB.ref, ended="failed", before=(START, "x")), 50
+        ),
         "jobs_": lambda asking: history.find_job(asking, NAMES),
         "usage_days": lambda asking: history.sums_by_day(asking, None, 20_000, 20_030),
     }

@@ -6,12 +6,15 @@ import random
 import threading
 import tracemalloc
 import zlib
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 
 from jobmeter.receiver.store import merging
+from jobmeter.receiver.store.block import process as block_process
 from jobmeter.receiver.store.block.coding import BEGINS
+from jobmeter.receiver.store.block.process import BlockProcess
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.merging import Merge, next_merge, unmerged_runs
 from jobmeter.receiver.store.queries import next_part
@@ -108,6 +111,37 @@ def test_a_merge_takes_the_memory_of_a_block_whatever_the_run_has(place, monkeyp
     assert merge is not None
     assert merge.part_count == 2
     assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "kills, stops, encoders", [(0, False, 1), (1, False, 2), (2, False, 2), (1, True, 1)]
+)
+def test_a_packing_process_that_was_killed_is_replaced_once(place, monkeypatch, kills, stops, encoders):
+    """With all of the text; not when the receiver ends, which kills it too."""
+    monkeypatch.setattr(block_process, "_SMALL_BYTES", 0)
+    process, stop = BlockProcess(), threading.Event()
+    begun: list[block_process.Encoder] = []
+
+    class Killed(block_process.Encoder):
+        def block(self) -> bytes:
+            if len(begun) <= kills:
+                if stops:
+                    stop.set()
+                process.let_go()
+            return super().block()
+
+    def encoder() -> block_process.Encoder:
+        begun.append(Killed(process))
+        return begun[-1]
+
+    stored(place, part("u", 0, 2), part("u", 2, 2, ends_after=2))
+    broken = pytest.raises(BrokenPipeError) if kills >= encoders else nullcontext()
+    with closing(Database.open(place)) as database, broken:
+        merge = database.read_here(lambda asked: next_merge(asked, "u", 0, stop, encoder))
+        assert stored(place, merge) == [True]
+    process.let_go()
+    assert len(begun) == encoders
+    assert lines(place, "u") == [0, 1, 2, 3]
 
 
 def unmerged(place: str, *, stopping: bool = False) -> list[str]:

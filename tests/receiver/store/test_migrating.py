@@ -12,15 +12,18 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
 
 from jobmeter.model.errors import NewerSchema, StoreError
+from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.migrating import upgrade
 from jobmeter.receiver.store.schema import metadata
 from jobmeter.receiver.store.streams import Claim
 from jobmeter.receiver.store.usage_tables import usages
-from tests.receiver.store.support import asked, found, lines, part, stored, summary
+from jobmeter.receiver.store.writer import Writer
+from tests.receiver.store.support import asked, found, lines, part, stored, summary, with_writer
+from tests.receiver.store.test_usages import Quiet
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0006"
+HEAD = "0009"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -62,7 +65,7 @@ def of_version(version: str, place: str) -> None:
     made.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0006", "0008"])
 def test_a_database_of_a_version_before_keeps_its_runs(empty, version):
     """They can be read, go on, and be claimed."""
     of_version(version, empty)
@@ -74,6 +77,66 @@ def test_a_database_of_a_version_before_keeps_its_runs(empty, version):
     assert stored(empty, Claim(1000), part("going", 2, 1), summary("old", b'{"n":2}'))[0] == ["going"]
     assert lines(empty, "going") == [0, 1, 2]
     assert found(empty, "old").id == old.id
+
+
+_OLD_HISTORY = (
+    "INSERT INTO jobs (organization, repository, workflow, job, runs) VALUES ('o', 'r', 'w', 'gone', 7)",
+    "INSERT INTO usages (run_uid, job, begun_at, heard_at, whole, lower_bounds, leg, labels)"
+    " VALUES ('old', 1, 5, 6, :no, '', '', ''), ('removed', 1, 5, 6, :no, '', '', '')",
+    "INSERT INTO usage_days (day, job, labels, runs, failed_runs, cores_told_runs, memory_told_runs)"
+    " VALUES (0, 1, '', 2, 2, 0, 0)",
+    "UPDATE usage_progress SET heard_at = 7",
+)
+
+
+@pytest.mark.parametrize("version", ["0003", "0005", "0006"])
+def test_what_runs_used_is_taken_in_again(empty: str, version: str) -> None:
+    """Whatever was made of it before."""
+    of_version(version, empty)
+    made = engine(empty)
+    with made.begin() as connection:
+        for statement in _OLD_HISTORY if version > "0003" else ():
+            connection.execute(text(statement), {"no": False} if ":no" in statement else {})
+    made.dispose()
+
+    async def work(writer: Writer, database: Database) -> None:
+        await Bookkeeping(database, writer, Quiet()).catch_up()
+
+    with_writer(empty, work)
+
+    assert asked(empty, "SELECT run_uid, job, begun_at, heard_at, whole FROM usages") == [
+        ("old", 1, 5, 6, True)
+    ]
+    assert asked(empty, "SELECT job, runs, last_begun_at FROM jobs") == [("", 1, 5)]
+    assert asked(empty, "SELECT day, job, runs, failed_runs FROM usage_days") == [(0, 1, 1, 0)]
+
+
+def test_runs_that_were_removed_stay_told(empty: str) -> None:
+    """With what their containers left unused together; the others are taken in again, and a job of none goes."""
+    of_version("0008", empty)
+    made = engine(empty)
+    with made.begin() as connection:
+        for statement in (
+            "INSERT INTO jobs (organization, repository, workflow, job, runs)"
+            " VALUES ('o', 'r', 'w', 'none', 0), ('o', 'r', 'w', 'j', 2)",
+            "INSERT INTO usages (run_uid, job, begun_at, heard_at, gone, lower_bounds, leg, labels,"
+            " cores_partial, memory_partial, cores_reserved, cores_reserved_used, memory_reserved,"
+            " memory_reserved_used)"
+            " VALUES ('old', 2, 5, 6, false, '', '', '', false, false, NULL, NULL, NULL, NULL),"
+            " ('removed', 2, 5, 7, true, '', '', '', false, false, 4.0, 1.0, 5.0, 9.0),"
+            " ('to forget', 2, 5, 7, false, '', '', '', false, false, NULL, NULL, 5.0, 3.0)",
+        ):
+            connection.execute(text(statement))
+    made.dispose()
+    Database.open(empty).close()
+
+    numbers = "cores_reserved_unused, memory_reserved_unused"
+    assert asked(empty, f"SELECT run_uid, heard_at, {numbers} FROM usages ORDER BY 1") == [
+        ("old", -1, None, None),
+        ("removed", 7, 3.0, 0.0),
+        ("to forget", 7, None, 2.0),
+    ]
+    assert asked(empty, "SELECT job FROM jobs") == [("j",)]
 
 
 def test_migrations_make_the_tables_that_queries_are_written_with(empty):

@@ -6,12 +6,15 @@ import itertools
 from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.queries import RunFilter, find_run, newest_runs
 from jobmeter.receiver.store.schema import runs
-from jobmeter.receiver.store.scopes import Scope, Scopes, covered, within
+from jobmeter.receiver.store.scopes import Scope, Scopes, covered, covered_job, within
+from jobmeter.receiver.store.usage_tables import NAMES as USAGE_NAMES
+from jobmeter.receiver.store.usage_tables import jobs
+from jobmeter.receiver.store.usages import names_of
 from tests.receiver.store.support import stored, summary
 
 NAMES = [
@@ -57,6 +60,34 @@ def test_both_agree(place, scopes, expected):
     finally:
         database.close()
     assert {int(uid) for uid in asked} == {int(uid) for uid in listed} == set(one) == expected
+
+
+@pytest.mark.parametrize("scopes, expected", CASES)
+def test_jobs_are_seen_by_who_sees_their_runs(place, scopes, expected):
+    """Though a job has the repository by its name alone: that of another one may begin with its organization."""
+    told = [names for names in NAMES if None not in names] + [("o", "o/o/r", "w", "j")]
+    seen = {names for number, names in enumerate(NAMES) if number in expected}
+    seen |= {told[-1]} if scopes is None or covered(scopes, *told[-1]) else set()
+    wanted = {names_of(*names) for names in told if names in seen}
+    database = Database.open(place)
+    try:
+        with database.writer.begin() as connection:
+            connection.execute(
+                insert(jobs),
+                [
+                    dict(zip(USAGE_NAMES, names, strict=True))
+                    for names in sorted({names_of(*one) for one in told})
+                ],
+            )
+        columns = [jobs.c[name] for name in USAGE_NAMES]
+        found = database.read_here(
+            lambda c: {tuple(row) for row in c.execute(select(*columns).where(within(scopes, jobs)))}
+        )
+        one = {names for names in found | wanted if covered_job(scopes, names)}
+        assert found == one == wanted
+        assert {names_of(*names) for names in told if covered_job(scopes, names_of(*names))} == wanted
+    finally:
+        database.close()
 
 
 def test_a_scope_includes_what_is_narrower():

@@ -17,15 +17,19 @@ from sqlalchemy import Connection, select, text, update
 
 from jobmeter.model.errors import StoreError
 from jobmeter.model.exits import Exit
+from jobmeter.model.sizing.observation import decode
 from jobmeter.model.summary import Summary
 from jobmeter.receiver import bookkeeping
 from jobmeter.receiver.bookkeeping import BATCH, Bookkeeping
 from jobmeter.receiver.ingest import parse
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.queries import RunFilter, newest_runs
+from jobmeter.receiver.store.removed_runs import Forget
 from jobmeter.receiver.store.schema import runs
 from jobmeter.receiver.store.streams import Ending, Finish
-from jobmeter.receiver.store.usage_tables import jobs, usage_days, usage_progress, usages
-from jobmeter.receiver.store.usages import DAY, Forget, TakeIn, Taken, changed_runs, names_of
+from jobmeter.receiver.store.usage_days import DAY
+from jobmeter.receiver.store.usage_tables import jobs, sizing_days, usage_days, usage_progress, usages
+from jobmeter.receiver.store.usages import TakeIn, Taken, changed_runs, names_of
 from jobmeter.receiver.store.writer import Writer
 from tests.model.budgets.runs import GIB, JOB, MIB, box, run_of
 from tests.receiver.store.support import part, summary, with_writer
@@ -100,6 +104,7 @@ def rows(connection) -> dict[str, list[Any]]:
     return {
         "jobs": list(connection.execute(select(jobs).order_by(jobs.c.id)).mappings()),
         "usages": list(connection.execute(select(usages).order_by(usages.c.run_uid)).mappings()),
+        "sizing": list(connection.execute(select(sizing_days)).mappings()),
         "days": list(
             connection.execute(select(usage_days).order_by(usage_days.c.day, usage_days.c.job)).mappings()
         ),
@@ -200,16 +205,69 @@ def test_a_run_that_is_given_up_is_told(place: str, days_ago: int) -> None:
         await writer.submit(Changing(update(runs).values(heard_at=heard_at)))
         await asyncio.gather(*map(writer.submit, sent(build(0))))
         await keeping.look_back()
-        await writer.submit(Finish("run", heard_at + 1, Ending(2, None, "lost")))
-        await keeping.catch_up()
         before = await database.read(rows)
-        await keeping.look_back()
+        await writer.submit(Finish("run", heard_at + 1, Ending(2, None, "lost")))
+        await Bookkeeping(database, writer, Quiet()).catch_up()
+        (known,) = await database.read(lambda asked: asked.execute(select(usage_progress.c.heard_at)).all())
+        assert time.time() * 1000 - known[0] < 60_000, "all since would be looked at again and again"
         return before, await database.read(rows)
 
     before, after = with_writer(place, work)
 
     assert [run["run_uid"] for run in before["usages"]] == ["run-0000"]
     assert [run["run_uid"] for run in after["usages"]] == ["run", "run-0000"]
+
+
+def test_a_run_that_goes_on_again_is_not_told_until_it_is_over(place: str) -> None:
+    """It was given up, and its sender comes back: it has not failed, nor has its day."""
+
+    def failed(connection: Connection) -> list[str]:
+        return [run.run_uid for run in newest_runs(connection, RunFilter(ended="failed"), None, 10)]
+
+    async def work(writer: Writer, database: Database) -> list[Any]:
+        keeping, found = Bookkeeping(database, writer, Quiet()), []
+        await asyncio.gather(*map(writer.submit, sent(build(0))))
+        told_so = msgspec.json.encode(build(1, exit=Exit(reason="lost")))
+        lost = Finish("run", 2**62, Ending(2, told_so, "lost"))
+        for change in part("run", 0, 2), lost, part("run", 2, 1), part("run", 3, 1, ends_after=3):
+            await writer.submit(change)
+            at_once = await database.read(failed)
+            await keeping.catch_up()
+            found.append(await database.read(rows) | {"failed": (at_once, await database.read(failed))})
+        return found
+
+    told = with_writer(place, work)
+
+    assert [[run["run_uid"] for run in each["usages"]] for each in told] == [
+        ["run-0000"], ["run", "run-0000"], ["run-0000"], ["run", "run-0000"],
+    ]  # fmt: skip
+    assert [sum(day["runs"] for day in each["days"]) for each in told] == [1, 2, 1, 2]
+    assert [len(each["jobs"]) for each in told] == [1, 2, 1, 2]
+    assert [each["failed"] for each in told] == [([], []), ([], ["run"]), ([], []), ([], [])]
+
+
+def test_a_job_whose_runs_are_of_another_one_now_is_there_no_more(place: str) -> None:
+    """Nor what sizing learnt of it."""
+    found = kept(place, sent(build(0), build(1, job="other")), sent(build(0, job="right"), build(1)))
+
+    assert sorted((job["job"], job["runs"]) for job in found["jobs"]) == [("build", 1), ("right", 1)]
+    assert {day["job"] for day in found["sizing"]} == {job["id"] for job in found["jobs"]}
+
+
+def test_what_an_import_sets_back_before_a_look_back_is_taken_in(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though where to look back to was read before."""
+
+    async def work(writer: Writer, database: Database) -> Any:
+        await asyncio.gather(*map(writer.submit, sent(build(0), build(1))))
+        old = update(runs).where(runs.c.run_uid == "run-0000").values(heard_at=START)
+        await writer.submit(Changing(old, update(usage_progress).values(heard_at=START)))
+        monkeypatch.setattr(bookkeeping, "_position", lambda connection: (START, START + 20 * DAY))
+        await Bookkeeping(database, writer, Quiet()).look_back()
+        return await database.read(rows)
+
+    assert len(with_writer(place, work)["usages"]) == 2
 
 
 def test_what_an_import_sets_back_stays_so(place: str) -> None:
@@ -407,6 +465,28 @@ def test_changed_runs_are_found_by_an_index(place: str) -> None:
     assert "hearing" in plan or "heard_at_idx" in plan, plan
 
 
+def test_sizing_knows_the_leg_of_a_run_that_was_removed(place: str) -> None:
+    """Advice is given by it; the run itself is not told."""
+    leg = build(0)
+    leg.job = replace(JOB, matrix={"os": "linux"})
+
+    async def work(writer: Writer, database: Database) -> Any:
+        keeping = Bookkeeping(database, writer, Quiet())
+        await writer.submit(sent(leg)[0])
+        await keeping.catch_up()
+        await writer.submit(Changing(text("DELETE FROM runs")))
+        await keeping.forget("")
+        await asyncio.gather(*map(writer.submit, sent(build(1), build(1, duration_seconds=5.0))))
+        await keeping.catch_up()
+        return await database.read(rows)
+
+    found = with_writer(place, work)
+
+    assert [(run["gone"], run["leg"]) for run in found["usages"]] == [(True, ""), (False, "")]
+    assert decode(found["usages"][0]["observation"]).leg == "os=linux"
+    assert b"os=linux" in found["sizing"][0]["told"]
+
+
 def test_runs_that_were_removed_are_forgotten_and_their_days_are_not(place: str) -> None:
     """Page by page; one that came again stays."""
 
@@ -424,5 +504,8 @@ def test_runs_that_were_removed_are_forgotten_and_their_days_are_not(place: str)
 
     found = with_writer(place, work)
 
-    assert [run["run_uid"] for run in found["usages"]] == ["run-0000", "run-0002", "run-0004"]
+    gone = {run["run_uid"] for run in found["usages"] if run["gone"]}
+    assert gone == {"run-0001", "run-0003"}
+    assert all(run["ref"] is None for run in found["usages"] if run["gone"])
     assert sum(day["runs"] for day in found["days"]) == 5
+    assert found["jobs"][0]["last_begun_at"] == START + 4 * 3_600_000

@@ -9,8 +9,7 @@ from jobmeter.model.budgets.limits import Budget
 from jobmeter.model.job import Job
 
 DEFAULT_RUNS = 20
-# From fewer no spread can be told.
-LEAST_RUNS, MOST_RUNS = 5, 200
+MOST_RUNS = 200
 
 Budgets = Mapping[str, tuple[Budget, ...]]
 """Budgets by the keys of their measures; an empty tuple takes those of the default away."""
@@ -49,7 +48,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """The budgets of a file.
 
     ``base`` is the branch to compare with, None for the target of the pull request; ``runs`` is how many of its last
-    runs are looked at.
+    runs count.
     """
 
     base: str | None = None

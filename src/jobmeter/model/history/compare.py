@@ -1,28 +1,32 @@
 """Two runs of a job, or the runs of two branches: what differs by more than runs of the same code do."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
-from jobmeter.model.budgets.judgement import spread_of
 from jobmeter.model.history.digest import MEASURED, PastRun
-from jobmeter.model.statistics import percentile
+from jobmeter.model.history.usual import Usual, known_of, usual_of
+from jobmeter.model.statistics import median
 
 Verdict = Literal["more", "less", "usual", "same", "unknown"]
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One measure of both sides: of one run its value, of several their median."""
+    """One measure of both sides: of one run its value, of several the median of those on the newest level."""
 
     measure: Annotated[str, Meta(description="duration (s), cpu_seconds, memory or network (bytes).")]
     before: Annotated[float | None, Meta(description="Null where it was not read.")]
     after: Annotated[float | None, Meta(description="Null where it was not read.")]
-    usual_low: Annotated[float | None, Meta(description="What runs like those before differ by: from …")] = (
-        None
-    )
-    usual_high: Annotated[float | None, Meta(description="… to; null where too few are known.")] = None
-    usual_runs: Annotated[int, Meta(description="So many runs say what is usual.")] = 0
+    before_runs: Annotated[int, Meta(description="So many runs say it.")] = 0
+    after_runs: Annotated[int, Meta(description="So many runs say it.")] = 0
+    lower_bounds: Annotated[
+        tuple[str, ...], Meta(description="before, after: of these more was used than could be read.")
+    ] = ()
+    usual: Annotated[
+        Usual | None, Meta(description="What runs like those before use; null where too few are known.")
+    ] = None
+    usual_runs: Annotated[int, Meta(description="So many runs like those before tell it in full.")] = 0
     verdict: Annotated[
         Verdict,
         Meta(
@@ -33,48 +37,75 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 def differences(
-    before: Sequence[PastRun], after: Sequence[PastRun], like_before: Sequence[PastRun]
+    before: Sequence[PastRun], after: Sequence[PastRun], like_before: Sequence[PastRun], most: int
 ) -> list[Difference]:
-    """Of each measure that a side tells; ``like_before`` are runs that say what is usual before the change."""
-    return list(_differences(before, after, like_before))
+    """Of each measure that a side tells; ``like_before`` are runs that say what is usual before the change.
+
+    All are in the order newest first. Of each the first ``most`` count; the runs after them show where a level began.
+    """
+    return list(_differences(before, after, like_before, most))
+
+
+class _Told(NamedTuple):
+    """What a side tells of a measure, and how many runs say so."""
+
+    value: float | None
+    runs: int
+    is_lower_bound: bool
 
 
 def _differences(
-    before: Sequence[PastRun], after: Sequence[PastRun], like_before: Sequence[PastRun]
+    before: Sequence[PastRun], after: Sequence[PastRun], like_before: Sequence[PastRun], most: int
 ) -> Iterator[Difference]:
     for measured in MEASURED:
-        old, new = _median(measured, before), _median(measured, after)
-        if old is None and new is None:
+        old, new = _told(measured, before, most), _told(measured, after, most)
+        if old.value is None and new.value is None:
             continue
-        usual = _values(measured, like_before)
-        spread = spread_of(usual)
+        known = known_of(measured, like_before, most)
+        usual = usual_of(known)
+        sides = (("before", old), ("after", new))
         yield Difference(
             measure=measured,
-            before=old,
-            after=new,
-            usual_low=spread.low if spread else None,
-            usual_high=spread.high if spread else None,
-            usual_runs=len(usual),
-            verdict=_verdict(old, new, (spread.low, spread.high) if spread else None),
+            before=old.value,
+            after=new.value,
+            before_runs=old.runs,
+            after_runs=new.runs,
+            lower_bounds=tuple(name for name, side in sides if side.is_lower_bound),
+            usual=usual,
+            usual_runs=len(known.values),
+            verdict=_verdict(old, new, usual),
         )
 
 
-def _verdict(old: float | None, new: float | None, usual: tuple[float, float] | None) -> Verdict:
-    if old is None or new is None:
+def _told(measured: str, runs: Sequence[PastRun], most: int) -> _Told:
+    known = known_of(measured, runs, most)
+    if known.values:
+        level, _ = known.newest_level()
+        return _Told(median(level), len(level), False)
+    bounds = [value for run in runs[:most] if (value := run.measure(measured)) is not None]
+    return _Told(median(bounds) if bounds else None, len(bounds), bool(bounds))
+
+
+def _verdict(old: _Told, new: _Told, usual: Usual | None) -> Verdict:
+    """More may have been used than a lower bound: it proves that it was more, and of the side before less."""
+    if old.value is None or new.value is None:
         return "unknown"
-    if old == new:
+    is_exact = not (old.is_lower_bound or new.is_lower_bound)
+    if is_exact and old.value == new.value:
         return "same"
     if usual is None:
         return "unknown"
-    low, high = usual
-    # A run before that was itself unusual does not make the next one a change.
-    return "more" if new > max(high, old) else "less" if new < min(low, old) else "usual"
+    low, high = _around(usual, old.value)
+    if new.value > high and not old.is_lower_bound:
+        return "more"
+    if new.value < low and not new.is_lower_bound:
+        return "less"
+    return "usual" if is_exact else "unknown"
 
 
-def _values(measured: str, runs: Sequence[PastRun]) -> list[float]:
-    return [value for run in runs if (value := run.measure(measured)) is not None]
-
-
-def _median(measured: str, runs: Sequence[PastRun]) -> float | None:
-    values = _values(measured, runs)
-    return percentile(sorted(values), 50) if values else None
+def _around(usual: Usual, value: float) -> tuple[float, float]:
+    """What is usual beside a run before: one that was itself unusual does not make the next one a change."""
+    if usual.low <= value <= usual.high or not usual.median:
+        return min(usual.low, value), max(usual.high, value)
+    share = value / usual.median
+    return min(usual.low, usual.low * share), max(usual.high, usual.high * share)

@@ -20,9 +20,15 @@ class Account(Struct, frozen=True, kw_only=True):
     failed_runs: Annotated[int, Meta(description="Of these, those that did not go to a good end.")] = 0
     duration_seconds: Annotated[float | None, Meta(description="How long they took together.")] = None
     core_seconds: Annotated[float | None, Meta(description="CPU time of all of them.")] = None
+    core_lower_bounds: Annotated[
+        int, Meta(description="Of so many runs more CPU time was used than could be read.")
+    ] = 0
     byte_seconds: Annotated[float | None, Meta(description="Memory they needed, by how long they took.")] = (
         None
     )
+    byte_lower_bounds: Annotated[
+        int, Meta(description="Of so many runs more memory was needed than could be read.")
+    ] = 0
     cpu: Annotated[Waste, Meta(description="CPU reserved and used, in core-seconds.")] = Waste()
     memory: Annotated[Waste, Meta(description="Memory reserved and needed, in byte-seconds.")] = Waste()
     cost: Annotated[
@@ -32,6 +38,13 @@ class Account(Struct, frozen=True, kw_only=True):
     wasted_cost: Annotated[
         float | None, Meta(description="Of what was reserved and not used; null without prices.")
     ] = None
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether more was reserved or used than is told: of some containers it could not be read."""
+        return bool(
+            self.core_lower_bounds or self.byte_lower_bounds or self.cpu.partial or self.memory.partial
+        )
 
     @property
     def wasted_weight(self) -> float:
@@ -47,8 +60,8 @@ def priced(account: Account, price: Price) -> Account:
 
 
 def wasted(account: Account, price: Price) -> float:
-    """What was reserved and not used at this price; more used than reserved of one makes no waste of the other less."""
-    return price.cost(_unused(account.cpu), _unused(account.memory))
+    """What was reserved and not used at this price."""
+    return price.cost(account.cpu.unused or 0.0, account.memory.unused or 0.0)
 
 
 def together(accounts: Iterable[Account]) -> Account:
@@ -59,7 +72,9 @@ def together(accounts: Iterable[Account]) -> Account:
         failed_runs=sum(each.failed_runs for each in parts),
         duration_seconds=_sum(each.duration_seconds for each in parts),
         core_seconds=_sum(each.core_seconds for each in parts),
+        core_lower_bounds=sum(each.core_lower_bounds for each in parts),
         byte_seconds=_sum(each.byte_seconds for each in parts),
+        byte_lower_bounds=sum(each.byte_lower_bounds for each in parts),
         cpu=_both(each.cpu for each in parts),
         memory=_both(each.memory for each in parts),
         cost=_sum(each.cost for each in parts),
@@ -73,15 +88,13 @@ def _both(wastes: Iterable[Waste]) -> Waste:
         runs=sum(each.runs for each in parts),
         reserved=_sum(each.reserved for each in parts),
         used=_sum(each.used for each in parts),
+        unused=_sum(each.unused for each in parts),
+        partial=sum(each.partial for each in parts),
     )
 
 
 def _held(used: float | None, waste: Waste) -> float:
     return max(0.0, (used or 0.0) - (waste.used or 0.0)) + (waste.reserved or 0.0)
-
-
-def _unused(waste: Waste) -> float:
-    return max(0.0, (waste.reserved or 0.0) - (waste.used or 0.0))
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

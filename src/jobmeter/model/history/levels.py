@@ -10,7 +10,7 @@ from heapq import heappush, heappushpop
 from itertools import pairwise
 from typing import NamedTuple
 
-from jobmeter.model.statistics import percentile
+from jobmeter.model.statistics import median
 
 LEAST_RUNS = 5
 """So many values a level has at least; of fewer nobody can tell it from noise."""
@@ -21,6 +21,8 @@ _DEVIATIONS, _SCALE = 3.0, 1.4826
 _STRAYS = 0.15
 # A cut that leaves more of the distances gains nothing by its place; one in the middle keeps the search short.
 _GAIN = 0.9
+# Before neighbours are judged, so that a cut amid a short level does not make both its sides look mixed.
+_ROUNDS = 2
 
 
 class Shift(NamedTuple):
@@ -33,26 +35,46 @@ class Shift(NamedTuple):
 
 def shifts(values: Sequence[float]) -> list[Shift]:
     """All shifts of a series, in its order; the levels are those between two shifts."""
-    if not values:
+    # No two medians are further apart than the values themselves.
+    if not values or not _is_far(min(values), max(values)):
         return []
-    borders = _settled(values, _merged(values, [0, *_cuts(values, 0, len(values)), len(values)]))
-    levels = [_median(values[begin:end]) for begin, end in pairwise(borders)]
+    borders = [0, *_cuts(values, 0, _distances(values), _distances(values[::-1])), len(values)]
+    for _ in range(_ROUNDS):
+        borders = _settled(values, borders)
+    borders = _settled(values, _merged(values, borders))
+    levels = [median(values[begin:end]) for begin, end in pairwise(borders)]
     return [Shift(place, *levels[i : i + 2]) for i, place in enumerate(borders[1:-1])]
 
 
-def _cuts(values: Sequence[float], begin: int, end: int) -> Iterator[int]:
-    """More than there are shifts: a level that comes back is not seen before both its ends are."""
-    if end - begin < 2 * LEAST_RUNS:
+def newest_level(values: Sequence[float]) -> tuple[Sequence[float], Shift | None]:
+    """What a series in the order of time is on now: the values since its last shift, and that shift.
+
+    All of them and None where nothing shifts.
+    """
+    last = next(reversed(shifts(values)), None)
+    return (values, None) if last is None else (values[last.place :], last)
+
+
+def _cuts(
+    values: Sequence[float], offset: int, left: Sequence[float], right: Sequence[float]
+) -> Iterator[int]:
+    """More than there are shifts: a level that comes back is not seen before both its ends are.
+
+    ``left`` and ``right`` are the distances from the begin and from the end on; a part has one of them of the whole.
+    """
+    count = len(values)
+    if count < 2 * LEAST_RUNS:
         return
-    place = begin + _best(values[begin:end], (end - begin) // 2)
-    yield from _cuts(values, begin, place)
-    yield place
-    yield from _cuts(values, place, end)
+    place = _best(left, right, count // 2)
+    old, new = values[:place], values[place:]
+    yield from _cuts(old, offset, left[: place + 1], _distances(old[::-1]))
+    yield offset + place
+    yield from _cuts(new, offset + place, _distances(new), right[: count - place + 1])
 
 
 def _merged(values: Sequence[float], borders: list[int]) -> list[int]:
     """Without the cuts whose sides are one level, those first whose sides are nearest."""
-    medians = [_median(values[begin:end]) for begin, end in pairwise(borders)]
+    medians = [median(values[begin:end]) for begin, end in pairwise(borders)]
     apart: set[tuple[int, int, int]] = set()
     while True:
         nearest = sorted(
@@ -64,7 +86,7 @@ def _merged(values: Sequence[float], borders: list[int]) -> list[int]:
                 continue
             if not is_shift(values[begin:cut], values[cut:end]):
                 del borders[place]
-                medians[place - 1 : place + 1] = [_median(values[begin:end])]
+                medians[place - 1 : place + 1] = [median(values[begin:end])]
                 break
             apart.add(around)
         else:
@@ -72,34 +94,41 @@ def _merged(values: Sequence[float], borders: list[int]) -> list[int]:
 
 
 def _settled(values: Sequence[float], borders: list[int]) -> list[int]:
-    """Each where the two levels beside it part best, now that these are known."""
+    """Each where the two pieces beside it part best, now that these are known."""
     for place in range(1, len(borders) - 1):
-        begin, end = borders[place - 1], borders[place + 1]
-        borders[place] = begin + _best(values[begin:end])
+        begin, cut, end = borders[place - 1 : place + 2]
+        if _is_far(median(values[begin:cut]), median(values[cut:end])):
+            around = values[begin:end]
+            borders[place] = begin + _best(_distances(around), _distances(around[::-1]))
     return borders
 
 
 def is_shift(before: Sequence[float], after: Sequence[float]) -> bool:
     """Whether two series are on two levels: far apart for their size and spread, and hardly mixed."""
-    old, new = _median(before), _median(after)
-    distance = abs(new - old)
-    spread = _SCALE * _median([*(abs(each - old) for each in before), *(abs(each - new) for each in after)])
-    if distance <= max(_LEAST_SHARE * min(old, new), _DEVIATIONS * spread) or distance == 0:
+    old, new = median(before), median(after)
+    if not _is_far(old, new):
+        return False
+    spread = _SCALE * median([*(abs(each - old) for each in before), *(abs(each - new) for each in after)])
+    if abs(new - old) <= _DEVIATIONS * spread:
         return False
     return _strays(before, old, new) <= _STRAYS and _strays(after, new, old) <= _STRAYS
+
+
+def _is_far(old: float, new: float) -> bool:
+    return abs(new - old) > _LEAST_SHARE * min(old, new)
 
 
 def _strays(values: Sequence[float], own: float, other: float) -> float:
     return sum(abs(each - own) > abs(each - other) for each in values) / len(values)
 
 
-def _best(values: Sequence[float], otherwise: int | None = None) -> int:
+def _best(left: Sequence[float], right: Sequence[float], otherwise: int | None = None) -> int:
     """Where to cut so that the distances to both medians are least; ``otherwise`` where that gains little."""
-    left, right = _distances(values), _distances(values[::-1])
-    count = len(values)
-    sums = {place: left[place] + right[count - place] for place in range(LEAST_RUNS, count - LEAST_RUNS + 1)}
-    place = min(sums, key=sums.__getitem__)
-    return place if otherwise is None or sums[place] < _GAIN * left[count] else otherwise
+    count = len(left) - 1
+    sums = [left[place] + right[count - place] for place in range(LEAST_RUNS, count - LEAST_RUNS + 1)]
+    least = min(sums)
+    place = LEAST_RUNS + sums.index(least)
+    return place if otherwise is None or least < _GAIN * left[count] else otherwise
 
 
 def _distances(values: Sequence[float]) -> list[float]:
@@ -108,19 +137,17 @@ def _distances(values: Sequence[float]) -> list[float]:
     high: list[float] = []
     below = above = 0.0
     found = [0.0]
-    for value in values:
-        if len(low) > len(high):
+    for place, value in enumerate(values):
+        if place % 2:
             moved = -heappushpop(low, -value)
             heappush(high, moved)
-            below, above = below + value - moved, above + moved
+            below = below + value - moved
+            above += moved
+            found.append(above - below)
         else:
             moved = heappushpop(high, value)
             heappush(low, -moved)
-            below, above = below + moved, above + value - moved
-        middle = -low[0]
-        found.append(above - below + middle * (len(low) - len(high)))
+            below += moved
+            above = above + value - moved
+            found.append(above - below - low[0])
     return found
-
-
-def _median(values: Sequence[float]) -> float:
-    return percentile(sorted(values), 50)

@@ -16,6 +16,7 @@ from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.memory_need import memory_need_bytes
 from jobmeter.model.sizing.observation import leg_name
+from jobmeter.model.summarize import is_only_begun
 from jobmeter.model.summary import ContainerSummary, Summary
 
 # No machine has more of anything, and what is made of it still fits into 64 bits.
@@ -25,7 +26,7 @@ _MAX_LABEL = 64
 
 
 class Reserved(Struct, frozen=True):
-    """What was reserved of one resource, and what the same containers used of it; both null where none was told."""
+    """What was reserved of one resource, and what the same containers used of it; all null where none was told."""
 
     amount: Annotated[float | None, Meta(description="The requests, or the limits where there are none.")] = (
         None
@@ -33,6 +34,16 @@ class Reserved(Struct, frozen=True):
     used: Annotated[
         float | None,
         Meta(description="What those containers used: of CPU the mean, of memory the need."),
+    ] = None
+    partial: Annotated[
+        bool, Meta(description="Other containers reserved some too, of which the use was not read.")
+    ] = False
+    unused: Annotated[
+        float | None,
+        Meta(
+            description="What each of those containers reserved and did not use, together: what one used beyond its "
+            "own makes that of another no less."
+        ),
     ] = None
 
 
@@ -55,7 +66,10 @@ class Usage(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     memory_total_bytes: Annotated[
-        int | None, Meta(description="The needs of all containers at the top together.")
+        int | None,
+        Meta(
+            description="The needs of all containers at the top together; a lower bound where memory is one."
+        ),
     ] = None
     throttled_seconds: Annotated[
         float | None, Meta(description="Time in which CPU limits held it back, summed over CPUs.")
@@ -97,6 +111,7 @@ class _Payload(Struct):
 
     schema: str | None = None
     duration_seconds: float | None = None
+    sample_count: int = 0
     cpu_seconds: float | None = None
     unattributed_cpu_seconds: float | None = None
     cpu_complete: bool = True
@@ -116,7 +131,7 @@ def usage_of(content: bytes, job_json: bytes) -> Usage:
         used = used_by(_summary(told, job))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
         return Usage(**_about(job))
-    used = replace(used, duration_seconds=told.duration_seconds)
+    used = replace(used, duration_seconds=_seconds(told))
     return used if _is_plausible(used) else Usage(**_about(job))
 
 
@@ -166,6 +181,12 @@ def _job(content: bytes) -> Job:
         return Job()
 
 
+def _seconds(told: _Payload) -> float | None:
+    """Of a run that was lost when it had just begun, how long it took is not known."""
+    begun = told.exit.reason == "lost" and is_only_begun(told.sample_count, told.duration_seconds or 0.0)
+    return None if begun else told.duration_seconds
+
+
 def _summary(told: _Payload, job: Job) -> Summary:
     """As far as measures read it. The older form has no total of CPU, and misses processes between two samples."""
     total = told.cpu_seconds
@@ -206,12 +227,16 @@ def _asked(request: float | None, limit: float | str | None) -> float | None:
 
 def _reserved(asked: Sequence[float | None], used: Sequence[float | None]) -> Reserved:
     """Over the containers of which both are known: what of a reservation was used cannot be told of others."""
-    known = [
-        (each, its) for each, its in zip(asked, used, strict=True) if each is not None and its is not None
-    ]
+    told = [(each, its) for each, its in zip(asked, used, strict=True) if each is not None]
+    known = [(each, its) for each, its in told if its is not None]
     if not known:
         return Reserved()
-    return Reserved(sum(each for each, _ in known), sum(its for _, its in known))
+    return Reserved(
+        amount=sum(each for each, _ in known),
+        used=sum(its for _, its in known),
+        partial=len(known) < len(told),
+        unused=sum(max(0.0, each - its) for each, its in known),
+    )
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -8,20 +8,24 @@ from jobmeter.model.sizing.answer import About, Advice, Evidence
 from jobmeter.model.sizing.evidence import memory_notes
 from jobmeter.model.sizing.figure import Aggregate, largest
 from jobmeter.model.sizing.parameters import Parameters
-from jobmeter.model.sizing.period import Key, Period, by_container, together
+from jobmeter.model.sizing.period import MAX_NAMES, SHARED, Key, Parts, Period, joined, place_in, together
 from jobmeter.model.sizing.phase import doubts, nothing_observed, worst
 from jobmeter.model.sizing.window import highest
 
 _DEFAULT = Parameters()
+_ABOUT_SHARED = (
+    f"All containers beyond the {MAX_NAMES} names that are told apart, each counted as a run: the highest need of any. "
+    "It is in the total once."
+)
 
 
-def advise_period(days: Mapping[Key, Period], parameters: Parameters = _DEFAULT) -> Advice:
-    """The advice by every run of these days; ``parameters.runs`` says nothing here.
+def advise_period(days: Mapping[str, Parts], parameters: Parameters = _DEFAULT) -> Advice:
+    """The advice by every run of these days (UTC, ``2026-11-21``); ``parameters.runs`` says nothing here.
 
     Memory is never below the highest need of any of the days, so a heavy run of months ago still counts. What bound
     the runs and which of them are outliers is not kept by day, and there is no backtest.
     """
-    legs = by_container(days)
+    legs = joined(days.values())
     known = {key: period.aggregate(parameters.cpu_percentile) for key, period in legs.items()}
     names = sorted({name for _, name in legs})
     figures = {
@@ -29,13 +33,13 @@ def advise_period(days: Mapping[Key, Period], parameters: Parameters = _DEFAULT)
         for name in names
     }
     whole = {name: together(period for (_, other), period in legs.items() if other == name) for name in names}
-    newest = {(leg, name): known[leg, name] for _, leg, name in _newest(days)}
+    newest = {place: known[place] for place in (place_in(legs, key) for key in _newest(days))}
     return Advice(
         containers=containers_of(figures),
         total=total([tuple({name for _, name in newest})], figures, parameters),
         meta=About(
             confidence_phase=worst(newest.values()),
-            runs_analyzed=max((period.runs for period in whole.values()), default=0),
+            runs_analyzed=max((period.runs for name, period in whole.items() if name != SHARED), default=0),
             reason=" ".join(_reason(days, whole, newest)) if days else nothing_observed(parameters),
             buffer_percent=parameters.buffer_percent,
             cpu_percentile=parameters.cpu_percentile,
@@ -49,27 +53,28 @@ def advise_period(days: Mapping[Key, Period], parameters: Parameters = _DEFAULT)
     )
 
 
-def _newest(days: Mapping[Key, Period]) -> Iterator[Key]:
-    """The containers of each leg's newest day."""
-    latest: dict[str, str] = {}
-    for day, leg, _ in days:
-        latest[leg] = max(day, latest.get(leg, day))
-    return (key for key in days if latest[key[1]] == key[0])
+def _newest(days: Mapping[str, Parts]) -> Iterator[Key]:
+    """The containers of each leg's newest day; what legs share of a day is that of any."""
+    legs: set[str] = set()
+    for day in sorted(days, reverse=True):
+        new = {leg for leg, _ in days[day]} - legs - {SHARED}
+        yield from (key for key in days[day] if new and key[0] in {SHARED, *new})
+        legs |= new
 
 
 def _reason(
-    days: Mapping[Key, Period], whole: Mapping[str, Period], newest: Mapping[tuple[str, str], Aggregate]
+    days: Mapping[str, Parts], whole: Mapping[str, Period], newest: Mapping[Key, Aggregate]
 ) -> Iterator[str]:
-    dates = sorted({day for day, _, _ in days})
+    dates = sorted(days)
     yield f"All runs of {len(dates)} {'day' if len(dates) == 1 else 'days'} from {dates[0]} to {dates[-1]}."
     for name, period in whole.items():
         half, most = period.memory.quantile(0.5), period.memory.quantile(0.99)
-        if half is not None and most is not None:
+        if half is not None and most is not None and name != SHARED:
             yield (
                 f"{name}: half of {period.runs:,} runs needed up to {format_bytes(half)}, 99 % up to "
                 f"{format_bytes(most)} (± 1 %)."
             )
-    yield from doubts(newest)
+    yield from doubts({key: each for key, each in newest.items() if key[1] != SHARED})
 
 
 def _evidence(name: str, period: Period, known: list[Aggregate], parameters: Parameters) -> Evidence:
@@ -85,12 +90,19 @@ def _evidence(name: str, period: Period, known: list[Aggregate], parameters: Par
         memory_charged_peak_bytes=period.charged_peak_bytes,
         killed_runs=period.killed_runs,
         killed_at_bytes=period.killed_at_bytes,
-        cpu_cores=period.cores[parameters.cpu_percentile].most,
-        cpu_peak_cores=period.cores["peak"].most,
+        cpu_cores=_rounded(period.cores.get(parameters.cpu_percentile)),
+        cpu_peak_cores=_rounded(period.cores.get("peak")),
         throttled_cores=None,
         memory_request_bytes=None,
         memory_limit_bytes=None,
         cpu_request_cores=None,
         cpu_limit_cores=None,
-        notes=tuple(memory_notes(known, period.charged_peak_bytes, parameters)),
+        notes=(
+            *([_ABOUT_SHARED] if name == SHARED else []),
+            *memory_notes(known, period.charged_peak_bytes, parameters),
+        ),
     )
+
+
+def _rounded(cores: float | None) -> float | None:
+    return None if cores is None else round(cores, 3)

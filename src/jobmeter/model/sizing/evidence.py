@@ -12,9 +12,9 @@ from jobmeter.model.sizing.figure import (
     largest,
 )
 from jobmeter.model.sizing.observation import ContainerUse, Observation
-from jobmeter.model.sizing.outliers import median
 from jobmeter.model.sizing.parameters import Parameters
 from jobmeter.model.sizing.window import cores_needed, is_clean
+from jobmeter.model.statistics import median
 
 Seen = Sequence[tuple[Observation, ContainerUse]]
 

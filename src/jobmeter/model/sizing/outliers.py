@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobmeter.model.statistics import percentile
+from jobmeter.model.statistics import median
 
 # 1.4826 × MAD is the standard deviation where values are normal; 3.5 of them is the usual mark.
 _SCALE, _MARK = 1.4826, 3.5
@@ -17,8 +17,3 @@ def high_outliers(values: Sequence[float]) -> tuple[float, list[int]]:
     mark = middle + max(_MARK * _SCALE * spread, _LEAST_SHARE * middle)
     far = [place for place, each in enumerate(values) if each > mark]
     return middle, far if len(values) >= _LEAST_VALUES else []
-
-
-def median(values: Sequence[float]) -> float:
-    """The middle of the values, or the mean of the two in the middle."""
-    return percentile(sorted(values), 50)

@@ -20,7 +20,7 @@ _MIDDLE = 1 - RELATIVE_ERROR
 _SMALLEST, _GREATEST = 1e-9, 1e30
 
 
-class Sketch(Struct):
+class Sketch(Struct, array_like=True):
     """Counts of values not below 0, by bins; ``least``, ``most`` and ``total`` are exact."""
 
     bins: dict[int, int] = field(default_factory=dict)

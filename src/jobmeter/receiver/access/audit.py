@@ -2,8 +2,8 @@
 
 import time
 from collections import OrderedDict
-from typing import Protocol
 
+from jobmeter.ops.log import Notices
 from jobmeter.ops.routing import Route
 from jobmeter.receiver.access.limits import neighbourhood
 
@@ -11,18 +11,10 @@ _SPARING_SECONDS = 10.0
 _MAX_REMEMBERED = 1024
 
 
-class Log(Protocol):
-    """Takes messages; every field is data, never part of the message."""
-
-    def info(self, message: str, **fields: object) -> None:
-        """Something a reader of the log wants to know."""
-        ...
-
-
 class Audit:
     """Writes the lines. What anybody can make happen is said of each neighbourhood once in a while."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Notices) -> None:
         self._log = log
         self._said_at: OrderedDict[str, tuple[float, int]] = OrderedDict()
 

@@ -10,15 +10,16 @@ from jobmeter.receiver.access.grant import Grant, Right
 class Credential(Struct, frozen=True, kw_only=True):
     """What may be done with it and until when, in seconds since 1970.
 
-    ``token_id`` is there for a token of the database, for which ``made_by`` is meant too: the token it was minted
-    with, without which it is nothing any more.
+    ``token_id`` and ``fingerprint`` are there for a token of the database; ``made_by`` is the fingerprint or the id of
+    that with which it was minted, without which it is nothing any more.
     """
 
     rights: frozenset[Right]
     grant: Grant
     expires_at: float | None = None
     token_id: int | None = None
-    made_by: int | None = None
+    fingerprint: str | None = None
+    made_by: str | int | None = None
 
     @property
     def hangs_on_the_database(self) -> bool:

@@ -6,12 +6,13 @@ either. It is read again while requests come: who asks may be answered by what w
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 
 from jobmeter.model.errors import StoreError
 from jobmeter.receiver.access.credential import Credential
 from jobmeter.receiver.access.grant import RIGHTS, Grant, Right
-from jobmeter.receiver.access.secrets import digest_of
+from jobmeter.receiver.access.secrets import digest_of, fingerprint_of
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.tokens import NoteUse, Token, all_tokens
 
@@ -20,6 +21,7 @@ LIFE_SECONDS = 3.0
 _RENEW_SECONDS = 1.0
 _AT_ONCE_SECONDS = 0.3
 _NOTE_SECONDS = 60.0
+_MAX_SOUGHT = 1024
 
 
 class Directory:
@@ -42,10 +44,11 @@ class Directory:
         }
         self._told_rights = frozenset(right for right, token in told.items() if token)
         self._stored: dict[bytes, Credential] = {}
-        self._revoked: frozenset[int] = frozenset()
+        self._makers: dict[str | int, Credential] = {}
         self._needed = self._told_rights
         self._read_at = self._tried_at = -LIFE_SECONDS
         self._reading: asyncio.Task[None] | None = None
+        self._sought: OrderedDict[bytes, None] = OrderedDict()
         self._used: dict[int, int] = {}
         self._noted_at = time.monotonic()
 
@@ -65,9 +68,9 @@ class Directory:
         """A token of the database."""
         return self._stored.get(digest)
 
-    def is_revoked(self, token_id: int) -> bool:
-        """Whether this token of the database was taken back."""
-        return token_id in self._revoked
+    def maker(self, made_by: str | int) -> Credential | None:
+        """The token of the database that another hangs on, by its fingerprint or its id; None once it is revoked."""
+        return self._makers.get(made_by)
 
     def needs(self, right: Right) -> bool:
         """Whether a token is asked for: one of the settings, or any there ever was in the database."""
@@ -77,11 +80,19 @@ class Directory:
         """Somebody came with it."""
         self._used[token_id] = int(time.time() * 1000)
 
-    async def renewed(self, *, at_once: bool = False) -> None:
-        """Wait until it is fresh, ``at_once`` for what was stored this moment; after a failure what was read stays."""
-        limit = _AT_ONCE_SECONDS if at_once else LIFE_SECONDS
+    async def renewed(self, sought: bytes | None = None) -> None:
+        """Wait until it is fresh; after a failure what was read stays.
+
+        A digest that is ``sought`` for the first time may have been stored since the last reading, however short a
+        time that is ago: it waits for the next one.
+        """
+        if sought is not None and sought not in self._sought:
+            self._sought[sought] = None
+            if len(self._sought) > _MAX_SOUGHT:
+                self._sought.popitem(last=False)
+            await asyncio.sleep(max(self._read_at, self._tried_at) + _AT_ONCE_SECONDS - time.monotonic())
         now = time.monotonic()
-        if now - self._read_at < limit:
+        if now - self._read_at < (LIFE_SECONDS if sought is None else _AT_ONCE_SECONDS):
             return
         if self._reading is None:
             if now - self._tried_at < _AT_ONCE_SECONDS:
@@ -114,22 +125,24 @@ class Directory:
             await self._note_use()
 
     def _take(self, rows: Iterable[Token]) -> None:
-        found, revoked, rights = dict[bytes, Credential](), set[int](), set(self._told_rights)
+        found, makers = dict[bytes, Credential](), dict[str | int, Credential]()
+        rights = set(self._told_rights)
         for row in rows:
             right = next((one for one in RIGHTS if one == row.allows), None)
             if right is None:
                 continue
             rights.add(right)
             if row.revoked_at is not None:
-                revoked.add(row.id)
                 continue
-            found[row.digest] = Credential(
+            fingerprint = fingerprint_of(row.digest)
+            found[row.digest] = makers[row.id] = makers[fingerprint] = Credential(
                 rights=frozenset({right}),
                 grant=Grant(who=row.name, scopes=None if row.scope is None else (row.scope,)),
                 expires_at=None if row.expires_at is None else row.expires_at / 1000,
                 token_id=row.id,
+                fingerprint=fingerprint,
             )
-        self._stored, self._revoked, self._needed = found, frozenset(revoked), frozenset(rights)
+        self._stored, self._makers, self._needed = found, makers, frozenset(rights)
 
     async def _note_use(self) -> None:
         used, self._used = self._used, {}

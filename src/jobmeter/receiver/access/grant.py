@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope as RequestScope
 
 from jobmeter.ops.problems import Problem
+from jobmeter.receiver.store.forms import name_alone
 from jobmeter.receiver.store.scopes import Scopes, covered
 
 Right = Literal["read", "push", "mint"]
@@ -35,7 +36,8 @@ class Grant(Struct, frozen=True, kw_only=True):
         """Raises a problem 403 for a run with these names that is not; ``who`` and the names are the sender's own."""
         if not self.covers(organization, repository, workflow, job):
             may = ", ".join(map(str, self.scopes or ())) or "nothing"
-            names = "/".join(name or "-" for name in (organization, repository, workflow, job))
+            alone = name_alone(organization or "", repository or "")
+            names = "/".join(name or "-" for name in (organization, alone, workflow, job))
             raise Problem(
                 403, f"The token that was sent stores runs of {may[:500]}; this is one of {names[:500]}."
             )

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-from jobmeter.ops.access import OPEN_ON_LOOPBACK, token_of, unauthorized
+from jobmeter.ops.access import OPEN_ON_LOOPBACK, is_bearer, token_of, unauthorized
 from jobmeter.ops.problems import Problem, Unavailable
 from jobmeter.ops.routing import Route
 from jobmeter.receiver.access.audit import Audit
@@ -63,7 +63,7 @@ class Guard:
     async def _look_up(self, route: Route, scope: Scope, token: bytes | None) -> None:
         """For whom is not known: of this moment, if there is a token."""
         if token is not None or not self._directory.is_fresh:
-            await self._directory.renewed(at_once=token is not None)
+            await self._directory.renewed(None if token is None else digest_of(token))
         try:
             found = await self.person(scope) if token is None else self._find(token)
         except Problem as problem:
@@ -82,7 +82,7 @@ class Guard:
 
     async def reader(self, token: bytes) -> Credential | None:
         """What a token is good for that was shown to sign in, if one may read with it."""
-        await self._directory.renewed(at_once=True)
+        await self._directory.renewed(digest_of(token))
         found = self._find(token)
         return found if found is not None and "read" in found.rights else None
 
@@ -99,9 +99,10 @@ class Guard:
             found = self._directory.told(digest) or self._directory.stored(digest)
         if found is None or not found.is_valid:
             return None
-        if found.made_by is not None and self._directory.is_revoked(found.made_by):
-            return None
-        return found
+        if found.made_by is None:
+            return found
+        maker = self._directory.maker(found.made_by)
+        return found if maker is not None and maker.is_valid else None
 
     def _let_in(self, route: Route, scope: Scope, found: Credential) -> None:
         if _right(route) not in found.rights and not self._may_mint(route, scope, found):
@@ -123,10 +124,13 @@ class Guard:
         scope["credential"] = found
 
     def _may_mint(self, route: Route, scope: Scope, found: Credential) -> bool:
-        """Whether a read token was sent where those mint; what a browser or a proxy adds by itself is none."""
+        """Whether a read token was sent where those mint; what a browser or a proxy adds by itself is none.
+
+        A form of another site, sent by a browser that knows the token as a password of Basic, would make one, too.
+        """
         if route.access != "mint" or not self._rules.read_token_mints:
             return False
-        return "read" in found.rights and token_of(scope) is not None
+        return "read" in found.rights and is_bearer(scope)
 
     def _let_in_without(self, route: Route, scope: Scope, given: bool) -> None:
         """Without a token that is good for it: where none is asked for."""

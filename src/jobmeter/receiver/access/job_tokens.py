@@ -1,8 +1,9 @@
 """Tokens with which one job stores its runs, for a time. They are nowhere stored: an HMAC says that we made them.
 
 `jmj_` CLAIMS `.` MAC, both in base64url without padding: CLAIMS is JSON of the job's organization, repository, workflow
-and name and the second at which the token ends (`exp`), MAC the HMAC-SHA256 of all that stands before the full stop.
-Who has another key has other tokens: changing it ends all of them at once.
+and name, the second at which the token ends (`exp`) and the fingerprint of the token it hangs on (`by`; earlier
+releases gave its number in the database), MAC the HMAC-SHA256 of all that stands before the full stop. Who has another
+key has other tokens: changing it ends all of them at once.
 """
 
 import hmac
@@ -28,7 +29,7 @@ class _Claims(Struct, kw_only=True, omit_defaults=True):
     workflow: str
     job: str
     exp: int
-    by: int | None = None
+    by: str | int | None = None
 
 
 _CLAIMS = msgspec.json.Decoder(_Claims)
@@ -42,8 +43,11 @@ class JobTokens:
         # What was looked at last: to look again costs nothing.
         self._known: dict[bytes, Credential] = {}
 
-    def mint(self, scope: Scope, seconds: int, made_by: int | None) -> tuple[str, int]:
-        """A token of this job, and when it ends, in seconds since 1970. ``made_by`` is the token it was asked with."""
+    def mint(self, scope: Scope, seconds: int, made_by: str | None) -> tuple[str, int]:
+        """A token of this job, and when it ends, in seconds since 1970.
+
+        ``made_by`` is the fingerprint of the token of the database that it was asked with.
+        """
         expires_at = int(time.time()) + seconds
         claims = _Claims(
             organization=scope.organization, repository=scope.repository or "", workflow=scope.workflow or "",

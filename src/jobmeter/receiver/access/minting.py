@@ -69,7 +69,7 @@ def minting_route(job_tokens: JobTokens | None, longest_seconds: float, guard: G
             raise Problem(403, f"The token that was sent makes none for {scope}.")
         credential: Credential = request.scope["credential"]
         seconds = _seconds(names.expires_in_seconds, longest_seconds, credential)
-        token, expires_at = job_tokens.mint(scope, seconds, credential.token_id)
+        token, expires_at = job_tokens.mint(scope, seconds, credential.fingerprint)
         audit.done(
             "token minted", who=grant.who, at=guard.address_of(request.scope), job=str(scope), seconds=seconds
         )

@@ -5,7 +5,7 @@ import secrets
 
 from jobmeter.receiver.access.grant import Right
 
-_BYTES = 32
+_BYTES, _FINGERPRINT_BYTES = 32, 16
 _PREFIXES: dict[Right, str] = {"read": "jmr_", "push": "jmp_", "mint": "jmm_"}
 JOB_PREFIX = b"jmj_"
 """What the token of a job begins with; prefixes are for people, and for programs that look for lost secrets."""
@@ -23,3 +23,8 @@ def digest_of(token: bytes) -> bytes:
     random bits, and who compares digests in a table learns nothing of the token by how long that takes.
     """
     return hashlib.sha256(token).digest()
+
+
+def fingerprint_of(digest: bytes) -> str:
+    """By which the token of a digest is known again in any database, where it has another id."""
+    return digest[:_FINGERPRINT_BYTES].hex()

@@ -9,22 +9,22 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from jobmeter.model import wire
 from jobmeter.model.exits import Exit
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import RunFold, rfc3339_of
 from jobmeter.model.summary import Summary
-from jobmeter.receiver.api.buckets import BucketFold
+from jobmeter.receiver.api import courses
+from jobmeter.receiver.api.buckets import Course
+from jobmeter.receiver.api.courses import CourseFold
 from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
+from jobmeter.receiver.store.courses import kept_course
 from jobmeter.receiver.store.folding import first_record, fold_stored, silence, summary_of
 from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
 from jobmeter.receiver.store.scopes import Scopes
 from jobmeter.receiver.times import begin_of
-from jobmeter.report.figures import largest, memory_peak, total_cpu_seconds
+from jobmeter.report.figures import largest, memory_peak, seen_seconds, total_cpu_seconds
 
-# A tick of the meter is the finest that can be told, as far as it is a sensible one.
-_INTERVAL_BOUNDS = (0.05, 3600.0)
 _MAX_NUMBER = 2**63
 
 
@@ -79,7 +79,7 @@ def course_of(
     run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
-    return _folded(connection, run, points, resolution_seconds)[1]
+    return _read(connection, run, points, resolution_seconds)[1]
 
 
 def show_run(
@@ -94,7 +94,7 @@ def show_run(
     run = find_run(connection, run_uid, scopes)
     if run is None:
         return None
-    fold, course = _folded(connection, run, points, resolution_seconds)
+    fold, course = _read(connection, run, points, resolution_seconds)
     detail = _detail(run)
     if not _goes_on(run):
         detail.summary, as_sent = _summary(run)
@@ -104,18 +104,25 @@ def show_run(
     return Found(detail), course
 
 
-def _folded(
+def _read(
     connection: Connection, run: Run, points: int, resolution_seconds: float | None
 ) -> tuple[RunFold | None, RunTimeline]:
+    """What was streamed, as far as it must be read: the course of a long run that is over was kept."""
+    if points == courses.POINTS and resolution_seconds is None and not _goes_on(run):
+        kept = kept_course(connection, run.key)
+        course = kept and courses.decode(kept, run.next_sequence)
+        if course:
+            return None, _timeline(run, course)
     first = first_record(connection, run.key)
     if first is None:
-        step = resolution_seconds or _INTERVAL_BOUNDS[0]
-        return None, RunTimeline(run_uid=run.run_uid, state=run.state, resolution_seconds=step)
-    buckets = BucketFold(resolution_seconds or _interval(first), points)
-    fold = RunFold(timeline_points=2, course=buckets)
-    fold_stored(connection, run.key, fold)
-    course = buckets.course(fold.container_names(), fold.timeline().marks, fold.last_elapsed_seconds)
-    return fold, RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
+        return None, _timeline(run, Course(resolution_seconds=resolution_seconds or courses.FINEST))
+    folds = CourseFold(first, points, resolution_seconds)
+    fold_stored(connection, run.key, folds.fold)
+    return folds.fold, _timeline(run, folds.course())
+
+
+def _timeline(run: Run, course: Course) -> RunTimeline:
+    return RunTimeline(run_uid=run.run_uid, state=run.state, **msgspec.structs.asdict(course))
 
 
 def _goes_on(run: Run) -> bool:
@@ -136,7 +143,7 @@ def _item(run: Run) -> RunItem:
         box = largest(summary)
         peak = memory_peak(box) if box else None
         item.start_time, item.end_time = summary.start_time, summary.end_time
-        item.duration_seconds = summary.duration_seconds
+        item.duration_seconds = seen_seconds(summary)
         item.cpu_seconds = total_cpu_seconds(summary)
         if peak:
             item.memory_peak_source, item.memory_peak_bytes = peak[0], int(peak[1])
@@ -205,9 +212,3 @@ def _provisional(fold: RunFold, run: Run) -> Summary | None:
     """The summary of what was streamed so far; a run that goes on has no end yet."""
     summary = summary_of(fold, Exit() if run.state == "running" else silence())
     return summary if summary is not None and _is_plausible(summary) else None
-
-
-def _interval(record: wire.AnyRecord) -> float:
-    lowest, highest = _INTERVAL_BOUNDS
-    interval = record.interval_seconds if isinstance(record, wire.Start) else 1.0
-    return min(max(interval, lowest), highest)

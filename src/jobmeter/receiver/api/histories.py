@@ -4,14 +4,15 @@ Each takes a connection, reads, and returns a value of ``history_types``; none k
 ``store.usages.names_of`` makes them.
 """
 
-from collections.abc import Sequence
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from jobmeter.model.history.compare import differences
-from jobmeter.model.history.digest import MEASURED, PastRun, Waste, digest, spread_of, waste_of
+from jobmeter.model.history.digest import PastRun, Waste, digest, judged_of, level_now, waste_of
 from jobmeter.model.history.fleet import Account, priced, together
+from jobmeter.model.history.usual import EARLIER_RUNS
 from jobmeter.model.prices import Prices
 from jobmeter.model.summarize import rfc3339_of
 from jobmeter.receiver.api.history_types import (
@@ -28,23 +29,35 @@ from jobmeter.receiver.api.history_types import (
     Side,
 )
 from jobmeter.receiver.store.history import (
+    FoundRun,
+    JobOrder,
     KnownJob,
+    OfRepository,
     RepositoryOrder,
+    RunPage,
     RunQuestion,
     Sums,
+    count_jobs,
     find_job,
     find_past_run,
+    jobs_by_use,
     jobs_of,
     known_repositories,
+    page_of,
     runs_of,
     sums_by_day,
     sums_by_job,
 )
-from jobmeter.receiver.store.scopes import Scopes, covered
+from jobmeter.receiver.store.last_runs import last_runs
+from jobmeter.receiver.store.scopes import Scopes, covered_job
 from jobmeter.receiver.store.usages import Names
 
 RECENT_RUNS = 30
-MAX_JOBS = 200
+LEVEL_RUNS = 200
+"""In so many runs levels are looked for where nobody says how many."""
+_LISTED = ("memory", "cpu_seconds", "duration")
+MOST_ORDERED = 500
+"""So many jobs of a repository are ordered by what they used: the runs of each are read."""
 USUAL_RUNS = 20
 """So many runs of the branch before say what is usual, as for `jobmeter check`."""
 _EPOCH = date(1970, 1, 1)
@@ -54,9 +67,9 @@ def job_history(
     connection: Connection, names: Names, scopes: Scopes, wanted: RunQuestion, limit: int
 ) -> JobHistory:
     """At most ``limit`` runs; of a job that may not be seen, as of one that is not there, none."""
-    job = find_job(connection, names) if covered(scopes, *names) else None
-    found = [] if job is None else runs_of(connection, job.id, wanted, limit + 1)
-    runs = [one.run for one in found[:limit]]
+    job = find_job(connection, names) if covered_job(scopes, names) else None
+    page = RunPage([]) if job is None else page_of(connection, job.id, wanted, limit)
+    runs = [one.run for one in page.found]
     organization, repository, workflow, name = names
     return JobHistory(
         organization=organization,
@@ -65,13 +78,8 @@ def job_history(
         job=name,
         runs=runs,
         digest=digest(runs),
-        next_cursor=cursor_after(found[limit - 1].begun_at, runs[-1]) if len(found) > limit else None,
+        next_cursor="{}:{}".format(*page.next) if page.next else None,
     )
-
-
-def cursor_after(begun_at: int, run: PastRun) -> str:
-    """The cursor of what follows a run; begins are milliseconds since 1970."""
-    return f"{begun_at}:{run.run_uid}"
 
 
 def repositories(
@@ -95,82 +103,120 @@ def repositories(
 
 
 def repository(
-    connection: Connection, scopes: Scopes, organization: str, name: str
+    connection: Connection, of: OfRepository, order: JobOrder, skip: int, limit: int
 ) -> RepositoryDetail | None:
-    """A repository with its jobs; None when no job of it that may be seen ran."""
-    found = jobs_of(connection, scopes, organization, name, MAX_JOBS)
-    if not found:
+    """A repository with at most ``limit`` of its jobs, after the first ``skip``; None where none may be seen."""
+    total = count_jobs(connection, of)
+    if not total and not (of.words and count_jobs(connection, of._replace(words=""))):
         return None
+    match order:
+        case "name" | "last" | "runs":
+            ordered = total
+            found = jobs_of(connection, of, order, skip, limit)
+        case _:
+            ordered = min(total, MOST_ORDERED)
+            found = jobs_by_use(connection, of, order, MOST_ORDERED, RECENT_RUNS)[skip : skip + limit]
     return RepositoryDetail(
-        organization=organization, repository=name, jobs=[_job_item(connection, job) for job in found]
+        organization=of.organization,
+        repository=of.repository,
+        total=total,
+        jobs=[_job_item(connection, job) for job in found],
+        ordered=ordered,
+        next_cursor=str(skip + limit) if ordered > skip + limit else None,
     )
 
 
 def _job_item(connection: Connection, job: KnownJob) -> JobItem:
     runs = [one.run for one in runs_of(connection, job.id, RunQuestion(), RECENT_RUNS)]
-    whole = [run for run in runs if run.is_whole]
-    of_leg = [run for run in reversed(whole) if run.leg == whole[0].leg]
-    spreads = (spread_of(measured, whole) for measured in MEASURED)
+    judged = judged_of(last_runs(connection, job.id, LEVEL_RUNS))
+    levels = (level_now(judged.runs, measured) for measured in _LISTED)
+    recent = judged.runs[:RECENT_RUNS][::-1]
     return JobItem(
         workflow=job.workflow,
         job=job.job,
         runs=job.runs,
         last_run=runs[0] if runs else None,
-        spreads=tuple(spread for spread in spreads if spread),
+        ref=judged.ref,
+        leg=judged.leg,
+        levels=tuple(level for level in levels if level),
         cpu=waste_of(runs, lambda run: run.reserved_cores),
         memory=waste_of(runs, lambda run: run.reserved_memory_bytes),
-        recent=Recent(
-            **{name: [run.measure(name) for run in of_leg] for name in ("duration", "cpu_seconds", "memory")}
-        ),
+        recent=Recent(**{name: [run.measure(name) for run in recent] for name in _LISTED}),
     )
 
 
-def compare_runs(connection: Connection, scopes: Scopes, before: str, after: str) -> Comparison | None:
-    """Two runs; None unless both are there, are over and may be seen.
+def compare_runs(connection: Connection, scopes: Scopes, before: str | None, after: str) -> Comparison | None:
+    """Two runs; None unless both are there, are over and may be seen. None as ``before`` is the run before.
 
     What is usual is said by the last whole runs of the first one's leg and branch up to it.
     """
-    found = [find_past_run(connection, run_uid) for run_uid in (before, after)]
-    sides: list[Side] = []
-    usual: Sequence[PastRun] = ()
-    for one in found:
-        if one is None or not covered(scopes, *one[0]):
-            return None
-        names, (begun_at, run) = one
-        if not sides:
-            usual = _like(connection, names, run, begun_at)
-        sides.append(Side(ref=run.ref, runs=[run]))
-    return _compared(sides[0], sides[1], usual)
+    new = _seen(connection, scopes, after)
+    if new is None:
+        return None
+    old = _run_before(connection, *new) if before is None else _seen(connection, scopes, before)
+    if old is None:
+        return None
+    names, (begun_at, run) = old
+    like = RunQuestion(ref=run.ref, leg=run.leg, ended="whole", until=begun_at + 1)
+    usual = _runs_like(connection, names, like, USUAL_RUNS + EARLIER_RUNS)
+    later = new[1].run
+    return Comparison(
+        before=_side(names, run.ref, [run]),
+        after=_side(new[0], later.ref, [later]),
+        differences=differences([run], [later], [one.run for one in usual], USUAL_RUNS),
+    )
 
 
-def _like(connection: Connection, names: Names, run: PastRun, begun_at: int) -> list[PastRun]:
+def _seen(connection: Connection, scopes: Scopes, run_uid: str) -> tuple[Names, FoundRun] | None:
+    found = find_past_run(connection, run_uid)
+    return found if found is not None and covered_job(scopes, found[0]) else None
+
+
+def _run_before(connection: Connection, names: Names, found: FoundRun) -> tuple[Names, FoundRun] | None:
+    """The newest whole run of the same job and leg before this one: of its branch, else of any."""
+    wanted = RunQuestion(leg=found.run.leg, ended="whole", before=(found.begun_at, found.run.run_uid))
+    for ref in dict.fromkeys((found.run.ref, None)):
+        for one in _runs_like(connection, names, wanted._replace(ref=ref), 1):
+            return names, one
+    return None
+
+
+def _runs_like(connection: Connection, names: Names, wanted: RunQuestion, limit: int) -> list[FoundRun]:
     job = find_job(connection, names)
-    wanted = RunQuestion(ref=run.ref, leg=run.leg, whole=True, until=begun_at + 1)
-    return [] if job is None else [one.run for one in runs_of(connection, job.id, wanted, USUAL_RUNS)]
+    return [] if job is None else runs_of(connection, job.id, wanted, limit)
 
 
 def compare_branches(
     connection: Connection, names: Names, scopes: Scopes, refs: tuple[str, str], leg: str | None, limit: int
 ) -> Comparison:
-    """The last whole runs of two branches of a job, at most ``limit`` each; what is usual is that of the first."""
-    job = find_job(connection, names) if covered(scopes, *names) else None
-    before, after = (
-        Side(
-            ref=ref,
-            runs=[]
-            if job is None
-            else [
-                one.run
-                for one in runs_of(connection, job.id, RunQuestion(ref=ref, leg=leg, whole=True), limit)
-            ],
-        )
-        for ref in refs
+    """The last whole runs of two branches of a job, at most ``limit`` each; what is usual is that of the first.
+
+    Legs are not mixed: None is the one that most of these runs of the second branch are of.
+    """
+
+    def runs(ref: str, leg: str | None) -> list[PastRun]:
+        wanted = RunQuestion(ref=ref, leg=leg, ended="whole")
+        if not covered_job(scopes, names):
+            return []
+        return [one.run for one in _runs_like(connection, names, wanted, limit + EARLIER_RUNS)]
+
+    before, after = refs
+    if leg is None:
+        counts = Counter(run.leg for run in runs(after, None) or runs(before, None))
+        leg = max(counts, key=counts.__getitem__, default=None)
+    old, new = runs(before, leg), runs(after, leg)
+    return Comparison(
+        before=_side(names, before, old[:limit]),
+        after=_side(names, after, new[:limit]),
+        differences=differences(old, new, old, limit),
     )
-    return _compared(before, after, before.runs)
 
 
-def _compared(before: Side, after: Side, usual: Sequence[PastRun]) -> Comparison:
-    return Comparison(before=before, after=after, differences=differences(before.runs, after.runs, usual))
+def _side(names: Names, ref: str | None, runs: list[PastRun]) -> Side:
+    organization, repository, workflow, job = names
+    return Side(
+        organization=organization, repository=repository, workflow=workflow, job=job, ref=ref, runs=runs
+    )
 
 
 def fleet(
@@ -215,16 +261,22 @@ def _account(sums: Sums) -> Account:
         failed_runs=sums.failed_runs,
         duration_seconds=sums.duration_seconds,
         core_seconds=sums.core_seconds,
+        core_lower_bounds=sums.core_lower_bounds,
         byte_seconds=sums.byte_seconds,
+        byte_lower_bounds=sums.byte_lower_bounds,
         cpu=Waste(
             runs=sums.cores_told_runs,
             reserved=sums.reserved_core_seconds,
             used=sums.reserved_used_core_seconds,
+            unused=sums.reserved_unused_core_seconds,
+            partial=sums.cores_partial_runs,
         ),
         memory=Waste(
             runs=sums.memory_told_runs,
             reserved=sums.reserved_byte_seconds,
             used=sums.reserved_used_byte_seconds,
+            unused=sums.reserved_unused_byte_seconds,
+            partial=sums.memory_partial_runs,
         ),
     )
 

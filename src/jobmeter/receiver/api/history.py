@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import msgspec
 from msgspec import Meta
@@ -25,18 +25,18 @@ from jobmeter.receiver.api.history_types import (
     RepositoryList,
 )
 from jobmeter.receiver.api.parameters import whole
-from jobmeter.receiver.store.database import Answer, Database
-from jobmeter.receiver.store.history import RepositoryOrder, RunQuestion
+from jobmeter.receiver.api.readings import Readings
+from jobmeter.receiver.api.repositories import JOBS, LIST, no_repository, repositories_of, repository_of
+from jobmeter.receiver.store.database import Answer
+from jobmeter.receiver.store.history import Ended, RunQuestion
 from jobmeter.receiver.store.usages import Names, names_of
 from jobmeter.receiver.times import milliseconds
 
 MAX_RUNS, DEFAULT_RUNS = 1000, 100
-MAX_REPOSITORIES, DEFAULT_REPOSITORIES = 500, 100
 MAX_DAYS, DEFAULT_DAYS = 400, 30
 DEFAULT_JOBS, MAX_FLEET_JOBS = 20, 200
 _CURSOR = re.compile(r"(-?[0-9]{1,15}):([A-Za-z0-9._-]{1,64})")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_SKIP = re.compile(r"[0-9]{1,9}")
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 _Segment = Annotated[str, Meta(min_length=1)]
 _Side = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
@@ -75,8 +75,9 @@ _RUNS = (
     Parameter(
         "ended",
         "query",
-        Annotated[Literal["any", "whole"], Meta(extra_json_schema={"default": "any"})],
-        "whole: only runs that went to their end, as far as is known.",
+        Annotated[Ended, Meta(extra_json_schema={"default": "any"})],
+        "whole: only runs that went to their end, as far as is known. failed: only runs of which it is known that they "
+        "did not.",
     ),
     Parameter(
         "until",
@@ -92,36 +93,28 @@ _RUNS = (
     ),
     CURSOR,
 )
-LIST = (
-    Parameter("words", "query", _Text, "Repositories whose path has this in it, in any case of letters."),
-    Parameter(
-        "order",
-        "query",
-        Annotated[RepositoryOrder, Meta(extra_json_schema={"default": "last"})],
-        "By name, by the last run, or by how many runs there are.",
-    ),
-    Parameter(
-        "limit",
-        "query",
-        Annotated[int, Meta(ge=1, le=MAX_REPOSITORIES, extra_json_schema={"default": DEFAULT_REPOSITORIES})],
-        "How many repositories at most.",
-    ),
-    Parameter(
-        "cursor",
-        "query",
-        Annotated[str, Meta(pattern=f"^{_SKIP.pattern}$")],
-        "Where to go on: next_cursor of the answer before.",
-    ),
-)
 SIDES = (
+    Parameter("before", "query", _Side, "The ref that is compared with, as refs/heads/main.", required=True),
+    Parameter("after", "query", _Side, "The ref that is looked at.", required=True),
+)
+RUN_SIDES = (
     Parameter(
-        "before", "query", _Side, "The key of the run, or the ref, that is compared with.", required=True
+        "before",
+        "query",
+        _Side,
+        "The key of the run that is compared with; where it is not given, the newest whole run of the same job and leg "
+        "before the other: of its branch, else of any.",
     ),
-    Parameter("after", "query", _Side, "The key of the run, or the ref, that is looked at.", required=True),
+    Parameter("after", "query", _Side, "The key of the run that is looked at.", required=True),
 )
 _BRANCHES = (
     *SIDES,
-    LEG,
+    Parameter(
+        "leg",
+        "query",
+        _Text,
+        "The leg of the matrix, as `os=linux, python=3.12`; empty: none. Not given: that of most of the runs.",
+    ),
     Parameter(
         "runs",
         "query",
@@ -155,17 +148,17 @@ class History:
     """Asks one database about history, for the API and for pages; ``catch_up`` has it told of what just came."""
 
     def __init__(
-        self, database: Database, catch_up: Callable[[], Awaitable[None]], prices: Prices | None
+        self, readings: Readings, catch_up: Callable[[], Awaitable[None]], prices: Prices | None
     ) -> None:
-        self._database = database
+        self._readings = readings
         self._catch_up = catch_up
         self.prices = prices
-        self.read_long = database.read_long
+        self.read_long = readings.read_long
 
     async def read(self, question: Callable[[Connection], Answer]) -> Answer:
         """The answer of a question to the database."""
         await self._catch_up()
-        return await self._database.read(question)
+        return await self._readings.read(question)
 
 
 class HistoryApi:
@@ -191,9 +184,9 @@ class HistoryApi:
             ),
             _route(
                 "/api/v1/repositories/{org}/{repo}", self.repository, "The jobs of a repository",
-                PATH[:2], RepositoryDetail, 404,
+                (*PATH[:2], *JOBS), RepositoryDetail, 404,
             ),
-            _route("/api/v1/compare", self.runs, "Two runs compared", SIDES, Comparison, 404),
+            _route("/api/v1/compare", self.runs, "Two runs compared", RUN_SIDES, Comparison, 404),
             _route(
                 f"/api/v1/compare/repo/{job}", self.branches, "Two branches of a job compared",
                 (*PATH, *_BRANCHES), Comparison,
@@ -225,17 +218,18 @@ class HistoryApi:
 
     async def repository(self, request: Request) -> Response:
         """One repository and its jobs."""
-        query_of(request.query_params, ())
-        found = await self._history.read(repository_of(request))
+        query = query_of(request.query_params, JOBS)
+        found = await self._history.read(repository_of(request, query))
         if found is None:
             raise no_repository(request)
         return _json(found)
 
     async def runs(self, request: Request) -> Response:
         """Two runs compared."""
-        found = await self._history.read(runs_compared(request, query_of(request.query_params, SIDES)))
+        query = query_of(request.query_params, RUN_SIDES)
+        found = await self._history.read(runs_compared(request, query))
         if found is None:
-            raise no_pair()
+            raise no_pair(query)
         return _json(found)
 
     async def branches(self, request: Request) -> Response:
@@ -257,50 +251,27 @@ def job_names(request: Request) -> Names:
 def question_of(query: Mapping[str, str]) -> RunQuestion:
     """Which runs of a job are asked for. Raises Problem 400."""
     cursor, until, ended = query.get("cursor"), query.get("until"), query.get("ended", "any")
-    if ended not in ("any", "whole"):
-        raise Problem(400, f"ended is {ended[:60]!r}; accepted are any and whole.")
+    if ended not in get_args(Ended):
+        raise Problem(400, f"ended is {ended[:60]!r}; accepted are any, whole and failed.")
     found = None if cursor is None else _CURSOR.fullmatch(cursor)
     if cursor is not None and found is None:
         raise _no_cursor(cursor)
     return RunQuestion(
         ref=query.get("ref"),
         leg=query.get("leg"),
-        whole=ended == "whole",
+        ended=cast(Ended, ended),
         # A plus that was not encoded arrives as a blank.
         until=None if until is None else milliseconds(until.replace(" ", "+"), "until"),
         before=None if found is None else (int(found[1]), found[2]),
     )
 
 
-def repositories_of(request: Request, query: Mapping[str, str]) -> Callable[[Connection], RepositoryList]:
-    """The question for a page of repositories. Raises Problem 400."""
-    order, cursor = query.get("order", "last"), query.get("cursor", "0")
-    if order not in get_args(RepositoryOrder):
-        raise Problem(400, f"order is {order[:60]!r}; accepted are name, last and runs.")
-    if not _SKIP.fullmatch(cursor):
-        raise _no_cursor(cursor)
-    return partial(
-        histories.repositories,
-        scopes=grant_of(request).scopes,
-        words=query.get("words", ""),
-        order=cast(RepositoryOrder, order),
-        skip=int(cursor),
-        limit=whole(query, "limit", MAX_REPOSITORIES, DEFAULT_REPOSITORIES),
-    )
-
-
-def repository_of(request: Request) -> Callable[[Connection], RepositoryDetail | None]:
-    """The question for the repository of a path."""
-    organization, name, *_ = names_of(request.path_params["org"], request.path_params["repo"], None, None)
-    return partial(
-        histories.repository, scopes=grant_of(request).scopes, organization=organization, name=name
-    )
-
-
 def runs_compared(request: Request, query: Mapping[str, str]) -> Callable[[Connection], Comparison | None]:
     """The question for two runs. Raises Problem 400."""
-    before, after = _both(query)
-    return partial(histories.compare_runs, scopes=grant_of(request).scopes, before=before, after=after)
+    if not query.get("after"):
+        raise Problem(400, "The parameter after is missing: it is the key of the run that is looked at.")
+    scopes, before = grant_of(request).scopes, query.get("before")
+    return partial(histories.compare_runs, scopes=scopes, before=before or None, after=query["after"])
 
 
 def branches_compared(request: Request, query: Mapping[str, str]) -> Callable[[Connection], Comparison]:
@@ -328,17 +299,14 @@ def fleet_of(
     return partial(histories.fleet, scopes=scopes, prices=prices, since=since, until=until, limit=limit)
 
 
-def no_repository(request: Request) -> NotFound:
-    """Of one that did not run a job, or may not be seen."""
-    name = f"{request.path_params['org']}/{request.path_params['repo']}"
-    return NotFound(
-        f"No job of the repository {name[:200]!r} ran; GET /api/v1/repositories lists those that did."
+def no_pair(query: Mapping[str, str]) -> NotFound:
+    """Where one of two runs is not there, goes on, or may not be seen; or where there is none before the other."""
+    said = (
+        "One of the two runs is not there or not over"
+        if query.get("before")
+        else "The run is not there or not over, or no whole run of its job and leg began before it"
     )
-
-
-def no_pair() -> NotFound:
-    """Where one of two runs is not there, goes on, or may not be seen."""
-    return NotFound("One of the two runs is not there or not over; GET /api/v1/runs lists those there are.")
+    return NotFound(f"{said}; GET /api/v1/runs lists those there are.", people=f"{said}.")
 
 
 def _both(query: Mapping[str, str]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from jobmeter.model.history.compare import Difference
-from jobmeter.model.history.digest import Digest, PastRun, Spread, Waste
+from jobmeter.model.history.digest import Digest, Level, PastRun, Waste
 from jobmeter.model.history.fleet import Account
 
 _Organization = Annotated[str, Meta(description="The owner of the repository; empty where not known.")]
@@ -48,7 +48,7 @@ class RepositoryList(Struct, kw_only=True):
 
 
 class Recent(Struct, kw_only=True):
-    """The last whole runs of the newest one's leg, oldest first, a value for each; null where it was not read."""
+    """The last of the runs that levels are of, oldest first, a value for each; null where it was not read."""
 
     duration: Annotated[list[float | None], Meta(description="Seconds.")] = field(default_factory=list)
     cpu_seconds: Annotated[list[float | None], Meta(description="CPU time.")] = field(default_factory=list)
@@ -58,16 +58,29 @@ class Recent(Struct, kw_only=True):
 
 
 class JobItem(Struct, kw_only=True):
-    """One job of a repository; all but its number of runs is about the last 30 runs."""
+    """One job of a repository, by its last runs."""
 
     workflow: _Workflow
     job: _Job
     runs: Annotated[int, Meta(description="How many runs it had.")]
     last_run: Annotated[PastRun | None, Meta(description="The newest of them that is there.")] = None
-    spreads: Annotated[tuple[Spread, ...], Meta(description="Of the whole runs.")] = ()
-    cpu: Annotated[Waste, Meta(description="CPU reserved and used.")] = Waste()
-    memory: Annotated[Waste, Meta(description="Memory reserved and needed.")] = Waste()
-    recent: Annotated[Recent, Meta(description="Run by run.")] = field(default_factory=Recent)
+    ref: Annotated[
+        str | None,
+        Meta(description="The git reference that levels are of, as in the digest of the job's history."),
+    ] = None
+    leg: Annotated[str, Meta(description="The leg of the matrix that they are of.")] = ""
+    levels: Annotated[
+        tuple[Level, ...],
+        Meta(
+            description="The newest level of memory, CPU time and duration among the last 200 runs, as the digest of "
+            "these has it."
+        ),
+    ] = ()
+    cpu: Annotated[Waste, Meta(description="CPU reserved and used, of the last 30 runs.")] = Waste()
+    memory: Annotated[Waste, Meta(description="Memory reserved and needed, of the same.")] = Waste()
+    recent: Annotated[Recent, Meta(description="The last 30 of that branch and leg, run by run.")] = field(
+        default_factory=Recent
+    )
 
 
 class RepositoryDetail(Struct, kw_only=True):
@@ -75,12 +88,25 @@ class RepositoryDetail(Struct, kw_only=True):
 
     organization: _Organization
     repository: _Repository
-    jobs: Annotated[list[JobItem], Meta(description="At most 200, the one that ran last first.")]
+    total: Annotated[int, Meta(description="So many jobs there are, of those with `words`.")]
+    jobs: Annotated[list[JobItem], Meta(description="At most `limit` of them.")]
+    ordered: Annotated[
+        int,
+        Meta(
+            description="So many of them are in this order, those that ran last; of the others none follows. Fewer "
+            "than all only where they are ordered by what they used."
+        ),
+    ]
+    next_cursor: _Next = None
 
 
 class Side(Struct, kw_only=True):
-    """What is compared: one run, or the last whole runs of a branch."""
+    """What is compared: one run, or the last whole runs of a branch; and of which job."""
 
+    organization: _Organization
+    repository: _Repository
+    workflow: _Workflow
+    job: _Job
     ref: Annotated[str | None, Meta(description="The git reference.")] = None
     runs: Annotated[list[PastRun], Meta(description="Newest first.")] = field(default_factory=list)
 

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from msgspec import Meta
 
 from jobmeter.model.quantities import parse_duration
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import MAX_TEXT, Parameter
-from jobmeter.receiver.store.queries import RunFilter
+from jobmeter.receiver.store.queries import Ended, RunFilter
 from jobmeter.receiver.times import milliseconds
 
 MAX_RUNS, DEFAULT_RUNS = 1000, 50
@@ -17,6 +17,7 @@ MAX_POINTS, DEFAULT_POINTS = 5000, 480
 FINEST_SECONDS = 0.01
 TEXT_FILTERS = ("organization", "repository", "workflow", "job", "ref", "forge")
 STATES = ("running", "finished", "lost")
+ENDS = ("whole", "failed")
 _RESOLUTION = re.compile(r"[0-9]{1,5}(?:ms|s|m|h)")
 # The number of a row in the store, which no one else needs to know.
 _CURSOR = re.compile(r"[1-9][0-9]{0,17}")
@@ -38,6 +39,13 @@ _MEANINGS = {
 FILTERS = (
     *(Parameter(name, "query", _Text, _MEANINGS[name]) for name in TEXT_FILTERS),
     Parameter("state", "query", Literal["running", "finished", "lost"], "The run's state."),
+    Parameter(
+        "ended",
+        "query",
+        Literal["whole", "failed"],
+        "whole: only runs that went to their end, as far as is known; failed: only those that are known to have "
+        "failed, been killed, cancelled or lost.",
+    ),
     Parameter(
         "since",
         "query",
@@ -87,6 +95,9 @@ def filter_of(query: Mapping[str, str]) -> RunFilter:
     state = query.get("state")
     if state is not None and state not in STATES:
         raise Problem(400, f"state is {state[:60]!r}; accepted are {', '.join(STATES)}.")
+    ended = query.get("ended")
+    if ended is not None and ended not in ENDS:
+        raise Problem(400, f"ended is {ended[:60]!r}; accepted are {', '.join(ENDS)}.")
     return RunFilter(
         organization=query.get("organization"),
         repository=query.get("repository"),
@@ -97,6 +108,7 @@ def filter_of(query: Mapping[str, str]) -> RunFilter:
         state=state,
         since=_milliseconds(query, "since"),
         until=_milliseconds(query, "until"),
+        ended=cast(Ended | None, ended),
     )
 
 
@@ -123,7 +135,11 @@ def row_before(query: Mapping[str, str]) -> int | None:
     if text is None:
         return None
     if not _CURSOR.fullmatch(text):
-        raise Problem(400, f"cursor is {text[:60]!r}; accepted is next_cursor of an answer before.")
+        raise Problem(
+            400,
+            f"cursor is {text[:60]!r}; accepted is next_cursor of an answer before.",
+            people="The list cannot go on from there: the address is not as the list made it.",
+        )
     return int(text)
 
 

@@ -1,6 +1,6 @@
 """The routes under /api/v1/runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -43,8 +43,10 @@ _TIMELINE = (POINTS, RESOLUTION)
 class RunsApi:
     """Answers questions about runs from one database."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: Readings, catch_up: Callable[[], Awaitable[None]]) -> None:
+        """``catch_up`` has the database told how runs ended that just did."""
         self._readings = readings
+        self._catch_up = catch_up
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes."""
@@ -90,6 +92,8 @@ class RunsApi:
         wanted = filter_of(query)._replace(scopes=grant_of(request).scopes)
         limit = whole(query, "limit", MAX_RUNS, DEFAULT_RUNS)
         before = row_before(query)
+        if wanted.ended is not None:
+            await self._catch_up()
         return _json(
             await self._readings.read(partial(answers.list_runs, wanted=wanted, before=before, limit=limit))
         )

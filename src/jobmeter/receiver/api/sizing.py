@@ -1,7 +1,9 @@
-"""`GET /api/v1/sizing/repo/…`: what a job should request, by its newest runs."""
+"""`GET /api/v1/sizing/repo/…`: what a job should request, by its newest runs or by all runs of some days."""
 
 import re
+import time
 from collections.abc import Mapping
+from datetime import date, timedelta
 from functools import partial
 from typing import Annotated
 
@@ -12,27 +14,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jobmeter.model.sizing.advise import answer
+from jobmeter.model.sizing.advise_period import advise_period
 from jobmeter.model.sizing.answer import Advice
 from jobmeter.model.sizing.parameters import (
     CPU_PERCENTILES,
     MAX_BUFFER_PERCENT,
+    MAX_DAYS,
     MAX_RUNS,
     CpuPercentile,
     Parameters,
 )
-from jobmeter.model.sizing.payload import observe_payload
-from jobmeter.model.summarize import rfc3339_of
 from jobmeter.ops.problems import Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.access.grant import grant_of
+from jobmeter.receiver.api.history import History
 from jobmeter.receiver.api.parameters import whole
-from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.store.scopes import Scopes, covered
-from jobmeter.receiver.store.sizing import newest_summaries
+from jobmeter.receiver.store.sizing import days_of, newest_observations
+from jobmeter.receiver.store.usage_days import DAY
+from jobmeter.receiver.store.usages import names_of
 
-MAX_SUMMARIES = 1000
+MOST_RUNS = 1000
 """So many runs of a job are looked through: for the last ones of each leg, and for the backtest."""
 _DEFAULT = Parameters()
+_EPOCH = date(1970, 1, 1)
 Names = tuple[str, str, str, str]
 # A number as JSON writes it.
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -64,14 +69,21 @@ SIZING_QUERY = (
         Annotated[CpuPercentile, Meta(extra_json_schema={"default": _DEFAULT.cpu_percentile})],
         "Which statistic of a run's CPU use is requested.",
     ),
+    Parameter(
+        "days",
+        "query",
+        Annotated[int, Meta(ge=1, le=MAX_DAYS)],
+        "All runs of the last days instead (UTC, today is one of them), those too that were removed since; "
+        "`runs` says nothing then, and there is no backtest.",
+    ),
 )
 
 
 class SizingApi:
     """Says what jobs should request, from one database."""
 
-    def __init__(self, readings: Readings) -> None:
-        self._readings = readings
+    def __init__(self, history: History) -> None:
+        self._history = history
 
     def routes(self) -> tuple[Route, ...]:
         """The one route."""
@@ -89,12 +101,12 @@ class SizingApi:
         )  # fmt: skip
 
     async def sizing(self, request: Request) -> Response:
-        """The advice by the newest runs of a job."""
+        """The advice for a job."""
         parameters = parameters_of(query_of(request.query_params, SIZING_QUERY))
         ask = partial(
             encoded_advice, names=path_names(request), scopes=grant_of(request).scopes, parameters=parameters
         )
-        return Response(await self._readings.read_long(ask), media_type="application/json")
+        return Response(await self._history.read(ask), media_type="application/json")
 
 
 def path_names(request: Request) -> Names:
@@ -110,13 +122,18 @@ def encoded_advice(connection: Connection, names: Names, parameters: Parameters,
 
 def advice_of(connection: Connection, names: Names, parameters: Parameters, scopes: Scopes = None) -> Advice:
     """The advice for one job (organization, repository, workflow, job); of one that may not be seen the default."""
-    observations = []
-    for row in newest_summaries(connection, *names, MAX_SUMMARIES) if covered(scopes, *names) else ():
-        received_at = rfc3339_of(row.received_at / 1000)
-        observation = observe_payload(row.summary, run_uid=row.run_uid, end_time=received_at)
-        if observation is not None:
-            observations.append(observation)
-    return answer(observations, parameters)
+    if not covered(scopes, *names):
+        return answer([], parameters)
+    job = names_of(*names)
+    if parameters.days is None:
+        return answer(newest_observations(connection, job, MOST_RUNS), parameters)
+    today = int(time.time() * 1000) // DAY
+    days = days_of(connection, job, today - parameters.days + 1)
+    return advise_period({_date(day): parts for day, parts in days.items()}, parameters)
+
+
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(day)).isoformat()
 
 
 def parameters_of(query: Mapping[str, str]) -> Parameters:
@@ -129,6 +146,7 @@ def parameters_of(query: Mapping[str, str]) -> Parameters:
         runs=whole(query, "runs", MAX_RUNS, _DEFAULT.runs),
         buffer_percent=_buffer(query),
         cpu_percentile=cpu_percentile,
+        days=whole(query, "days", MAX_DAYS, 0) or None,
     )
 
 

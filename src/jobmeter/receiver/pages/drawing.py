@@ -115,8 +115,9 @@ class Drawing:
 
     async def _exchange(self, order: Order) -> Drawn:
         if self._process is None or self._process.returncode is not None:
+            command = sys.executable, "-P", "-m", _WORKER  # Not what lies in the working directory.
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _WORKER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+                *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )
         process = self._process
         assert process.stdin is not None

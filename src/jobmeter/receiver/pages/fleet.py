@@ -1,7 +1,6 @@
 """The page of the fleet: what was reserved and used over some days, what it cost, and who wastes most."""
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from jobmeter.model.history.digest import Waste
 from jobmeter.model.prices import CORE_HOUR, GIB_HOUR
@@ -12,9 +11,12 @@ from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.history_parts import (
     NAME_CELLS,
     Cell,
+    amount,
     form,
     job_address,
+    lower_bound_note,
     name_of,
+    place_of,
     small,
     table,
     tile,
@@ -22,6 +24,7 @@ from jobmeter.receiver.pages.history_parts import (
     waste_cell,
 )
 from jobmeter.receiver.store.usages import Names
+from jobmeter.report.figures import LOWER_BOUND
 from jobmeter.report.history_charts import fleet_chart
 from jobmeter.report.html_parts import bar, section, text
 from jobmeter.report.palette import CSS
@@ -39,13 +42,13 @@ def fleet_body(found: Fleet, drawing: Drawing) -> str:
     """Everything about the days."""
 
     def picture(key: str, width: Width) -> str:
-        query = {"since": found.since, "until": found.until, "width": width}
-        return f"/fleet/charts/{key}?{urlencode(query)}"
+        return place_of(f"/fleet/charts/{key}", {"since": found.since, "until": found.until, "width": width})
 
     total = found.total
     failed = f", {total.failed_runs:,} of them did not end well" if total.failed_runs else ""
     lead = f"{plural(total.runs, 'run')} from {found.since} to {found.until}{failed}"
-    rows = table([_job_row(job, found) for job in found.jobs], "job")
+    made = [_job_row(job, found) for job in found.jobs]
+    rows = table(made, "job") + lower_bound_note(made)
     return (
         f'<h1 class="plain">Fleet</h1><p class="lead">{text(lead)}</p>{_filter(found)}'
         + tiles(_tiles(found))
@@ -70,8 +73,9 @@ def _tiles(found: Fleet) -> list[str]:
     ]
     if found.currency is not None and total.cost is not None and total.wasted_cost is not None:
         share = f"{format_percent(total.wasted_cost / total.cost)} of it" if total.cost else ""
+        least = "at least " if total.is_lower_bound else ""
         made.append(
-            tile("Cost", _money(total.cost, found), "of what was reserved, or used where nothing was")
+            tile("Cost", least + _money(total.cost, found), "of what was reserved, or used where nothing was")
         )
         made.append(tile("Wasted", _money(total.wasted_cost, found), share, style="warn"))
     return made
@@ -82,8 +86,9 @@ def _waste_tile(title: str, waste: Waste, colour: str, unit: float, name: str, r
     if waste.reserved is None or share is None:
         return tile(title, "not told", "no run tells what it reserved")
     of = "" if waste.runs == runs else f" · of {waste.runs:,} runs that tell it"
-    sub = f"{format_percent(max(0.0, share))} unused{of}"
-    return tile(title, f"{_amount(waste.reserved / unit)} {name}", sub, meter=bar(1 - share, colour))
+    part = f" · of {waste.partial:,} in part: not all of their containers were read" if waste.partial else ""
+    value = f"{'at least ' if waste.partial else ''}{amount(waste.reserved / unit)} {name}"
+    return tile(title, value, f"{format_percent(share)} unused{of}{part}", meter=bar(share, colour))
 
 
 def _ranked_by(found: Fleet) -> str:
@@ -126,19 +131,15 @@ def _advice(names: Names) -> str:
 
 
 def _hours(waste: Waste, unit: float, name: str) -> str:
-    if waste.reserved is None or waste.used is None:
+    if waste.reserved is None or waste.unused is None:
         return ""
-    return (
-        f"{_amount(max(0.0, waste.reserved - waste.used) / unit)} of {_amount(waste.reserved / unit)} {name}"
-    )
+    least = LOWER_BOUND if waste.partial else ""
+    return f"{least}{amount(waste.unused / unit)} of {least}{amount(waste.reserved / unit)} {name}"
 
 
 def _money(value: float, found: Fleet) -> str:
-    return f"{value:,.2f} {clean(found.currency or '')}"
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    told = "< 0.01" if 0 < value < 0.01 else f"{value:,.2f}"
+    return f"{told} {clean(found.currency or '')}"
 
 
 def _nothing(found: Fleet) -> str:

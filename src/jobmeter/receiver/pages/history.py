@@ -1,10 +1,11 @@
 """The page of a job: its runs over time, how they spread, what stands out, where levels changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlencode
 
-from jobmeter.model.history.digest import Change, Digest, PastRun, Spread, StandsOut, Waste
-from jobmeter.model.quantities import format_percent
+from jobmeter.model.history.digest import Change, Digest, PastRun, StandsOut, Waste
+from jobmeter.model.history.levels import LEAST_RUNS
+from jobmeter.model.quantities import format_change, format_percent
+from jobmeter.receiver.api.histories import LEVEL_RUNS
 from jobmeter.receiver.api.history_types import JobHistory
 from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, Width, figures
 from jobmeter.receiver.pages.drawing import Drawing
@@ -12,6 +13,7 @@ from jobmeter.receiver.pages.history_parts import (
     NAME_CELLS,
     Cell,
     Option,
+    amount,
     asked,
     choice,
     day_and_time,
@@ -19,14 +21,17 @@ from jobmeter.receiver.pages.history_parts import (
     form,
     job_address,
     pager,
+    place_of,
+    run_link,
     small,
     table,
     tile,
     tiles,
 )
 from jobmeter.receiver.pages.layout import address
+from jobmeter.receiver.store.history import MOST_LOOKED_AT
 from jobmeter.receiver.store.usages import Names
-from jobmeter.report.figures import duration, size
+from jobmeter.report.figures import duration, moment, size
 from jobmeter.report.history_charts import job_chart
 from jobmeter.report.history_words import (
     MEASURE_WORDS,
@@ -43,9 +48,16 @@ from jobmeter.report.text import clean, fit, plural
 
 WINDOWS = ("50", "200", "1000")
 """Of so many runs a page may be."""
-DEFAULT_WINDOW = "200"
+DEFAULT_WINDOW = str(LEVEL_RUNS)
 _LISTED, _MOST_LISTED = 20, 200
 _MAX_NOTES = 6
+_ENDS = (
+    Option("", "all"),
+    Option("whole", "went to their end"),
+    Option("failed", "failed, killed, cancelled or lost"),
+)
+_NO_CHART = "There is no chart: it takes two runs whose numbers could be read."
+_NO_SPREAD = "None of these runs went to its end and tells what it used."
 
 
 def names_of_history(found: JobHistory) -> Names:
@@ -67,32 +79,59 @@ def history_body(
     place = job_address(names)
 
     def picture(key: str, width: Width) -> str:
-        return _asked(f"{place}/charts/{key}", dict(query) | {"width": width})
+        return place_of(f"{place}/charts/{key}", dict(query) | {"width": width})
 
     title = f'<h1 class="plain">{text(fit(clean(found.job), NAME_CELLS))}</h1>'
-    lead = f'<p class="lead">{text(_lead(digest))}</p>'
+    lead = f'<p class="lead">{text(_lead(found))}</p>'
     links = pager([("What to request", text(job_address(names, "sizing")))])
+    charts = figures(history_charts(found), picture, drawing) or f'<p class="card">{_NO_CHART}</p>'
     body = (
-        f"{_tiles(digest)}{_notes(digest, found.runs)}"
-        f"{section('Over time', figures(history_charts(found), picture, drawing))}"
-        f"{section('How runs spread', card(_spreads(digest.spreads)))}"
+        f"{_judged(found)}{_tiles(digest)}{_notes(digest, found.runs)}"
+        f"{section('Over time', charts)}{section('How runs spread', _spreads(digest))}"
         f"{section('Runs', _runs(found, query))}"
         if found.runs
-        else _nothing(place, query)
+        else _nothing(found, query)
     )
-    return f"{title}{lead}{links}{_filter(place, refs, legs, query)}{body}{_branches(names, refs)}"
+    return f"{title}{lead}{links}{_filter(place, refs, legs, query)}{body}{_branches(names, refs, legs)}"
 
 
-def _asked(path: str, query: Mapping[str, str]) -> str:
-    """An address with what is asked for, to be escaped by who puts it into a page."""
-    return f"{path}?{urlencode({name: value for name, value in query.items() if value})}"
+def _lead(found: JobHistory) -> str:
+    runs = found.runs
+    if not runs:
+        looked_through = (
+            f"the {MOST_LOOKED_AT:,} that were looked through" if found.next_cursor else "its runs"
+        )
+        return f"None of {looked_through} is like that."
+    failed = sum(run.is_failed for run in runs)
+    return plural(len(runs), "run") + (
+        f", {failed:,} of them failed, or were killed, cancelled or lost" if failed else ""
+    )
 
 
-def _lead(digest: Digest) -> str:
-    if not digest.runs:
-        return "No run of it is over yet."
-    cut_short = digest.runs - digest.whole_runs
-    return plural(digest.runs, "run") + (f", {cut_short:,} of them did not end well" if cut_short else "")
+def _judged(found: JobHistory) -> str:
+    """Of which runs it is told what the job usually uses, where they are not all."""
+    said = " ".join((*_judged_branch(found), *_judged_leg(found)))
+    return f'<p class="hinted">{text(said)}</p>' if said else ""
+
+
+def _judged_branch(found: JobHistory) -> Iterator[str]:
+    digest, branches = found.digest, len({run.ref for run in found.runs})
+    if not digest.whole_runs:
+        yield "None of these runs went to its end, so they do not say what the job usually uses."
+    elif branches > 1 and digest.ref is not None:
+        yield (
+            f"What is usual, and what changed, is told of {short_ref(digest.ref)}, the branch with most of the runs: "
+            f"{digest.judged_runs:,} that went to their end. Those of other branches stand apart."
+        )
+    elif branches > 1:
+        yield f"No branch has {LEAST_RUNS} runs that went to their end, so all branches are taken together."
+
+
+def _judged_leg(found: JobHistory) -> Iterator[str]:
+    legs = {level.leg for level in found.digest.levels}
+    if len(legs) > 1:
+        leg = found.digest.leg or "the runs without one"
+        yield f"Of {len(legs):,} legs of the matrix the tiles are about {leg}; the others are chosen above."
 
 
 def _filter(place: str, refs: Sequence[str], legs: Sequence[str], query: Mapping[str, str]) -> str:
@@ -101,44 +140,40 @@ def _filter(place: str, refs: Sequence[str], legs: Sequence[str], query: Mapping
     if len(legs) > 1 or query.get("leg"):
         options = [Option("", "all"), *(Option(leg, leg) for leg in legs if leg)]
         fields.append(choice("leg", "leg of the matrix", options, query.get("leg", "")))
+    fields.append(choice("ended", "end", _ENDS, query.get("ended", "")))
     windows = [Option(count, f"last {int(count):,}") for count in WINDOWS]
     fields.append(choice("runs", "runs", windows, query.get("runs", DEFAULT_WINDOW)))
     return form(place, *fields)
 
 
 def _tiles(digest: Digest) -> str:
-    spreads = {spread.measure: spread for spread in digest.spreads}
-    made = [
-        _spread_tile(measure, spreads[measure])
-        for measure in ("memory", "cpu_seconds", "duration")
-        if measure in spreads
-    ]
+    made = [_level_tile(measure, digest) for measure in ("memory", "cpu_seconds", "duration")]
     made += [_waste_tile("Memory reserved, unused", digest.memory, "memory", 2**30, "GiB")]
     made += [_waste_tile("CPU reserved, unused", digest.cpu, "cpu", 1.0, "core")]
     return tiles(made)
 
 
-def _spread_tile(measure: str, spread: Spread) -> str:
-    words, values = MEASURE_WORDS[measure], spread.values
-    if values.peak is None:
+def _level_tile(measure: str, digest: Digest) -> str:
+    """What runs use now: the median of the newest level, since when, and the change that brought it."""
+    found = digest.newest(measure)
+    if found is None:
         return ""
-    middle = values.peak if values.p50 is None else values.p50
-    title = words.title[:1].upper() + words.title[1:]
-    sub = "" if values.p95 is None else f"median · 95 % of runs up to {words.form(values.p95)}"
-    return tile(title, words.form(middle), sub or "of one run")
+    words, (level, before) = MEASURE_WORDS[measure], found
+    title = words.title[:1].upper() + words.title[1:] + (f", {level.leg}" if level.leg else "")
+    sub = f"median of {plural(level.runs, 'run')}" if level.runs > 1 else "of one run"
+    if before is not None:
+        change = format_change(before.median, level.median)
+        since = f"since {moment(level.began_at)[:10]}"
+        sub = f"{sub} {since}, {change + ' ' if change else ''}from {words.form(before.median)}"
+    return tile(fit(clean(title), NAME_CELLS), words.form(level.median), sub)
 
 
 def _waste_tile(title: str, waste: Waste, colour: str, unit: float, name: str) -> str:
     share = waste.share
-    if share is None or waste.reserved is None or waste.used is None:
+    if share is None or waste.unused is None:
         return ""
-    unused = max(0.0, waste.reserved - waste.used) / unit / 3600
-    sub = f"{_amount(unused)} {name}-hours in {plural(waste.runs, 'run')}"
-    return tile(title, format_percent(max(0.0, share)), sub, meter=bar(share, colour))
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    sub = f"{amount(waste.unused / unit / 3600)} {name}-hours in {plural(waste.runs, 'run')}"
+    return tile(title, format_percent(share), sub, meter=bar(share, colour))
 
 
 def _notes(digest: Digest, runs: Sequence[PastRun]) -> str:
@@ -163,35 +198,39 @@ def _change_note(change: Change) -> str:
 
 
 def _outlier_note(outlier: StandsOut, run: PastRun) -> str:
-    link = f'<a href="{text(address("runs", run.run_uid))}">{day_and_time(run.began_at)}</a>'
-    return f"Outlier {link}: {text(outlier_words(outlier))}."
+    return f"Outlier {run_link(run)}: {text(outlier_words(outlier))}."
 
 
-def _spreads(spreads: Sequence[Spread]) -> str:
-    known = {spread.measure: spread for spread in spreads}
-    shown = [(MEASURE_WORDS[key], known[key]) for key in MEASURE_WORDS if key in known]
+def _spreads(digest: Digest) -> str:
+    """Of each measure the runs on its newest level."""
+    shown = [
+        (words, *found) for key, words in MEASURE_WORDS.items() if (found := digest.newest(key)) is not None
+    ]
+    if not shown:
+        return f'<p class="card">{_NO_SPREAD}</p>'
 
     def column(name: str) -> list[str]:
-        values = [(words, getattr(spread.values, name)) for words, spread in shown]
-        return ["" if value is None else words.form(value) for words, value in values]
+        return [words.form_known(getattr(level.values, name)) for words, level, _ in shown]
 
+    titles = (("p75", "p75"), ("p95", "p95"), ("p99", "p99"), ("highest", "peak"))
     columns = [
-        Column(title, column(name))
-        for title, name in (
-            ("median", "p50"),
-            ("p75", "p75"),
-            ("p95", "p95"),
-            ("p99", "p99"),
-            ("highest", "peak"),
+        Column("median", [words.form(level.median) for words, level, _ in shown]),
+        *(Column(title, column(name)) for title, name in titles),
+        Column("runs", [f"{level.runs:,}" for _, level, _ in shown]),
+        Column("since", [moment(level.began_at)[:10] if before else "" for _, level, before in shown]),
+        Column("before", [words.form(before.median) if before else "" for words, _, before in shown]),
+        Column(
+            "of them lower bounds",
+            [f"{level.lower_bounds:,}" if level.lower_bounds else "" for _, level, _ in shown],
+        ),
+    ]
+    whose = ", ".join(part for part in (digest.ref and short_ref(digest.ref), digest.leg) if part)
+    since = ", since the last change" if any(before for *_, before in shown) else ""
+    title = f"Runs {f'of {whose} ' if whose else ''}that went to their end{since}"
+    return card(
+        plain_table(
+            fit(clean(title), 2 * NAME_CELLS), [words.title for words, *_ in shown], columns, first="measure"
         )
-    ]
-    bounds = [f"{spread.lower_bounds:,}" if spread.lower_bounds else "" for _, spread in shown]
-    columns += [
-        Column("runs", [f"{spread.runs:,}" for _, spread in shown]),
-        Column("of them lower bounds", bounds),
-    ]
-    return plain_table(
-        "Of runs that went to their end", [words.title for words, _ in shown], columns, first="measure"
     )
 
 
@@ -206,19 +245,22 @@ def _runs(found: JobHistory, query: Mapping[str, str]) -> str:
         shown += (
             f'<p class="hinted">The oldest {len(found.runs) - _MOST_LISTED:,} are in the chart alone.</p>'
         )
+    button = '<p><button class="plain">Compare the two that are chosen</button></p>'
+    return f'<form action="/compare">{shown}{button}</form>{_pages(found, query)}'
+
+
+def _pages(found: JobHistory, query: Mapping[str, str]) -> str:
     place = job_address(names_of_history(found))
     kept = {name: value for name, value in query.items() if name != "cursor"}
     links = [("Newest", asked(place, kept))] if "cursor" in query else []
     if found.next_cursor:
         links.append(("Older", asked(place, kept | {"cursor": found.next_cursor})))
-    button = '<p><button class="plain">Compare the two that are chosen</button></p>'
-    return f'<form action="/compare">{shown}{button}</form>{pager(links)}'
+    return pager(links)
 
 
 def _run_row(run: PastRun) -> tuple[str, Sequence[Cell]]:
-    link = f'<a href="{text(address("runs", run.run_uid))}">{day_and_time(run.began_at)}</a>'
     about = " · ".join(_about(run))
-    return f"{link}{small(about)}", (
+    return f"{run_link(run)}{small(about)}", (
         Cell("end", end_cell(run), left=True),
         Cell("memory", text(size(run.memory_bytes)) + _reserved(run)),
         Cell("CPU time", text(duration(run.cpu_seconds))),
@@ -251,18 +293,24 @@ def _radio(side: str, run: PastRun) -> str:
     )
 
 
-def _branches(names: Names, refs: Sequence[str]) -> str:
+def _branches(names: Names, refs: Sequence[str], legs: Sequence[str]) -> str:
     """A form that compares two branches, where there are two."""
     if len(refs) < 2:
         return ""
     options = [Option(ref, short_ref(ref)) for ref in refs]
     base = next((ref for ref in refs if ref in ("refs/heads/main", "refs/heads/master")), refs[1])
     other = next(ref for ref in refs if ref != base)
-    fields = (choice("before", "before", options, base), choice("after", "after", options, other))
+    fields = [choice("before", "before", options, base), choice("after", "after", options, other)]
+    if len(legs) > 1:
+        some = [Option("", "that of most runs"), *(Option(leg, leg) for leg in legs if leg)]
+        fields.append(choice("leg", "leg of the matrix", some, ""))
     return section("Two branches", form(job_address(names, "compare"), *fields, button="Compare"))
 
 
-def _nothing(place: str, query: Mapping[str, str]) -> str:
+def _nothing(found: JobHistory, query: Mapping[str, str]) -> str:
+    place = job_address(names_of_history(found))
+    if found.next_cursor:
+        return _pages(found, query)
     if query:
         return f'<p class="card">No run is like that. <a href="{text(place)}">All runs of the job</a></p>'
-    return '<p class="card">No run of this job is over yet.</p>'
+    return '<p class="card">Its runs were removed, and none came since.</p>'

@@ -10,13 +10,14 @@ from jobmeter.model.history.digest import PastRun, Waste
 from jobmeter.model.quantities import format_percent
 from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.receiver.store.usages import Names
-from jobmeter.report.figures import moment
+from jobmeter.report.figures import LOWER_BOUND, moment
 from jobmeter.report.html_parts import bar, text
 from jobmeter.report.text import clean, fit
 from jobmeter.report.verdict import TONES
 
 NAME_CELLS = 80
 _DETAIL_CELLS = 160
+_LEAST_AMOUNT = 0.01
 _REASONS = {"oom": "out of memory", "unknown": "end not seen", None: "not known"}
 
 
@@ -67,8 +68,20 @@ def job_trail(names: Names, *more: str) -> list[Crumb]:
 
 def asked(path: str, query: Mapping[str, str]) -> str:
     """An address with what is asked for, as an attribute's value."""
+    return text(place_of(path, query))
+
+
+def place_of(path: str, query: Mapping[str, str]) -> str:
+    """The same, to be escaped by who puts it into a page."""
     known = {name: value for name, value in query.items() if value}
-    return text(f"{path}?{urlencode(known)}" if known else path)
+    return f"{path}?{urlencode(known)}" if known else path
+
+
+def amount(value: float) -> str:
+    """Three digits, or all before the point; of what is hardly anything that it is."""
+    if 0 < value < _LEAST_AMOUNT:
+        return f"< {_LEAST_AMOUNT}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def table(
@@ -95,6 +108,13 @@ def table(
     )
 
 
+def lower_bound_note(rows: Iterable[tuple[str, Sequence[Cell]]]) -> str:
+    """What the sign of a lower bound means; nothing below rows that have none."""
+    if not any(LOWER_BOUND in cell.html for _, cells in rows for cell in cells):
+        return ""
+    return f'<p class="hinted">{text(LOWER_BOUND.strip())} is a lower bound: not all that was used could be read.</p>'
+
+
 def _cells(cells: Iterable[Cell]) -> str:
     return "".join(f'<td data-label="{text(cell.title)}"{_left(cell)}>{cell.html}</td>' for cell in cells)
 
@@ -112,6 +132,11 @@ def day_and_time(time: str | None) -> str:
     return "" if time is None else text(moment(time).removesuffix(" UTC")[:16])
 
 
+def run_link(run: PastRun) -> str:
+    """The run's page, by when it began."""
+    return f'<a href="{text(address("runs", run.run_uid))}">{day_and_time(run.began_at)}</a>'
+
+
 def end_cell(run: PastRun) -> str:
     """How a run ended, in the colour of that."""
     reason = _REASONS.get(run.exit_reason, run.exit_reason or "")
@@ -124,8 +149,7 @@ def waste_cell(waste: Waste, colour: str) -> str:
     share = waste.share
     if share is None:
         return '<span class="unknown">not told</span>'
-    said = format_percent(share) if share >= 0 else f"{format_percent(-share)} more used"
-    return f"{bar(share, colour)}{text(said)}"
+    return f"{bar(share, colour)}{text(format_percent(share))}"
 
 
 def field(name: str, label: str, value: str, hint: str = "") -> str:

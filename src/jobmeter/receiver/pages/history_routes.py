@@ -19,30 +19,29 @@ from jobmeter.receiver.api.history import (
     CURSOR,
     DAYS,
     LEG,
-    LIST,
     PATH,
     REF,
+    RUN_SIDES,
     SIDES,
     History,
     branches_compared,
     fleet_of,
     job_names,
     no_pair,
-    no_repository,
     question_of,
-    repositories_of,
-    repository_of,
     runs_compared,
 )
 from jobmeter.receiver.api.history_types import JobHistory
+from jobmeter.receiver.api.repositories import JOBS, LIST, no_repository, repositories_of, repository_of
 from jobmeter.receiver.api.sizing import SIZING_QUERY, advice_of, parameters_of, path_names
 from jobmeter.receiver.pages import compare, fleet, history, repositories, sizing
 from jobmeter.receiver.pages.charts import Pair, Width, picture_response
 from jobmeter.receiver.pages.drawing import Drawing
-from jobmeter.receiver.pages.history_parts import job_trail
+from jobmeter.receiver.pages.history_parts import job_trail, name_of
 from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.routes import page_endpoint
-from jobmeter.receiver.store.history import find_job, refs_and_legs_of
+from jobmeter.receiver.store.history import Ended, KnownJob, find_job, refs_and_legs_of
+from jobmeter.receiver.store.scopes import covered_job
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
@@ -53,19 +52,17 @@ def _or_empty(parameter: Parameter) -> Parameter:
 
 
 _WINDOW = Parameter("runs", "query", Literal["", "50", "200", "1000"], "How many runs.")
-_JOB = (REF, LEG, _WINDOW, _or_empty(CURSOR))
+_ENDED = Parameter("ended", "query", Literal["", Ended], "Which by their end.")
+_JOB = (REF, LEG, _ENDED, _WINDOW, _or_empty(CURSOR))
 _KEY = Parameter("key", "path", str, "Which chart.", required=True)
 _WIDTH = Parameter("width", "query", Literal["wide", "narrow"], "For which screens.")
-_REPOSITORY = (
-    Parameter("words", "query", _Text, "Jobs whose workflow or name has this in it."),
-    Parameter("sort", "query", Literal[tuple(repositories.SORTS)], "What they are ordered by."),
-)
 _PAGE = Content(None, "A page.", "text/html")
 _PICTURE = Content(None, "The picture.", "image/svg+xml")
 _JOB_PATH = "/jobs/{org}/{repo}/{workflow}/{job}"
-_SIDES = tuple(_or_empty(parameter) for parameter in SIDES)
+_SIDES = tuple(_or_empty(parameter) for parameter in RUN_SIDES)
 _DAYS = tuple(_or_empty(parameter) for parameter in DAYS)
 _LIST = tuple(_or_empty(parameter) for parameter in LIST)
+_JOBS = tuple(_or_empty(parameter) for parameter in JOBS)
 # Of the newest runs of a job, for choices.
 _NAMED_RUNS, _MAX_NAMES = 300, 40
 
@@ -82,12 +79,12 @@ class HistoryPages:
         return (
             _page("/repositories", self.repositories, "Repositories, as a page", _LIST),
             _page(
-                "/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_REPOSITORY),
+                "/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_JOBS),
                 404,
             ),
             _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB)),
             _page(f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY)),
-            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES)),
+            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES, LEG)),
             _page("/compare", self.compare, "Two runs compared, as a page", _SIDES, 404),
             _page("/fleet", self.fleet, "The fleet, as a page", _DAYS),
         )  # fmt: skip
@@ -107,11 +104,8 @@ class HistoryPages:
 
     async def repository(self, request: Request) -> Response:
         """The jobs of one."""
-        query = _told(request, _REPOSITORY)
-        sort = query.get("sort", "last")
-        if sort not in repositories.SORTS:
-            raise Problem(400, f"sort is {sort[:60]!r}; accepted are {', '.join(repositories.SORTS)}.")
-        found = await self._history.read(repository_of(request))
+        query = _told(request, JOBS)
+        found = await self._history.read(repository_of(request, query))
         if found is None:
             raise no_repository(request)
         name = f"{found.organization}/{found.repository}"
@@ -141,7 +135,8 @@ class HistoryPages:
         query = _told(request, SIZING_QUERY)
         scopes = grant_of(request).scopes
         ask = partial(advice_of, names=path_names(request), parameters=parameters_of(query), scopes=scopes)
-        advice = await self._history.read_long(ask)
+        await self._history.read(partial(_known_job, request=request))
+        advice = await self._history.read(ask)
         names = job_names(request)
         body = sizing.sizing_body(names, advice, query)
         return page(
@@ -150,22 +145,33 @@ class HistoryPages:
 
     async def compare(self, request: Request) -> Response:
         """Two runs."""
-        query = _told(request, SIDES)
-        if len(query) < len(SIDES):
+        query = _told(request, RUN_SIDES)
+        if "after" not in query:
             return page("Compare two runs", compare.no_comparison_body(), here="runs", trail=_COMPARE)
         found = await self._history.read(runs_compared(request, query))
         if found is None:
-            raise no_pair()
-        before, after = await self._history.read(
-            partial(_summaries, run_uids=(query["before"], query["after"]))
+            raise no_pair(query)
+        run_uids = (found.before.runs[0].run_uid, found.after.runs[0].run_uid)
+        before, after = await self._history.read(partial(_summaries, run_uids=run_uids))
+        return page(
+            f"Two runs compared · {found.after.job}",
+            compare.runs_body(found, before, after),
+            here="repositories",
+            trail=compare.runs_trail(found),
         )
-        return page("Two runs compared", compare.runs_body(found, before, after), here="runs", trail=_COMPARE)
 
     async def branches(self, request: Request) -> Response:
         """Two branches."""
-        found = await self._history.read(branches_compared(request, _told(request, SIDES)))
+        ask = branches_compared(request, _told(request, (*SIDES, LEG)))
+        await self._history.read(partial(_known_job, request=request))
+        found = await self._history.read(ask)
         trail = job_trail(job_names(request), "Two branches compared")
-        return page("Two branches compared", compare.branches_body(found), here="repositories", trail=trail)
+        return page(
+            f"Two branches compared · {found.after.job}",
+            compare.branches_body(found),
+            here="repositories",
+            trail=trail,
+        )
 
     async def fleet(self, request: Request) -> Response:
         """The fleet over some days."""
@@ -200,11 +206,20 @@ def _job_asked(
     names, scopes, wanted = job_names(request), grant_of(request).scopes, question_of(query)
 
     def ask(connection: Connection) -> tuple[JobHistory, tuple[list[str], list[str]]]:
+        job = _known_job(connection, request)
         found = histories.job_history(connection, names, scopes, wanted, int(window))
-        job = find_job(connection, names) if found.runs else None
-        return found, refs_and_legs_of(connection, job.id, _NAMED_RUNS, _MAX_NAMES) if job else ([], [])
+        return found, refs_and_legs_of(connection, job.id, _NAMED_RUNS, _MAX_NAMES)
 
     return ask
+
+
+def _known_job(connection: Connection, request: Request) -> KnownJob:
+    """The job of a path. Raises NotFound where none of its runs is over, and where it may not be seen."""
+    names = job_names(request)
+    job = find_job(connection, names) if covered_job(grant_of(request).scopes, names) else None
+    if job is None:
+        raise NotFound(f"No run of this job is over: {name_of(names)[:300]}.")
+    return job
 
 
 def _summaries(connection: Connection, run_uids: tuple[str, str]) -> tuple[Summary | None, ...]:

@@ -12,7 +12,10 @@ from jobmeter.report.text import clean, fit
 from jobmeter.report.verdict import TONES
 
 FIELDS = ("organization", "repository", "workflow", "job", "ref")
-_STATES = ("running", "finished", "lost")
+_CHOICES = {
+    "state": {"running": "running", "finished": "finished", "lost": "lost"},
+    "ended": {"failed": "failed, killed or lost", "whole": "went to the end"},
+}
 _NAME_CELLS, _DETAIL_CELLS = 120, 160
 _HINTS = {"repository": "path or name", "ref": "refs/heads/main"}
 _REASONS = {"oom": "out of memory", "unknown": "", None: ""}
@@ -43,7 +46,8 @@ def _row(item: RunItem) -> str:
     cells = {
         "state": text(item.state),
         "began": _began(item),
-        "took": text(duration(item.duration_seconds)) + _small("so far" if item.state == "running" else None),
+        "took": text(duration(item.duration_seconds))
+        + _small("when last heard of" if item.state == "running" else None),
         "cores": text(cores(_average_cores(item))),
         "CPU time": text(duration(item.cpu_seconds)),
         "memory": text(size(item.memory_peak_bytes)) + _small(item.memory_peak_source),
@@ -96,11 +100,16 @@ def _filter(query: Mapping[str, str]) -> str:
         f'placeholder="{_HINTS.get(name, "")}" autocomplete="off"></label>'
         for name in FIELDS
     )
-    options = "".join(
-        f"<option{' selected' if query.get('state') == state else ''}>{state}</option>" for state in _STATES
+    choices = "".join(_choice(name, options, query.get(name)) for name, options in _CHOICES.items())
+    return f'<form class="filter" role="search" action="/runs">{fields}{choices}<button>Show</button></form>'
+
+
+def _choice(name: str, options: Mapping[str, str], chosen: str | None) -> str:
+    told = "".join(
+        f'<option value="{value}"{" selected" if value == chosen else ""}>{told}</option>'
+        for value, told in {"": "any", **options}.items()
     )
-    states = f'<label>state<select name="state"><option value="">any</option>{options}</select></label>'
-    return f'<form class="filter" role="search" action="/runs">{fields}{states}<button>Show</button></form>'
+    return f'<label>{name if name != "ended" else "end"}<select name="{name}">{told}</select></label>'
 
 
 def _nothing(query: Mapping[str, str]) -> str:

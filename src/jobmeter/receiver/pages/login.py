@@ -14,8 +14,10 @@ def sign_in_body(*, key: str, go_on: str, problem: str | None = None, provider: 
     fields = _hidden({"key": key, "next": go_on})
     return (
         '<header><h1 class="plain">Sign in</h1>'
-        '<p class="lead">With a read token of this receiver; who runs it gives them out.</p></header>'
+        '<p class="lead">With a read token of this receiver. Who runs it makes them: '
+        "<code>jobmeter admin token add NAME --allow read</code></p></header>"
         f'{told}{elsewhere}<form class="filter" method="post" action="/login" style="max-width:36em">{fields}'
+        '<input type="text" autocomplete="username" value="read token" hidden>'
         '<label>Read token<input type="password" name="token" autocomplete="current-password" required '
         'maxlength="4096" autofocus></label><button>Sign in</button></form>'
     )  # fmt: skip

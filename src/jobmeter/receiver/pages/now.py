@@ -1,6 +1,7 @@
 """The page with what runs now; its rows are sent again while it is looked at."""
 
 from jobmeter.model.quantities import format_percent
+from jobmeter.model.rates import MIN_SPAN_SECONDS
 from jobmeter.receiver.live import Now, Recent, RunningJob
 from jobmeter.receiver.pages.layout import address
 from jobmeter.report.figures import cores, duration, moment, roughly, size
@@ -12,8 +13,8 @@ from jobmeter.report.text import clean, fit, plural
 
 _NAME_CELLS = 120
 _CONTAINER_CELLS = 30
-# From here on something is in the way of the samples.
-_LATE_SECONDS = 15.0
+LATE_SECONDS = 15.0
+"""From here on something is in the way of the samples."""
 _THROTTLED_SHARE = 0.01
 _PARTS = 48
 """So many points the last minutes are drawn with."""
@@ -33,7 +34,17 @@ def now_body(now: Now) -> str:
         f'<div data-live="events" data-events="/now/events"{"" if rows else " hidden"}>'
         '<div class="card scroll" tabindex="0"><table class="runs now"><thead><tr><th scope="col">job</th>'
         f'{heads}</tr></thead><tbody data-live="rows">{rows}</tbody></table></div></div>'
-        f'<div data-live="nothing"{" hidden" if rows else ""}>{_NOTHING}</div>'
+        f'<div data-live="nothing"{" hidden" if rows else ""}>{_NOTHING}</div>{_given_up(now)}'
+    )
+
+
+def _given_up(now: Now) -> str:
+    """Where a run has gone that is here no more, and did not end."""
+    if now.lost_after_seconds is None:
+        return ""
+    return (
+        f'<p class="hinted">A run of which nothing is heard for {text(roughly(now.lost_after_seconds))} counts as '
+        'lost: then it is among <a href="/runs?state=lost">the lost ones</a> and here no more.</p>'
     )
 
 
@@ -54,14 +65,16 @@ def now_lead(now: Now) -> str:
 
 def now_rows(now: Now) -> dict[str, str]:
     """The row of each job as HTML, by the key of its run."""
-    return {job.run_uid: _row(job, now.time) for job in now.jobs}
+    return {job.run_uid: _row(job, now) for job in now.jobs}
 
 
-def _row(job: RunningJob, time: str) -> str:
+def _row(job: RunningJob, now: Now) -> str:
     name = fit(job_identity(job.job), _NAME_CELLS) or f"run {job.run_uid}"
     link = f'<a href="{text(address("runs", job.run_uid))}">{text(name)}</a>'
     cells = zip(
-        _TITLES, (_since(job, time), _cpu(job), _memory(job), _throttled(job), _lag(job)), strict=True
+        _TITLES,
+        (_since(job, now.time), _cpu(job), _memory(job), _throttled(job), _lag(job, now.lost_after_seconds)),
+        strict=True,
     )
     told = "".join(f'<td data-label="{title}">{cell}</td>' for title, cell in cells)
     return f'<tr data-uid="{text(job.run_uid)}"><th scope="row">{link}</th>{told}</tr>'
@@ -70,7 +83,9 @@ def _row(job: RunningJob, time: str) -> str:
 def _since(job: RunningJob, time: str) -> str:
     """How long it runs; the day is told where it is not today."""
     begun = f"since {moment(job.start_time).removeprefix(time[:10]).strip()}" if job.start_time else ""
-    return text(roughly(job.running_seconds) if job.running_seconds else "just begun") + _small(begun)
+    if job.running_seconds is not None and job.running_seconds >= MIN_SPAN_SECONDS:
+        return text(roughly(job.running_seconds)) + _small(begun)
+    return ("not known" if job.silent_seconds >= LATE_SECONDS else "just begun") + _small(begun)
 
 
 def _cpu(job: RunningJob) -> str:
@@ -110,13 +125,15 @@ def _throttled(job: RunningJob) -> str:
     return f"<span{tone}>{text(format_percent(share))}</span>" + _small("of a CPU")
 
 
-def _lag(job: RunningJob) -> str:
-    """How old the newest sample is, and how much of that its way took."""
-    if job.sample_age_seconds is None:
-        return text(f"none for {roughly(job.silent_seconds)}")
-    late = ' class="warn"' if job.sample_age_seconds >= _LATE_SECONDS else ""
-    way = f"{duration(job.delivery_seconds)} on its way" if job.delivery_seconds is not None else ""
-    return f"<span{late}>{text(_age(job.sample_age_seconds))}</span>" + _small(way)
+def _lag(job: RunningJob, lost_after_seconds: float | None) -> str:
+    """How old the newest sample is, and how much of that its way took; of a silent run when it is given up."""
+    age = job.silent_seconds if job.sample_age_seconds is None else job.sample_age_seconds
+    told = f"none for {roughly(age)}" if job.sample_age_seconds is None else _age(age)
+    about = f"{duration(job.delivery_seconds)} on its way" if job.delivery_seconds is not None else ""
+    if job.silent_seconds >= LATE_SECONDS and lost_after_seconds is not None:
+        about = f"lost after {roughly(lost_after_seconds)} of silence"
+    late = ' class="warn"' if age >= LATE_SECONDS else ""
+    return f"<span{late}>{text(told)}</span>{_small(about)}"
 
 
 def _age(seconds: float) -> str:

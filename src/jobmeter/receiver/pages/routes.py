@@ -1,13 +1,16 @@
 """The routes of the pages."""
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Literal
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from jobmeter.model.summarize import rfc3339_of
 from jobmeter.ops.problems import NotFound, Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.access.grant import grant_of
@@ -26,24 +29,31 @@ from jobmeter.receiver.pages.assets import Assets
 from jobmeter.receiver.pages.charts import picture_response
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.events import NowEvents, events, run_events
-from jobmeter.receiver.pages.layout import Crumb, page
+from jobmeter.receiver.pages.layout import Crumb, address, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
-from jobmeter.receiver.pages.now import now_body
-from jobmeter.receiver.pages.run import one_run_body, run_charts, run_title, run_trail
+from jobmeter.receiver.pages.now import LATE_SECONDS, now_body
+from jobmeter.receiver.pages.run import Heard, one_run_body, run_charts, run_title, run_trail
 from jobmeter.receiver.pages.shown import ShownRuns
-from jobmeter.receiver.store.live import stage_of
+from jobmeter.receiver.store.live import Stage, stage_of
 from jobmeter.report.html_parts import text
 
 # The fields of the form; those that were left empty ask for nothing.
 _STATE = Parameter("state", "query", Literal["", "running", "finished", "lost"], "The run's state.")
-_FIELDS = (*(one for one in FILTERS if one.name in FIELDS), _STATE)
+_ENDED = Parameter("ended", "query", Literal["", "whole", "failed"], "How the run ended.")
+_FIELDS = (*(one for one in FILTERS if one.name in FIELDS), _STATE, _ENDED)
 _LIST = (*_FIELDS, CURSOR)
 _KEY = Parameter("key", "path", str, "Which chart.", required=True)
 _WIDTH = Parameter("width", "query", Literal["wide", "narrow"], "For which screens.")
-_REFUSALS = {
-    401: "The read token is the password, with any user name.",
-    404: "There is nothing here.",
+_TITLES = {
+    400: "This address is not understood",
+    401: "Please sign in",
+    403: "Not yours to see",
+    404: "Not found",
+    405: "This page is only for looking at",
+    429: "Too much at once",
+    503: "Not now",
 }
+_RUNS, _REPOSITORIES = Crumb("All runs", "/runs"), Crumb("All repositories", "/repositories")
 _PAGE = Content(None, "A page.", "text/html")
 _EVENTS = Content(None, "Events.", "text/event-stream")
 
@@ -51,8 +61,12 @@ _EVENTS = Content(None, "Events.", "text/event-stream")
 class Pages:
     """Shows the runs of one database to people."""
 
-    def __init__(self, readings: Readings, drawing: Drawing, live: Live) -> None:
+    def __init__(
+        self, readings: Readings, drawing: Drawing, live: Live, catch_up: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``catch_up`` has the database told how runs ended that just did."""
         self._readings = readings
+        self._catch_up = catch_up
         self._shown = ShownRuns(readings)
         self._drawing = drawing
         self._live = live
@@ -125,6 +139,8 @@ class Pages:
         query = {name: value for name, value in asked.items() if value or name == CURSOR.name}
         wanted = filter_of(query)._replace(scopes=grant_of(request).scopes)
         before = row_before(query)
+        if wanted.ended is not None:
+            await self._catch_up()
         ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
         return page("Runs", runs_body(await self._readings.read(ask), query), here="runs")
 
@@ -135,13 +151,22 @@ class Pages:
         shown = await self._shown.run(run_uid, grant_of(request).scopes)
         if shown is None:
             raise _no_run(run_uid)
-        found, course, known = shown
+        found, course, stage = shown
         return page(
             run_title(found.detail),
-            one_run_body(found.detail, course, self._drawing, known),
+            one_run_body(found.detail, course, self._drawing, self._heard(stage)),
             here="runs",
             trail=run_trail(found.detail),
             drawing_script=self._drawing.script_address,
+        )
+
+    def _heard(self, stage: Stage) -> Heard:
+        """What is to be said of how far a run has come."""
+        silent = stage.state == "running" and time.time() - stage.heard_at / 1000 >= LATE_SECONDS
+        return Heard(
+            records=stage.next_sequence,
+            silent_since=rfc3339_of(stage.heard_at / 1000) if silent else None,
+            lost_after_seconds=self._live.lost_after_seconds,
         )
 
     async def picture(self, request: Request) -> Response:
@@ -161,7 +186,9 @@ class Pages:
 
 def refusal(problem: Problem) -> Response:
     """What a browser is shown of a problem that keeps it from a page."""
-    return problem_page(problem, _REFUSALS.get(problem.status, problem.detail))
+    return problem_page(
+        problem, [Crumb("Sign in", "/login")] if problem.status == 401 else [_RUNS, _REPOSITORIES]
+    )
 
 
 def page_endpoint(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
@@ -171,16 +198,34 @@ def page_endpoint(function: Callable[[Request], Awaitable[Response]]) -> ASGIApp
         try:
             return await function(request)
         except Problem as problem:
-            return problem_page(problem, problem.detail)
+            return problem_page(problem, _ways_on(problem, request))
 
     return endpoint(answer)
 
 
-def problem_page(problem: Problem, said: str) -> Response:
-    """A problem in words."""
-    body = f'<header><h1 class="plain">{problem.status}</h1><p class="lead">{text(said)}</p></header>'
-    trail = [Crumb("Runs", "/runs"), Crumb(str(problem.status))]
-    return page(str(problem.status), body, trail=trail, status=problem.status, headers=problem.headers)
+def problem_page(problem: Problem, ways_on: Sequence[Crumb]) -> Response:
+    """A problem in words, and where to go from it."""
+    title = _TITLES.get(problem.status, "That did not work")
+    links = "".join(f'<a href="{text(way.address)}">{text(way.name)}</a>' for way in ways_on)
+    body = (
+        f'<header><p class="over">{problem.status}</p><h1 class="plain">{title}</h1>'
+        f'<p class="lead">{text(problem.people)}</p></header><nav class="pager" aria-label="Elsewhere">{links}</nav>'
+    )
+    return page(title, body, status=problem.status, headers=problem.headers)
+
+
+def _ways_on(problem: Problem, request: Request) -> list[Crumb]:
+    """Where somebody may have wanted to go: the same without parameters, or what is above it."""
+    names, ways = request.path_params, [_RUNS, _REPOSITORIES]
+    if problem.status == 400:
+        path = quote(request.scope["raw_path"].decode("latin-1"), safe="/%")
+        return [Crumb("This page without parameters", path), *ways]
+    if "workflow" in names:
+        return [
+            Crumb(f"{names['org']}/{names['repo']}", address("repositories", names["org"], names["repo"])),
+            *ways,
+        ]
+    return ways
 
 
 def _no_run(run_uid: str) -> NotFound:

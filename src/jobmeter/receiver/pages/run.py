@@ -1,7 +1,8 @@
 """The page of one run."""
 
 from collections.abc import Callable
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 from msgspec.structs import replace
 
@@ -11,8 +12,10 @@ from jobmeter.receiver.api.timelines import timeline_of
 from jobmeter.receiver.api.types import RunDetail, RunTimeline
 from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, Width, figures
 from jobmeter.receiver.pages.drawing import Drawing
+from jobmeter.receiver.pages.forge_links import forge_links, host_of
 from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.report.charts import charts
+from jobmeter.report.figures import moment, roughly, seen_seconds
 from jobmeter.report.html_parts import text
 from jobmeter.report.html_run import run_body
 from jobmeter.report.notes import job_identity, job_variant
@@ -44,13 +47,69 @@ def run_trail(detail: RunDetail) -> list[Crumb]:
     return [*trail, Crumb(f"run {job.run_id}" if job.run_id else "run")]
 
 
-def one_run_body(detail: RunDetail, course: RunTimeline, drawing: Drawing, known: int = 0) -> str:
-    """Everything about one run, and where to get it as data; of a run that goes on the first ``known`` records."""
-    body = _without_summary(detail)
+class Heard(NamedTuple):
+    """What the receiver has heard of a run: so many ``records``, and when the last of it.
+
+    ``silent_since`` is RFC 3339, UTC, of a run that goes on but was not heard of lately; after
+    ``lost_after_seconds`` of silence it counts as lost.
+    """
+
+    records: int = 0
+    silent_since: str | None = None
+    lost_after_seconds: float | None = None
+
+
+_NOTHING_HEARD = Heard()
+
+
+def one_run_body(
+    detail: RunDetail, course: RunTimeline, drawing: Drawing, heard: Heard = _NOTHING_HEARD
+) -> str:
+    """Everything about one run, where else to look, and where to get it as data."""
+    body = _without_summary(detail, _links(detail))
     if detail.summary is not None:
-        drawn = figures(run_charts(detail.summary, course), _pictures(detail), drawing)
-        body = run_body(_shown(detail, detail.summary), drawn, over=_over(detail))
-    return f"{_provisional(detail, known)}{body}{_data(detail, course)}"
+        shown = _shown(detail, detail.summary)
+        pairs = run_charts(detail.summary, course)
+        drawn = figures(pairs, _pictures(detail), drawing) if pairs else _no_charts(shown, course, heard)
+        body = run_body(shown, drawn, over=_over(detail), below=_links(detail))
+    return f"{_provisional(detail, heard)}{body}{_data(detail, course)}"
+
+
+def _links(detail: RunDetail) -> str:
+    """The way to the run before, and to the forge; what the forge shows is none of ours, and is not told from where."""
+    links = []
+    if detail.state != "running" and detail.job.job:
+        asked = urlencode({"after": detail.run_uid})
+        links.append(f'<a href="/compare?{text(asked)}">Compare with the run before</a>')
+    links += [
+        f'<a href="{text(link.address)}" rel="noopener noreferrer nofollow">'
+        f"{text(link.what.capitalize())} on {text(host_of(detail.job))}</a>"
+        for link in forge_links(detail.job)
+    ]
+    return f'<nav class="pager" aria-label="Related">{"".join(links)}</nav>' if links else ""
+
+
+def _no_charts(summary: Summary, course: Course, heard: Heard) -> str:
+    """Why there is nothing to draw, in one sentence."""
+    if len(course.elapsed_seconds) > 1:
+        said = "There are no charts: the samples tell of no container."
+    elif course.elapsed_seconds:
+        said = "Charts begin with the second sample; there is one so far."
+        if summary.exit.reason != "running":
+            said = "There are no charts: the run was over before it was sampled twice."
+    elif not heard.records:
+        said = (
+            "There are no charts: the run was sent as a summary alone. "
+            "One that is streamed while it runs, with --receiver, has its course over time too."
+        )
+    elif seen_seconds(summary) is None or not summary.sample_count:
+        said = "There are no charts: nothing was sampled."
+    else:
+        said = (
+            "There are no charts: the course of the run over time is not kept any more, "
+            "as the operator of the receiver has chosen. Its summary is."
+        )
+    return f'<p class="card">{text(said)}</p>'
 
 
 def _over(detail: RunDetail) -> str | None:
@@ -79,23 +138,30 @@ def _shown(detail: RunDetail, summary: Summary) -> Summary:
     return replace(summary, exit=RUNNING, end_time="")
 
 
-def _without_summary(detail: RunDetail) -> str:
+def _without_summary(detail: RunDetail, links: str) -> str:
     name = job_identity(detail.job) or f"run {detail.run_uid}"
     said = {
         "running": "It has begun to stream; nothing can be told of it yet.",
         "lost": "It fell silent before anything could be told of it.",
         "finished": "What was sent cannot be read as a summary of this version; the API gives it back as it came.",
     }
-    return f'<header><h1 class="plain">{text(name)}</h1><p class="lead">{said[detail.state]}</p></header>'
+    return (
+        f'<header><h1 class="plain">{text(name)}</h1><p class="lead">{said[detail.state]}</p></header>{links}'
+    )
 
 
-def _provisional(detail: RunDetail, known: int) -> str:
+def _provisional(detail: RunDetail, heard: Heard) -> str:
     """What is said of a run that goes on; with scripts its page is read again when there is news."""
     if detail.state != "running":
         return ""
     told = "<li>This is what has come of the run so far.</li>" if detail.summary is not None else ""
+    if heard.silent_since is not None:
+        given_up = ""
+        if heard.lost_after_seconds is not None:
+            given_up = f"; after {roughly(heard.lost_after_seconds)} of silence it counts as lost"
+        told += f"<li>Nothing was heard of it since {text(moment(heard.silent_since))}{given_up}.</li>"
     events = text(address("runs", detail.run_uid, "events"))
-    return f'<ul class="notes" data-events="{events}" data-known="{known}">{told}</ul>'
+    return f'<ul class="notes" data-events="{events}" data-known="{heard.records}">{told}</ul>'
 
 
 def _data(detail: RunDetail, course: RunTimeline) -> str:

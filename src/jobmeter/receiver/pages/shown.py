@@ -24,11 +24,11 @@ _Key = tuple[str, Stage]
 
 
 class Shown(NamedTuple):
-    """A run, its course, and the number of the first record that is not in them."""
+    """A run, its course, and how far it had come."""
 
     found: Found
     course: RunTimeline
-    next_sequence: int
+    stage: Stage
 
 
 class ShownRuns:
@@ -50,7 +50,7 @@ class ShownRuns:
             self._keep(key, task)
         self._kept.move_to_end(key)
         read = await asyncio.shield(task)
-        return None if read is None else Shown(*read, stage.next_sequence)
+        return None if read is None else Shown(*read, stage)
 
     def _keep(self, key: _Key, task: asyncio.Task[_Read | None]) -> None:
         """Whatever fails or is too large is forgotten when it is done, and older states of the same run at once."""

@@ -1,6 +1,7 @@
 """The page that says what a job should request, and why."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlencode
 
 from jobmeter.model.sizing.answer import Advice, Evidence, Outlier
 from jobmeter.model.sizing.parameters import CPU_PERCENTILES
@@ -37,7 +38,7 @@ def sizing_body(names: Names, advice: Advice, query: Mapping[str, str]) -> str:
             section("Would it have been enough?", _backtest(advice)),
             section("Runs that stand out", _outliers(advice.meta.outliers)),
             section("To copy", *_forms(advice)) if advice.containers else "",
-            pager([("The advice as JSON", text(_api(names)))]),
+            pager([("The advice as JSON", text(_api(names, query)))]),
         )
     )
 
@@ -47,6 +48,7 @@ def _parameters(names: Names, query: Mapping[str, str]) -> str:
     return form(
         job_address(names, "sizing"),
         field("runs", "last runs", query.get("runs", "20")),
+        field("days", "or all of the last days", query.get("days", ""), "365"),
         field("buffer", "to spare, %", query.get("buffer", "20")),
         choice("cpu_percentile", "CPU by", percentiles, query.get("cpu_percentile", "p95")),
         button="Work out",
@@ -106,8 +108,9 @@ def text_lines(said: str) -> str:
     return "\n".join(text(line) for line in said.rstrip("\n").split("\n"))
 
 
-def _api(names: Names) -> str:
-    return address("api", "v1", "sizing", "repo", *names)
+def _api(names: Names, query: Mapping[str, str]) -> str:
+    place = address("api", "v1", "sizing", "repo", *names)
+    return f"{place}?{urlencode(query)}" if query else place
 
 
 def _sentence(words: str) -> str:

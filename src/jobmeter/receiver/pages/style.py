@@ -8,6 +8,7 @@ PAGE_STYLE = (
     + """
 a{color:var(--cpu);text-underline-offset:2px}
 :focus-visible{outline:2px solid var(--cpu);outline-offset:2px;border-radius:2px}
+[hidden]{display:none!important}
 main,.top{max-width:1120px;margin:0 auto;padding-left:24px;padding-right:24px}
 main{padding-top:20px}
 .top{display:flex;flex-wrap:wrap;align-items:baseline;justify-content:space-between;gap:4px 24px;
@@ -24,6 +25,7 @@ main{padding-top:20px}
 .trail li+li::before{content:"/";margin:0 8px;color:var(--faint)}
 h1.plain::before{display:none}
 .runs th[scope=row]{white-space:normal;min-width:20em}
+.runs td:empty::after{content:"–";color:var(--faint)}
 .runs small{display:block;color:var(--faint);font-weight:400}
 .now th[scope=row]{min-width:14em}
 .now td small{white-space:nowrap}
@@ -34,6 +36,7 @@ h1.plain::before{display:none}
 .notes[data-events]{margin:0 0 14px}
 .notes:empty{display:none}
 .lead{font-size:16px}
+[data-live]+.hinted{margin-top:12px}
 h1.plain+.lead{margin-bottom:16px;color:var(--faint);font-size:15px}
 .filter{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filter label{flex:1 1 9em;color:var(--faint);font-size:13px}

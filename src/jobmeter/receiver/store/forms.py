@@ -1,4 +1,9 @@
-"""The two forms in which a repository is stored: its full path, or its name alone below its organization."""
+"""How names are stored: a repository by its full path, or by its name alone below its organization; none with a NUL.
+
+What is looked for in any case of letters is stored in one case: databases know the letters of some languages only.
+"""
+
+import unicodedata
 
 
 def name_alone(organization: str, repository: str) -> str:
@@ -10,3 +15,13 @@ def both_forms(organization: str, repository: str) -> tuple[str, str]:
     """Its name alone and its full path."""
     name = name_alone(organization, repository)
     return name, f"{organization}/{name}"
+
+
+def folded(text: str) -> str:
+    """The same for texts that differ by the case of their letters alone."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def can_be(*names: str | None) -> bool:
+    """Whether something may be stored under these names: no text has a NUL in it, and PostgreSQL takes none."""
+    return not any(name and "\0" in name for name in names)

@@ -4,40 +4,43 @@ Each is bounded, and found by an index: the runs of one job by ``usages_by_job``
 time by the days in it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
     cast,
     false,
     func,
     literal,
-    or_,
     select,
-    true,
+    text,
     tuple_,
 )
 
 from jobmeter.model.history.digest import PastRun
 from jobmeter.model.history.usage import Reserved
+from jobmeter.model.statistics import median
 from jobmeter.model.summarize import rfc3339_of
-from jobmeter.receiver.store.forms import name_alone
-from jobmeter.receiver.store.scopes import Scopes
+from jobmeter.receiver.store.forms import can_be, folded
+from jobmeter.receiver.store.scopes import Scopes, within
 from jobmeter.receiver.store.usage_tables import COUNTS, NAMES, SUMS, jobs, usage_days, usages
 from jobmeter.receiver.store.usages import Names
 
 MOST_LOOKED_AT = 20_000
-"""So many of the newest runs of a job, or of its branch, are looked through."""
+"""So many runs of a job, or of its branch, are looked through at a time."""
 _LEAST_PAGE = 100
 
 RepositoryOrder = Literal["name", "last", "runs"]
+JobUse = Literal["memory", "cpu", "duration", "memory_waste", "cpu_waste"]
+JobOrder = RepositoryOrder | JobUse
+Ended = Literal["any", "whole", "failed"]
 
 
 class KnownJob(NamedTuple):
-    """A job that ran; ``last_begun_at`` in milliseconds since 1970, null when its runs are no longer there."""
+    """A job that ran; ``last_begun_at`` in milliseconds since 1970, that of a run that was removed since too."""
 
     id: int
     organization: str
@@ -66,13 +69,14 @@ class KnownRepository(NamedTuple):
 class RunQuestion(NamedTuple):
     """Which runs of a job are asked for; None asks for all.
 
-    ``until`` bounds the begin, in milliseconds since 1970. ``before`` is the begin and the key of the run after which
-    the answer goes on.
+    ``ended`` whole are those that went to their end as far as is known, failed those of which it is known that they did
+    not. ``until`` bounds the begin, in milliseconds since 1970. ``before`` is the begin and the key of the run after
+    which the answer goes on.
     """
 
     ref: str | None = None
     leg: str | None = None
-    whole: bool = False
+    ended: Ended = "any"
     until: int | None = None
     before: tuple[int, str] | None = None
 
@@ -83,21 +87,39 @@ class FoundRun(NamedTuple):
     begun_at: int
     run: PastRun
 
+    @property
+    def place(self) -> tuple[int, str]:
+        """Where it is among the runs of its job."""
+        return self.begun_at, self.run.run_uid
+
+
+class RunPage(NamedTuple):
+    """Some runs of a job, newest first, and the place after which there may be more: perhaps that of none of them."""
+
+    found: list[FoundRun]
+    next: tuple[int, str] | None = None
+
 
 class Sums(NamedTuple):
     """What the runs of a time used and reserved together, of those that tell it; None where none does."""
 
     runs: int
     failed_runs: int
+    core_lower_bounds: int
+    byte_lower_bounds: int
     cores_told_runs: int
+    cores_partial_runs: int
     memory_told_runs: int
+    memory_partial_runs: int
     duration_seconds: float | None
     core_seconds: float | None
     byte_seconds: float | None
     reserved_core_seconds: float | None
     reserved_used_core_seconds: float | None
+    reserved_unused_core_seconds: float | None
     reserved_byte_seconds: float | None
     reserved_used_byte_seconds: float | None
+    reserved_unused_byte_seconds: float | None
 
 
 class JobSums(NamedTuple):
@@ -117,7 +139,7 @@ class DaySums(NamedTuple):
 
 def find_job(connection: Connection, names: Names) -> KnownJob | None:
     """The job of these names, as ``usages.names_of`` makes them."""
-    if not _can_be(*names):
+    if not can_be(*names):
         return None
     same = (jobs.c[column] == name for column, name in zip(NAMES, names, strict=True))
     row = connection.execute(select(*_ABOUT_JOB).where(*same)).first()
@@ -128,7 +150,7 @@ def known_repositories(
     connection: Connection, scopes: Scopes, words: str, order: RepositoryOrder, skip: int, limit: int
 ) -> list[KnownRepository]:
     """Repositories whose path has ``words`` in it, but for those whose jobs lack a name."""
-    if not _can_be(words):
+    if not can_be(words):
         return []
     owner, name = jobs.c.organization, jobs.c.repository
     runs, last = func.sum(jobs.c.runs), func.max(jobs.c.last_begun_at)
@@ -139,56 +161,122 @@ def known_repositories(
     }
     query = (
         select(owner, name, func.count(), cast(runs, jobs.c.runs.type), last)
-        .where(*(jobs.c[column] != "" for column in NAMES), job_within(scopes))
+        .where(*(jobs.c[column] != "" for column in NAMES), within(scopes, jobs))
         .group_by(owner, name)
         .order_by(*orders[order])
         .offset(skip)
         .limit(limit)
     )
     if words:
-        path = func.lower(owner + "/" + name)
-        query = query.where(path.contains(words.lower(), autoescape=True))
+        query = query.where(jobs.c.path_folded.contains(folded(words), autoescape=True))
     return [KnownRepository._make(row) for row in connection.execute(query)]
 
 
+class OfRepository(NamedTuple):
+    """Jobs of a repository (without its organization) whose ``workflow/job`` has ``words`` in it."""
+
+    scopes: Scopes
+    organization: str
+    repository: str
+    words: str = ""
+
+    def conditions(self) -> tuple[ColumnElement[bool], ...]:
+        """Of a row of jobs."""
+        found = (
+            jobs.c.organization == self.organization,
+            jobs.c.repository == self.repository,
+            jobs.c.workflow != "",
+            jobs.c.job != "",
+            within(self.scopes, jobs),
+        )
+        return (
+            (*found, jobs.c.name_folded.contains(folded(self.words), autoescape=True))
+            if self.words
+            else found
+        )
+
+
+def count_jobs(connection: Connection, of: OfRepository) -> int:
+    """How many there are."""
+    if not can_be(of.organization, of.repository, of.words):
+        return 0
+    return connection.execute(select(func.count()).select_from(jobs).where(*of.conditions())).scalar_one()
+
+
 def jobs_of(
-    connection: Connection, scopes: Scopes, organization: str, repository: str, limit: int
+    connection: Connection, of: OfRepository, order: RepositoryOrder, skip: int, limit: int
 ) -> list[KnownJob]:
-    """At most ``limit`` jobs of a repository (without its organization), those that ran last first."""
-    if not _can_be(organization, repository):
+    """At most ``limit`` of them, after the first ``skip``: by name, the last run or the number of runs."""
+    if not can_be(of.organization, of.repository, of.words):
         return []
+    last = func.coalesce(jobs.c.last_begun_at, 0).desc()
+    orders: dict[str, tuple[ColumnElement[Any], ...]] = {
+        "name": (jobs.c.workflow, jobs.c.job),
+        "last": (last,),
+        "runs": (jobs.c.runs.desc(), last),
+    }
+    query = select(*_ABOUT_JOB).where(*of.conditions()).order_by(*orders[order], jobs.c.id)
+    return [KnownJob._make(row) for row in connection.execute(query.offset(skip).limit(limit))]
+
+
+def jobs_by_use(
+    connection: Connection, of: OfRepository, order: JobUse, most: int, recent: int
+) -> list[KnownJob]:
+    """The ``most`` of them that ran last, those first whose ``recent`` runs used most, or left most unused."""
+    found = jobs_of(connection, of, "last", 0, most)
+    return sorted(found, key=lambda job: _used(connection, job.id, order, recent), reverse=True)
+
+
+def _used(connection: Connection, job: int, order: JobUse, recent: int) -> float:
+    """The median of the whole ones of its last runs, or what all of them left unused over their time."""
     query = (
-        select(*_ABOUT_JOB)
-        .where(jobs.c.organization == organization, jobs.c.repository == repository)
-        .where(jobs.c.workflow != "", jobs.c.job != "", job_within(scopes))
-        .order_by(func.coalesce(jobs.c.last_begun_at, 0).desc(), jobs.c.id)
-        .limit(limit)
+        select(usages.c.whole, *_USED[order])
+        .where(usages.c.job == job, usages.c.gone == false())
+        .order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
+        .limit(recent)
     )
-    return [KnownJob._make(row) for row in connection.execute(query)]
+    rows = connection.execute(query).all()
+    if len(_USED[order]) == 1:
+        known = [value for whole, value in rows if whole and value is not None]
+        return median(known) if known else 0.0
+    told = (values for _, *values in rows if None not in values)
+    return math.fsum(unused * seconds for seconds, unused in told)
 
 
 def runs_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> list[FoundRun]:
-    """At most ``limit`` runs of a job, newest first."""
-    if not _can_be(wanted.ref, wanted.leg, wanted.before and wanted.before[1]):
-        return []
-    if wanted.leg is None and not wanted.whole:
-        return _newest(connection, job, wanted, limit)
-    # No index is for these: pages of the newest are looked through.
+    """At most ``limit`` runs of a job, newest first, as far as is looked through."""
+    return page_of(connection, job, wanted, limit).found
+
+
+def page_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> RunPage:
+    """At most ``limit`` runs of a job; fewer, and where to go on, when so many were looked through that are others."""
+    if not can_be(wanted.ref, wanted.leg, wanted.before and wanted.before[1]):
+        return RunPage([])
+    # No index is for legs, nor for whole runs, which most are: pages of the newest are looked through.
+    is_looked_for = wanted.leg is not None or wanted.ended == "whole"
+    page = max(_LEAST_PAGE, 2 * limit) if is_looked_for else limit + 1
     found: list[FoundRun] = []
-    page = max(_LEAST_PAGE, 2 * limit)
     for _ in range(0, MOST_LOOKED_AT, page):
         runs = _newest(connection, job, wanted, page)
         found += [one for one in runs if _is_kept(one.run, wanted)]
-        if len(runs) < page or len(found) >= limit:
-            break
-        wanted = wanted._replace(before=(runs[-1].begun_at, runs[-1].run.run_uid))
-    return found[:limit]
+        if len(found) > limit:
+            return RunPage(found[:limit], found[limit - 1].place)
+        if len(runs) < page:
+            return RunPage(found)
+        wanted = wanted._replace(before=runs[-1].place)
+    return RunPage(found, wanted.before)
+
+
+# As the index of failed runs says it.
+_FAILED = text("NOT usages.whole AND NOT usages.gone")
 
 
 def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> list[FoundRun]:
-    query = select(*_ABOUT_RUN).where(usages.c.job == job)
+    failed = wanted.ended == "failed"
+    query = select(*_ABOUT_RUN).where(usages.c.job == job, _FAILED if failed else usages.c.gone == false())
     if wanted.ref is not None:
-        query = query.where(usages.c.ref == wanted.ref)
+        # The runs that failed are fewer than those of a branch: the index of branches is kept out.
+        query = query.where((usages.c.ref + "" if failed else usages.c.ref) == wanted.ref)
     if wanted.until is not None:
         query = query.where(usages.c.begun_at < wanted.until)
     if wanted.before is not None:
@@ -200,14 +288,16 @@ def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
 
 
 def _is_kept(run: PastRun, wanted: RunQuestion) -> bool:
-    return (wanted.leg is None or run.leg == wanted.leg) and (run.is_whole or not wanted.whole)
+    if wanted.leg is not None and run.leg != wanted.leg:
+        return False
+    return run.is_whole or wanted.ended != "whole"
 
 
 def refs_and_legs_of(connection: Connection, job: int, runs: int, limit: int) -> tuple[list[str], list[str]]:
     """At most ``limit`` refs and legs of the newest runs of a job, those that ran last first."""
     newest = (
         select(usages.c.ref, usages.c.leg)
-        .where(usages.c.job == job)
+        .where(usages.c.job == job, usages.c.gone == false())
         .order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
         .limit(runs)
     )
@@ -218,10 +308,10 @@ def refs_and_legs_of(connection: Connection, job: int, runs: int, limit: int) ->
 
 def find_past_run(connection: Connection, run_uid: str) -> tuple[Names, FoundRun] | None:
     """One run and the names of its job."""
-    if not _can_be(run_uid):
+    if not can_be(run_uid):
         return None
     query = select(*(jobs.c[name] for name in NAMES), *_ABOUT_RUN).join(jobs, jobs.c.id == usages.c.job)
-    row = connection.execute(query.where(usages.c.run_uid == run_uid)).first()
+    row = connection.execute(query.where(usages.c.run_uid == run_uid, usages.c.gone == false())).first()
     return None if row is None else ((row[0], row[1], row[2], row[3]), _run(row[4:]))
 
 
@@ -237,7 +327,7 @@ def sums_by_job(connection: Connection, scopes: Scopes, since: int, until: int) 
     query = (
         select(*(jobs.c[name] for name in NAMES), days.c.labels, *(days.c[name] for name in Sums._fields))
         .join(jobs, jobs.c.id == days.c.job)
-        .where(job_within(scopes))
+        .where(within(scopes, jobs))
     )
     return [
         JobSums((row[0], row[1], row[2], row[3]), row[4], Sums._make(row[5:]))
@@ -249,35 +339,27 @@ def sums_by_day(connection: Connection, scopes: Scopes, since: int, until: int) 
     """Of the same days, each with a run, in their order."""
     query = select(usage_days.c.day, *_TOTALS).where(usage_days.c.day >= since, usage_days.c.day < until)
     if scopes is not None:
-        query = query.join(jobs, jobs.c.id == usage_days.c.job).where(job_within(scopes))
+        query = query.join(jobs, jobs.c.id == usage_days.c.job).where(within(scopes, jobs))
     query = query.group_by(usage_days.c.day).order_by(usage_days.c.day)
     return [DaySums(row[0], Sums._make(row[1:])) for row in connection.execute(query)]
 
 
-def job_within(scopes: Scopes) -> ColumnElement[bool]:
-    """The condition that keeps a query of jobs to what is within one of the scopes."""
-    if scopes is None:
-        return true()
-    found = []
-    for scope in scopes:
-        parts = [jobs.c.organization == scope.organization]
-        if scope.repository is not None:
-            parts.append(jobs.c.repository == name_alone(scope.organization, scope.repository))
-        if scope.workflow is not None:
-            parts.append(jobs.c.workflow == scope.workflow)
-        if scope.job is not None:
-            parts.append(jobs.c.job == scope.job)
-        found.append(and_(*parts))
-    return or_(*found) if found else false()
-
-
 _ABOUT_JOB = (jobs.c.id, *(jobs.c[name] for name in NAMES), jobs.c.runs, jobs.c.last_begun_at)
+_USED: dict[JobUse, tuple[Any, ...]] = {
+    "memory": (usages.c.memory_bytes,),
+    "cpu": (usages.c.cpu_seconds,),
+    "duration": (usages.c.duration_seconds,),
+    "memory_waste": (usages.c.duration_seconds, usages.c.memory_reserved_unused),
+    "cpu_waste": (usages.c.duration_seconds, usages.c.cores_reserved_unused),
+}
 _ABOUT_RUN = (
     usages.c.run_uid, usages.c.begun_at, usages.c.exit_reason, usages.c.duration_seconds, usages.c.cpu_seconds,
     usages.c.memory_bytes, usages.c.network_bytes, usages.c.lower_bounds, usages.c.memory_total_bytes,
-    usages.c.throttled_seconds, usages.c.oom_kills, usages.c.cores_reserved, usages.c.cores_reserved_used,
-    usages.c.memory_reserved, usages.c.memory_reserved_used, usages.c.ref, usages.c.sha, usages.c.run_id,
-    usages.c.leg, usages.c.labels,
+    usages.c.throttled_seconds, usages.c.oom_kills,
+    usages.c.cores_reserved, usages.c.cores_reserved_used, usages.c.cores_partial, usages.c.cores_reserved_unused,
+    usages.c.memory_reserved, usages.c.memory_reserved_used, usages.c.memory_partial,
+    usages.c.memory_reserved_unused,
+    usages.c.ref, usages.c.sha, usages.c.run_id, usages.c.leg, usages.c.labels,
 )  # fmt: skip
 _TOTALS = (
     *(cast(func.sum(usage_days.c[name]), jobs.c.runs.type).label(name) for name in COUNTS),
@@ -285,15 +367,11 @@ _TOTALS = (
 )
 
 
-def _can_be(*names: str | None) -> bool:
-    """No text of the store has a NUL in it, and PostgreSQL takes none."""
-    return not any(name and "\0" in name for name in names)
-
-
 def _run(row: Sequence[Any]) -> FoundRun:
     (
         run_uid, begun_at, exit_reason, seconds, cpu_seconds, memory, network, lower_bounds, memory_total,
-        throttled, oom_kills, cores, cores_used, reserved, reserved_used, ref, sha, run_id, leg, labels,
+        throttled, oom_kills, cores, cores_used, cores_partial, cores_unused,
+        reserved, reserved_used, reserved_partial, reserved_unused, ref, sha, run_id, leg, labels,
     ) = row  # fmt: skip
     return FoundRun(
         begun_at,
@@ -309,8 +387,8 @@ def _run(row: Sequence[Any]) -> FoundRun:
             memory_total_bytes=memory_total,
             throttled_seconds=throttled,
             oom_kills=oom_kills,
-            reserved_cores=Reserved(cores, cores_used),
-            reserved_memory_bytes=Reserved(reserved, reserved_used),
+            reserved_cores=Reserved(cores, cores_used, cores_partial, cores_unused),
+            reserved_memory_bytes=Reserved(reserved, reserved_used, reserved_partial, reserved_unused),
             ref=ref,
             sha=sha,
             run_id=run_id,

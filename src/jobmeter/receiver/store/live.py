@@ -8,6 +8,7 @@ from sqlalchemy import Connection, String, literal, select
 from jobmeter.model import wire
 from jobmeter.model.errors import JournalError
 from jobmeter.receiver.store.backend import Key, backend_of
+from jobmeter.receiver.store.forms import can_be
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
@@ -67,7 +68,7 @@ def stages_of(connection: Connection, run_uids: Collection[str]) -> dict[str, St
 
 def stage_of(connection: Connection, run_uid: str, scopes: Scopes) -> Stage | None:
     """How far a run has come; None when there is none within the scopes."""
-    if "\0" in run_uid:  # Nothing is stored under it, and PostgreSQL takes no such text.
+    if not can_be(run_uid):
         return None
     row = connection.execute(_STAGES.where(runs.c.run_uid == run_uid, within(scopes))).first()
     return None if row is None else Stage(*row[1:])
@@ -76,7 +77,10 @@ def stage_of(connection: Connection, run_uid: str, scopes: Scopes) -> Stage | No
 def first_records(connection: Connection, key: Key) -> list[wire.AnyRecord]:
     """The records of the run's first parts."""
     query = (
-        select(parts.c.body).where(parts.c.run == key).order_by(parts.c.first_sequence).limit(_FIRST_PARTS)
+        select(parts.c.body)
+        .where(parts.c.run == key, parts.c.first_sequence >= 0)
+        .order_by(parts.c.first_sequence)
+        .limit(_FIRST_PARTS)
     )
     return [record for (body,) in connection.execute(query) for record in _decoded(body)]
 
@@ -94,7 +98,11 @@ def records_since(connection: Connection, key: Key, sequence: int) -> list[wire.
 
 def declared(connection: Connection, key: Key) -> list[wire.Declare]:
     """All that was ever said of the containers of a run; its samples are passed over unread."""
-    query = select(parts.c.body).where(parts.c.run == key).order_by(parts.c.first_sequence)
+    query = (
+        select(parts.c.body)
+        .where(parts.c.run == key, parts.c.first_sequence >= 0)
+        .order_by(parts.c.first_sequence)
+    )
     with connection.execute(query.execution_options(yield_per=10)) as found:
         return [
             record

@@ -4,19 +4,29 @@ Block by block, so that a run of any length takes the memory of one, and may be 
 """
 
 import threading
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, case, delete, func, insert, select
 
 from jobmeter.receiver.store.backend import Key, backend_of
-from jobmeter.receiver.store.block.coding import Encoder
+from jobmeter.receiver.store.block import coding
 from jobmeter.receiver.store.packing import BEGIN_BYTES, is_block, unpacked
-from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.store.queries import Run, find_run
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.streams import lock_run
 
 _BLOCK_BYTES = 16 * 1024 * 1024
+# Without the course of the run that is kept beside them.
+_PARTS = func.count(case((parts.c.first_sequence >= 0, 1)))
+
+
+class Encoder(Protocol):
+    """As `block.coding.Encoder`, wherever it works."""
+
+    def add(self, piece: bytes) -> None: ...  # noqa: D102
+
+    def block(self) -> bytes: ...  # noqa: D102
 
 
 class Merge(NamedTuple):
@@ -73,7 +83,7 @@ def unmerged_runs(
     Bodies are most of a database, so the key of the parts alone says which runs have several, and of those only the
     first bytes of two are read. Fewer are found if it is to stop.
     """
-    query = select(parts.c.run, func.count()).group_by(parts.c.run).order_by(parts.c.run).limit(limit)
+    query = select(parts.c.run, _PARTS).group_by(parts.c.run).order_by(parts.c.run).limit(limit)
     counts = connection.execute(query if after is None else query.where(parts.c.run > after)).all()
     several = [run for run, count in counts if count > 1]
     key = backend_of(connection).run_key
@@ -93,30 +103,51 @@ def _ends_with_parts(connection: Connection, run: Key) -> bool:
 
 
 def next_merge(
-    connection: Connection, run_uid: str, sequence: int, stopping: threading.Event
+    connection: Connection,
+    run_uid: str,
+    sequence: int,
+    stopping: threading.Event,
+    encoder: Callable[[], Encoder] = coding.Encoder,
 ) -> Merge | None:
-    """The first parts from this record on that become one; None when there are none, or as soon as it is to stop."""
+    """The first parts from this record on that become one; None when there are none, or as soon as it is to stop.
+
+    ``encoder`` makes what takes the text of a block; where that was killed, all is read and given to another one, once.
+    """
     run = find_run(connection, run_uid)
     if run is None:
         return None
+    try:
+        return _merge_of(connection, run, sequence, stopping, encoder)
+    except BrokenPipeError:
+        if stopping.is_set():
+            raise
+        return _merge_of(connection, run, sequence, stopping, encoder)
+
+
+def _merge_of(
+    connection: Connection,
+    run: Run,
+    sequence: int,
+    stopping: threading.Event,
+    encoder: Callable[[], Encoder],
+) -> Merge | None:
     query = (
         select(parts.c.first_sequence, parts.c.next_sequence, parts.c.body)
         .where(parts.c.run == run.key, parts.c.first_sequence >= sequence)
         .order_by(parts.c.first_sequence)
     )
     with connection.execute(query.execution_options(yield_per=1)) as found:
-        packing = _packed(found, sequence, stopping)
-    return packing.merge(run_uid, run.next_sequence) if packing and packing.part_count > 1 else None
+        packing = _packed(found, _Packing(sequence, encoder), stopping)
+    return packing.merge(run.run_uid, run.next_sequence) if packing and packing.part_count > 1 else None
 
 
-def _packed(found: Iterable[Any], sequence: int, stopping: threading.Event) -> "_Packing | None":
+def _packed(found: Iterable[Any], packing: "_Packing", stopping: threading.Event) -> "_Packing | None":
     """The first parts that follow one another, as far as a block takes them; None as soon as it is to stop."""
-    packing = _Packing(sequence)
     for first, following, body in found:
         if first != packing.next_sequence or packing.size >= _BLOCK_BYTES or is_block(body):
             if packing.part_count > 1:
                 break
-            packing = _Packing(following if is_block(body) else first)
+            packing = packing.beginning(following if is_block(body) else first)
         if is_block(body):
             continue
         for piece in unpacked(body):
@@ -130,12 +161,17 @@ def _packed(found: Iterable[Any], sequence: int, stopping: threading.Event) -> "
 class _Packing:
     """A block in the making: records without a gap."""
 
-    def __init__(self, first_sequence: int) -> None:
+    def __init__(self, first_sequence: int, encoder: Callable[[], Encoder]) -> None:
         self.size = 0
         self.part_count = 0
         self.next_sequence = first_sequence
         self._first_sequence = first_sequence
-        self._encoder = Encoder()
+        self._encoder_of = encoder
+        self._encoder = encoder()
+
+    def beginning(self, first_sequence: int) -> "_Packing":
+        """Another one instead."""
+        return _Packing(first_sequence, self._encoder_of)
 
     def add(self, piece: bytes) -> None:
         """Some of the records of a part."""
@@ -148,7 +184,7 @@ class _Packing:
         self.next_sequence = next_sequence
 
     def merge(self, run_uid: str, run_next_sequence: int) -> Merge:
-        """What becomes of the parts. Raises block.coding.Damaged where they could not be read again."""
+        """What becomes of the parts. Raises block.coding.Damaged where they could not be read again, and OSError."""
         body = self._encoder.block()
         return Merge(
             run_uid, run_next_sequence, self.part_count, self._first_sequence, self.next_sequence, body

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     String,
     case,
+    exists,
     func,
     literal,
     select,
@@ -19,12 +20,14 @@ from sqlalchemy import (
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.backend import Key, backend_of
-from jobmeter.receiver.store.forms import both_forms
+from jobmeter.receiver.store.forms import both_forms, can_be
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.scopes import Scopes, within
+from jobmeter.receiver.store.usage_tables import usages
 
 State = Literal["running", "finished", "lost"]
+Ended = Literal["whole", "failed"]
 
 
 class Run(NamedTuple):
@@ -50,7 +53,8 @@ class Run(NamedTuple):
 class RunFilter(NamedTuple):
     """Which runs are asked for; None asks for all. ``since`` and ``until`` are about the start, in milliseconds.
 
-    ``scopes`` are what who asks may see.
+    ``scopes`` are what who asks may see. ``ended`` whole are those that went to their end as far as is known, failed
+    those of which it is known that they did not; what goes on, or history has not taken in yet, is neither.
     """
 
     organization: str | None = None
@@ -63,6 +67,7 @@ class RunFilter(NamedTuple):
     since: int | None = None
     until: int | None = None
     scopes: Scopes = None
+    ended: Ended | None = None
 
 
 class SeedRow(NamedTuple):
@@ -89,14 +94,9 @@ _NO_ID = 2**63 - 1
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
-def _can_be(*names: str | None) -> bool:
-    """Whether something may be stored under these names: no text has a NUL in it, and PostgreSQL takes none."""
-    return not any(name and "\0" in name for name in names)
-
-
 def find_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Run | None:
     """The run of this key, if it is within the scopes."""
-    if not _can_be(run_uid):
+    if not can_be(run_uid):
         return None
     key = backend_of(connection).run_key
     query = select(*_ABOUT_RUN, runs.c.summary, key).where(runs.c.run_uid == run_uid, within(scopes))
@@ -109,7 +109,7 @@ def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, l
 
     ``repository`` is the full path or the name alone. A summary of more than 1 MiB is left out.
     """
-    if not _can_be(*wanted[:7]):
+    if not can_be(*wanted[:7]):
         return
     key = backend_of(connection).run_key
     # Found by an index alone first: a sort of whole rows would read all their summaries.
@@ -149,6 +149,12 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
     if wanted.state is not None:
         # In the text of the statement, so that the index of running runs is seen to fit.
         yield runs.c.state == literal(wanted.state, String, literal_execute=True)
+    if wanted.ended is not None:
+        # One that was given up and goes on again has not ended, though history may still tell that it did.
+        yield runs.c.state != literal("running", String, literal_execute=True)
+        # Run by run, as they are looked through: most jobs fail now and then, and a page of them is soon found.
+        whole = usages.c.whole.is_(wanted.ended == "whole")
+        yield exists().where(usages.c.run_uid == runs.c.run_uid, whole)
     if wanted.since is not None:
         yield runs.c.start_time >= wanted.since
     if wanted.until is not None:
@@ -202,7 +208,7 @@ def runs_of_job(
 
     Fewer when their summaries are large. ``repository`` is the full path, or the name alone below the organization.
     """
-    if not _can_be(organization, repository, workflow, job):
+    if not can_be(organization, repository, workflow, job):
         return SeedPage([], True)
     # One question a form: of both at once, all rows of the job would be read and sorted.
     one, other = (
@@ -261,7 +267,11 @@ def next_part(connection: Connection, key: Key, sequence: int) -> NextPart | Non
 
 def part_bodies(connection: Connection, key: Key) -> Iterator[bytes]:
     """What was streamed of a run (``Run.key``), in order: pieces of newline-separated JSON records."""
-    query = select(parts.c.body).where(parts.c.run == key).order_by(parts.c.first_sequence)
+    query = (
+        select(parts.c.body)
+        .where(parts.c.run == key, parts.c.first_sequence >= 0)
+        .order_by(parts.c.first_sequence)
+    )
     with connection.execute(query.execution_options(yield_per=10)) as found:
         for (body,) in found:
             yield from unpacked(body)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tu
 
 from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.schema import parts, runs
+from jobmeter.receiver.store.usages import is_told, look_again
 
 _DAY_MILLISECONDS = 86_400_000
 _NAMES = (runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job)
@@ -153,11 +154,16 @@ class RemoveRuns(NamedTuple):
     size: int = 0
 
     def apply(self, connection: Connection, now: int) -> int:
-        """Those that go on again are left."""
+        """Those that go on again are left, and until then those that history does not tell as they are."""
+        key = backend_of(connection).run_key
         over = _locked(connection, self.keys, self.before)
-        connection.execute(delete(parts).where(parts.c.run.in_(over)))
-        connection.execute(delete(runs).where(backend_of(connection).run_key.in_(over)))
-        return len(over)
+        told = list(connection.execute(select(key).where(key.in_(over), is_told())).scalars())
+        if len(told) < len(over):
+            oldest = select(func.min(runs.c.heard_at)).where(key.in_(over), ~is_told())
+            look_again(connection, connection.execute(oldest).scalar_one())
+        connection.execute(delete(parts).where(parts.c.run.in_(told)))
+        connection.execute(delete(runs).where(key.in_(told)))
+        return len(told)
 
 
 def _locked(connection: Connection, keys: Iterable[Key], before: int | None) -> list[Key]:

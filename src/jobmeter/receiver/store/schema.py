@@ -69,7 +69,12 @@ parts = Table(
     metadata,
     # The id of the run on SQLite; on PostgreSQL its run_uid, which chooses the partition, and no foreign key.
     Column("run", _RunKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    Column("first_sequence", BigInteger, primary_key=True),
+    Column(
+        "first_sequence",
+        BigInteger,
+        primary_key=True,
+        doc="-1: no records, but the course of a run that is over",
+    ),
     Column("next_sequence", BigInteger, nullable=False),
     Column(
         "body",

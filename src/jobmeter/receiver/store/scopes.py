@@ -1,10 +1,11 @@
 """Which runs somebody may see or store: those of an organization, a repository, a workflow, a job."""
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, Table, and_, false, or_, true
 
 from jobmeter.receiver.store.forms import both_forms
 from jobmeter.receiver.store.schema import runs
+from jobmeter.receiver.store.usage_tables import jobs
 
 
 class Scope(Struct, frozen=True, kw_only=True):
@@ -33,15 +34,16 @@ class Scope(Struct, frozen=True, kw_only=True):
         """Whether all runs of the other are among these."""
         return self.covers(other.organization, other.repository, other.workflow, other.job)
 
-    def condition(self) -> ColumnElement[bool]:
-        """The same of a row of runs."""
-        found = [runs.c.organization == self.organization]
+    def condition(self, of: Table = runs) -> ColumnElement[bool]:
+        """The same of a row of runs, or of jobs, which have repositories by their names alone."""
+        found = [of.c.organization == self.organization]
         if self.repository is not None:
-            found.append(runs.c.repository.in_(self._repositories()))
+            forms = self._repositories()
+            found.append(of.c.repository == forms[0] if of is jobs else of.c.repository.in_(forms))
         if self.workflow is not None:
-            found.append(runs.c.workflow == self.workflow)
+            found.append(of.c.workflow == self.workflow)
         if self.job is not None:
-            found.append(runs.c.job == self.job)
+            found.append(of.c.job == self.job)
         return and_(*found)
 
     def _repositories(self) -> tuple[str, str]:
@@ -67,8 +69,14 @@ def covered(
     return scopes is None or any(one.covers(organization, repository, workflow, job) for one in scopes)
 
 
-def within(scopes: Scopes) -> ColumnElement[bool]:
-    """The condition that keeps a query of runs to what is within one of the scopes."""
+def covered_job(scopes: Scopes, names: tuple[str, str, str, str]) -> bool:
+    """The same of a job, whose repository is told by its name alone: `acme/engine` of `acme` is `acme/acme/engine`."""
+    organization, repository, workflow, job = names
+    return covered(scopes, organization, f"{organization}/{repository}", workflow, job)
+
+
+def within(scopes: Scopes, of: Table = runs) -> ColumnElement[bool]:
+    """The condition that keeps a query of runs, or of jobs, to what is within one of the scopes."""
     if scopes is None:
         return true()
-    return or_(*(one.condition() for one in scopes)) if scopes else false()
+    return or_(*(one.condition(of) for one in scopes)) if scopes else false()

@@ -1,66 +1,62 @@
-"""The question of sizing: the newest summaries of one job."""
+"""The questions of sizing: what the newest runs of one job told, and what its days tell together."""
 
-import heapq
 from collections.abc import Iterator
-from itertools import islice
-from typing import NamedTuple
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Row, Select, select
 
-from jobmeter.receiver.store.forms import both_forms
-from jobmeter.receiver.store.schema import runs
+from jobmeter.model.sizing import observation, period
+from jobmeter.model.sizing.observation import Observation
+from jobmeter.receiver.store.forms import can_be
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, sizing_days, usages
+from jobmeter.receiver.store.usages import Names
 
-MAX_SUMMARY_BYTES = 1024 * 1024
-"""A larger summary is left out."""
-MAX_BYTES = 64 * 1024 * 1024
-"""So much is read of all summaries together."""
-_ROWS_AT_A_TIME = 50
-
-
-class JobSummary(NamedTuple):
-    """The summary of a run as it was sent; ``received_at`` in milliseconds since 1970."""
-
-    id: int
-    run_uid: str
-    received_at: int
-    summary: bytes
+MAX_BYTES = 16 * 1024 * 1024
+"""So much is read of all runs, or of all days, together."""
+_ROWS_AT_A_TIME = 250
 
 
-def newest_summaries(
-    connection: Connection, organization: str, repository: str, workflow: str, job: str, limit: int
-) -> Iterator[JobSummary]:
-    """At most ``limit`` summaries of one job, newest first, one at a time; fewer where they are large.
-
-    ``repository`` is the full path, or the name alone below the organization. A run that goes on has no summary that
-    holds, whatever was made of it before.
-    """
-    # No text of the store has a NUL in it, and PostgreSQL takes none.
-    if any("\0" in name for name in (organization, repository, workflow, job)):
-        return
-    # One question a form: of both at once, all rows of the job would be read and sorted.
-    found = (
-        _of_one_form(connection, (organization, name, workflow, job), limit)
-        for name in both_forms(organization, repository)
-    )
-    size = 0
-    for row in islice(heapq.merge(*found, key=lambda one: one.id, reverse=True), limit):
-        size += len(row.summary)
-        if size > MAX_BYTES:
-            return
-        yield row
-
-
-def _of_one_form(
-    connection: Connection, names: tuple[str, str, str, str], limit: int
-) -> Iterator[JobSummary]:
-    columns = (runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job)
+def newest_observations(connection: Connection, names: Names, limit: int) -> list[Observation]:
+    """At most ``limit`` runs of one job, named as by `usages.names_of`, newest first; fewer where they tell much."""
+    job = _id_of(connection, names)
+    if job is None:
+        return []
     query = (
-        select(runs.c.id, runs.c.run_uid, runs.c.received_at, runs.c.summary)
-        .where(*(column == name for column, name in zip(columns, names, strict=True)))
-        .where(func.length(runs.c.summary) <= MAX_SUMMARY_BYTES)
-        .where(or_(runs.c.state != "running", runs.c.pushed))
-        .order_by(runs.c.id.desc())
+        select(usages.c.observation)
+        .where(usages.c.job == job, usages.c.gone.is_(False), usages.c.observation.is_not(None))
+        .order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
         .limit(limit)
     )
-    with connection.execute(query.execution_options(yield_per=_ROWS_AT_A_TIME)) as rows:
-        yield from map(JobSummary._make, rows)
+    return [observation.decode(row.observation) for row in _bounded(connection, query)]
+
+
+def days_of(connection: Connection, names: Names, since: int) -> dict[int, period.Parts]:
+    """What the runs tell of each day that has some, from a day on (days since 1970); fewer where they tell much."""
+    job = _id_of(connection, names)
+    if job is None:
+        return {}
+    query = (
+        select(sizing_days.c.told, sizing_days.c.day)
+        .where(sizing_days.c.job == job, sizing_days.c.day >= since)
+        .order_by(sizing_days.c.day.desc())
+    )
+    return {row.day: period.decode(row.told) for row in _bounded(connection, query)}
+
+
+def _id_of(connection: Connection, names: Names) -> int | None:
+    """Asked for apart: a database that knows the job plans by how many runs it has."""
+    if not can_be(*names):
+        return None
+    same = (jobs.c[name] == value for name, value in zip(NAMES, names, strict=True))
+    return connection.execute(select(jobs.c.id).where(*same)).scalar()
+
+
+def _bounded(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+    """The rows, up to a bound of the bytes in their first column."""
+    size = 0
+    with connection.execute(query.execution_options(yield_per=_ROWS_AT_A_TIME)) as found:
+        for row in found:
+            size += len(row[0])
+            if size > MAX_BYTES:
+                return
+            yield row

@@ -12,11 +12,13 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, insert, li
 from jobmeter.model.errors import StoreError
 from jobmeter.model.job import Job
 from jobmeter.receiver.store.backend import Key, backend_of
+from jobmeter.receiver.store.courses import keep_course
 from jobmeter.receiver.store.errors import Foreign
 from jobmeter.receiver.store.packing import packed
 from jobmeter.receiver.store.queries import State
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.scopes import Scopes, covered
+from jobmeter.receiver.store.usages import look_again
 
 _CLAIMED_MILLISECONDS = 60_000
 
@@ -42,11 +44,15 @@ class Outdated(StoreError):
 
 
 class Ending(NamedTuple):
-    """A summary that was folded from the records below ``next_sequence``; None when there is nothing to tell of."""
+    """A summary that was folded from the records below ``next_sequence``; None when there is nothing to tell of.
+
+    ``course`` is what is to be drawn of the run, if that is to be kept.
+    """
 
     next_sequence: int
     summary: bytes | None
     state: State = "finished"
+    course: bytes | None = None
 
 
 class Part(NamedTuple):
@@ -104,7 +110,7 @@ class Part(NamedTuple):
         if run and self.job is not None:
             values |= _named(self.job, self.start_time)
         if self.ending is not None:
-            values |= _ended(key, self.ending, bool(run and run.pushed))
+            values |= _ended(connection, key, self.ending, pushed=bool(run and run.pushed))
         _update(connection, key, values)
         return Progress(self.next_sequence, self.ends, len(self.lines) - known)
 
@@ -160,7 +166,7 @@ class Finish(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of memory it takes while it waits."""
-        return len(self.ending.summary or b"")
+        return len(self.ending.summary or b"") + len(self.ending.course or b"")
 
     def apply(self, connection: Connection, now: int) -> bool:
         """Finish it, unless something was heard of it in the meantime."""
@@ -172,7 +178,9 @@ class Finish(NamedTuple):
             or run.next_sequence != self.ending.next_sequence
         ):
             return False
-        _update(connection, run.key, _ended(run.key, self.ending, run.pushed))
+        _update(connection, run.key, _ended(connection, run.key, self.ending, pushed=run.pushed))
+        # It is told with the time when it was last heard of, however long ago that is.
+        look_again(connection, run.heard_at)
         return True
 
 
@@ -247,8 +255,10 @@ def _named(job: Job, start_time: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ended(key: Key, ending: Ending, pushed: bool) -> dict[str, Any]:
+def _ended(connection: Connection, key: Key, ending: Ending, *, pushed: bool) -> dict[str, Any]:
     """A summary that was sent stays: its sender says it of the run. A folded one stays where there is no other."""
+    if ending.course is not None:
+        keep_course(connection, key, ending.course)
     if pushed:
         return {"state": "finished"}
     if ending.summary is None:

@@ -1,24 +1,22 @@
 """Keeps the tables of what runs used up with the runs, a batch at a time.
 
 A reader finds runs that ended or changed since and reads their numbers; the writer then stores these and makes the
-days anew that they belong to. Taking in a run twice is taking it in once. One at a time writes, whatever the number of
-receivers on one database: who finds another at it leaves it to that one.
+days anew that they belong to. Taking in a run twice is taking it in once. One that goes on again is taken out until it
+is over. One at a time writes, whatever the number of receivers on one database: who finds another at it leaves it to
+that one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
+    ColumnElement,
     Connection,
-    Float,
-    Integer,
     String,
-    and_,
-    bindparam,
     case,
-    cast,
     delete,
+    exists,
+    false,
     func,
     insert,
     literal,
@@ -31,13 +29,15 @@ from sqlalchemy import (
 from jobmeter.model.errors import StoreError
 from jobmeter.model.history.digest import WHOLE
 from jobmeter.model.history.usage import Usage, usage_of
+from jobmeter.receiver.store import sizing_days as days_of_sizing
 from jobmeter.receiver.store.backend import backend_of
-from jobmeter.receiver.store.forms import name_alone
+from jobmeter.receiver.store.forms import folded, name_alone
 from jobmeter.receiver.store.schema import runs
-from jobmeter.receiver.store.usage_tables import NAMES, jobs, usage_days, usage_progress, usages
+from jobmeter.receiver.store.sizing_days import Told, observed
+from jobmeter.receiver.store.usage_days import DAY, REST, make_days
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, sizing_days, usage_progress, usages
 from jobmeter.receiver.times import begin_of
 
-DAY = 86_400_000
 MAX_SUMMARY_BYTES = 1024 * 1024
 """Of a run with a larger summary nothing is told but that it was."""
 # A change is in the database no later than this after the time it says: senders and locks give up before.
@@ -50,13 +50,14 @@ Names = tuple[str, str, str, str]
 
 
 class Taken(NamedTuple):
-    """The numbers of one run; ``heard_at`` says of which of its states."""
+    """The numbers of one run, and what sizing learns of it; ``heard_at`` says of which of its states."""
 
     run_uid: str
     names: Names
     begun_at: int
     heard_at: int
     usage: Usage
+    observation: bytes | None = None
 
 
 def names_of(
@@ -74,55 +75,113 @@ def names_of(
 def position(connection: Connection, now: int) -> tuple[int, int]:
     """Until when runs are known, and from when on they must be looked at; times in milliseconds since 1970."""
     stored = connection.execute(select(usage_progress.c.heard_at)).scalar() or 0
-    return stored, min(stored, now - _SETTLED)
+    return stored, min(stored, settled(now))
 
 
-def silent_since(connection: Connection) -> int | None:
-    """When the one of the runs that are not over was heard of that is silent for longest; None when all are over."""
-    running = runs.c.state == literal("running", String, literal_execute=True)
-    return connection.execute(select(func.min(runs.c.heard_at)).where(running)).scalar()
+def settled(now: int) -> int:
+    """Up to then whatever has been stored can be read."""
+    return now - _SETTLED
+
+
+def look_again(connection: Connection, since: int) -> None:
+    """Have runs looked at that were last heard of since: something was stored, or has ended, with such an old time."""
+    later = update(usage_progress).where(usage_progress.c.heard_at > since)
+    connection.execute(later.values(heard_at=since))
+
+
+def is_told() -> ColumnElement[bool]:
+    """Of a row of runs: whether it is in the tables as it is now."""
+    same = usages.c.run_uid == runs.c.run_uid, usages.c.heard_at == runs.c.heard_at
+    return exists().where(*same, usages.c.gone == false())
+
+
+# In the text of statements, so that the indexes of runs that are over and of the others are seen to fit.
+_RUNNING = literal("running", String, literal_execute=True)
 
 
 def changed_runs(connection: Connection, since: int, limit: int) -> list[Taken]:
     """At most ``limit`` runs that were heard of since and are over, and are not in the tables as they are now."""
-    small = func.length(runs.c.summary) <= MAX_SUMMARY_BYTES
     query = (
-        select(
-            runs.c.run_uid, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job,
-            runs.c.start_time, runs.c.received_at, runs.c.heard_at, runs.c.job_json,
-            case((small, runs.c.summary), else_=None),
-        )
+        select(*_ABOUT_RUN)
         .outerjoin(usages, usages.c.run_uid == runs.c.run_uid)
-        # In the text of the statement, so that the index of runs that are over is seen to fit.
-        .where(runs.c.state != literal("running", String, literal_execute=True), runs.c.heard_at >= since)
-        .where(or_(usages.c.heard_at.is_(None), usages.c.heard_at != runs.c.heard_at))
+        .where(runs.c.state != _RUNNING, runs.c.heard_at >= since)
+        .where(or_(usages.c.heard_at.is_(None), usages.c.heard_at != runs.c.heard_at, usages.c.gone))
         .order_by(runs.c.heard_at)
         .limit(limit)
-    )  # fmt: skip
+    )
     with connection.execute(query.execution_options(yield_per=20)) as found:
-        return [
-            Taken(uid, names_of(*names), begin_of(start, received, heard), heard, usage_of(body or b"", job))
-            for uid, *names, start, received, heard, job, body in found
-        ]
+        return [_taken(*row) for row in found]
+
+
+def these_runs(connection: Connection, run_uids: Iterable[str]) -> list[Taken]:
+    """What these runs tell, whatever the tables have of them."""
+    query = select(*_ABOUT_RUN).where(runs.c.run_uid.in_(list(run_uids)))
+    return [_taken(*row) for row in connection.execute(query)]
+
+
+_ABOUT_RUN = (
+    runs.c.run_uid, runs.c.organization, runs.c.repository, runs.c.workflow, runs.c.job,
+    runs.c.start_time, runs.c.received_at, runs.c.heard_at, runs.c.job_json,
+    case((func.length(runs.c.summary) <= MAX_SUMMARY_BYTES, runs.c.summary), else_=None),
+)  # fmt: skip
+
+
+def _taken(uid: str, *about: Any) -> Taken:
+    *names, start, received, heard, job, body = about
+    return Taken(
+        uid,
+        names_of(*names),
+        begin_of(start, received, heard),
+        heard,
+        usage_of(body or b"", job),
+        observed(uid, received, body),
+    )
+
+
+def reopened_runs(connection: Connection, limit: int) -> list[str]:
+    """At most ``limit`` runs that are in the tables as over, and go on again."""
+    query = (
+        select(runs.c.run_uid)
+        .join(usages, usages.c.run_uid == runs.c.run_uid)
+        .where(runs.c.state == _RUNNING, usages.c.gone == false())
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
+
+
+class TakeOut:
+    """Has runs that go on again not be told until they are over, of their days neither."""
+
+    def __init__(self, run_uids: Sequence[str]) -> None:
+        self._run_uids = run_uids
+        self.size = 100 * len(run_uids)
+
+    def apply(self, connection: Connection, now: int) -> None:
+        """Those that still go on; nothing where another is at it."""
+        if _until(connection) is None:
+            return
+        running = select(runs.c.run_uid).where(runs.c.run_uid.in_(self._run_uids), runs.c.state == _RUNNING)
+        going = connection.execute(running).scalars()
+        before = {uid: one for uid, one in stored(connection, going).items() if not one.gone}
+        replace_rows(connection, before, [])
 
 
 class TakeIn:
     """Stores what runs used; as a change of the writer it gives until when runs are known now.
 
-    None means to stop: another is at it, or since ``known`` an import has set back until when runs are known, and the
-    next one is to begin there.
+    These are all that had changed up to ``until``, where that is told. None means to stop: another is at it, or since
+    ``known`` something has set back until when runs are known, and the next one is to begin there.
     """
 
-    def __init__(self, taken: Sequence[Taken], known: int) -> None:
+    def __init__(self, taken: Sequence[Taken], known: int, until: int = 0) -> None:
         self._taken = taken
         self._known = known
+        self._until = until
         self.size = 1024 * len(taken)
 
     def apply(self, connection: Connection, now: int) -> int | None:
         """Store them, and make their days and jobs anew."""
-        stored = connection.execute(
-            select(usage_progress.c.heard_at).with_for_update(skip_locked=True)
-        ).scalar()
+        stored = _until(connection)
         if stored is None:
             return None
         if not _could(connection, _take_in, self._taken):
@@ -131,47 +190,22 @@ class TakeIn:
         if stored < self._known:
             return None
         newest = max((one.heard_at for one in self._taken), default=0)
-        known: int = max(stored, min(newest, now))
+        known: int = max(stored, min(max(newest, self._until), now))
         connection.execute(update(usage_progress).values(heard_at=known))
         return known
 
     def _take_in_one(self, connection: Connection, one: Taken) -> None:
         """With nothing but its job and its times where the database does not take its numbers."""
-        if _could(connection, _take_in, [one]) or _could(connection, _take_in, [one._replace(usage=Usage())]):
+        if _could(connection, _take_in, [one]) or _could(
+            connection, _take_in, [one._replace(usage=Usage(), observation=None)]
+        ):
             return
         raise StoreError(f"what the run {one.run_uid} used cannot be stored")
 
 
-def gone_runs(connection: Connection, after: str, limit: int) -> tuple[list[str], str | None]:
-    """Of ``limit`` runs in the tables with keys above one those that were removed; and the last key looked at."""
-    page = (
-        select(usages.c.run_uid)
-        .where(usages.c.run_uid > after)
-        .order_by(usages.c.run_uid)
-        .limit(limit)
-        .subquery()
-    )
-    query = (
-        select(page.c.run_uid, runs.c.run_uid.is_(None))
-        .outerjoin(runs, runs.c.run_uid == page.c.run_uid)
-        .order_by(page.c.run_uid)
-    )
-    found = connection.execute(query).all()
-    gone = [run_uid for run_uid, is_gone in found if is_gone]
-    return gone, found[-1][0] if len(found) == limit else None
-
-
-class Forget:
-    """Takes runs that were removed out again; the sums of their days stay, as what is known of that time."""
-
-    def __init__(self, run_uids: Sequence[str]) -> None:
-        self._run_uids = run_uids
-        self.size = 100 * len(run_uids)
-
-    def apply(self, connection: Connection, now: int) -> None:
-        """Remove them, but for those that came again."""
-        there = select(runs.c.run_uid).where(runs.c.run_uid == usages.c.run_uid).exists()
-        connection.execute(delete(usages).where(usages.c.run_uid.in_(self._run_uids), ~there))
+def _until(connection: Connection) -> int | None:
+    """Until when runs are known, while nobody else changes the tables; None where another is at it."""
+    return connection.execute(select(usage_progress.c.heard_at).with_for_update(skip_locked=True)).scalar()
 
 
 def _could(
@@ -192,29 +226,72 @@ def _could(
 def _take_in(connection: Connection, found: Sequence[Taken]) -> None:
     """Store those that are still as they were read and are not there so, and make their days and jobs anew."""
     run_uids = [one.run_uid for one in found]
-    before, heard_at = _stored(connection, run_uids), _heard_at(connection, run_uids)
+    before, heard_at = stored(connection, run_uids), _heard_at(connection, run_uids)
     taken = [
         one
         for one in found
-        if one.heard_at == heard_at.get(one.run_uid)
-        and (one.run_uid not in before or before[one.run_uid][2] != one.heard_at)
+        if one.heard_at == heard_at.get(one.run_uid) and not _is_same(before.get(one.run_uid), one)
     ]
-    ids = _job_ids(connection, {one.names for one in taken})
-    _replace(connection, taken, ids)
-    days = {(ids[one.names], one.begun_at // DAY) for one in taken}
-    days |= {
-        (job, begun_at // DAY)
-        for uid in (one.run_uid for one in taken)
-        if uid in before
-        for job, begun_at, _ in (before[uid],)
+    ids = job_ids(connection, {one.names for one in taken})
+    changed = {one.run_uid: before[one.run_uid] for one in taken if one.run_uid in before}
+    replace_rows(connection, changed, [row_of(one, ids[one.names]) for one in taken])
+
+
+def _is_same(before: "Before | None", one: Taken) -> bool:
+    return before is not None and not before.gone and before.heard_at == one.heard_at
+
+
+class Before(NamedTuple):
+    """How a run is in the tables."""
+
+    job: int
+    begun_at: int
+    heard_at: int
+    gone: bool
+    observation: bytes | None
+
+    @property
+    def day(self) -> tuple[int, int]:
+        """Its job, and the day in it."""
+        return self.job, self.begun_at // DAY
+
+
+def stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, Before]:
+    """Those of these runs that are in the tables."""
+    columns = [usages.c[name] for name in Before._fields]
+    query = select(usages.c.run_uid, *columns).where(usages.c.run_uid.in_(list(run_uids)))
+    return {uid: Before(*values) for uid, *values in connection.execute(query)}
+
+
+def replace_rows(
+    connection: Connection, before: Mapping[str, Before], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Have the tables tell of runs by these rows alone, and make the days and jobs anew that this changes.
+
+    ``before`` is what there is of these and other runs: all of it goes. A row has columns of ``usages``, all the same.
+    """
+    was = {uid: Told(uid, one.day, one.observation) for uid, one in before.items()}
+    told = {
+        row["run_uid"]: Told(row["run_uid"], (row["job"], row["begun_at"] // DAY), row["observation"])
+        for row in rows
     }
-    _make_days(connection, days)
+    connection.execute(delete(usages).where(usages.c.run_uid.in_(list(before))))
+    if rows:
+        connection.execute(insert(usages), [dict(row) for row in rows])
+    changed = {one.day for one in (*was.values(), *told.values())}
+    make_days(connection, changed)
+    out = (one._replace(observation=None) for uid, one in was.items() if uid not in told)
+    days_of_sizing.take_in(connection, was.values(), [*told.values(), *out])
+    _remove_empty(connection, {job for job, _ in changed})
 
 
-def _stored(connection: Connection, run_uids: Iterable[str]) -> dict[str, tuple[int, int, int]]:
-    query = select(usages.c.run_uid, usages.c.job, usages.c.begun_at, usages.c.heard_at)
-    found = connection.execute(query.where(usages.c.run_uid.in_(list(run_uids))))
-    return {uid: (job, begun_at, heard_at) for uid, job, begun_at, heard_at in found}
+def _remove_empty(connection: Connection, wanted: Iterable[int]) -> None:
+    """Jobs whose runs are all told of another one now."""
+    empty = select(jobs.c.id).where(jobs.c.id.in_(list(wanted)), jobs.c.runs == 0)
+    ids = list(connection.execute(empty).scalars())
+    if ids:
+        connection.execute(delete(sizing_days).where(sizing_days.c.job.in_(ids)))
+        connection.execute(delete(jobs).where(jobs.c.id.in_(ids)))
 
 
 def _heard_at(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]:
@@ -223,14 +300,23 @@ def _heard_at(connection: Connection, run_uids: Sequence[str]) -> dict[str, int]
     return dict(found.all())
 
 
-def _job_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
+def job_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
     """The ids of jobs, of which those that are new are made."""
     found = _known_ids(connection, wanted)
     new = sorted(wanted - found.keys())
     if new:
-        connection.execute(insert(jobs), [dict(zip(NAMES, names, strict=True)) for names in new])
+        connection.execute(insert(jobs), list(map(_job_row, new)))
         found |= _known_ids(connection, set(new))
     return found
+
+
+def _job_row(names: Names) -> dict[str, str]:
+    owner, repository, workflow, job = names
+    return {
+        **dict(zip(NAMES, names, strict=True)),
+        "path_folded": folded(f"{owner}/{repository}"),
+        "name_folded": folded(f"{workflow}/{job}"),
+    }
 
 
 def _known_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
@@ -241,13 +327,8 @@ def _known_ids(connection: Connection, wanted: set[Names]) -> dict[Names, int]:
     }
 
 
-def _replace(connection: Connection, taken: Sequence[Taken], ids: dict[Names, int]) -> None:
-    if taken:
-        connection.execute(delete(usages).where(usages.c.run_uid.in_([one.run_uid for one in taken])))
-        connection.execute(insert(usages), [_row(one, ids[one.names]) for one in taken])
-
-
-def _row(one: Taken, job: int) -> dict[str, Any]:
+def row_of(one: Taken, job: int) -> dict[str, Any]:
+    """Its row in the table."""
     used = one.usage
     return {
         "run_uid": one.run_uid,
@@ -266,13 +347,18 @@ def _row(one: Taken, job: int) -> dict[str, Any]:
         "oom_kills": used.oom_kills,
         "cores_reserved": used.reserved_cores.amount,
         "cores_reserved_used": used.reserved_cores.used,
+        "cores_reserved_unused": used.reserved_cores.unused,
+        "cores_partial": used.reserved_cores.partial,
         "memory_reserved": used.reserved_memory_bytes.amount,
         "memory_reserved_used": used.reserved_memory_bytes.used,
+        "memory_reserved_unused": used.reserved_memory_bytes.unused,
+        "memory_partial": used.reserved_memory_bytes.partial,
         "ref": _storable(used.ref),
         "sha": _storable(used.sha),
         "run_id": _storable(used.run_id),
         "leg": _storable(used.leg),
-        "labels": _storable(",".join(label.replace(",", " ") for label in used.runner_labels)),
+        "labels": _storable(",".join(map(_label, used.runner_labels))),
+        "observation": one.observation,
     }
 
 
@@ -281,65 +367,11 @@ def _storable(name: str | None) -> str | None:
     return name and _cut(name.replace("\0", ""), _MAX_TEXT_BYTES)
 
 
+def _label(label: str) -> str:
+    """Without what separates labels, or stands for some."""
+    return label.replace(",", " ").replace(REST, " ")
+
+
 def _cut(text: str, size: int) -> str:
     """At most so many bytes of it, whole characters."""
     return text.encode()[:size].decode(errors="ignore")
-
-
-def _make_days(connection: Connection, days: set[tuple[int, int]]) -> None:
-    """The sums of jobs' days from all their runs: sums that only grew would drift, and count a change twice."""
-    told = [
-        {"of_job": job, "of_day": day, "begin": day * DAY, "end": (day + 1) * DAY}
-        for job, day in sorted(days)
-    ]
-    if told:
-        connection.execute(_NO_DAY, told)
-        connection.execute(_DAY, told)
-        connection.execute(_COUNT, [{"of_job": job} for job in sorted({job for job, _ in days})])
-
-
-def _sums() -> Iterator[tuple[str, Any]]:
-    one, seconds = usages.c, usages.c.duration_seconds
-
-    def times(value: Any) -> Any:
-        return func.sum(cast(value, Float) * seconds)
-
-    def counted(condition: Any) -> Any:
-        return func.sum(case((condition, 1), else_=0))
-
-    yield "runs", func.count()
-    yield "failed_runs", counted(one.whole.is_(False))
-    yield "cores_told_runs", counted(and_(one.cores_reserved.is_not(None), seconds.is_not(None)))
-    yield "memory_told_runs", counted(and_(one.memory_reserved.is_not(None), seconds.is_not(None)))
-    yield "duration_seconds", func.sum(seconds)
-    yield "core_seconds", func.sum(one.cpu_seconds)
-    yield "byte_seconds", times(one.memory_total_bytes)
-    yield "reserved_core_seconds", times(one.cores_reserved)
-    yield "reserved_used_core_seconds", times(one.cores_reserved_used)
-    yield "reserved_byte_seconds", times(one.memory_reserved)
-    yield "reserved_used_byte_seconds", times(one.memory_reserved_used)
-
-
-def _of(name: str) -> Any:
-    return bindparam(name, type_=BigInteger)
-
-
-_NO_DAY = delete(usage_days).where(usage_days.c.job == _of("of_job"), usage_days.c.day == _of("of_day"))
-_DAY = insert(usage_days).from_select(
-    ("day", "job", "labels", *(name for name, _ in _sums())),
-    select(cast(_of("of_day"), Integer), usages.c.job, usages.c.labels, *(value for _, value in _sums()))
-    .where(usages.c.job == _of("of_job"), usages.c.begun_at >= _of("begin"), usages.c.begun_at < _of("end"))
-    .group_by(usages.c.job, usages.c.labels),
-)
-_COUNT = (
-    update(jobs)
-    .where(jobs.c.id == _of("of_job"))
-    .values(
-        runs=select(func.coalesce(func.sum(usage_days.c.runs), 0))
-        .where(usage_days.c.job == _of("of_job"))
-        .scalar_subquery(),
-        last_begun_at=select(func.max(usages.c.begun_at))
-        .where(usages.c.job == _of("of_job"))
-        .scalar_subquery(),
-    )
-)

@@ -203,6 +203,21 @@ def test_tokens_go_when_they_are_asked_for_twice(place, tmp_path, with_tokens, e
         assert imported(place, directory, with_tokens=True).tokens == 0
 
 
+def test_a_token_that_is_revoked_before_the_next_round_is_revoked(place, tmp_path):
+    """At the new place too."""
+    source, directory = str(tmp_path / "source.db"), tmp_path / "files"
+    Database.open(source).close()
+    changed(
+        source,
+        "INSERT INTO tokens (name, digest, allows, created_at) VALUES ('ci', CAST('ci' AS BLOB), 'push', 5)",
+    )
+    for revoked_at in (None, 7):
+        exported(source, directory, with_tokens=True)
+        imported(place, directory, with_tokens=True)
+        assert asked(place, "SELECT name, revoked_at FROM tokens") == [("ci", revoked_at)]
+        changed(source, "UPDATE tokens SET revoked_at = 7")
+
+
 def test_an_export_that_was_broken_off_goes_on(source, tmp_path, monkeypatch):
     """With the run after the last whole file; its own parts are left behind by nobody."""
     monkeypatch.setattr(exporting, "_FILE_BYTES", 1)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from sqlalchemy import update
 
+from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.store.backend import Dropped
+from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.months import month_of
 from jobmeter.receiver.store.postgresql import old_months
+from jobmeter.receiver.store.usage_tables import usage_progress
+from jobmeter.receiver.store.writer import Writer
 from tests.receiver.store.postgresql.test_partitions import DAY, NOW, made, uid
-from tests.receiver.store.support import asked, found, lines, part, stored, summary
+from tests.receiver.store.support import asked, found, lines, part, stored, summary, with_writer
+from tests.receiver.store.test_usages import Changing, Quiet
 
 LATER = NOW + 100 * DAY
 OLD = [uid(NOW), uid(NOW + 1), uid(NOW + 2)]
@@ -21,7 +27,18 @@ def url(postgresql_url):
     made(postgresql_url)
     runs = [change for one in OLD[:2] for change in (part(one, 0, 2), part(one, 2, 1, ends_after=2))]
     stored(postgresql_url, *runs, summary(OLD[2]), summary("push-1"))
+    told(postgresql_url)
     return postgresql_url
+
+
+def told(url: str) -> None:
+    """Have history take in all of it, and a run after."""
+
+    async def work(writer: Writer, database: Database) -> None:
+        await Bookkeeping(database, writer, Quiet()).look_back()
+        await writer.submit(Changing(update(usage_progress).values(heard_at=2**62)))
+
+    with_writer(url, work)
 
 
 def dropped(url: str, timelines_before: int | None, runs_before: int | None) -> Dropped:
@@ -66,6 +83,24 @@ def test_a_month_of_which_something_is_young_stays(url, change):
         connection.execute(f"UPDATE runs SET {change} WHERE run_uid = %s".encode(), [OLD[2]])
     assert dropped(url, LATER, LATER) == Dropped()
     assert counts(url) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET heard_at = heard_at + 1 WHERE state <> 'running'",
+        "DELETE FROM usages",
+        "UPDATE usage_progress SET heard_at = 0",
+    ],
+    ids=["changed", "never", "set back meanwhile"],
+)
+def test_a_month_that_history_has_not_taken_in_stays(url, statement):
+    """Else its runs would be in no sum."""
+    with psycopg.connect(url) as connection:
+        connection.execute(statement)
+    assert dropped(url, None, LATER) == Dropped()
+    assert counts(url) == (4, 4)
+    assert dropped(url, LATER, None) == Dropped(0, 2)
 
 
 def test_a_month_that_has_not_ended_stays(url):

@@ -48,7 +48,7 @@ def test_a_database_of_a_later_release_is_not_touched(tmp_path):
 @pytest.mark.parametrize(
     "name, reason",
     [
-        ("words", "words is damaged, a copy from before has to take its place: file is not a database"),
+        ("words", "words is not a database of jobmeter; name another file, or, if it was one, put a copy"),
         ("missing/db", "missing/db cannot be opened: the directory .*missing does not exist"),
         ("directory", "directory cannot be opened: it is a directory"),
         (
@@ -64,10 +64,23 @@ def test_what_is_no_database_of_ours_is_one_sentence(tmp_path, name, reason):
     (tmp_path / "directory").mkdir()
     customers(tmp_path / "customers")
     customers(tmp_path / "half", "runs")
-    before = {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    before = all_of(tmp_path)
     with pytest.raises(StoreError, match=reason):
         Database.open(str(tmp_path / name))
-    assert {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert all_of(tmp_path) == before
+
+
+def all_of(directory):
+    """Each file with what is in it, who may read it, and when it was changed."""
+    found = {path.name: path.stat() for path in directory.iterdir()}
+    return {
+        name: (
+            stat.st_mode,
+            stat.st_mtime_ns,
+            (directory / name).is_file() and (directory / name).read_bytes(),
+        )
+        for name, stat in found.items()
+    }
 
 
 def customers(path, table="customers"):

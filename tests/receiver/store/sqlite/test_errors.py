@@ -25,7 +25,7 @@ KINDS = [
     ("SQLITE_READONLY_DBMOVED", True, StoreError, "cannot be used"),
     ("SQLITE_CANTOPEN", True, StoreError, "cannot be used"),
     ("SQLITE_CANTOPEN_ISDIR", True, StoreError, "cannot be used"),
-    ("SQLITE_NOTADB", True, StoreError, "is damaged"),
+    ("SQLITE_NOTADB", True, StoreError, "is not a database of jobmeter"),
     ("SQLITE_CORRUPT", False, StoreError, "is damaged"),
     ("SQLITE_ERROR", False, StoreError, "cannot be used"),
     ("SQLITE_CONSTRAINT_UNIQUE", False, StoreError, "cannot be used"),

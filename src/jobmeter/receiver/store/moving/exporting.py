@@ -2,7 +2,7 @@
 
 A round takes the runs in their order, each as it is when it is read, with its parts at that same moment. A round that
 was broken off is gone on with; after one that came to its end the next one takes what was heard of since, so that the
-last one, with no receiver running, is short.
+last one, with no receiver running, is short. Each ends with the numbers of all runs that were removed.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.receiver.store.backend import Key, backend_of
@@ -20,6 +20,7 @@ from jobmeter.receiver.store.moving.files import (
     FileWriter,
     Manifest,
     PartRow,
+    RemovedRow,
     RunRow,
     TokenRow,
     held,
@@ -27,6 +28,7 @@ from jobmeter.receiver.store.moving.files import (
     write_manifest,
 )
 from jobmeter.receiver.store.schema import parts, runs, tokens
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, usages
 
 _FILE_BYTES = 64 * 1024 * 1024
 _PAGE = 100
@@ -76,6 +78,7 @@ class _Round:
         if before.complete:
             before.since, before.begun_at = before.begun_at - _SETTLED_MILLISECONDS, now
             before.after_id, before.until_id, before.complete = 0, self._newest(), False
+            before.after_removed = ""
         return before
 
     def _newest(self) -> int:
@@ -112,13 +115,26 @@ class _Round:
         write_manifest(self._directory, self._manifest)
 
     def _fill(self, writer: FileWriter) -> bool:
-        """Write runs until there are none or the file is full; whether there may be more."""
+        """Write runs, then what was removed, until there is none or the file is full; whether there may be more."""
         while True:
             last = self._database.read_here(lambda connection: self._page(connection, writer))
             self._progress(self._done, max(self._done, self._total))
             if last is None:
-                return False
+                return self._fill_with_removed(writer)
             self._manifest.after_id = last
+            if writer.size >= _FILE_BYTES:
+                return True
+
+    def _fill_with_removed(self, writer: FileWriter) -> bool:
+        while True:
+            found = self._database.read_here(
+                lambda connection: _removed(connection, self._manifest.after_removed)
+            )
+            if not found:
+                return False
+            for row in found:
+                writer.add(row)
+            self._manifest.after_removed = found[-1].run_uid
             if writer.size >= _FILE_BYTES:
                 return True
 
@@ -153,6 +169,23 @@ class _Round:
         yield runs.c.id <= self._manifest.until_id
         if self._manifest.since is not None:
             yield runs.c.heard_at >= self._manifest.since
+
+
+def _removed(connection: Connection, after: str) -> list[RemovedRow]:
+    """Some of the runs that are not there any more, whether they are forgotten already or not; without a text."""
+    names = RemovedRow.__struct_fields__
+    gone = or_(usages.c.gone, ~exists().where(runs.c.run_uid == usages.c.run_uid))
+    query = (
+        select(*(jobs.c[name] if name in NAMES else usages.c[name] for name in names))
+        .join(jobs, jobs.c.id == usages.c.job)
+        .where(gone, usages.c.run_uid > after)
+        .order_by(usages.c.run_uid)
+        .limit(_PAGE)
+    )
+    return [
+        RemovedRow(**dict(zip(names, values, strict=True)) | {"leg": ""})
+        for values in connection.execute(query)
+    ]
 
 
 def _tokens(connection: Connection) -> list[TokenRow]:

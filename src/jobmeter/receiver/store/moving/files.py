@@ -73,7 +73,40 @@ class TokenRow(Struct, tag_field="kind", tag="token", kw_only=True):
     last_used_at: int | None = None
 
 
-Row = RunRow | PartRow | TokenRow
+class RemovedRow(Struct, tag_field="kind", tag="removed", kw_only=True):
+    """The numbers of a run that was removed, for the sums of its day: columns of ``usages``, and its job's names."""
+
+    organization: str
+    repository: str
+    workflow: str
+    job: str
+    run_uid: str
+    begun_at: int
+    heard_at: int
+    lower_bounds: str
+    labels: str
+    leg: str
+    cores_partial: bool
+    memory_partial: bool
+    whole: bool | None = None
+    exit_reason: str | None = None
+    duration_seconds: float | None = None
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+    network_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    throttled_seconds: float | None = None
+    oom_kills: int | None = None
+    cores_reserved: float | None = None
+    cores_reserved_used: float | None = None
+    cores_reserved_unused: float | None = None
+    memory_reserved: float | None = None
+    memory_reserved_used: float | None = None
+    memory_reserved_unused: float | None = None
+    observation: bytes | None = None
+
+
+Row = RunRow | PartRow | TokenRow | RemovedRow
 
 
 class File(Struct, kw_only=True):
@@ -83,13 +116,14 @@ class File(Struct, kw_only=True):
     size: int
     sha256: str
     runs: int
+    removed: int = 0
 
 
 class Manifest(Struct, kw_only=True):
     """What there is. A round takes the runs that were heard of ``since``, all in the first one, in their order.
 
     Times are milliseconds since 1970; ``begun_at`` is that of the round, which has come to ``after_id`` and goes to
-    ``until_id``.
+    ``until_id``, and then of the runs that were removed to ``after_removed``.
     """
 
     format: str = FORMAT
@@ -98,6 +132,7 @@ class Manifest(Struct, kw_only=True):
     since: int | None = None
     after_id: int = 0
     until_id: int = 0
+    after_removed: str = ""
     complete: bool = False
     files: list[File] = field(default_factory=list)
 
@@ -108,6 +143,7 @@ class FileWriter:
     def __init__(self, directory: Path, name: str) -> None:
         self.rows = 0
         self.runs = 0
+        self.removed = 0
         self._directory = directory
         self._name = name
         self._unfinished = directory / f".{name}.part"
@@ -126,6 +162,7 @@ class FileWriter:
         self._gzip.write(len(frame).to_bytes(_LENGTH_BYTES) + frame)
         self.rows += 1
         self.runs += isinstance(row, RunRow)
+        self.removed += isinstance(row, RemovedRow)
 
     def close(self) -> File:
         """Have it on the disk under its name. Raises OSError."""
@@ -137,7 +174,7 @@ class FileWriter:
         digest = sha256(self._unfinished)
         os.replace(self._unfinished, self._directory / self._name)
         _fsync_directory(self._directory)
-        return File(name=self._name, size=size, sha256=digest, runs=self.runs)
+        return File(name=self._name, size=size, sha256=digest, runs=self.runs, removed=self.removed)
 
     def give_up(self) -> None:
         """Leave nothing behind."""

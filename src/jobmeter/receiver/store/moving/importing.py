@@ -7,8 +7,9 @@ So an import that was broken off is begun again from its first file, and nothing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import asdict
 from sqlalchemy import Connection, delete, insert, select, update
@@ -21,6 +22,7 @@ from jobmeter.receiver.store.moving.exporting import Progress
 from jobmeter.receiver.store.moving.files import (
     Manifest,
     PartRow,
+    RemovedRow,
     Row,
     RunRow,
     TokenRow,
@@ -29,8 +31,10 @@ from jobmeter.receiver.store.moving.files import (
     rows,
     sha256,
 )
+from jobmeter.receiver.store.removed_runs import add_removed
 from jobmeter.receiver.store.schema import parts, runs, tokens
-from jobmeter.receiver.store.usage_tables import usage_progress
+from jobmeter.receiver.store.usage_tables import NAMES
+from jobmeter.receiver.store.usages import Names, look_again
 
 _BATCH_RUNS, _BATCH_BYTES = 200, 4 * 1024 * 1024
 _TRIES = 10
@@ -85,6 +89,10 @@ class _Import:
             for batch in _batches(_runs(rows(path))):
                 self._take_in(batch)
                 self._progress(self._found.stored + self._found.known + len(self._found.refused), total)
+            if file.removed:
+                removed = (row for row in rows(path) if isinstance(row, RemovedRow))
+                while some := list(islice(removed, _BATCH_RUNS)):
+                    self._take_in_removed(some)
             if with_tokens:
                 self._take_in_tokens([row for row in rows(path) if isinstance(row, TokenRow)])
         return self._found
@@ -113,6 +121,15 @@ class _Import:
         self._found.stored += stored
         self._found.known += len(batch) - stored
 
+    def _take_in_removed(self, found: Sequence[RemovedRow]) -> None:
+        """One by one where one of them cannot be stored; that one is no run that anybody would miss."""
+        told = [_removed(row) for row in found]
+        try:
+            self._try(lambda connection: add_removed(connection, told))
+        except NotStorable:
+            for row in found if len(found) > 1 else ():
+                self._take_in_removed([row])
+
     def _take_in_tokens(self, found: Sequence[TokenRow]) -> None:
         if found:
             self._found.tokens += self._try(lambda connection: _store_tokens(connection, found))
@@ -132,6 +149,12 @@ class _Import:
                     raise judgement.error from None
             time.sleep(0.1 * tried)
         raise AssertionError("unreachable")
+
+
+def _removed(row: RemovedRow) -> tuple[Names, dict[str, Any]]:
+    values = asdict(row)
+    names = tuple(values.pop(name) for name in NAMES)
+    return names, values
 
 
 def _runs(found: Iterable[Row]) -> Iterator[_Run]:
@@ -181,7 +204,7 @@ def _store(connection: Connection, batch: Sequence[_Run]) -> int:
     if found:
         connection.execute(insert(parts), found)
     if newer or new:
-        _have_looked_at(connection, min(run.row.heard_at for run in (*newer.values(), *new)))
+        look_again(connection, min(run.row.heard_at for run in (*newer.values(), *new)))
     return len(newer) + len(new)
 
 
@@ -207,14 +230,15 @@ def _is_newer(run: RunRow, known: _Known) -> bool:
     return run.heard_at > known.heard_at and run.next_sequence >= known.next_sequence
 
 
-def _have_looked_at(connection: Connection, since: int) -> None:
-    """Have history take in what was heard of since: it looks for what is newer than what it knows."""
-    later = update(usage_progress).where(usage_progress.c.heard_at > since)
-    connection.execute(later.values(heard_at=since))
-
-
 def _store_tokens(connection: Connection, found: Sequence[TokenRow]) -> int:
-    """Those whose digest is not there; of a name that is in use the token that is there stays."""
+    """Those whose digest is not there; of a name that is in use the token that is there stays.
+
+    One that was revoked since it was moved is revoked here too.
+    """
+    for token in found:
+        if token.revoked_at is not None:
+            valid = tokens.c.digest == token.digest, tokens.c.revoked_at.is_(None)
+            connection.execute(update(tokens).where(*valid).values(revoked_at=token.revoked_at))
     digests = set(connection.execute(select(tokens.c.digest)).scalars())
     in_use = set(connection.execute(select(tokens.c.name).where(tokens.c.revoked_at.is_(None))).scalars())
     new = [

@@ -44,6 +44,9 @@ _WRITER_SETTINGS = f"""
     ) AS wanted (name, value)
     WHERE name <> 'synchronous_commit' OR current_setting(name) = 'off'
 """
+# Rows are read through cursors, of which PostgreSQL would plan for the first tenth; and compiling a plan takes longer
+# than any of our questions.
+_READER_SETTINGS = "SET cursor_tuple_fraction = 1; SET jit = off"
 _NEWEST = f"SELECT run_uid, state FROM {runs.name} ORDER BY id DESC LIMIT 1"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _DDL_PATIENCE = "SET LOCAL lock_timeout = '5s'"
@@ -146,7 +149,9 @@ class Postgresql:
         return connection
 
     def _reading(self) -> Any:
-        connection = self._connect()
+        connection = self._connect(autocommit=True)
+        connection.execute(_READER_SETTINGS)
+        connection.autocommit = False
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         return connection

@@ -24,6 +24,10 @@ _PARTITIONS = """
     WHERE inhparent = ANY (ARRAY[to_regclass('runs'), to_regclass('parts')])
 """
 _YOUNG = "SELECT EXISTS (SELECT FROM {runs} WHERE state = 'running' OR heard_at >= {before})"
+_NOT_TOLD = """
+    SELECT EXISTS (SELECT FROM {runs} AS run WHERE NOT EXISTS (
+        SELECT FROM usages WHERE usages.run_uid = run.run_uid AND usages.heard_at = run.heard_at AND NOT gone))
+"""
 _PATIENCE = "SET LOCAL lock_timeout = '1s'; SET LOCAL statement_timeout = '2s'"
 _LITTLE_PATIENCE = "SET LOCAL lock_timeout = '200ms'"
 
@@ -43,7 +47,7 @@ def drop(connection: Connection, timelines_before: int | None, runs_before: int 
     for found in filter(None, map(_MONTH.fullmatch, sorted(names))):
         month = Month(int(found[1]), int(found[2]))
         parts = {f"parts_{month.name}"} & names
-        if _is_old(connection, month, runs_before):
+        if _is_old(connection, month, runs_before) and _is_told(connection, month):
             count = _emptied(connection, month, [found[0], *parts], runs_before)
             runs += count.runs
             _dropped(connection, [*parts, found[0]])
@@ -64,6 +68,18 @@ def _has_young(connection: Connection, month: Month, before: int) -> bool:
     return connection.execute(sql.SQL(_YOUNG).format(**words)).fetchone() == (True,)
 
 
+def _is_told(connection: Connection, month: Month) -> bool:
+    """Whether history has taken in all its runs as they are: what is not is removed in bites, once it has."""
+    words = {"runs": sql.Identifier(f"runs_{month.name}")}
+    return connection.execute(sql.SQL(_NOT_TOLD).format(**words)).fetchone() == (False,)
+
+
+def _known_until(connection: Connection) -> int:
+    """Runs that were last heard of before are told. An import sets it back, so that it shows what came meanwhile."""
+    found = connection.execute("SELECT heard_at FROM usage_progress").fetchone()
+    return int(str(found[0])) if found else 0
+
+
 def _emptied(connection: Connection, month: Month, names: Sequence[str], before: int | None) -> Dropped:
     """Empty these partitions of a month; nothing if somebody is at one, or was since it was looked through."""
     tables = sql.SQL(", ").join(map(sql.Identifier, names))
@@ -71,6 +87,8 @@ def _emptied(connection: Connection, month: Month, names: Sequence[str], before:
     with contextlib.suppress(LockNotAvailable, QueryCanceled), connection.transaction():
         connection.execute(_PATIENCE)
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables))
+        if "runs" in counts and before is not None:
+            before = min(before, _known_until(connection))
         if before is not None and not _has_young(connection, month, before):
             connection.execute(sql.SQL("TRUNCATE {}").format(tables))
             return Dropped(counts.get("runs", 0), counts.get("parts", 0))

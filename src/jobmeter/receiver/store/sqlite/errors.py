@@ -33,7 +33,12 @@ def store_error(error: DBAPIError | sqlite3.Error, place: str) -> StoreError:
     cause, code = _cause(error), _code(error)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
         return StoreFull(f"{place} cannot grow: no space is left on the device")
-    if _kind(code) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if _kind(code) == sqlite3.SQLITE_NOTADB:
+        return StoreError(
+            f"{place} is not a database of jobmeter; name another file, or, if it was one, put a copy from before in "
+            "its place"
+        )
+    if _kind(code) == sqlite3.SQLITE_CORRUPT:
         return StoreError(f"{place} is damaged, a copy from before has to take its place: {cause}")
     if _kind(code) == sqlite3.SQLITE_BUSY:
         return Locked(f"{place} cannot be used: {cause}")
