@@ -77,7 +77,7 @@ _JOURNAL_TEXT = (
 _OPTIONS_TEXT = (
     "A flag wins over its variable, and a variable that is empty is not set. So is an empty value of a flag of `run` "
     'and `collector`, as in `--receiver="$RECEIVER"`; other commands refuse it. A variable that is not accepted is '
-    "left out with a sentence, but by `receiver`, `exporter` and `admin`, which do not start."
+    "left out with a sentence, but by `receiver`, `exporter`, `gateway` and `admin`, which do not start."
 )
 
 

@@ -78,6 +78,15 @@ def _exporter(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return export(settings, environ)
 
 
+def _gateway(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.config.gateway import gateway_settings
+
+    settings = gateway_settings(argv, environ)
+    from jobmeter.apps.gateway import gateway
+
+    return gateway(settings)
+
+
 def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.config.admin import admin_settings
 
@@ -115,6 +124,7 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "check": ("hold a run against the budgets of a file", _check),
     "receiver": ("store runs and answer questions about them", _receiver),
     "exporter": ("show every container of this host to Prometheus", _exporter),
+    "gateway": ("stand between runners and a forge: one poller, and their metrics", _gateway),
     "admin": ("give out tokens, copy the receiver's database", _admin),
     "mark": ("begin a named section of the run", _mark),
     "doctor": ("say what can be measured here, and what it costs when not", _doctor),

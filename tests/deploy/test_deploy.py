@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from jobmeter.config.exporter import exporter_settings
+from jobmeter.config.gateway import gateway_settings
 from jobmeter.config.receiver import ReceiverSettings, receiver_settings
 from jobmeter.config.settings import CollectorSettings, collector_settings
 from jobmeter.containers.mapping import parse_limits, parse_process_map
@@ -94,8 +95,10 @@ COLLECTORS = [one for one in STARTED if one.command == "collector"]
 
 
 def test_every_way_is_looked_at() -> None:
-    """Compose, Kubernetes and systemd each start a collector and a receiver; the exporter needs a whole host."""
-    assert sorted(one.command for one in STARTED) == ["collector"] * 3 + ["exporter"] * 2 + ["receiver"] * 3
+    """Compose, Kubernetes and systemd each start a collector and a receiver; others need a whole host."""
+    assert sorted(one.command for one in STARTED) == [
+        *["collector"] * 3, *["exporter"] * 2, "gateway", *["receiver"] * 3,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("one", STARTED, ids=lambda one: one.place)
@@ -107,6 +110,10 @@ def test_command_line_is_accepted(one: Started, tmp_path: Path) -> None:
     settings: CollectorSettings | ReceiverSettings
     if one.command == "exporter":
         assert exporter_settings(one.flags, environ).listen in (":9925", "127.0.0.1:9925")
+        return
+    if one.command == "gateway":
+        flags = [flag.replace("/etc/jobmeter", str(DEPLOY / "gateway")) for flag in one.flags]
+        assert gateway_settings(flags, environ).mistakes == ()
         return
     if one.command == "collector":
         settings = collector_settings(one.flags, environ)

@@ -1,0 +1,270 @@
+"""What `[[forge]]` and `[health_check]` of the gateway's configuration file say."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from jobmeter.config.file import table_values
+from jobmeter.config.options import Option, duration, secret, secret_file, web_address, whole_number
+from jobmeter.model.errors import UsageError
+from jobmeter.model.quantities import parse_bytes
+from jobmeter.ops.addresses import address_of
+
+FORGE_PORT = 8090
+"""Where a forge is offered to its runners when the address has no port."""
+Kind = Literal["forgejo", "gitea", "gitlab"]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SCOPE = re.compile(r"admin|user|orgs/[^/\s]+|repos/[^/\s]+/[^/\s]+|projects/[^\s]+")
+_LONGEST_FETCH_SECONDS = 60.0
+_GITLAB_FETCH_SECONDS = 60.0
+"""GitLab holds a request for about 50 s."""
+
+
+def forge_name(text: str) -> str:
+    """What a forge is called in logs and on pages."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is no name; accepted are up to 63 letters, digits and . _ - behind the first one"
+        )
+    return text
+
+
+def forge_address(text: str) -> str:
+    """Where a forge is offered to its runners."""
+    return str(address_of(text, FORGE_PORT))
+
+
+def forge_url(text: str) -> str:
+    """Where a forge is; who asks it shows credentials of its own."""
+    address = web_address(text)
+    if "@" in urlsplit(address).netloc:
+        raise UsageError(
+            f"the address of {urlsplit(address).hostname!r} has a user name; accepted is one without: runners show "
+            f"credentials of their own"
+        )
+    return address
+
+
+def readable_file(text: str) -> str:
+    """The name of a file that can be read now."""
+    try:
+        with open(text, "rb"):
+            return text
+    except OSError as error:
+        raise UsageError(f"{text!r} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"{text!r} is no name of a file") from None
+
+
+def program(text: str) -> str:
+    """The absolute name of a program that can be executed now."""
+    if not os.path.isabs(text) or "\0" in text:
+        raise UsageError(
+            f"{text!r} is not accepted; accepted is a program by its whole name, as /usr/local/bin/check"
+        )
+    if not os.path.isfile(text) or not os.access(text, os.X_OK):
+        raise UsageError(f"{text!r} cannot be executed: it is no program, or may not be")
+    return text
+
+
+def directory(text: str) -> str:
+    """A directory that is there now."""
+    if "\0" in text or not os.path.isdir(text):
+        raise UsageError(f"{text!r} is no directory")
+    return text
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    number = whole_number(text)
+    if not number:
+        raise UsageError("0 is not accepted; accepted are 1 and more")
+    return number
+
+
+def fetch_timeout(text: str) -> float:
+    """How long one request for a task may take: runners wait no longer than a minute."""
+    seconds = duration(text)
+    if seconds > _LONGEST_FETCH_SECONDS:
+        raise UsageError(f"{text!r} is too long; accepted are durations up to 60s")
+    return seconds
+
+
+def percentage(text: str) -> float:
+    """A number above 0, up to 100."""
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 100:
+        raise UsageError(f"{text[:40]!r} is no share; accepted are numbers above 0 up to 100, as 20 or 20%")
+    return number
+
+
+def mebibytes(text: str) -> int:
+    """So many MiB, in bytes."""
+    return whole_number(text) * 2**20
+
+
+def scope(text: str) -> str:
+    """Whose waiting jobs are asked for."""
+    if not _SCOPE.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} is not accepted; accepted are admin, user, orgs/NAME and repos/OWNER/NAME, of GitLab "
+            f"projects/ID or projects/GROUP/NAME"
+        )
+    return text
+
+
+def mode(text: str) -> Literal["relay"]:
+    """How tasks reach runners."""
+    if text == "launch":
+        raise UsageError("'launch' is not offered by this release; accepted is relay")
+    if text != "relay":
+        raise UsageError(f"{text[:40]!r} is not accepted; accepted is relay")
+    return "relay"
+
+
+FORGE_KEYS = (
+    Option("name", "", "what it is called in logs and on pages; each has its own", forge_name, "NAME"),
+    Option("kind", "", "which protocol its runners speak", metavar="KIND", choices=("forgejo", "gitea", "gitlab")),
+    Option("url", "", "where the forge is, with the path below which it is", forge_url, "URL"),
+    Option("listen", "", "where its runners reach the gateway", forge_address, "HOST:PORT"),
+    Option("tls-cert", "", "the certificate to serve HTTPS with, as PEM, with its chain", readable_file, "FILE"),
+    Option("tls-key", "", "its key, as PEM", readable_file, "FILE"),
+    Option("public-url", "", "the address that runners were given, if that is another one", web_address, "URL"),
+    Option("mode", "", "how tasks reach runners: `relay`", mode, "MODE", default="relay"),
+    Option("fetch-interval", "", "the shortest wait after a request without a task", duration, "DURATION",
+           default="2s"),
+    Option("fetch-interval-max", "", "the longest one; the same as `fetch_interval` for one that never grows",
+           duration, "DURATION", default="5s"),
+    Option("fetch-timeout", "", "how long such a request may take, 60s at most", fetch_timeout, "DURATION",
+           default="5s, of GitLab 60s"),
+    Option("capacity", "", "so many tasks a runner may have at once; without it nothing holds one back", count, "N"),
+    Option("lost-after", "", "a task of which nothing was heard for so long is given up", duration, "DURATION",
+           default="15m"),
+    Option("ca-cert", "", "authorities that are trusted for the forge beside the system's, as PEM", readable_file,
+           "FILE"),
+    Option("client-cert", "", "the certificate to show the forge, as PEM", readable_file, "FILE"),
+    Option("client-key", "", "its key, as PEM", readable_file, "FILE"),
+    Option("insecure", "", "take whatever certificate the forge shows", None, default="false"),
+    Option("api-token", "", "a token for the forge's REST API, for what waits there", secret, "TOKEN"),
+    Option("api-token-file", "", "the file it is in", secret_file, "FILE"),
+    Option("queue", "", "whose waiting jobs are counted: `admin`, `user`, `orgs/NAME`, `repos/OWNER/NAME`; of GitLab "
+           "`projects/ID`", scope, "SCOPES", default="admin", many=True),
+    Option("queue-interval", "", "how often they are counted", duration, "DURATION", default="30s"),
+)  # fmt: skip
+"""Of each ``[[forge]]``: a key is the name with ``_``."""
+
+HEALTH_KEYS = (
+    Option("min-free-disk-space", "", "so much must be free", parse_bytes, "SIZE"),
+    Option("min-free-disk-space-mb", "", "the same in MiB", mebibytes, "N"),
+    Option("disk-paths", "", "directories on the disks that are looked at", directory, "DIRECTORIES",
+           default="/", many=True),
+    Option("min-available-memory", "", "so much memory must be available", parse_bytes, "SIZE"),
+    Option("max-memory-pressure", "", "at most this share of the last 10 s work may have waited for memory",
+           percentage, "PERCENT"),
+    Option("script", "", "a program; while it fails nothing is fetched", program, "FILE"),
+    Option("interval", "", "how often all this is looked at", duration, "DURATION", default="30s"),
+    Option("timeout", "", "how long the program may take", duration, "DURATION", default="10s"),
+)  # fmt: skip
+"""Of ``[health_check]``."""
+
+
+class ForgeSettings(Struct, frozen=True, kw_only=True):
+    """One forge; durations in seconds."""
+
+    name: str
+    kind: Kind
+    url: str
+    listen: str
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    public_url: str | None = None
+    mode: Literal["relay"] = "relay"
+    fetch_interval: float = 2.0
+    fetch_interval_max: float = 5.0
+    fetch_timeout: float = 5.0
+    capacity: int | None = None
+    lost_after: float = 900.0
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure: bool = False
+    api_token: str | None = None
+    queue: tuple[str, ...] = ("admin",)
+    queue_interval: float = 30.0
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"ForgeSettings(name={self.name!r}, kind={self.kind!r}, url={self.url!r})"
+
+
+class HealthSettings(Struct, frozen=True, kw_only=True):
+    """When nothing is fetched; None is not looked at. Sizes in bytes, durations in seconds."""
+
+    min_free_disk_space: int | None = None
+    disk_paths: tuple[str, ...] = ("/",)
+    min_available_memory: int | None = None
+    max_memory_pressure: float | None = None
+    script: str | None = None
+    interval: float = 30.0
+    timeout: float = 10.0
+
+
+def forge_settings(table: Mapping[str, Any], place: str, mistakes: list[str]) -> ForgeSettings | None:
+    """One ``[[forge]]``; None if it is not whole. Each mistake is a sentence."""
+    before = len(mistakes)
+    values = table_values(table, FORGE_KEYS, place, mistakes)
+    mistakes += [
+        f"{place}: the key {missing!r} is missing: {_help(missing)}"
+        for missing in ("name", "kind", "url", "listen")
+        if missing not in table
+    ]
+    for one, other in (("tls_cert", "tls_key"), ("client_cert", "client_key")):
+        for given, needed in ((one, other), (other, one)):
+            if given in table and needed not in table:
+                mistakes.append(f"{place}: {given} needs {needed} too")
+    if "queue" in table and not {"api_token", "api_token_file"} & table.keys():
+        mistakes.append(f"{place}: queue needs api_token_file or api_token too")
+    if {"api_token", "api_token_file"} <= table.keys():
+        mistakes.append(f"{place}: api_token and api_token_file both say the token; one of them is enough")
+    mistakes += _scopes_of_another_kind(values, place)
+    if len(mistakes) > before:
+        return None
+    if (token := values.pop("api_token_file", None)) is not None:
+        values["api_token"] = token
+    if values["kind"] == "gitlab":
+        values.setdefault("fetch_timeout", _GITLAB_FETCH_SECONDS)
+        values.setdefault("queue", ())
+    return ForgeSettings(**values)
+
+
+def health_settings(table: Mapping[str, Any], place: str, mistakes: list[str]) -> HealthSettings:
+    """``[health_check]``; what is wrong with it is a sentence more."""
+    values = table_values(table, HEALTH_KEYS, place, mistakes)
+    mebi = values.pop("min_free_disk_space_mb", None)
+    if mebi is not None and "min_free_disk_space" in values:
+        mistakes.append(
+            f"{place}: min_free_disk_space and min_free_disk_space_mb are the same; one is enough"
+        )
+    elif mebi is not None:
+        values["min_free_disk_space"] = mebi
+    return HealthSettings(**values)
+
+
+def _scopes_of_another_kind(values: Mapping[str, Any], place: str) -> list[str]:
+    gitlab = values.get("kind") == "gitlab"
+    wrong = [one for one in values.get("queue", ()) if one.startswith("projects/") != gitlab]
+    if not wrong or "kind" not in values:
+        return []
+    accepted = "projects/ID" if gitlab else "admin, user, orgs/NAME and repos/OWNER/NAME"
+    return [f"{place}: queue: {wrong[0]!r} is not for {values['kind']}; accepted are {accepted}"]
+
+
+def _help(name: str) -> str:
+    return next(option.help for option in FORGE_KEYS if option.name == name)

@@ -1,0 +1,95 @@
+"""The runner's side of one exchange: what it asked, its body as it comes, the answer as it goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping, Sequence
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from jobmeter.gateway.forges.port import Reply
+from jobmeter.gateway.relay import headers as rules
+
+
+class Gone(Exception):
+    """The runner has closed its connection."""
+
+
+class Room:
+    """How many bytes of bodies may be held by all exchanges together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    def take(self, count: int) -> bool:
+        """Whether there is room for so many more."""
+        if count > self._left:
+            return False
+        self._left -= count
+        return True
+
+    def give_back(self, count: int) -> None:
+        """So many are held no more."""
+        self._left += count
+
+
+class Client:
+    """One request of a runner. ``target`` is its path and query as they were sent."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        query: bytes = scope["query_string"]
+        self.target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+        self.pairs: list[tuple[bytes, bytes]] = scope["headers"]
+        self.scheme: str = scope["scheme"]
+        self.address: str | None = scope["client"][0] if scope.get("client") else None
+        self.headers = rules.by_name(self.pairs)
+        self.begun = False
+        """Whether an answer has begun."""
+        self.left = False
+        """Whether the runner has closed its connection before all was said."""
+        self._receive = receive
+        self._send = send
+        self._whole = asyncio.Event()
+
+    @property
+    def milliseconds(self) -> int | None:
+        """How long the runner waits for its answer, if it says so."""
+        said = self.headers.get("connect-timeout-ms", "")
+        return int(said) if said.isascii() and said.isdigit() and len(said) <= 10 else None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Gone."""
+        while not self._whole.is_set():
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.left = True
+                raise Gone
+            if not message.get("more_body", False):
+                self._whole.set()
+            if body := message.get("body", b""):
+                yield body
+
+    async def gone(self) -> None:
+        """Return when the runner has closed its connection, once its request is whole."""
+        await self._whole.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+
+    async def begin(self, status: int, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send the head of an answer."""
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": list(pairs)})
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of its body, and wait while the runner has not read what it was sent."""
+        message: MutableMapping[str, Any] = {"type": "http.response.body", "body": body, "more_body": more}
+        await self._send(message)
+
+    async def reply(self, reply: Reply) -> None:
+        """Send an answer that is whole."""
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        if reply.status != 204 and "content-length" not in dict(reply.headers):
+            pairs.append((b"content-length", b"%d" % len(reply.body)))
+        await self.begin(reply.status, pairs)
+        await self.write(reply.body, more=False)

@@ -1,0 +1,180 @@
+"""Requests whose answers must be known here: passed, heard, held while the forge is away, kept if that lasts."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from jobmeter.gateway.forges.bodies import plain_body
+from jobmeter.gateway.forges.port import (
+    Call,
+    Declare,
+    Declared,
+    Failed,
+    LogReport,
+    LogTaken,
+    Reply,
+    Request,
+    StateReport,
+    StateTaken,
+    Unreadable,
+)
+from jobmeter.gateway.keeping.finals import Finals, Spool, Verdict
+from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.headers import by_name, to_forge
+from jobmeter.gateway.relay.home import Home
+from jobmeter.gateway.relay.lanes import Lanes
+from jobmeter.gateway.relay.passing import Whole
+from jobmeter.gateway.relay.reports import Reported, Reports
+from jobmeter.gateway.relay.upstream import Limits, Unreachable
+
+_REPORT_SECONDS = 120.0
+_PATIENCE_SECONDS = 900.0
+"""After about as long the forges give up a task of which they hear nothing."""
+_SHARE_OF_A_LIMIT = 0.9
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
+_AWAY = frozenset({502, 503, 504})
+
+
+class Exchanges:
+    """Reports of tasks, and what runners say of themselves. ``unread`` hears of an answer that is none."""
+
+    def __init__(self, home: Home, lanes: Lanes, spool: Spool | None, unread: Callable[[str], None]) -> None:
+        self._home = home
+        self._lanes = lanes
+        self._unread = unread
+        self._reports = Reports(home)
+        self.finals = Finals(
+            spool, self._deliver, home.log, quiet_seconds=home.options.quiet_seconds, wall=home.wall
+        )
+
+    async def pass_on(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
+        """Pass a request, and hear what is said with it and in its answer."""
+        until = self._home.clock() + _patience(client, request)
+        pause = _PAUSE_SECONDS
+        taken = False
+        try:
+            while True:
+                answer = await self._attempt(client, request, body, raw)
+                taken = not _is_away(answer)
+                if taken or self._home.clock() + pause > until:
+                    break
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        finally:
+            # Also when the runner has gone meanwhile.
+            self._keep_last(client, request, body, raw, taken=taken)
+        await self._home.kept()
+        await self._home.passing.answer(client, answer)
+
+    def _keep_last(self, client: Client, request: Request, body: bytes, raw: bytes, *, taken: bool) -> None:
+        """Keep what the forge must still hear of a task, in case its runner gives up."""
+        if not isinstance(request, LogReport | StateReport):
+            return
+        kind: Literal["log", "state"] = "log" if isinstance(request, LogReport) else "state"
+        if taken:
+            self.finals.taken(request.task_id, kind)
+            return
+        known = self._home.memory.tasks.get(request.task_id)
+        if known is None or not _is_last(request) or not self._lanes.is_of(known, client, body):
+            return
+        if isinstance(request, StateReport):
+            known.result, known.failure_reason = request.result, request.failure_reason
+        call = Call(
+            method=client.method,
+            path=client.target,
+            headers=tuple(to_forge(client.pairs, client.address, client.scheme)),
+            body=raw,
+        )
+        self.finals.keep(request.task_id, **{kind: call})
+
+    async def _attempt(self, client: Client, request: Request, body: bytes, raw: bytes) -> Whole | Reply:
+        """Ask the forge once, and hear its answer, or that there is none."""
+        began = self._home.clock()
+        try:
+            whole = await self._home.passing.ask_whole(client, raw, limits=_limits(client))
+        except Unreachable as error:
+            if isinstance(request, LogReport | StateReport):
+                lane = self._lanes.of_task(client, request, body)
+                self._reports.missed(lane, request, self._home.clock() - began)
+            return self._home.passing.refusal(error, request)
+        self._hear(client, request, body, whole, self._home.clock() - began)
+        return whole
+
+    def _hear(self, client: Client, request: Request, body: bytes, whole: Whole, seconds: float) -> None:
+        try:
+            answer = self._home.read_answer(request, whole)
+        except Unreadable as error:
+            self._unread(str(error))
+            answer = Failed(sentence=str(error), code="unknown", status=whole.status)
+        if isinstance(answer, Declared):
+            self._declared(client, request, body, answer)
+        elif isinstance(request, LogReport | StateReport):
+            accepted = isinstance(answer, LogTaken | StateTaken)
+            lane = self._lanes.of_task(client, request, body, make=accepted)
+            if lane is not None:
+                self._reports.heard(lane, Reported(request, body, answer, seconds))
+
+    def _declared(self, client: Client, request: Request, body: bytes, answer: Declared) -> None:
+        identity = answer.identity
+        if identity is None:
+            return
+        if identity.name is not None or identity.key not in self._home.memory.names:
+            self._home.memory.call(identity)
+        if isinstance(request, Declare):
+            lane = self._lanes.of(self._home.dialect.proof(client.headers, body), identity.key)
+            if lane is not None:
+                if lane.accepted:
+                    lane.declare()
+                lane.accept()
+
+    async def _deliver(self, task_id: str, call: Call) -> Verdict:
+        """Tell the forge for a runner that has given up."""
+        began = self._home.clock()
+        headers = by_name((name.encode("latin-1"), value.encode("latin-1")) for name, value in call.headers)
+        try:
+            whole = await self._home.passing.call(
+                call.method, call.path, call.headers, call.body, limits=Limits(total=_REPORT_SECONDS)
+            )
+            body = plain_body(headers, call.body, self._home.options.read_bytes)
+            request = self._home.dialect.read_request(call.method, call.path, headers, body)
+            answer = self._home.read_answer(request, whole)
+        except Unreachable:
+            return "later"
+        except Unreadable:
+            return "closed"
+        if _is_away(whole):
+            return "later"
+        known = self._home.memory.tasks.get(task_id)
+        lane = self._lanes.of(known.proof, known.identity) if known else None
+        if lane is not None and isinstance(request, LogReport | StateReport):
+            self._reports.heard(lane, Reported(request, body, answer, self._home.clock() - began))
+        taken = isinstance(answer, LogTaken) and answer.taken
+        return "taken" if taken or isinstance(answer, StateTaken) else "closed"
+
+
+def _patience(client: Client, request: Request) -> float:
+    """For so many seconds a runner's last reports of a task are held while the forge is away.
+
+    A runner gives up after some attempts, and with its log it gives up its result; but it waits long for an answer.
+    """
+    if not _is_last(request) or client.milliseconds is None:
+        return 0.0
+    return min(_SHARE_OF_A_LIMIT * client.milliseconds / 1000, _PATIENCE_SECONDS)
+
+
+def _is_last(request: Request) -> bool:
+    """Whether a runner reports no more of its kind of a task after it."""
+    if isinstance(request, LogReport):
+        return request.last
+    return isinstance(request, StateReport) and request.result is not None
+
+
+def _is_away(answer: Whole | Reply) -> bool:
+    """Whether it is one that says to come again, by the forge, or by what stands before it."""
+    return answer.status in _AWAY
+
+
+def _limits(client: Client) -> Limits:
+    """A runner's own limit of time, but none that would hold a connection for hours."""
+    own = client.milliseconds
+    return Limits(total=_REPORT_SECONDS if own is None else min(own / 1000, _REPORT_SECONDS))

@@ -1,0 +1,394 @@
+"""One runner's requests for work, answered out of one loop that asks the forge."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from jobmeter.gateway.figures.events import (
+    Declared,
+    Draining,
+    Event,
+    Fetched,
+    FetchOutcome,
+    TaskBegan,
+    TaskEnded,
+)
+from jobmeter.gateway.forges.port import (
+    Answer,
+    Empty,
+    Failed,
+    Fetch,
+    Identity,
+    Outcome,
+    Task,
+    Tasks,
+    TimedOut,
+    Unauthenticated,
+    Unreadable,
+)
+from jobmeter.gateway.polling.backoff import Backoff, pace_of
+from jobmeter.gateway.polling.book import SlotBook
+from jobmeter.gateway.polling.loop import Poller
+from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
+from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.handing import Handing
+from jobmeter.gateway.relay.home import Asker, Home
+from jobmeter.gateway.relay.passing import Whole
+from jobmeter.gateway.relay.tasks import Known
+from jobmeter.gateway.relay.upstream import Limits, TooLate, Unreachable
+
+_GITLAB_HOLD_SECONDS = 50.0
+"""As long as GitLab itself holds a request."""
+_SHARE_OF_A_LIMIT = 0.9
+"""Of the time that a runner gives its request: our answer must still reach it."""
+
+
+_WORDS: dict[type[Outcome], FetchOutcome] = {
+    Tasks: "task",
+    Empty: "empty",
+    TimedOut: "empty",
+    Failed: "error",
+    Unauthenticated: "unauthenticated",
+}
+
+
+class Lane:
+    """One runner: its one loop, its slots, its askers. It is the loop's Fetcher, TaskRunner and Availability."""
+
+    def __init__(self, home: Home, proof: str, identity: str | None) -> None:
+        self._home = home
+        self.proof = proof
+        self.key = identity or f"unknown:{proof[:8]}"
+        self.accepted = False
+        """Whether the forge has taken these credentials."""
+        self.draining = False
+        self._paused = False
+        self.used_at = home.clock()
+        self._askers: list[Asker] = []
+        self._change = asyncio.Event()
+        self.executor: str | None = None
+        """GitLab's word for how the runner runs jobs."""
+        self._version: str | None = None
+        self._flight: Asker | None = None
+        self._singles: set[asyncio.Task[None]] = set()
+        options = home.options
+        self.handing = Handing(home, proof, lambda task_id: self.end(task_id, "over"))
+        held = [self._holder(known) for known in home.memory.of(proof)]
+        self.book = SlotBook(Slots(options.capacity, options.lost_after, held), self._ended, home.clock)
+        pace, _ = pace_of(options.fetch_interval, options.fetch_interval_max)
+        self.poller = Poller(
+            self,
+            self,
+            self.book,
+            Backoff(pace),
+            tell=self.tell,
+            log=home.sparing,
+            availability=self,
+            clock=home.clock,
+        )
+
+    @property
+    def identity(self) -> Identity:
+        """The runner as far as it is known."""
+        return self._home.memory.names.get(self.key) or Identity(key=self.key, version=self._version)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held for it, and nobody waits."""
+        return not (self._askers or self.book.slots.held or self._home.memory.of(self.proof))
+
+    def start(self) -> None:
+        """Begin."""
+        for known in self._home.memory.of(self.proof):
+            self.accept()
+            self.tell(TaskBegan(known.id, known.at, known.job))
+        self.handing.start()
+        self.poller.start()
+
+    async def close(self) -> None:
+        """Leave; what is known stays remembered."""
+        self.book.close()
+        for asker in self._askers:
+            asker.settle(self._home.dialect.nothing(asker.fetch))
+        self.poller.cancel()
+        await self.poller.finished()
+        await asyncio.gather(*self._singles, return_exceptions=True)
+        await self.handing.close()
+
+    def drain(self, on: bool) -> None:
+        """Ask for no more tasks, or do so again; what runs is left alone."""
+        self.draining = on
+        self.tell(Draining(on))
+        self._wake()
+
+    def pause(self, on: bool) -> None:
+        """Ask for no more tasks for a reason that is not the runner's, or do so again."""
+        self._paused = on
+        self._wake()
+
+    def accept(self) -> None:
+        """The forge takes these credentials: from now on the runner is shown."""
+        if not self.accepted:
+            self.accepted = True
+            self.declare()
+
+    def declare(self) -> None:
+        """Say what the runner is."""
+        one = self.identity
+        self.tell(Declared(one.name, one.version, one.labels, self._home.options.capacity))
+
+    def tell(self, event: Event) -> None:
+        """Of a runner that the forge has never accepted nothing is shown."""
+        if self.accepted:
+            self._home.tell(self.identity, event)
+
+    # --- the runner's side ---------------------------------------------------------------------------------
+
+    async def serve(self, client: Client, fetch: Fetch, body: bytes, raw: bytes) -> None:
+        """Answer a runner's request for work, within its own limit of time."""
+        self.used_at = self._home.clock()
+        self._version = fetch.version or self._version
+        self.executor = fetch.executor or self.executor
+        self.handing.asked(client)
+        asker = Asker(client, fetch, body, raw)
+        leaving = asyncio.create_task(client.gone())
+        try:
+            self._arrive(asker)
+            await self._answered(asker, leaving)
+            if not leaving.done():
+                asker.settle(self._home.dialect.nothing(fetch))
+                await self._home.passing.answer(client, asker.answer.result())
+        finally:
+            gone = client.left or not client.begun
+            leaving.cancel()
+            asker.answer.cancel()
+            self._leave(asker)
+            if gone:
+                self.handing.undelivered(asker)
+
+    async def _answered(self, asker: Asker, leaving: asyncio.Task[None]) -> None:
+        """Wait for its answer, for its end, or for as long as it may be held."""
+        waited: set[asyncio.Future[Any]] = {asker.answer, leaving}
+        limit = self._hold_seconds(asker.client)
+        await asyncio.wait(waited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if self._flight is asker and self._home.options.kind == "gitlab":
+            # To break off what GitLab holds could lose a job; it is over soon.
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+
+    def _arrive(self, asker: Asker) -> None:
+        self.book.asked()
+        if again := self.handing.again(asker.fetch):
+            asker.settle(self._home.dialect.hand_out(asker.fetch, again), tuple(task.id for task in again))
+        elif asker.fetch.single and not (self._held_back or self.book.slots.full):
+            fetching = asyncio.create_task(self._fetch_single(asker))
+            self._singles.add(fetching)
+            fetching.add_done_callback(self._singles.discard)
+        elif self._answers_soon or self._may_wait:
+            self._askers.append(asker)
+            self._wake()
+        else:
+            asker.settle(self._home.dialect.nothing(asker.fetch))
+
+    @property
+    def _answers_soon(self) -> bool:
+        return not self._held_back and self.poller.standing in ("ready", "fetching")
+
+    @property
+    def _may_wait(self) -> bool:
+        """GitLab's runners are used to being held; nothing comes any more once the end has begun."""
+        return self._home.options.kind == "gitlab" and self.poller.standing != "ended"
+
+    @property
+    def _held_back(self) -> bool:
+        return self.draining or self._paused
+
+    def _leave(self, asker: Asker) -> None:
+        with contextlib.suppress(ValueError):
+            self._askers.remove(asker)
+
+    def _hold_seconds(self, client: Client) -> float:
+        if self._home.options.kind == "gitlab":
+            return _GITLAB_HOLD_SECONDS
+        own, ours = client.milliseconds, self._home.options.fetch_seconds
+        return _SHARE_OF_A_LIMIT * (ours if own is None else min(own / 1000, ours))
+
+    # --- the loop's side -----------------------------------------------------------------------------------
+
+    async def available(self) -> None:
+        """Wait until a runner asks that may get a task."""
+        while self._held_back or not self._waiting():
+            await self._change.wait()
+
+    async def fetch(self, slots: int | None, tasks_version: int) -> Outcome:
+        """Ask the forge with the request of who waits the longest, and answer all who wait."""
+        await self.available()
+        asker = self._waiting()[0]
+        capacity = asker.fetch.capacity
+        if capacity is not None and slots is not None:
+            capacity = min(capacity, slots)
+        # A runner that says 0 wants the forge to look: it has begun anew, perhaps with other labels.
+        version = tasks_version if asker.fetch.tasks_version else 0
+        wanted = msgspec.structs.replace(asker.fetch, tasks_version=version, capacity=capacity)
+        return await self._fetch(asker, self._home.dialect.ask(wanted, asker.body), self._waiting)
+
+    async def _fetch_single(self, asker: Asker) -> None:
+        """Ask for the one job that this runner was started for: no other request could bring it."""
+        began = self._home.clock()
+        outcome = await self._fetch(asker, asker.body, lambda: [asker])
+        seconds = None if isinstance(outcome, TimedOut) else self._home.clock() - began
+        self.tell(Fetched(_WORDS[type(outcome)], seconds))
+        for task in outcome.tasks if isinstance(outcome, Tasks) else ():
+            if self.book.take(task.id) is not None:
+                self._began(task.id)
+
+    async def _fetch(self, asker: Asker, body: bytes, joined: Callable[[], list[Asker]]) -> Outcome:
+        """One request, with the answer to who asked, and to who has ``joined`` meanwhile."""
+        try:
+            whole = await self._ask(asker, body)
+        except TooLate:
+            self._answer_all(joined(), None)
+            return TimedOut()
+        except Unreachable as error:
+            reply = self._home.dialect.refuse(asker.fetch, str(error))
+            self._answer_all(joined(), Whole.of(reply))
+            return Failed(sentence=str(error), code="unavailable", status=reply.status)
+        if whole is None:
+            return TimedOut()
+        return await self._consider(asker, whole, joined)
+
+    async def _ask(self, asker: Asker, body: bytes) -> Whole | None:
+        """The forge's answer; None if GitLab was asked and the runner has left: that is passed on."""
+        same = body == asker.body
+        self._flight = asker
+        limits = Limits(total=self._home.options.fetch_seconds)
+        asking = asyncio.create_task(
+            self._home.passing.ask_whole(
+                asker.client, asker.raw if same else body, limits=limits, uncoded=not same
+            )
+        )
+        try:
+            while self._home.options.kind == "gitlab" and not asking.done():
+                if not asker.waits:
+                    return None
+                either: set[asyncio.Future[Any]] = {asking, asker.answer}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return await asking
+        finally:
+            self._flight = None
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait({asking})
+
+    async def _consider(self, asker: Asker, whole: Whole, joined: Callable[[], list[Asker]]) -> Outcome:
+        try:
+            answer: Answer = self._home.read_answer(asker.fetch, whole)
+        except Unreadable as error:
+            self._home.sparing.warn(
+                "an answer of the forge passes without being understood", error=str(error)
+            )
+            answer = Failed(sentence=str(error), code="unknown", status=whole.status)
+        match answer:
+            case Tasks():
+                self.accept()
+                self.handing.fetched(asker, answer.tasks, self.identity)
+                await self._home.kept()
+                ids = tuple(task.id for task in answer.tasks)
+                if asker.waits:
+                    asker.settle(whole, ids)
+                else:
+                    asker.tasks = ids
+                    self.handing.undelivered(asker)
+                asyncio.get_running_loop().call_soon(self._turn_away)
+                return answer
+            case Empty():
+                self.accept()
+                asker.settle(whole)
+                self._answer_all(joined(), None)
+                return answer
+            case Failed() | Unauthenticated():
+                self._answer_all(joined(), whole)
+                return answer
+        asker.settle(whole)
+        return Failed(sentence="the forge's answer is none to a request for a task", code="unknown")
+
+    def _answer_all(self, askers: list[Asker], whole: Whole | None) -> None:
+        """All of them get this answer, or that there is nothing."""
+        for asker in askers:
+            asker.settle(self._home.dialect.nothing(asker.fetch) if whole is None else whole)
+
+    def _turn_away(self) -> None:
+        """Who still waits after a task has come, if it took the last slot."""
+        if self._home.options.kind != "gitlab" and not self._answers_soon:
+            self._answer_all(self._waiting(), None)
+
+    def _waiting(self) -> list[Asker]:
+        return [asker for asker in self._askers if asker.waits]
+
+    def _wake(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    # --- tasks ---------------------------------------------------------------------------------------------
+
+    async def run(self, task: Task) -> None:
+        """Wait until its slot is free again; the runner does the work, and goes on when this is cancelled."""
+        self._began(task.id)
+        await self.book.over(task.id)
+
+    def _began(self, task_id: str) -> None:
+        known = self._home.memory.tasks.get(task_id)
+        if known is not None:
+            self.tell(TaskBegan(task_id, known.at, known.job))
+
+    def sign(self, task_id: str) -> Known | None:
+        """The runner has been heard of a task: what is known of it; None if it is over already."""
+        self.used_at = self._home.clock()
+        if self.book.sign(task_id) is not None:
+            adopted = Known(
+                id=task_id, proof=self.proof, identity=self.key, at=self._home.wall(), adopted=True
+            )
+            self._home.memory.add(adopted)
+            self._home.log.warn("a task is reported that nobody saw handed out", task=task_id)
+            self.tell(TaskBegan(task_id, None))
+        known = self._home.memory.tasks.get(task_id)
+        if known is not None and not known.signed:
+            known.signed, known.task, known.parked, known.key = True, None, None, None
+            self.handing.arrived(task_id)
+            self._home.memory.touch()
+        return known
+
+    def seconds(self, task_id: str) -> float | None:
+        """How long ago the runner got a task, if that was seen."""
+        holder = self.book.slots.held.get(task_id)
+        return None if holder is None or holder.adopted else self._home.clock() - holder.since
+
+    def end(self, task_id: str, why: Why) -> None:
+        """Free its slot, if it has one."""
+        self.book.end(task_id, why)
+
+    def _ended(self, ended: Ended) -> None:
+        if ended.why == "returned":
+            return  # This process ends; the runner works on, and what is known of the task stays remembered.
+        known = self._home.memory.drop(ended.holder.task_id)
+        self.handing.arrived(ended.holder.task_id)
+        if ended.why == "lost":
+            self._home.log.warn(
+                "a task is given up: its runner shows no sign of it", task=ended.holder.task_id
+            )
+        self.tell(
+            TaskEnded(
+                ended.holder.task_id,
+                (known.result if known else None) or "unknown",
+                None if ended.holder.adopted else ended.seconds,
+                known.failure_reason if known else None,
+            )
+        )
+
+    def _holder(self, known: Known) -> Holder:
+        """The slot of a task that was known before a restart; signs of it are not older than this moment."""
+        now = self._home.clock()
+        since = now - max(0.0, self._home.wall() - known.at)
+        return Holder(known.id, since, last_sign=now if known.signed else None, adopted=known.adopted)

@@ -1,0 +1,142 @@
+"""Tasks on their way to one runner: those that wait for it to ask, and those that are handed out twice."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from jobmeter.gateway.forges.port import CREDENTIAL_HEADERS, Fetch, Identity, Task
+from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.home import Asker, Home
+from jobmeter.gateway.relay.tasks import Known
+from jobmeter.gateway.relay.upstream import Limits, Unreachable
+
+_END_LIMITS = Limits(total=30.0)
+
+
+class Handing:
+    """The tasks that the forge has handed out to the runner with this ``proof``. ``given_up`` hears of each that is."""
+
+    def __init__(self, home: Home, proof: str, given_up: Callable[[str], None]) -> None:
+        self._home = home
+        self._proof = proof
+        self._given_up = given_up
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._duties: set[asyncio.Task[None]] = set()
+        self._credentials: list[tuple[str, str]] = []
+
+    def start(self) -> None:
+        """What waited before a restart waits on."""
+        for known in self._home.memory.of(self._proof):
+            if known.parked is not None:
+                self._wait(known, known.parked)
+
+    async def close(self) -> None:
+        """Wait no more; what is known stays remembered."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for duty in self._duties:
+            duty.cancel()
+        await asyncio.gather(*self._duties, return_exceptions=True)
+
+    def asked(self, client: Client) -> None:
+        """The runner is there: what it shows the forge is shown again if it does not come back."""
+        self._credentials = [
+            (name, client.headers[name]) for name in CREDENTIAL_HEADERS if name in client.headers
+        ]
+
+    def again(self, fetch: Fetch) -> list[Task]:
+        """Tasks that never reached the runner, as far as anybody can tell; they are on their way from now on."""
+        mine = [known for known in self._home.memory.of(self._proof) if _is_for(known, fetch, self._home)]
+        chosen = mine[: 1 if fetch.single else max(1, fetch.capacity or 1)]
+        for known in chosen:
+            known.parked, known.key = None, fetch.request_key
+            self._stop_waiting(known.id)
+        if chosen:
+            self._home.memory.touch()
+            ids = [known.id for known in chosen]
+            self._home.log.warn("a task that never reached its runner is handed out again", tasks=ids)
+        return [known.task for known in chosen if known.task is not None]
+
+    def fetched(self, asker: Asker, tasks: Iterable[Task], identity: Identity) -> None:
+        """The forge has handed them out, to this asker if it still waits."""
+        for task in tasks:
+            found = self._home.memory.tasks.get(task.id)
+            if found is not None and found.signed:
+                continue
+            known = Known(
+                id=task.id,
+                proof=self._proof,
+                identity=identity.key,
+                job=self._home.job_of(task, identity),
+                token=self._home.dialect.task_proof(task),
+                at=self._home.wall() if found is None else found.at,
+                task=task,
+                key=asker.fetch.request_key if asker.waits else None,
+            )
+            self._home.memory.add(known)
+            self._stop_waiting(task.id)
+            if not asker.waits:
+                self._park(known)
+
+    def undelivered(self, asker: Asker) -> None:
+        """The runner left before its answer was written; with a request key it must ask with the same one."""
+        for task_id in asker.tasks:
+            known = self._home.memory.tasks.get(task_id)
+            if known is not None and known.task is not None and not known.signed and known.parked is None:
+                known.key = asker.fetch.request_key if asker.client.begun else None
+                self._park(known)
+
+    def arrived(self, task_id: str) -> None:
+        """The runner has shown a sign of it."""
+        self._stop_waiting(task_id)
+
+    def _park(self, known: Known) -> None:
+        known.parked = self._home.wall()
+        self._home.memory.touch()
+        self._home.log.warn("a task waits for its runner to ask again", task=known.id)
+        self._wait(known, known.parked)
+
+    def _wait(self, known: Known, since: float) -> None:
+        delay = max(0.0, since + self._home.options.park_seconds - self._home.wall())
+        self._timers[known.id] = asyncio.get_running_loop().call_later(delay, self._unclaimed, known)
+
+    def _stop_waiting(self, task_id: str) -> None:
+        if timer := self._timers.pop(task_id, None):
+            timer.cancel()
+
+    def _unclaimed(self, known: Known) -> None:
+        self._timers.pop(known.id, None)
+        known.result = "failure"
+        duty = asyncio.create_task(self._report_failure(known))
+        self._duties.add(duty)
+        duty.add_done_callback(self._duties.discard)
+        self._given_up(known.id)
+
+    async def _report_failure(self, known: Known) -> None:
+        """Tell the forge, so that nobody waits for a task that nobody runs."""
+        if known.task is None:
+            return
+        call = self._home.dialect.report_end(known.task, "failure", self._home.wall())
+        # GitLab's jobs have tokens of their own, and it would take a runner's beside one for a mistake.
+        own = any(name in CREDENTIAL_HEADERS for name, _ in call.headers)
+        headers = [*call.headers, *([] if own else self._credentials)]
+        try:
+            whole = await self._home.passing.call(
+                call.method, call.path, headers, call.body, limits=_END_LIMITS
+            )
+        except Unreachable as error:
+            self._home.log.warn(
+                "a task that nobody runs could not be reported", task=known.id, error=str(error)
+            )
+        else:
+            self._home.log.warn(
+                "a task that no runner asked for was reported as failed", task=known.id, status=whole.status
+            )
+
+
+def _is_for(known: Known, fetch: Fetch, home: Home) -> bool:
+    """Whether a request gets a task that the runner has shown no sign of."""
+    if known.signed or known.task is None:
+        return False
+    if known.key is not None:
+        return known.key == fetch.request_key
+    return known.parked is not None or home.options.capacity == 1

@@ -1,0 +1,97 @@
+"""Which headers cross a relay, in which form, and which requests are refused for theirs. Pure.
+
+Pairs keep their order and their duplicates. Framing is each hop's own: a body is measured or chunked anew.
+"""
+
+from collections.abc import Iterable, Sequence
+
+Pairs = Sequence[tuple[bytes, bytes]]
+Text = list[tuple[str, str]]
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110, section 7.6.1, and those of RFC 9112."""
+_OURS = frozenset({b"host", b"expect", b"content-length"})
+"""Of a request: said anew, or answered here (the body is asked for when it is wanted)."""
+_GUARDED = _HOP_BY_HOP | _OURS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+
+
+def smuggled(headers: Pairs) -> str | None:
+    """Why a request with these headers might be read otherwise by the next server; None if it cannot.
+
+    The parser before this has refused two lengths, a length beside chunks, and lines that it cannot tell apart.
+    """
+    names = [name for name, _ in headers]
+    if names.count(b"host") != 1:
+        return "A request has one Host header."
+    if names.count(b"transfer-encoding") > 1 or names.count(b"content-length") > 1:
+        return "A request says once how long its body is."
+    if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in headers):
+        return "A request's body has no other transfer coding than chunked."
+    if any(b"_" in name and name.replace(b"_", b"-") in _GUARDED for name in names):
+        # Some servers take the one for the other.
+        return "A header's name has an underscore where its own has a hyphen."
+    return None
+
+
+def has_body(headers: Pairs) -> bool:
+    """Whether a request with these headers has a body, an empty one included."""
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)
+
+
+def length(headers: Pairs) -> str | None:
+    """What a request says of its body's length; None if it is chunked, or has none."""
+    return next((value.decode("latin-1") for name, value in headers if name == b"content-length"), None)
+
+
+def to_forge(headers: Pairs, client: str | None, scheme: str) -> Text:
+    """A request's headers as a reverse proxy passes them: who asked is added, what is between two hops is not."""
+    dropped = _OURS | _HOP_BY_HOP | _named(headers)
+    kept = [(name, value) for name, value in headers if name not in dropped]
+    told = {name for name, _ in kept}
+    host = next((value for name, value in headers if name == b"host"), b"")
+    via = [value for name, value in kept if name == b"x-forwarded-for"] + (
+        [client.encode()] if client else []
+    )
+    kept = [pair for pair in kept if pair[0] != b"x-forwarded-for"]
+    kept += [(b"x-forwarded-for", b", ".join(via))] if via else []
+    # Who stands before this knows them better.
+    kept += [(b"x-forwarded-host", host)] if b"x-forwarded-host" not in told else []
+    kept += [(b"x-forwarded-proto", scheme.encode())] if b"x-forwarded-proto" not in told else []
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]
+
+
+def to_runner(headers: Pairs, status: int) -> list[tuple[bytes, bytes]]:
+    """An answer's headers; names are in lower case on the other side too."""
+    low = [(name.lower(), value) for name, value in headers]
+    dropped = _HOP_BY_HOP | _named(low)
+    if status in (204, 304):
+        # There is no body that the length could be of.
+        dropped |= {b"content-length"}
+    return [(name, value) for name, value in low if name not in dropped]
+
+
+def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by their names in lower case, duplicates joined."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+def _named(headers: Pairs) -> frozenset[bytes]:
+    """Those that a Connection header calls its own."""
+    lists = (value.lower().split(b",") for name, value in headers if name == b"connection")
+    return frozenset(token.strip() for tokens in lists for token in tokens)

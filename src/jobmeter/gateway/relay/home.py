@@ -1,0 +1,104 @@
+"""What all runners of one forge share in a relay, and a request of theirs that waits."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from jobmeter.gateway.figures.events import Event
+from jobmeter.gateway.forges.bodies import plain_body
+from jobmeter.gateway.forges.port import Answer, Dialect, Fetch, Identity, Reply, Request, Task
+from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.headers import by_name
+from jobmeter.gateway.relay.options import ForgeOptions
+from jobmeter.gateway.relay.passing import Passing, Whole
+from jobmeter.gateway.relay.tasks import Memory
+from jobmeter.model.job import Job
+from jobmeter.ops.log import Log, Sparing
+
+Tell = Callable[[Identity, Event], None]
+
+
+async def kept_nowhere() -> None:
+    """Without a place for it nothing is kept."""
+
+
+class Home:
+    """Options and dialect, what passes, what is remembered, who is told.
+
+    ``kept`` waits until what is remembered is on disk. ``wall`` gives seconds since the epoch, ``clock`` of any.
+    """
+
+    def __init__(
+        self,
+        options: ForgeOptions,
+        dialect: Dialect,
+        passing: Passing,
+        memory: Memory,
+        log: Log,
+        tell: Tell,
+        *,
+        kept: Callable[[], Awaitable[None]] = kept_nowhere,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.options = options
+        self.dialect = dialect
+        self.passing = passing
+        self.memory = memory
+        self.log = log
+        self.sparing = Sparing(log)
+        """For what many runners have to say at once when the forge is away."""
+        self.tell = tell
+        self.kept = kept
+        self.clock = clock
+        self.wall = wall
+
+    def read_answer(self, request: Request, whole: Whole) -> Answer:
+        """What the forge said. Raises Unreadable."""
+        headers = by_name(whole.pairs)
+        body = plain_body(headers, whole.body, self.options.read_bytes)
+        return self.dialect.read_answer(request, whole.status, headers, body)
+
+    def job_of(self, task: Task, identity: Identity) -> Job:
+        """Whose work it is, in the words of all rooms."""
+        facts = task.facts
+        return Job(
+            forge=self.options.kind,
+            organization=facts.organization,
+            repository=facts.repository,
+            workflow=facts.workflow,
+            job=facts.job,
+            run_id=facts.run_id,
+            attempt=facts.attempt,
+            ref=facts.ref,
+            sha=facts.sha,
+            event=facts.event,
+            runner=identity.name,
+            runner_labels=identity.labels,
+        )
+
+
+class Asker:
+    """A runner's request for work that waits for its answer; ``tasks`` are the ids of those in it.
+
+    ``body`` is without content coding, ``raw`` as it came.
+    """
+
+    def __init__(self, client: Client, fetch: Fetch, body: bytes, raw: bytes) -> None:
+        self.client = client
+        self.fetch = fetch
+        self.body = body
+        self.raw = raw
+        self.tasks: tuple[str, ...] = ()
+        self.answer: asyncio.Future[Whole | Reply] = asyncio.get_running_loop().create_future()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it still does."""
+        return not self.answer.done()
+
+    def settle(self, answer: Whole | Reply, tasks: tuple[str, ...] = ()) -> None:
+        """Give it its answer, if it waits."""
+        if not self.answer.done():
+            self.tasks = tasks
+            self.answer.set_result(answer)

@@ -1,0 +1,98 @@
+"""The runners of one forge, told apart by what they show it."""
+
+import asyncio
+
+from jobmeter.gateway.forges.port import LogReport, StateReport
+from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.fetching import Lane
+from jobmeter.gateway.relay.home import Home
+from jobmeter.gateway.relay.tasks import Known
+
+MAX_LANES = 4096
+"""Runners of one forge that are told apart; requests of more pass as they are."""
+_IDLE_SECONDS = 3600.0
+
+
+class Lanes:
+    """One lane for each runner; they are made when they are first heard of."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lanes: dict[str, Lane] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._paused = False
+
+    def all(self) -> list[Lane]:
+        """The longest known first."""
+        return list(self._lanes.values())
+
+    def restore(self) -> None:
+        """Begin with the runners of tasks that were known before a restart."""
+        for known in list(self._home.memory.tasks.values()):
+            self.of(known.proof, known.identity)
+
+    async def close(self) -> None:
+        """Leave."""
+        for lane in self._lanes.values():
+            await lane.close()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def pause(self, on: bool) -> None:
+        """Ask the forge for no tasks, or do so again."""
+        self._paused = on
+        for lane in self._lanes.values():
+            lane.pause(on)
+
+    def of(self, proof: str, identity: str | None) -> Lane | None:
+        """The runner with these credentials; None if there are too many."""
+        lane = self._lanes.get(proof)
+        if lane is not None and lane.poller.unregistered is None:
+            return lane
+        if lane is not None:
+            self._let_go(proof)
+        elif len(self._lanes) >= MAX_LANES:
+            self._sweep()
+            if len(self._lanes) >= MAX_LANES:
+                self._home.log.warn("there are too many runners; requests of more pass as they are")
+                return None
+        lane = self._lanes[proof] = Lane(self._home, proof, identity)
+        lane.pause(self._paused)
+        lane.start()
+        return lane
+
+    def of_task(
+        self, client: Client, report: LogReport | StateReport, body: bytes, *, make: bool = False
+    ) -> Lane | None:
+        """The runner that has the task, if it is that one which reports; ``make`` if the forge has said so.
+
+        A task that nobody knows is then of whoever shows credentials with it.
+        """
+        known = self._home.memory.tasks.get(report.task_id)
+        gitlab = self._home.options.kind == "gitlab"
+        if known is not None and (self.is_of(known, client, body) or (make and not gitlab)):
+            return self.of(known.proof, known.identity)
+        if gitlab:
+            # Its jobs have tokens of their own, which do not tell whose they are.
+            only = next(iter(self._lanes.values())) if len(self._lanes) == 1 else None
+            return only if make and known is None else None
+        proof = self._home.dialect.proof(client.headers, body)
+        return self.of(proof, report.identity) if make else self._lanes.get(proof)
+
+    def is_of(self, known: Known, client: Client, body: bytes) -> bool:
+        """Whether a report shows what its task's runner shows; of one that was adopted at GitLab nobody knows what."""
+        if self._home.options.kind == "gitlab":
+            shown = self._home.dialect.report_proof(client.headers, body)
+            return known.token is None or known.token == shown
+        return self._home.dialect.proof(client.headers, body) == known.proof
+
+    def _sweep(self) -> None:
+        """Forget who has not been heard of for long, and strangers first of all."""
+        old = self._home.clock() - _IDLE_SECONDS
+        for proof, lane in list(self._lanes.items()):
+            if lane.idle and (lane.used_at < old or not lane.accepted):
+                self._let_go(proof)
+
+    def _let_go(self, proof: str) -> None:
+        ending = asyncio.create_task(self._lanes.pop(proof).close())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)

@@ -1,0 +1,48 @@
+"""What one forge's relay is told; the names are the keys of ``[[forge]]``."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from jobmeter.gateway.keeping.finals import QUIET_SECONDS
+from jobmeter.gateway.polling.backoff import INTERVAL_MAX_SECONDS, INTERVAL_SECONDS
+from jobmeter.gateway.polling.slots import LOST_AFTER_SECONDS
+
+Kind = Literal["forgejo", "gitea", "gitlab"]
+ACTIONS_FETCH_SECONDS = 5.0
+GITLAB_FETCH_SECONDS = 60.0
+"""GitLab holds a request for about 50 s."""
+
+
+class ForgeOptions(Struct, frozen=True, kw_only=True):
+    """One forge: ``url`` is where it is, a path below it too; durations in seconds, sizes in bytes.
+
+    ``fetch_timeout`` None is the usual one of the forge's kind. Without ``capacity`` no runner is held back.
+    ``park_seconds`` is how long a task waits for its runner to ask again, ``quiet_seconds`` how long a runner has not
+    tried its last report before it is delivered for it. A body of more than ``read_bytes``, and
+    what would make all bodies that are held more than ``held_bytes``, passes without being read.
+    """
+
+    name: str
+    kind: Kind
+    url: str
+    fetch_interval: float = INTERVAL_SECONDS
+    fetch_interval_max: float = INTERVAL_MAX_SECONDS
+    fetch_timeout: float | None = None
+    capacity: int | None = None
+    lost_after: float = LOST_AFTER_SECONDS
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure: bool = False
+    park_seconds: float = 60.0
+    quiet_seconds: float = QUIET_SECONDS
+    read_bytes: int = 64 * 1024 * 1024
+    held_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def fetch_seconds(self) -> float:
+        """How long one request for a task may take."""
+        if self.fetch_timeout is not None:
+            return self.fetch_timeout
+        return GITLAB_FETCH_SECONDS if self.kind == "gitlab" else ACTIONS_FETCH_SECONDS

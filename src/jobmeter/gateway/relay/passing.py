@@ -1,0 +1,185 @@
+"""Bytes from a runner to the forge and back: as they come, or read whole where somebody must know them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+from msgspec import Struct
+from starlette.types import Receive, Scope, Send
+
+from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request
+from jobmeter.gateway.relay import headers as rules
+from jobmeter.gateway.relay.client import Client, Gone, Room
+from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream
+from jobmeter.ops.log import Log
+
+SILENCE = Limits(silence=600.0)
+"""Of what merely passes: a forge may think long before it answers, and a runner that does not wait goes."""
+_LONGEST_STATUS = 599
+
+
+class Whole(Struct, frozen=True, kw_only=True):
+    """An answer of the forge that is held, byte for byte, with the headers that a runner gets."""
+
+    status: int
+    pairs: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    @classmethod
+    def of(cls, reply: Reply) -> "Whole":
+        """An answer of our own that several runners may get."""
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        pairs.append((b"content-length", b"%d" % len(reply.body)))
+        return cls(status=reply.status, pairs=tuple(pairs), body=reply.body)
+
+    def __repr__(self) -> str:
+        """Without headers and body, which may hold secrets."""
+        return f"Whole(status={self.status}, body of {len(self.body)} bytes)"
+
+
+class Passing:
+    """Passes requests of runners to one forge. ``room`` is what all bodies that are held may take together."""
+
+    def __init__(self, upstream: Upstream, dialect: Dialect, log: Log, room: Room, most_bytes: int) -> None:
+        self._upstream = upstream
+        self._dialect = dialect
+        self._log = log
+        self._room = room
+        self._most_bytes = most_bytes
+
+    async def admit(self, scope: Scope, receive: Receive, send: Send) -> Client | None:
+        """The request, or None if it is one that nobody else shall have to make sense of, and has been answered."""
+        client = Client(scope, receive, send)
+        reason = rules.smuggled(client.pairs)
+        if reason is None:
+            return client
+        self._log.warn("a request was refused for its headers", error=reason, client=client.address)
+        plain = (("content-type", "text/plain; charset=utf-8"), ("connection", "close"))
+        await client.reply(Reply(status=400, headers=plain, body=f"{reason}\n".encode()))
+        return None
+
+    async def stream(self, client: Client, before: bytes = b"") -> None:
+        """Pass a request and its answer as they come; ``before`` is what was read of the body already."""
+        await unless_gone(client, self._stream(client, before))
+
+    @contextlib.asynccontextmanager
+    async def body_of(self, client: Client) -> AsyncIterator[tuple[bytes, bool]]:
+        """A request's body, held as long as this lasts, and whether that is all of it. Raises Gone."""
+        held, taken, whole = bytearray(), 0, True
+        try:
+            async for chunk in client.chunks():
+                held += chunk
+                whole = len(held) <= self._most_bytes and self._room.take(len(chunk))
+                if not whole:
+                    break
+                taken += len(chunk)
+            yield bytes(held), whole
+        finally:
+            self._room.give_back(taken)
+
+    async def ask_whole(self, client: Client, body: bytes, *, limits: Limits, uncoded: bool = False) -> Whole:
+        """Ask the forge with this body in place of the client's, and hold its answer. Raises Unreachable.
+
+        ``uncoded`` if the body is without the content coding that the client's has.
+        """
+        async with self._ask(client, body, limits, uncoded=uncoded) as answered:
+            return await self._hold(answered)
+
+    async def call(
+        self, method: str, path: str, headers: Sequence[tuple[str, str]], body: bytes, *, limits: Limits
+    ) -> Whole:
+        """A request of our own. Raises Unreachable."""
+        measured = [*headers, ("content-length", str(len(body)))]
+        async with self._upstream.ask(method, path, measured, body, limits=limits) as answered:
+            return await self._hold(answered)
+
+    async def _hold(self, answered: Answered) -> Whole:
+        held = bytearray()
+        async for chunk in answered.chunks():
+            held += chunk
+            if len(held) > self._most_bytes:
+                raise Unreachable(f"The forge's answer has more than {self._most_bytes} bytes.")
+        pairs = tuple(rules.to_runner(answered.pairs, answered.status))
+        return Whole(status=answered.status, pairs=pairs, body=bytes(held))
+
+    async def answer(self, client: Client, answer: Whole | Reply) -> None:
+        """Give a runner its answer."""
+        if isinstance(answer, Reply):
+            await client.reply(answer)
+            return
+        await client.begin(answer.status, answer.pairs)
+        await client.write(answer.body, more=False)
+
+    def refusal(self, error: Exception, request: Request | None = None) -> Reply:
+        """What a runner is told when the forge gives no answer; the operator is told too."""
+        self._log.warn("a request of a runner could not be passed", error=str(error))
+        return self._dialect.refuse(request or Other(), str(error))
+
+    async def _stream(self, client: Client, before: bytes) -> None:
+        body = _chained(before, client) if rules.has_body(client.pairs) else None
+        if body is None:
+            async for _ in client.chunks():
+                pass  # So that it is heard when the runner goes.
+        try:
+            async with self._ask(client, body, SILENCE) as answered:
+                await self._pass_answer(client, answered, answered.chunks())
+        except Unreachable as error:
+            if client.left:
+                return
+            if not client.begun:
+                await client.reply(self.refusal(error))
+                return
+            # The answer ends here without its end, and the server closes the runner's connection.
+            self._log.warn("an answer of the forge broke off", error=str(error))
+
+    def _ask(
+        self,
+        client: Client,
+        body: bytes | AsyncIterator[bytes] | None,
+        limits: Limits,
+        *,
+        uncoded: bool = False,
+    ) -> contextlib.AbstractAsyncContextManager[Answered]:
+        headers = rules.to_forge(client.pairs, client.address, client.scheme)
+        if uncoded:
+            headers = [pair for pair in headers if pair[0] != "content-encoding"]
+        size = str(len(body)) if isinstance(body, bytes) else rules.length(client.pairs)
+        if body is not None and size is not None:
+            headers.append(("content-length", size))
+        return self._upstream.ask(client.method, client.target, headers, body, limits=limits)
+
+    async def _pass_answer(
+        self, client: Client, answered: Answered, chunks: AsyncIterator[bytes], before: bytes = b""
+    ) -> None:
+        if answered.status > _LONGEST_STATUS:
+            raise Unreachable(
+                f"The forge answered with the status {answered.status}, which HTTP does not have."
+            )
+        await client.begin(answered.status, rules.to_runner(answered.pairs, answered.status))
+        if before:
+            await client.write(before, more=True)
+        async for chunk in chunks:
+            await client.write(chunk, more=True)
+        await client.write(b"", more=False)
+
+
+async def unless_gone(client: Client, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work unless the runner closes its connection first, which breaks it off."""
+    doing = asyncio.create_task(work)
+    leaving = asyncio.create_task(client.gone())
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not doing.done():
+            doing.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Gone):
+            await doing
+
+
+async def _chained(before: bytes, client: Client) -> AsyncIterator[bytes]:
+    if before:
+        yield before
+    async for chunk in client.chunks():
+        yield chunk

@@ -1,0 +1,83 @@
+"""What is known of a task that the forge has handed out, until it is over; a restart needs it too."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from jobmeter.gateway.forges.port import Identity, Result, Task
+from jobmeter.model.job import Job
+
+MAX_NAMES = 2000
+"""So many runners' names are remembered, the latest ones."""
+
+
+class Known(Struct, kw_only=True):
+    """One task. ``proof`` is that of the runner that asked for it, times are seconds since the epoch.
+
+    ``task`` is kept until the runner has shown a sign of it, since it may have to be handed out again; ``key`` is
+    the request key by which alone that is done, None if any request of the runner will do. ``parked`` is since when
+    it waits for the runner to ask. ``acknowledged`` is how much of its log the forge has.
+    """
+
+    id: str
+    proof: str
+    identity: str | None
+    at: float
+    task: Task | None = None
+    key: str | None = None
+    parked: float | None = None
+    job: Job | None = None
+    acknowledged: int = 0
+    result: Result | None = None
+    failure_reason: str | None = None
+    token: str | None = None
+    """A digest of the token that a job of GitLab's is reported with."""
+    signed: bool = False
+    adopted: bool = False
+    work_began: bool = False
+
+
+class Memory:
+    """All tasks and names of one forge. ``changed`` is called when there is something to be kept."""
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self.tasks: dict[str, Known] = {}
+        self.names: dict[str, Identity] = {}
+        self._changed = changed
+
+    def add(self, known: Known) -> None:
+        """A task was handed out, or is seen for the first time."""
+        self.tasks[known.id] = known
+        self._changed()
+
+    def drop(self, task_id: str) -> Known | None:
+        """It is over."""
+        known = self.tasks.pop(task_id, None)
+        if known is not None:
+            self._changed()
+        return known
+
+    def call(self, identity: Identity) -> None:
+        """A runner has said what it is called."""
+        if self.names.get(identity.key) == identity:
+            return
+        self.names.pop(identity.key, None)
+        self.names[identity.key] = identity
+        if len(self.names) > MAX_NAMES:
+            # Runners that are made for one job each never come back.
+            busy = {known.identity for known in self.tasks.values()}
+            del self.names[next((key for key in self.names if key not in busy), identity.key)]
+        self._changed()
+
+    def touch(self) -> None:
+        """Something of a task that a restart must know has changed."""
+        self._changed()
+
+    def of(self, proof: str) -> list[Known]:
+        """The tasks of one runner, the oldest first."""
+        return [known for known in self.tasks.values() if known.proof == proof]
+
+    def restore(self, tasks: Iterable[Known], names: Iterable[Identity]) -> None:
+        """What was known before a restart."""
+        self.tasks = {known.id: known for known in tasks}
+        self.names = {identity.key: identity for identity in names}

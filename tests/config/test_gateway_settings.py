@@ -1,0 +1,293 @@
+"""Options of `jobmeter gateway`: flags over variables over its configuration file, which names the forges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobmeter.config.gateway import GatewaySettings, gateway_settings
+from jobmeter.model.errors import UsageError
+
+FORGE = '[[forge]]\nname = "one"\nkind = "forgejo"\nurl = "https://forge.example/git/"\nlisten = "10.0.0.1:8090"\n'
+WHOLE = """
+metrics_server = "127.0.0.1:9252"
+shutdown_timeout = "10m"
+state_dir = "/var/lib/jobmeter/gateway"
+dialects = ["jobmeter", "act_runner"]
+
+[[forge]]
+name = "forgejo"
+kind = "forgejo"
+url = "https://forge.example/"
+listen = "127.0.0.1:8090"
+mode = "relay"
+fetch_interval = "2s"
+capacity = 60
+"""
+
+
+def settings(tmp_path: Path, text: str, *argv: str, **environ: str) -> GatewaySettings:
+    """Those that the file and these flags and variables make."""
+    file = tmp_path / "gateway.toml"
+    file.write_text(text)
+    return gateway_settings([f"--config={file}", *argv], environ)
+
+
+def mistakes(tmp_path: Path, text: str) -> list[str]:
+    """Those of the file, without its directory."""
+    return [one.replace(f"{tmp_path}/", "") for one in settings(tmp_path, text).mistakes]
+
+
+def test_the_file_of_the_documentation(tmp_path: Path) -> None:
+    """Its keys are literal."""
+    found = settings(tmp_path, WHOLE)
+    assert found.mistakes == ()
+    assert (found.listen, found.shutdown_timeout) == ("127.0.0.1:9252", 600.0)
+    assert found.listen_place == f"{tmp_path}/gateway.toml: metrics_server"
+    assert (found.state_dir, found.dialect) == ("/var/lib/jobmeter/gateway", ("jobmeter", "act_runner"))
+    (forge,) = found.forges
+    assert (forge.name, forge.kind, forge.url) == ("forgejo", "forgejo", "https://forge.example/")
+    assert (forge.listen, forge.mode, forge.capacity) == ("127.0.0.1:8090", "relay", 60)
+    assert (forge.fetch_interval, forge.fetch_interval_max, forge.fetch_timeout) == (2.0, 5.0, 5.0)
+    assert (forge.lost_after, forge.insecure) == (900.0, False)
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    """For this machine alone, nothing gated."""
+    found = settings(tmp_path, FORGE)
+    assert (found.listen, found.dialect, found.shutdown_timeout) == ("127.0.0.1:9252", ("jobmeter",), 600.0)
+    assert (found.read_token, found.push_token, found.warnings) == (None, None, ())
+    assert found.forges[0].capacity is None
+    health = found.health_check
+    assert (health.min_free_disk_space, health.script, health.interval, health.timeout) == (
+        None,
+        None,
+        30.0,
+        10.0,
+    )
+
+
+def test_gitlab_holds_a_request(tmp_path: Path) -> None:
+    """So one for a job may take longer there, and there is no queue of a whole instance."""
+    (forge,) = settings(tmp_path, FORGE.replace("forgejo", "gitlab")).forges
+    assert (forge.fetch_timeout, forge.queue) == (60.0, ())
+
+
+@pytest.mark.parametrize(
+    "argv, environ, listen, place",
+    [
+        (["--listen=:3"], {"JOBMETER_LISTEN": ":2", "METRICS_SERVER": ":1"}, ":3", "--listen"),
+        (["--addr=:3"], {"JOBMETER_LISTEN": ":2"}, ":3", "--addr"),
+        (["--metrics-server", "localhost"], {}, "localhost", "--metrics-server"),
+        ([], {"JOBMETER_LISTEN": ":2", "METRICS_SERVER": ":1"}, ":2", "JOBMETER_LISTEN"),
+        ([], {"METRICS_SERVER": ":1"}, ":1", "METRICS_SERVER"),
+        (["--metrics-server="], {"METRICS_SERVER": ":1"}, "", "--metrics-server"),
+    ],
+)
+def test_an_address_has_three_names(
+    tmp_path: Path, argv: list[str], environ: dict[str, str], listen: str, place: str
+) -> None:
+    """Ours and those of the seeds; a flag is stronger than a variable, and all are stronger than the file."""
+    found = settings(tmp_path, 'metrics_server = ":9"\n' + FORGE, *argv, **environ)
+    assert (found.listen, found.listen_place) == (listen, place)
+
+
+@pytest.mark.parametrize(
+    "text, field, value",
+    [
+        ('listen = ":1"', "listen", ":1"),
+        ('addr = ":1"', "listen", ":1"),
+        ('metrics_server = ""', "listen", ""),
+        ('dialect = "ci_runner"', "dialect", ("ci_runner",)),
+        ('shutdown_timeout = "0s"', "shutdown_timeout", 0.0),
+        ('read_token = "abc"', "read_token", "abc"),
+        ('push-token = "abc"', "push_token", "abc"),
+        ('log_level = "debug"', "log_level", "debug"),
+    ],
+)
+def test_a_key_of_the_file_is_a_flag(tmp_path: Path, text: str, field: str, value: object) -> None:
+    """With `-` or `_`, and the names of the seeds."""
+    found = settings(tmp_path, f"{text}\n{FORGE}")
+    assert found.mistakes == ()
+    assert getattr(found, field) == value
+
+
+def test_a_token_is_in_a_file(tmp_path: Path) -> None:
+    """That of the pages, that of draining, that of the forge."""
+    token = tmp_path / "token"
+    token.write_text("a-token\n")
+    text = f'read_token_file = "{token}"\npush_token_file = "{token}"\n{FORGE}api_token_file = "{token}"\n'
+    found = settings(tmp_path, text)
+    assert found.mistakes == ()
+    assert (found.read_token, found.push_token, found.forges[0].api_token) == ("a-token",) * 3
+    assert "a-token" not in repr(found.forges[0])
+
+
+def test_health(tmp_path: Path) -> None:
+    """Sizes, shares and a program; megabytes as the runner has them."""
+    text = f"""
+{FORGE}
+[health_check]
+min_free_disk_space_mb = 1024
+min_available_memory = "1.5Gi"
+max_memory_pressure = 20
+disk_paths = ["/", "/tmp"]
+script = "/bin/true"
+interval = "10s"
+timeout = "1s"
+"""
+    found = settings(tmp_path, text)
+    assert found.mistakes == ()
+    health = found.health_check
+    assert (health.min_free_disk_space, health.min_available_memory) == (2**30, 3 * 2**29)
+    assert (health.max_memory_pressure, health.disk_paths) == (20.0, ("/", "/tmp"))
+    assert (health.script, health.interval, health.timeout) == ("/bin/true", 10.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "line, sentence",
+    [
+        ('fetch_intervall = "1s"', "the key 'fetch_intervall' is not known; 'fetch_interval' is meant?"),
+        ('zzz = "1s"', "the key 'zzz' is not known; accepted are api_token, api_token_file, ca_cert, "),
+        ("fetch_interval = 5", "fetch_interval: '5' is not a duration; accepted are forms such as 500ms"),
+        ('fetch_interval = "0s"', "fetch_interval: '0s' is not a duration above zero"),
+        ('fetch_timeout = "61s"', "fetch_timeout: '61s' is too long; accepted are durations up to 60s"),
+        ("capacity = 0", "capacity: 0 is not accepted; accepted are 1 and more"),
+        ('capacity = "many"', "capacity: 'many' is not a whole number"),
+        ("capacity = [1]", "capacity: a value of this kind is not accepted; accepted is a text or a number"),
+        ('mode = "launch"', "mode: 'launch' is not offered by this release; accepted is relay"),
+        ('mode = "other"', "mode: 'other' is not accepted; accepted is relay"),
+        ('insecure = "maybe"', "insecure: 'maybe' is not accepted; accepted are true and false"),
+        ('public_url = "forge"', "public_url: 'forge' is no address; accepted is http:// or https://"),
+        ('tls_cert = "/nonesuch"', "tls_cert: '/nonesuch' cannot be read: No such file or directory"),
+        ('tls_cert = "/dev/null"', "tls_cert needs tls_key too"),
+        ('client_key = "/dev/null"', "client_key needs client_cert too"),
+        ('queue = ["everything"]', "queue: 'everything' is not accepted; accepted are admin, user, orgs/NAME"),
+        ('queue = "projects/7"\napi_token = "a"',
+         "queue: 'projects/7' is not for forgejo; accepted are admin, user, orgs/NAME and repos/OWNER/NAME"),
+        ('queue = "admin"', "queue needs api_token_file or api_token too"),
+        ('api_token = "a"\napi_token_file = "/dev/null"', "api_token_file: /dev/null: this is no token"),
+        ('api_token = "two words"', "api_token: this is no token"),
+    ],
+)  # fmt: skip
+def test_a_forge_that_is_not_accepted(tmp_path: Path, line: str, sentence: str) -> None:
+    """One sentence each, with the file, the forge, the key and what is accepted."""
+    found = mistakes(tmp_path, f"{FORGE}{line}\n")
+    assert found[0].startswith("gateway.toml: [[forge]] 1 'one': ")
+    assert sentence in "\n".join(found)
+    assert "two words" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    "before, after, sentence",
+    [
+        ('name = "one"\n', "", "[[forge]] 1: the key 'name' is missing: what it is called"),
+        ('name = "one"', 'name = "a b"', "[[forge]] 1 'a b': name: 'a b' is no name; accepted are up to 63"),
+        ("name = ", "name = [] #", "[[forge]] 1: name: a value of this kind is not accepted"),
+        ('kind = "forgejo"', 'kind = "github"',
+         "kind: 'github' is not accepted; accepted are forgejo, gitea, gitlab"),
+        ("https://forge.example/git/", "ftp://forge.example", "url: 'ftp://forge.example' is no address"),
+        ("https://forge.", "https://me:s3cret@forge.",
+         "url: the address of 'forge.example' has a user name; accepted is one without"),
+        ("10.0.0.1:8090", "8090", "listen: '8090' is not accepted: a port alone is written with a colon, :8090"),
+        ("[[forge]]", "[forge]", "gateway.toml: forge is not accepted; each forge is a table of its own"),
+        (FORGE, "", "gateway.toml: there is no forge; each is a table that begins with [[forge]]"),
+        (FORGE, FORGE * 2, "[[forge]] 2 'one': the name is that of [[forge]] 1 too; each forge has its own"),
+        (FORGE, FORGE + FORGE.replace('"one"', '"two"'),
+         "[[forge]] 2 'two': listen: '10.0.0.1:8090' is also where [[forge]] 1 'one' listens"),
+        ("10.0.0.1:8090", "127.0.0.1:9252", "is also where the metrics, --listen listens; each has its own"),
+        ("[[forge]]", 'metrics_server = "8080"\n[[forge]]', "gateway.toml: metrics_server: '8080' is not accepted"),
+        ("[[forge]]", 'metric_server = ":1"\n[[forge]]', "the key 'metric_server' is not known; accepted are"),
+        ("[[forge]]", 'dialects = ["other"]\n[[forge]]', "dialects: 'other' is not accepted; accepted are jobmeter"),
+        ("[[forge]]", 'metrics_server = ":1"\nlisten = ":2"\n[[forge]]',
+         "'metrics_server' and 'listen' are the same; one of them is enough"),
+        ("[[forge]]", 'tls_key = "k"\n[[forge]]', "gateway.toml: tls_key needs tls_cert too"),
+        ("[[forge]]", 'read_token = "a"\nread_token_file = "/nonesuch"\n[[forge]]',
+         "read_token_file: /nonesuch cannot be read"),
+        ("[[forge]]", "health_check = 1\n[[forge]]", "health_check is not accepted; it is a table"),
+        ("[[forge]]", '[health_check]\nscript = "true"\n[[forge]]',
+         "[health_check]: script: 'true' is not accepted; accepted is a program by its whole name"),
+        ("[[forge]]", '[health_check]\nscript = "/etc/passwd"\n[[forge]]',
+         "[health_check]: script: '/etc/passwd' cannot be executed"),
+        ("[[forge]]", '[health_check]\ndisk_paths = ["/nonesuch"]\n[[forge]]', "'/nonesuch' is no directory"),
+        ("[[forge]]", '[health_check]\nmax_memory_pressure = "much"\n[[forge]]', "'much' is no share"),
+        ("[[forge]]", '[health_check]\nmin_free_disk_space = "1G"\nmin_free_disk_space_mb = 5\n[[forge]]',
+         "min_free_disk_space and min_free_disk_space_mb are the same"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_accepted(tmp_path: Path, before: str, after: str, sentence: str) -> None:
+    """With the place in it."""
+    found = mistakes(tmp_path, FORGE.replace(before, after))
+    assert sentence in "\n".join(found)
+    assert "s3cret" not in "".join(found)
+    assert all(one.startswith("gateway.toml: ") for one in found)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """In the order of the file's parts."""
+    text = 'nonesuch = 1\nshutdown_timeout = "x"\n[[forge]]\nname = "one"\nkind = "forgejo"\n[[forge]]\ncapacity = 0\n'
+    found = mistakes(tmp_path, text)
+    assert [one.split(": ")[1] for one in found] == [
+        "the key 'nonesuch' is not known; accepted are dialect, listen, log_format, log_level, push_token, "
+        "push_token_file, read_token, read_token_file, shutdown_timeout, state_dir, tls_cert, tls_key",
+        "shutdown_timeout",
+        *["[[forge]] 1 'one'"] * 2,
+        *["[[forge]] 2"] * 5,
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, sentence",
+    [
+        ('fetch_interval_max = "1s"', "fetch_interval_max (1 s) is shorter than fetch_interval (2 s)"),
+        ("insecure = true", "insecure: whoever is between here and https://forge.example/git/ can read"),
+        ('public_url = "http://localhost:8090"', "in a container localhost is the container itself"),
+    ],
+)
+def test_what_is_accepted_but_seldom_meant(tmp_path: Path, line: str, sentence: str) -> None:
+    """It starts, and says so."""
+    found = settings(tmp_path, f"{FORGE}{line}\n")
+    assert found.mistakes == ()
+    assert sentence in "\n".join(found.warnings)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:8090", "[::1]:8090", "localhost"])
+def test_a_loopback_address_is_no_address_in_a_container(tmp_path: Path, listen: str) -> None:
+    """But where a proxy is before it, runners are given another one."""
+    text = FORGE.replace("10.0.0.1:8090", listen)
+    (sentence,) = settings(tmp_path, text).warnings
+    assert "is the container itself: let a reverse proxy of the forge pass its runners' paths" in sentence
+    assert settings(tmp_path, text + 'public_url = "https://forge.example/git/"\n').warnings == ()
+
+
+@pytest.mark.parametrize(
+    "argv, environ, sentence",
+    [
+        ([], {}, "--config is missing: the TOML file that names the forges, as --config gateway.toml"),
+        (["--config=/nonesuch"], {}, "/nonesuch cannot be read: No such file or directory"),
+        (["--config=a", "word"], {}, "'word' is not accepted: the gateway takes only flags"),
+        (["--config=a", "--addr=:1", "--listen=:2"], {}, "--addr and --listen are the same"),
+        (
+            ["--config=a", "--dialect=other"],
+            {},
+            "--dialect: 'other' is not accepted; accepted are jobmeter, act",
+        ),
+        ([], {"JOBMETER_SHUTDOWN_TIMEOUT": "x"}, "JOBMETER_SHUTDOWN_TIMEOUT: 'x' is not a duration"),
+    ],
+)
+def test_flags_and_variables_that_are_not_accepted(
+    argv: list[str], environ: dict[str, str], sentence: str
+) -> None:
+    """The first of them is told."""
+    with pytest.raises(UsageError) as caught:
+        gateway_settings(argv, environ)
+    assert sentence in str(caught.value)
+
+
+def test_each_place_is_stronger_than_the_one_before(tmp_path: Path) -> None:
+    """File, variable, flag."""
+    text = f'state_dir = "/a"\nshutdown_timeout = "1s"\nlog_level = "debug"\n{FORGE}'
+    environ = {"JOBMETER_STATE_DIR": "/b", "JOBMETER_SHUTDOWN_TIMEOUT": "2s"}
+    found = settings(tmp_path, text, "--state-dir=/c", **environ)
+    assert (found.state_dir, found.shutdown_timeout, found.log_level) == ("/c", 2.0, "debug")

@@ -1,0 +1,188 @@
+"""What passes of a task's reports, how it is counted, and what is held while the forge is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import pytest
+
+from jobmeter.gateway.figures.events import LogReported, StateReported, StepChanged, TaskClosing, WorkBegan
+from tests.gateway.relay.rig import Rig, until
+from tests.support.forges.actions import LOST, RESET, Fault, Runner, actions_forge
+from tests.support.forges.serving import wire
+
+SUCCESS = 1
+LONG = ("Connect-Timeout-Ms", "10000000")
+
+
+def run(main):
+    asyncio.run(main())
+
+
+async def fetched(rig: Rig, task_id: int = 7) -> Runner:
+    runner = Runner(rig.port, "one", "secret")
+    assert await runner.fetch() == [task_id]
+    return runner
+
+
+def test_reports_are_counted():
+    """Rows that the forge has not taken, steps that began and ended, the end of the work."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            began, stopped = {"seconds": 1_700_000_000}, {"seconds": 1_700_000_004}
+            await runner.log(7, 0, "a", "b")
+            await runner.log(7, 5, "far ahead")
+            await runner.state(7, steps=[{"id": 0, "started_at": began}])
+            await runner.state(7, steps=[{"id": 0, "started_at": began, "stopped_at": stopped, "result": 1}])
+            await runner.log(7, 2, "c", last=True)
+            assert [event.rows_left for event in rig.told.of(LogReported)] == [0, 4, 0]
+            assert [event.seconds for event in rig.told.of(StepChanged)] == [None, 4.0]
+            assert len(rig.told.of(WorkBegan)) == len(rig.told.of(TaskClosing)) == 1
+            assert [event.ok for event in rig.told.of(StateReported)] == [True, True]
+
+    run(main)
+
+
+@pytest.mark.parametrize("fault,status", [(502, 502), (500, 500), (RESET, 503), (LOST, 503)])
+def test_a_report_that_fails_is_passed_on(fault: Fault, status: int):
+    """The runner tries again; the task lives."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.faults["UpdateLog"] = deque([fault])
+            forge.faults["UpdateTask"] = deque([fault])
+            assert (await runner.log(7, 0, "a")).status == status
+            assert (await runner.state(7, SUCCESS)).status == status
+            assert rig.held == ["7"]
+            assert (await runner.log(7, 0, "a")).status == 200
+            assert (await runner.state(7, SUCCESS)).status == 200
+            assert forge.jobs[7].rows == ["a"]
+            assert [event.ok for event in rig.told.of(LogReported)] == [False, True]
+            assert rig.ended == [("7", "success")]
+
+    run(main)
+
+
+def test_last_reports_wait_for_the_forge():
+    """A runner that waits for hours has its log and its result taken when the forge is back."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            await forge.go_away()
+            rows = [{"content": "the end"}]
+            last = asyncio.create_task(
+                runner.call("UpdateLog", LONG, task_id=7, index=0, rows=rows, no_more=True)
+            )
+            await until(lambda: len(rig.told.of(LogReported)) >= 1)
+            await forge.listen()
+            assert (await last).status == 200
+            forge.faults["UpdateTask"] = deque([502, RESET])
+            state = {"id": 7, "result": SUCCESS}
+            assert (await runner.call("UpdateTask", LONG, state=state)).status == 200
+            assert (forge.jobs[7].rows, forge.jobs[7].result) == (["the end"], SUCCESS)
+            assert rig.ended == [("7", "success")]
+
+    run(main)
+
+
+def test_last_reports_are_held_no_longer_than_the_runner_waits():
+    """It gets the failure in time, and its own next attempt is as good."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            await forge.go_away()
+            short = ("Connect-Timeout-Ms", "1500")
+            got = await runner.call("UpdateTask", short, state={"id": 7, "result": SUCCESS})
+            assert got.status == 503
+            assert rig.held == ["7"]
+
+    run(main)
+
+
+def test_a_runner_that_goes_is_held_no_more():
+    """Its report is not tried again by anybody."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.faults["UpdateTask"] = deque([502] * 50)
+            async with wire(rig.port) as line:
+                await line.send(runner.written("UpdateTask", LONG, state={"id": 7, "result": SUCCESS}))
+                await until(lambda: forge.calls["UpdateTask"] == 1)
+            await asyncio.sleep(1.0)
+            assert forge.calls["UpdateTask"] == 1
+
+    run(main)
+
+
+def test_a_task_that_the_forge_does_not_know_any_more():
+    """Its slot is free."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.faults["UpdateLog"] = deque([404])
+            await runner.log(7, 0, "a")
+            assert rig.held == ["7"]
+
+    run(main)
+
+
+def test_what_cannot_be_read_passes():
+    """Bytes that are no message reach the forge as they are, and its answer the runner."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            runner = Runner(rig.port, "one", "secret")
+            written = runner.written("UpdateLog", task_id=7).replace(
+                b"Content-Length: 2", b"Content-Length: 4"
+            )
+            forge.faults["UpdateLog"] = deque([400])
+            async with wire(rig.port) as line:
+                await line.send(written + b"\xff\xff")
+                assert (await line.answer()).status == 400
+            assert forge.seen[-1].body == b"\x08\x07\xff\xff"
+            assert rig.relay.unread == 1
+            assert rig.log.texts == ["a request of a runner passes without being understood"]
+
+    run(main)
+
+
+def test_a_body_that_is_too_large_to_be_read_passes():
+    """Streamed, and not counted."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge, read_bytes=1000).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            assert (await runner.log(7, 0, *["x" * 100] * 100)).status == 200
+            assert len(forge.jobs[7].rows) == 100
+            assert rig.told.of(LogReported) == []
+
+    run(main)
+
+
+def test_a_log_of_many_rows_passes():
+    """100,000 of them in one request are normal."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            assert (await runner.log(7, 0, *["x" * 60] * 100_000)).status == 200
+            assert len(forge.jobs[7].rows) == 100_000
+            assert [event.rows_left for event in rig.told.of(LogReported)] == [0]
+
+    run(main)

@@ -1,0 +1,1 @@
+"""Small forges on loopback that keep the recorded wire, and misbehave when they are told to."""
