@@ -82,9 +82,15 @@ class HistoryPages:
                 "/repositories/{org}/{repo}", self.repository, "A repository, as a page", (*PATH[:2], *_JOBS),
                 404,
             ),
-            _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB)),
-            _page(f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY)),
-            _page(f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES, LEG)),
+            _page(_JOB_PATH, self.job, "A job over its runs, as a page", (*PATH, *_JOB), 404),
+            _page(
+                f"{_JOB_PATH}/sizing", self.sizing, "What a job should request, as a page", (*PATH, *SIZING_QUERY),
+                404,
+            ),
+            _page(
+                f"{_JOB_PATH}/compare", self.branches, "Two branches compared, as a page", (*PATH, *SIDES, LEG),
+                404,
+            ),
             _page("/compare", self.compare, "Two runs compared, as a page", _SIDES, 404),
             _page("/fleet", self.fleet, "The fleet, as a page", _DAYS),
         )  # fmt: skip
