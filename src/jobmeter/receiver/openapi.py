@@ -131,7 +131,10 @@ def _responses(route: Route, schema_of: Mapping[int, Json]) -> Json:
     found = {str(status): _content(answer, schema_of) for status, answer in route.answers.items()}
     problems = set(route.problems) | ({401, 429} if route.access != "open" else set())
     for status in sorted(problems):
-        found[str(status)] = _problem(status)
+        problem = _problem(status)
+        # What a page answers for a name that it does not know, a path without the name is refused as a problem.
+        problem["content"] |= found.get(str(status), {}).get("content", {})
+        found[str(status)] = problem
     return found
 
 

@@ -252,7 +252,7 @@ def _page(
         parameters=parameters,
         answers=dict.fromkeys((200, 400, *problems, 503), _PAGE),
         # A path without a name is no page's.
-        problems=() if 404 in problems else (404,),
+        problems=(404,),
         challenge="Basic",
     )  # fmt: skip
 

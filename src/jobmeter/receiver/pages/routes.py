@@ -90,6 +90,8 @@ class Pages:
                 "GET", "/runs/{run_uid}", page_endpoint(self.one), "read", "One run, as a page",
                 parameters=(RUN_UID,),
                 answers={200: _PAGE, 400: _PAGE, 404: _PAGE, 503: _PAGE},
+                # A path without a name is no page's.
+                problems=(404,),
                 challenge="Basic",
             ),
         )  # fmt: skip
