@@ -78,6 +78,11 @@ class PostgresqlServer:
         """Its log."""
         return self._log.read_text()
 
+    @property
+    def pid(self) -> int:
+        """Its first process, whose children the others are."""
+        return int((self._directory / "data/postmaster.pid").read_text().split()[0])
+
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """The address of one of its databases."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
