@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import yaml
 from hypothesis import given
+from msgspec.structs import replace
 
 from jobmeter.model.sizing.advise import answer
 from jobmeter.model.sizing.answer import Advice
@@ -18,9 +19,9 @@ from jobmeter.report.sizing_forms import (
     kubernetes_yaml,
     sizing_json,
 )
-from jobmeter.report.sizing_text import render_sizing
+from jobmeter.report.sizing_text import render_sizing, rule
 from tests.model.sizing.strategies import histories, parameters
-from tests.report.sizing_examples import SIZINGS, confident
+from tests.report.sizing_examples import SIZINGS, confident, pod
 
 
 @pytest.mark.parametrize("name", SIZINGS)
@@ -42,6 +43,45 @@ def test_any_advice_can_be_shown(runs: list[Observation], chosen: Parameters) ->
     assert len(yaml.safe_load(kubernetes_yaml(advice))["containers"]) == len(advice.containers)
     assert docker_text(advice).count("\n") == 1 + 2 * len(advice.containers)
     assert set(yaml.safe_load(gitlab_yaml(advice))["variables"] or {}) == set(gitlab_variables(advice))
+
+
+def read_in_part() -> Advice:
+    """Of two containers, of which one could be read in some runs only."""
+    runs = pod()
+    build, base = runs[20].containers
+    runs[20] = replace(runs[20], containers=(build, replace(base, memory_need_bytes=None)))
+    return answer(runs)
+
+
+def test_a_request_that_not_all_runs_tell_is_said_to_be_the_least() -> None:
+    """In the first line, and beside the container; of one that is not in the total it says nothing there."""
+    partial = read_in_part()
+    apart = replace(partial, evidence=tuple(replace(each, in_total=False) for each in partial.evidence))
+
+    assert render_sizing(partial).startswith("sizing: request at least 2.41 GiB and 2.19 cores (")
+    assert "postgres: Its memory could not be read in 1 of 20 runs: request at least" in render_sizing(
+        partial
+    )
+    assert render_sizing(apart).startswith("sizing: request 2.41 GiB")
+    assert "at least" not in render_sizing(answer(pod()))
+
+
+@pytest.mark.parametrize(
+    "of_build, of_postgres, said",
+    [
+        ("a", "a", "memory: a; CPU: c"),
+        ("a", "b", "memory of build: a; memory of postgres: b; CPU: c"),
+        ("a", "", "memory: a; CPU: c"),
+        ("", "", "CPU: c"),
+    ],
+)
+def test_how_names_containers_where_they_differ(of_build: str, of_postgres: str, said: str) -> None:
+    """One rule of all is said once; what is not told is not said."""
+    advice = answer(pod())
+    build, postgres = (replace(each, cpu_rule="c") for each in advice.evidence)
+    rules = (replace(build, memory_rule=of_build), replace(postgres, memory_rule=of_postgres))
+
+    assert rule(replace(advice, evidence=rules)) == said
 
 
 def test_colour_changes_no_text() -> None:

@@ -1,6 +1,6 @@
 """Sizing advice for a terminal: what to request, and why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jobmeter.model.quantities import format_bytes, format_cores
 from jobmeter.model.sample import ByteLimit, Limit
@@ -31,24 +31,36 @@ def _opening(advice: Advice, title: str, width: int) -> list[Line]:
     )
     lines += [[(f"  {clean(title)}", "faint")]] if title else []
     lines += _wrapped(meta.reason, width, "  why: ")
-    return [*lines, *_wrapped(rule(advice), width, "  how: ")] if meta.runs_analyzed else lines
+    how = rule(advice)
+    return [*lines, *_wrapped(how, width, "  how: ")] if how else lines
 
 
 def wanted(advice: Advice) -> str:
-    """``1.2 GiB and 1.5 cores``: what the whole job should request."""
+    """``1.2 GiB and 1.5 cores``: what the whole job should request, at least where some memory was not read."""
     total = advice.total
-    known = [_size(total.memory.request_bytes), _cores_of(total.cpu.request_cores)]
-    return " and ".join(each for each in known if each) or "nothing is known"
+    known = [each for each in (_size(total.memory.request_bytes), _cores_of(total.cpu.request_cores)) if each]
+    unread = any(each.memory_unread_runs for each in advice.evidence if each.in_total)
+    least = "at least " if unread and total.memory.request_bytes is not None else ""
+    return least + " and ".join(known) if known else "nothing is known"
 
 
 def rule(advice: Advice) -> str:
-    """How the request is made of what was observed."""
-    meta = advice.meta
-    statistic = {"peak": "peak", "avg": "average"}.get(meta.cpu_percentile, meta.cpu_percentile)
-    return (
-        f"the highest need of memory and the highest {statistic} of CPU of {plural(meta.runs_analyzed, 'run')}, "
-        f"and {meta.buffer_percent:g} % to spare"
+    """How the requests are made of what was observed; empty where a receiver of before does not tell."""
+    parts = (
+        *_by_rule("memory", [(each.memory_rule, each.name) for each in advice.evidence]),
+        *_by_rule("CPU", [(each.cpu_rule, each.name) for each in advice.evidence]),
     )
+    return "; ".join(parts)
+
+
+def _by_rule(resource: str, rules: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """``memory of build, web: the highest need …``; without names where one rule is that of all."""
+    names: dict[str, list[str]] = {}
+    for rule, name in rules:
+        if rule:
+            names.setdefault(rule, []).append(clean(name))
+    for rule, of in names.items():
+        yield f"{resource} of {', '.join(of)}: {rule}" if len(names) > 1 else f"{resource}: {rule}"
 
 
 def _containers(advice: Advice, width: int) -> list[Line]:

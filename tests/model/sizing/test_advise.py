@@ -65,11 +65,12 @@ def test_the_phase_and_its_reason(runs: list[Observation], phase: str, reason: s
         (with_use(STEADY, memory_source="rss"), "a sum of RSS"),
         (with_use(STEADY, memory_need_bytes=None), "could not be read; it is not in the total"),
         (with_use(STEADY, throttled_cores=0.5), "withheld up to 0.50 cores"),
-        (with_use(STEADY, killed_at_bytes=2 * GIB)[:1] + STEADY[1:], "memory at 2 GiB: at least 2 times that"),
-        (with_use(STEADY, killed_at_bytes=7)[:1] + with_use(STEADY[1:], memory_need_bytes=GIB + 1), "later runs show"),
+        (with_use(STEADY, killed_at_bytes=2 * GIB)[:1] + STEADY[1:], "memory at 2 GiB, and no run shows how much"),
+        (with_use(STEADY, killed_at_bytes=7)[:1] + with_use(STEADY[1:], memory_need_bytes=GIB + 1), "other runs show"),
+        (with_use(STEADY[:4], memory_need_bytes=None) + STEADY[4:], "could not be read in 4 of 10 runs: request"),
+        (with_use([replace(run, outcome="lost") for run in STEADY], memory_need_bytes=None), "not be read. Without"),
+        (with_use(STEADY, cpu_cores=Statistic(peak=1.0, avg=0.5))[:3] + STEADY[3:], "3 of 10 runs are too short for a"),
         ([replace(run, cpu_complete=False) for run in STEADY], "a lower bound in 10 of 10 runs"),
-        ([replace(run, host_memory_bytes=GIB) for run in STEADY], "The largest machine has 1 GiB"),
-        (STEADY[:1], "taken times 3 until 3 clean runs"),
         ([replace(run, outcome="failed") for run in STEADY], "no less than the default of 4 GiB"),
     ],
 )  # fmt: skip
@@ -78,6 +79,14 @@ def test_notes_say_what_to_know(runs: list[Observation], note: str) -> None:
     (evidence,) = advise(runs).evidence
 
     assert note in " ".join(evidence.notes)
+
+
+def test_memory_that_some_runs_did_not_tell_is_counted() -> None:
+    """By who reads the figures too: so many runs may have needed more."""
+    runs = with_use(STEADY[:4], memory_need_bytes=None) + STEADY[4:]
+
+    assert advise(runs).evidence[0].memory_unread_runs == 4
+    assert advise(STEADY).evidence[0].memory_unread_runs == 0
 
 
 def test_a_plain_history_needs_no_note() -> None:
@@ -108,6 +117,41 @@ def test_the_total_is_of_containers_that_ran_together() -> None:
 
     assert [each.name for each in advice.containers] == ["build", "mysql", "postgres"]
     assert advice.total.memory.request_bytes == 2 * GIB
+
+
+def alone(count: int, first: int, need: int = 9 * GIB) -> list[Observation]:
+    """Runs of the same job with another container than those of the CI, as a developer's."""
+    return observed([Truth(need_bytes=need)] * count, first=first, name="job")
+
+
+@pytest.mark.parametrize(
+    "runs, phase, in_total",
+    [
+        (STEADY + alone(2, 10), "confident", {"build": True, "job": False}),
+        (alone(2, 0) + observed(steady(10, GIB, noise=0), first=2), "confident", {"build": True, "job": False}),
+        (STEADY + [replace(run, leg="os=linux") for run in alone(2, 10)], "confident", {"build": True, "job": False}),
+        (STEADY + alone(3, 10), "confident", {"build": True, "job": True}),
+        (STEADY[:2] + alone(2, 2), "learning", {"build": True, "job": True}),
+        (STEADY[:9] + beside(STEADY[9:], "redis"), "learning", {"build": True, "redis": True}),
+    ],
+    ids=["newest", "oldest", "a leg of its own", "three", "nothing is usual yet", "a new service"],
+)  # fmt: skip
+def test_a_container_of_few_runs_that_ran_beside_no_other_is_not_in_the_total(
+    runs: list[Observation], phase: str, in_total: dict[str, bool]
+) -> None:
+    """It is named, has advice of its own, and does not lower the phase of the others."""
+    advice = advise(runs, Parameters(buffer_percent=0))
+    requests = {each.name: each.memory.request_bytes or 0 for each in advice.containers}
+
+    assert advice.meta.confidence_phase == phase
+    assert {each.name: each.in_total for each in advice.evidence} == in_total
+    assert ("job was in 2 runs only, and is not in the total." in advice.meta.reason) == (
+        False in in_total.values()
+    )
+    beside_each_other = requests["build"] + requests.get("redis", 0)
+    assert advice.total.memory.request_bytes == max(
+        beside_each_other, requests.get("job", 0) if in_total.get("job") else 0
+    )
 
 
 def test_only_the_last_runs_count() -> None:

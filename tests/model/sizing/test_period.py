@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobmeter.model.sizing import period as module
 from jobmeter.model.sizing.advise import advise
@@ -73,6 +74,49 @@ def test_what_ran_on_the_newest_day_is_the_total() -> None:
 
     assert [each.name for each in found.containers] == ["build", "old"]
     assert found.total.memory == found.containers[0].memory
+
+
+def test_a_container_of_few_runs_is_not_in_the_total() -> None:
+    """Days do not keep what ran beside what: one or two runs of many are a developer's, or told soon enough."""
+    usual = observed(steady(8, GIB, noise=0))
+    runs = usual + observed([Truth(need_bytes=9 * GIB)] * 2, first=8, name="job")
+
+    found, without = advise_period(by_day(runs)), advise_period(by_day(usual))
+
+    assert (found.total, found.meta.confidence_phase) == (without.total, "confident")
+    assert [each.in_total for each in found.evidence] == [True, False]
+    assert "job was in 2 runs only, and is not in the total." in found.meta.reason
+
+
+def test_legs_are_not_added_up() -> None:
+    """Each leg has containers of its own name, and machines of its own."""
+    legs = [
+        replace(run, leg=name)
+        for name in ("linux", "windows")
+        for run in observed(steady(4, GIB, noise=0), name=name)
+    ]
+
+    assert advise_period(by_day(legs), Parameters(buffer_percent=0)).total.memory.request_bytes == GIB
+
+
+def test_days_without_a_run_tell_nothing() -> None:
+    """A day whose only run went elsewhere is empty, and no day of the answer."""
+    days = by_day(observed(steady(4, GIB)))
+
+    assert advise_period({**days, "2020-01-01": {}}) == advise_period(days)
+    assert advise_period({"2020-01-01": {}}) == advise([])
+
+
+def test_memory_that_some_runs_did_not_tell_is_counted() -> None:
+    """The request is a lower bound then, and is said to be one."""
+    runs = observed(steady(8, GIB))
+    blind = replace(runs[3].containers[0], memory_need_bytes=None)
+    runs[3] = replace(runs[3], containers=(blind,))
+
+    (evidence,) = advise_period(by_day(runs)).evidence
+
+    assert evidence.memory_unread_runs == 1
+    assert "could not be read in 1 of 8 runs: request at least this" in " ".join(evidence.notes)
 
 
 def test_nothing_observed_is_unknown() -> None:

@@ -21,6 +21,7 @@ from jobmeter.model.sizing.observation import ContainerUse, Observation, in_orde
 from jobmeter.model.sizing.outliers import high_outliers
 from jobmeter.model.sizing.parameters import Parameters
 from jobmeter.model.sizing.phase import confidence
+from jobmeter.model.sizing.strays import strays
 from jobmeter.model.sizing.window import Walk, cores_needed, is_clean
 
 _DEFAULT = Parameters()
@@ -47,11 +48,16 @@ def advise(observations: Sequence[Observation], parameters: Parameters = _DEFAUL
         walk.add(run)
     uses = _by_container(runs)
     figures = {name: found for name in sorted(uses) if (found := walk.advised(name))}
-    evidence = tuple(gather(name, uses[name], walk.known(name), parameters) for name in figures)
-    phase, reason = confidence(runs, walk, parameters)
+    together = {tuple(use.name for use in run.containers) for run in runs}
+    strange = strays([use.name for use in run.containers] for run in runs)
+    evidence = tuple(
+        gather(name, uses[name], walk.known(name), parameters, in_total=name not in strange)
+        for name in figures
+    )
+    phase, reason = confidence(runs, walk, strange, parameters)
     return Advice(
         containers=containers_of(figures),
-        total=total([tuple(use.name for use in run.containers) for run in runs], figures, parameters),
+        total=total((names for names in together if strange.isdisjoint(names)), figures, parameters),
         meta=About(
             confidence_phase=phase,
             runs_analyzed=sum(_was_read(run) for run in runs),

@@ -88,6 +88,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
     memory_charged_peak_bytes: Annotated[
         int | None, Meta(description="The most the kernel charged: an upper bound, page cache is in it.")
     ]
+    memory_unread_runs: Annotated[
+        int,
+        Meta(description="Runs in which its memory could not be read: it needs what is requested or more."),
+    ] = 0
     killed_runs: Annotated[int, Meta(description="Runs in which it was killed for want of memory.")]
     killed_at_bytes: Annotated[int | None, Meta(description="The highest memory that was not enough.")]
     cpu_cores: Annotated[
@@ -101,6 +105,11 @@ class Evidence(Struct, frozen=True, kw_only=True):
     memory_limit_bytes: Annotated[ByteLimit, Meta(description="What bound the newest run.")]
     cpu_request_cores: Annotated[float | None, Meta(description="What the newest run requested.")]
     cpu_limit_cores: Annotated[Limit, Meta(description="What bound the newest run.")]
+    memory_rule: Annotated[str, Meta(description="What its request of memory is made of, in words.")] = ""
+    cpu_rule: Annotated[str, Meta(description="The same of CPU.")] = ""
+    in_total: Annotated[
+        bool, Meta(description="false for one of few runs that never ran beside the others.")
+    ] = True
     notes: Annotated[tuple[str, ...], Meta(description="What to know of it, one sentence each.")] = ()
 
 

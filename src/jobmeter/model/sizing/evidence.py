@@ -4,15 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jobmeter.model.quantities import format_bytes, format_cores
 from jobmeter.model.sizing.answer import Evidence
-from jobmeter.model.sizing.figure import (
-    CONFIDENT_RUNS,
-    KILL_FACTOR,
-    LEARNING_FACTOR,
-    Aggregate,
-    largest,
-)
+from jobmeter.model.sizing.figure import Aggregate, largest
 from jobmeter.model.sizing.observation import ContainerUse, Observation
 from jobmeter.model.sizing.parameters import Parameters
+from jobmeter.model.sizing.rules import cpu_rule, memory_rule
 from jobmeter.model.sizing.window import cores_needed, is_clean
 from jobmeter.model.statistics import median
 
@@ -23,7 +18,9 @@ _CACHE_SHARE = 1.5
 _WITHHELD_CORES = 0.05
 
 
-def gather(name: str, seen: Seen, known: Mapping[str, Aggregate], parameters: Parameters) -> Evidence:
+def gather(
+    name: str, seen: Seen, known: Mapping[str, Aggregate], parameters: Parameters, *, in_total: bool = True
+) -> Evidence:
     """The evidence of a container that some runs had, the newest last; ``known`` by leg."""
     newest = seen[-1][1]
     needs = [use.memory_need_bytes for _, use in seen if use.memory_need_bytes is not None]
@@ -35,6 +32,7 @@ def gather(name: str, seen: Seen, known: Mapping[str, Aggregate], parameters: Pa
         memory_need_bytes=max(needs, default=None),
         memory_need_median_bytes=round(median(needs)) if needs else None,
         memory_charged_peak_bytes=largest(*(use.memory_charged_peak_bytes for _, use in seen)),
+        memory_unread_runs=len(seen) - len(needs),
         killed_runs=sum(use.killed_at_bytes is not None for _, use in seen),
         killed_at_bytes=largest(*(use.killed_at_bytes for _, use in seen)),
         cpu_cores=_highest(cores_needed(run, use, parameters.cpu_percentile) for run, use in seen),
@@ -44,6 +42,9 @@ def gather(name: str, seen: Seen, known: Mapping[str, Aggregate], parameters: Pa
         memory_limit_bytes=newest.memory_limit_bytes,
         cpu_request_cores=newest.cpu_request_cores,
         cpu_limit_cores=newest.cpu_limit_cores,
+        memory_rule=memory_rule(known.values(), parameters),
+        cpu_rule=cpu_rule(known.values(), parameters),
+        in_total=in_total,
         notes=tuple(_notes(seen, list(known.values()), parameters)),
     )
 
@@ -55,7 +56,8 @@ def _highest(values: Iterator[float | None]) -> float | None:
 
 def _notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> Iterator[str]:
     charged = largest(*(use.memory_charged_peak_bytes for _, use in seen))
-    yield from memory_notes(known, charged, parameters)
+    unread = sum(use.memory_need_bytes is None for _, use in seen)
+    yield from memory_notes(known, charged, unread, len(seen), parameters)
     if any(use.memory_source == "rss" for _, use in seen):
         yield "Its memory is a sum of RSS: pages that processes share count for each."
     withheld = max((use.throttled_cores or 0.0 for _, use in seen), default=0.0)
@@ -64,31 +66,40 @@ def _notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> It
     partial = sum(not run.cpu_complete for run, _ in seen)
     if partial:
         yield f"CPU use is a lower bound in {partial} of {len(seen)} runs."
+    percentile = parameters.cpu_percentile
+    short = sum(
+        getattr(use.cpu_cores, percentile) is None and use.cpu_cores.avg is not None for _, use in seen
+    )
+    if short and percentile not in ("peak", "avg"):
+        yield f"{short} of {len(seen)} runs are too short for a {percentile}: their peak counts."
 
 
 def memory_notes(
-    known: Sequence[Aggregate], charged_peak_bytes: int | None, parameters: Parameters
+    known: Sequence[Aggregate],
+    charged_peak_bytes: int | None,
+    unread_runs: int,
+    runs: int,
+    parameters: Parameters,
 ) -> Iterator[str]:
-    """What to know of the memory advised, by what is known in each leg."""
+    """What to know of the memory advised, by what is known in each leg; of ``runs`` some could not be read."""
     need = largest(*(each.observed_bytes for each in known))
-    if need is None and not all(each.clean_runs for each in known):
-        return
+    unclean = not all(each.clean_runs for each in known)
     if need is None:
-        yield "Its memory could not be read; it is not in the total."
-        return
-    yield from _kill_notes(known)
-    clean = min(each.clean_runs for each in known)
-    if not clean:
+        yield (
+            "Its memory could not be read."
+            if unclean
+            else "Its memory could not be read; it is not in the total."
+        )
+    elif unread_runs:
+        yield f"Its memory could not be read in {unread_runs} of {runs} runs: request at least this."
+    if need is not None:
+        yield from _kill_notes(known)
+    if unclean:
         default = format_bytes(parameters.default_memory_bytes)
         yield f"Without a clean run no less than the default of {default} is advised."
-    elif clean < CONFIDENT_RUNS and parameters.factor < LEARNING_FACTOR:
-        yield f"Its need is taken times {LEARNING_FACTOR:g} until {CONFIDENT_RUNS} clean runs are known."
-    if charged_peak_bytes is not None and charged_peak_bytes >= _CACHE_SHARE * need:
+    if charged_peak_bytes is not None and need is not None and charged_peak_bytes >= _CACHE_SHARE * need:
         charged = format_bytes(charged_peak_bytes)
         yield f"The kernel charged it up to {charged}, page cache included: an upper bound, not a need."
-    machine = largest(*(each.host_memory_bytes for each in known))
-    if machine is not None and need * parameters.factor > machine:
-        yield f"The largest machine has {format_bytes(machine)}: there is no room for the buffer."
 
 
 def _kill_notes(known: Sequence[Aggregate]) -> Iterator[str]:
@@ -97,6 +108,6 @@ def _kill_notes(known: Sequence[Aggregate]) -> Iterator[str]:
         return
     bound = format_bytes(max(each.killed_at_bytes or 0 for each in killed))
     if any(each.kill_unexplained for each in killed):
-        yield f"Killed for want of memory at {bound}: at least {KILL_FACTOR:g} times that until a run shows its need."
+        yield f"Killed for want of memory at {bound}, and no run shows how much is enough."
     else:
-        yield f"Killed for want of memory at {bound}, later runs show what it needs."
+        yield f"Killed for want of memory at {bound}; other runs show that it needs more."

@@ -1,7 +1,8 @@
 """From what is known of a container to what it should request: one pure formula, and how figures are rounded."""
 
 import math
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Literal, NamedTuple
 
 from jobmeter.model.sizing.parameters import Parameters
 
@@ -54,15 +55,16 @@ class Figure(NamedTuple):
     limit_cores: float | None
 
 
+MemoryRule = Literal["need", "learning", "killed", "machine", "observed", "default", "least"]
+CpuRule = Literal["statistic", "peak", "machine", "default", "least"]
+_amount = itemgetter(0)
+
+
 def figure(known: Aggregate, parameters: Parameters) -> Figure:
     """The advice for one container; without a clean run at least the default."""
-    memory = _memory(known, parameters)
-    cores = _cores(known, parameters)
-    if not known.clean_runs:
-        memory = max(memory or 0.0, parameters.default_memory_bytes)
-        cores = max(cores or 0.0, parameters.default_cpu_cores)
-    request_bytes = None if memory is None else memory_request(memory)
-    request_cores = None if cores is None else cpu_request(cores)
+    memory, cores = memory_wanted(known, parameters), cores_wanted(known, parameters)
+    request_bytes = None if memory is None else memory_request(memory[0])
+    request_cores = None if cores is None else cpu_request(cores[0])
     return Figure(
         request_bytes,
         None if request_bytes is None else memory_limit(request_bytes),
@@ -71,27 +73,41 @@ def figure(known: Aggregate, parameters: Parameters) -> Figure:
     )
 
 
-def _memory(known: Aggregate, parameters: Parameters) -> float | None:
-    """Never below what was observed; beyond that no more than the largest machine has."""
+def memory_wanted(known: Aggregate, parameters: Parameters) -> tuple[float, MemoryRule] | None:
+    """The bytes before they are rounded, and the rule they follow.
+
+    Never below what was observed; beyond that no more than the largest machine has.
+    """
     observed = known.observed_bytes
+    default: tuple[float, MemoryRule] = parameters.default_memory_bytes, "default"
     if observed is None:
-        return None
-    confident = known.clean_runs >= CONFIDENT_RUNS
-    wanted = observed * (parameters.factor if confident else max(LEARNING_FACTOR, parameters.factor))
+        return None if known.clean_runs else default
+    wanted: tuple[float, MemoryRule] = observed * parameters.factor, "need"
+    if known.clean_runs < CONFIDENT_RUNS:
+        wanted = max(wanted, (observed * LEARNING_FACTOR, "learning"), key=_amount)
     if known.kill_unexplained and known.killed_at_bytes is not None:
-        wanted = max(wanted, known.killed_at_bytes * KILL_FACTOR)
+        wanted = max(wanted, (known.killed_at_bytes * KILL_FACTOR, "killed"), key=_amount)
     if known.host_memory_bytes is not None:
-        wanted = min(wanted, known.host_memory_bytes)
-    return max(wanted, observed)
+        wanted = min(wanted, (known.host_memory_bytes, "machine"), key=_amount)
+    wanted = max(wanted, (observed, "observed"), key=_amount)
+    if not known.clean_runs:
+        wanted = max(wanted, default, key=_amount)
+    return max(wanted, (LEAST_MEMORY_BYTES, "least"), key=_amount)
 
 
-def _cores(known: Aggregate, parameters: Parameters) -> float | None:
-    """Too little CPU makes a job slow, not dead: while learning it is the peak, not a multiple."""
-    cores = known.cores if known.clean_runs >= CONFIDENT_RUNS else known.peak_cores
+def cores_wanted(known: Aggregate, parameters: Parameters) -> tuple[float, CpuRule] | None:
+    """The same of CPU. Too little of it makes a job slow, not dead: while learning it is the peak, not a multiple."""
+    confident = known.clean_runs >= CONFIDENT_RUNS
+    cores = known.cores if confident else known.peak_cores
+    default: tuple[float, CpuRule] = parameters.default_cpu_cores, "default"
     if cores is None:
-        return None
-    wanted = cores * parameters.factor
-    return wanted if known.host_cpus is None else min(wanted, known.host_cpus)
+        return None if known.clean_runs else default
+    wanted: tuple[float, CpuRule] = cores * parameters.factor, "statistic" if confident else "peak"
+    if known.host_cpus is not None:
+        wanted = min(wanted, (known.host_cpus, "machine"), key=_amount)
+    if not known.clean_runs:
+        wanted = max(wanted, default, key=_amount)
+    return max(wanted, (LEAST_CPU_CORES, "least"), key=_amount)
 
 
 def memory_request(wanted_bytes: float) -> int:

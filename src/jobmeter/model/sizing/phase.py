@@ -1,29 +1,38 @@
 """How sure the advice is, and why: said in words, since a number would pretend to know more."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from jobmeter.model.quantities import format_bytes, format_cores
 from jobmeter.model.sizing.answer import Phase
 from jobmeter.model.sizing.figure import CONFIDENT_RUNS, Aggregate
 from jobmeter.model.sizing.observation import Observation
 from jobmeter.model.sizing.parameters import Parameters
+from jobmeter.model.sizing.strays import told
 from jobmeter.model.sizing.window import Walk, is_clean
 
 _PHASES: tuple[Phase, ...] = ("unknown", "learning", "confident")
 _CUT_SHORT = {"failed": "failed", "lost": "lost", "killed": "killed for want of memory"}
 
 
-def confidence(runs: Sequence[Observation], walk: Walk, parameters: Parameters) -> tuple[Phase, str]:
-    """The phase of the least known container of each leg's newest run, and the reason in sentences."""
-    newest = {run.leg: run for run in runs if run.containers}
+def confidence(
+    runs: Sequence[Observation], walk: Walk, strange: Collection[str], parameters: Parameters
+) -> tuple[Phase, str]:
+    """The phase of the least known container of each leg's newest run, and the reason in sentences.
+
+    Runs of ``strange`` containers, as `strays` finds them, are named and say no more.
+    """
+    usual = [run for run in runs if run.containers and run.containers[0].name not in strange]
+    newest = {run.leg: run for run in usual}
     if not newest:
         return "unknown", nothing_observed(parameters)
     known = {
         (leg, use.name): walk.known(use.name)[leg] for leg, run in newest.items() for use in run.containers
     }
     phase = worst(known.values())
-    sentences = [_counted(runs), *doubts(known)]
+    seen = Counter(use.name for run in runs for use in run.containers if use.name in strange)
+    about_strange = (told(name, count) for name, count in sorted(seen.items()))
+    sentences = [_counted(runs), *doubts(known), *about_strange]
     return phase, " ".join(sentences)
 
 
@@ -63,7 +72,7 @@ def doubts(known: Mapping[tuple[str, str], Aggregate]) -> Iterator[str]:
         where = f"{name} of {leg}" if len(legs) > 1 and leg else name
         if each.kill_unexplained:
             limit = format_bytes(each.killed_at_bytes or 0)
-            yield f"{where} was killed for want of memory at {limit}, and how much is enough was not seen since."
+            yield f"{where} was killed for want of memory at {limit}, and no run shows how much is enough."
         if not each.clean_runs:
             yield f"No clean run of {where} is known."
         elif each.clean_runs < CONFIDENT_RUNS:

@@ -63,7 +63,8 @@ def _containers(advice: Advice) -> str:
         plain_table("Memory", names, sizing_text.memory_columns(advice), first="container"),
         plain_table("CPU, cores", names, sizing_text.cpu_columns(advice), first="container"),
     )
-    how = f'<p class="hinted">{text(_sentence(sizing_text.rule(advice)))}.</p>'
+    rule = sizing_text.rule(advice)
+    how = f'<p class="hinted">{text(_sentence(rule))}.</p>' if rule else ""
     notes = "".join(f"<li>{text(note)}</li>" for note in _notes(advice.evidence))
     return section("For each container", how, card(*tables), f'<ul class="notes">{notes}</ul>')
 
