@@ -162,6 +162,28 @@ def test_of_a_job_without_a_run_nothing_is_known(receiver: RunningReceiver, path
     assert found.json()["meta"]["confidence_phase"] == "unknown"
 
 
+@pytest.mark.parametrize("query", ["", "?days=7"])
+def test_of_a_job_that_is_not_known_others_of_the_repository_are_named(
+    receiver: RunningReceiver, query: str
+) -> None:
+    """The most similar first: a name may have been mistyped."""
+    names = ("build", "built/all", "deploy", "release")
+    for number, name in enumerate(names):
+        run = build(number, "near")
+        receiver.push(replace(run, job=replace(run.job, job=name)))
+
+    def reason(job: str, repository: str = "engine") -> str:
+        found = receiver.get(f"/api/v1/sizing/repo/near/{repository}/ci.yaml/{job}{query}")
+        return str(found.json()["meta"]["reason"])
+
+    default = "No run was observed: this is the default of 4 GiB and 0.50 cores."
+    assert reason("bild") == (
+        f"{default} Known jobs of near/engine: ci.yaml/build, ci.yaml/built%2Fall, ci.yaml/deploy and 1 more."
+    )
+    assert "near/engine: ci.yaml/release, " in reason("releases")
+    assert reason("build", "other") == default
+
+
 def test_both_forms_of_a_repository_are_one(receiver: RunningReceiver) -> None:
     """The full path and the name alone, asked for and stored."""
     runs = [

@@ -4,11 +4,13 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import date, timedelta
+from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +32,7 @@ from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api.history import History
 from jobmeter.receiver.api.parameters import whole
 from jobmeter.receiver.store.scopes import Scopes, covered
-from jobmeter.receiver.store.sizing import days_of, newest_observations
+from jobmeter.receiver.store.sizing import days_of, jobs_beside, newest_observations
 from jobmeter.receiver.store.usage_days import DAY
 from jobmeter.receiver.store.usages import names_of
 
@@ -38,6 +40,8 @@ MOST_RUNS = 1000
 """So many runs of a job are looked through: for the last ones of each leg, and for the backtest."""
 _DEFAULT = Parameters()
 _EPOCH = date(1970, 1, 1)
+# Of names in a sentence: comparing them costs the product of their lengths.
+_MAX_COMPARED, _MAX_NAMED = 200, 3
 Names = tuple[str, str, str, str]
 # A number as JSON writes it.
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
@@ -126,10 +130,24 @@ def advice_of(connection: Connection, names: Names, parameters: Parameters, scop
         return answer([], parameters)
     job = names_of(*names)
     if parameters.days is None:
-        return answer(newest_observations(connection, job, MOST_RUNS), parameters)
-    today = int(time.time() * 1000) // DAY
-    days = days_of(connection, job, today - parameters.days + 1)
-    return advise_period({_date(day): parts for day, parts in days.items()}, parameters)
+        advice = answer(newest_observations(connection, job, MOST_RUNS), parameters)
+    else:
+        today = int(time.time() * 1000) // DAY
+        days = days_of(connection, job, today - parameters.days + 1)
+        advice = advise_period({_date(day): parts for day, parts in days.items()}, parameters)
+    known = [] if advice.containers else jobs_beside(connection, job, scopes)
+    if not known or job[2:] in known:
+        return advice
+    return replace(advice, meta=replace(advice.meta, reason=f"{advice.meta.reason} {_known(job, known)}"))
+
+
+def _known(job: Names, known: list[tuple[str, str]]) -> str:
+    """Which jobs of the repository it may have been, the most similar first, as `jobmeter size` takes them."""
+    others = ["/".join(name.replace("/", "%2F") for name in names) for names in known]
+    asked = "/".join(name.replace("/", "%2F") for name in job[2:])
+    near = get_close_matches(asked[:_MAX_COMPARED], others, _MAX_NAMED, 0.0)
+    more = f" and {len(others) - len(near):,} more" if len(others) > len(near) else ""
+    return f"Known jobs of {job[0]}/{job[1]}: {', '.join(near)}{more}."
 
 
 def _date(day: int) -> str:

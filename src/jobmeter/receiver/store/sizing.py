@@ -8,12 +8,14 @@ from sqlalchemy import Connection, Row, Select, select
 from jobmeter.model.sizing import observation, period
 from jobmeter.model.sizing.observation import Observation
 from jobmeter.receiver.store.forms import can_be
+from jobmeter.receiver.store.scopes import Scopes, within
 from jobmeter.receiver.store.usage_tables import NAMES, jobs, sizing_days, usages
 from jobmeter.receiver.store.usages import Names
 
 MAX_BYTES = 16 * 1024 * 1024
 """So much is read of all runs, or of all days, together."""
 _ROWS_AT_A_TIME = 250
+_MOST_BESIDE = 200
 
 
 def newest_observations(connection: Connection, names: Names, limit: int) -> list[Observation]:
@@ -41,6 +43,25 @@ def days_of(connection: Connection, names: Names, since: int) -> dict[int, perio
         .order_by(sizing_days.c.day.desc())
     )
     return {row.day: period.decode(row.told) for row in _bounded(connection, query)}
+
+
+def jobs_beside(connection: Connection, names: Names, scopes: Scopes) -> list[tuple[str, str]]:
+    """Workflow and job of those in the same repository that may be seen, of many only the first."""
+    if not can_be(*names):
+        return []
+    organization, repository, *_ = names
+    query = (
+        select(jobs.c.workflow, jobs.c.job)
+        .where(
+            jobs.c.organization == organization,
+            jobs.c.repository == repository,
+            jobs.c.job != "",
+            within(scopes, jobs),
+        )
+        .order_by(jobs.c.workflow, jobs.c.job)
+        .limit(_MOST_BESIDE)
+    )
+    return [(workflow, job) for workflow, job in connection.execute(query)]
 
 
 def _id_of(connection: Connection, names: Names) -> int | None:
