@@ -13,8 +13,10 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from jobmeter.ops.connection import PROGRESS_BYTES, Connection
+from jobmeter.ops.connection import PROGRESS_BYTES, Bounds, Connection
 from tests.ops.servers import GET, SECONDS, answered, running
+from tests.support.forges.serving import Wire as Line
+from tests.support.forges.serving import serving, wire
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -256,3 +258,68 @@ def test_a_request_that_waits_behind_an_answer_is_not_late() -> None:
         begun = time.monotonic()
         assert client.recv(1) == b""
         assert time.monotonic() - begun < 10 * SECONDS
+
+
+async def _count(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers how many bytes came; below /late it begins to read after three bounds."""
+    count, more = 0, True
+    if scope["path"] == "/late":
+        await asyncio.sleep(3 * SECONDS)
+    while more:
+        message = await receive()
+        count, more = count + len(message.get("body", b"")), message.get("more_body", False)
+    body = b"%d" % count
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _drip(line: Line, piece: bytes, pieces: int) -> None:
+    with contextlib.suppress(ConnectionError):
+        for _ in range(pieces):
+            await line.send(piece)
+            await asyncio.sleep(SECONDS / 4)
+
+
+HALF = b"x" * (PROGRESS_BYTES // 2)
+
+
+@pytest.mark.parametrize(
+    "path,piece,pieces,longest,whole",
+    [
+        pytest.param(b"/", HALF, 20, 60.0, True, id="progress"),
+        pytest.param(b"/", b"x", 20, 60.0, False, id="dripping"),
+        pytest.param(b"/", HALF, 20, 2 * SECONDS, False, id="too-long"),
+        pytest.param(b"/late", HALF * 100, 1, 60.0, True, id="not-read"),
+    ],
+)
+def test_a_body_may_take_its_time_if_it_comes(
+    path: bytes, piece: bytes, pieces: int, longest: float, whole: bool
+) -> None:
+    """As long as it makes progress, up to the longest time; while it is not read that is not its sender's fault."""
+    length = len(piece) * pieces
+
+    async def main() -> None:
+        bounds = Bounds(SECONDS, 60.0, 10, body_seconds=longest)
+        async with serving(_count, bounds) as port, wire(port) as line:
+            head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, length)
+            await line.send(head)
+            await _drip(line, piece, pieces)
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                got = await line.reader.read(1000)
+            assert got.endswith(b"%d" % length) == whole
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: x"])
+def test_a_head_is_not_waited_for_as_a_body_is(sent: bytes) -> None:
+    """Nor is one who says nothing."""
+
+    async def main() -> None:
+        async with serving(_count, Bounds(SECONDS, 60.0, 10, body_seconds=60.0)) as port, wire(port) as line:
+            await line.send(sent)
+            assert await line.closed()
+
+    asyncio.run(main())

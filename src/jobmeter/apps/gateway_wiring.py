@@ -33,7 +33,7 @@ from jobmeter.ops.metrics import daemon_registry
 from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, run_daemon
 from jobmeter.ops.tls import Certificate
 
-_FOR_RUNNERS = Bounds(request_seconds=3600.0, idle_seconds=120.0, connections=16_384)
+_FOR_RUNNERS = Bounds(request_seconds=60.0, idle_seconds=120.0, connections=16_384, body_seconds=3600.0)
 """An artifact takes its time, and runners close unused connections after 90 s themselves."""
 
 

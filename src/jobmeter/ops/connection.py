@@ -20,11 +20,14 @@ class Bounds(NamedTuple):
 
     A request must arrive whole within ``request_seconds`` of when it is waited for, and of an answer PROGRESS_BYTES
     must be taken within them; on a connection something must be asked within ``idle_seconds`` of the last answer.
+    With ``body_seconds`` it is the head of a request that must be whole within ``request_seconds``, and of its body
+    PROGRESS_BYTES must come within them; all of it within ``body_seconds``.
     """
 
     request_seconds: float = 30.0
     idle_seconds: float = 75.0
     connections: int = 4096
+    body_seconds: float | None = None
 
 
 DEFAULT_BOUNDS = Bounds()
@@ -39,6 +42,9 @@ class Connection(HttpToolsProtocol):
     _in_head = False
     _receiving = False
     _receiving_since: float | None = None
+    _body_since: float | None = None
+    _body_bytes = 0
+    _counted_bytes = 0
     _idle_since: float | None = None
     _unread_since: float | None = None
     _taken_bytes = 0
@@ -87,6 +93,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start to answer, or refuse what cannot be told apart or is too many. Raises ValueError."""
         self._in_head = False
+        self._body_bytes = self._counted_bytes = 0
         # The parser would take the body of a request that asks for another protocol for the next request.
         if self.parser.should_upgrade() and any(
             name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
@@ -99,11 +106,13 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the request's body."""
         self._got_body = True
+        self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._receiving, self._receiving_since, self._got_body = False, None, True
+        self._body_since = None
         if self._answering is None:
             self._idle_since = self.loop.time()  # It was answered before it was whole.
         super().on_message_complete()
@@ -160,6 +169,7 @@ class Connection(HttpToolsProtocol):
 
     def _look(self) -> None:
         self._look_at_what_is_unread()
+        self._look_at_what_comes()
         if self._is_over(self._unread_since, self.bounds.request_seconds):
             self.transport.abort()
             return
@@ -176,6 +186,17 @@ class Connection(HttpToolsProtocol):
         taken = self._bytes_acknowledged()
         if self._unread_since is None or taken - self._taken_bytes >= PROGRESS_BYTES:
             self._unread_since, self._taken_bytes = self.loop.time(), taken
+
+    def _look_at_what_comes(self) -> None:
+        """A body may take its time while it makes progress, or while it is we who do not read it."""
+        longest = self.bounds.body_seconds
+        if longest is None or self._in_head or self._receiving_since is None:
+            return
+        self._body_since = self._body_since or self._receiving_since
+        if self._is_over(self._body_since, longest):
+            return
+        if self.flow.read_paused or self._body_bytes - self._counted_bytes >= PROGRESS_BYTES:
+            self._receiving_since, self._counted_bytes = self.loop.time(), self._body_bytes
 
     def _bytes_acknowledged(self) -> int:
         """So many the client's kernel has taken; our own buffer moves only when a third of our kernel's is free."""

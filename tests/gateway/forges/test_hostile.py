@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.gateway.forges import actions, gitlab, messages
-from jobmeter.gateway.forges.port import Dialect, Fetch, Other, Request, Unreadable
+from jobmeter.gateway.forges.port import Dialect, Fetch, Other, Request, StateReport, Unreadable
 
 SERVICE = "/api/actions/runner.v1.RunnerService/"
 CALLS = [f"{SERVICE}{name}" for name in (
@@ -134,3 +134,28 @@ def test_nothing_of_the_body_is_told(encoding, body):
         with pytest.raises(Unreadable) as raised:
             dialect.read_request("POST", path, {"content-type": f"application/{encoding}"}, body + b"}")
         assert "secret" not in "".join(format_exception(raised.value))
+
+
+MANY = 4 * 1024 * 1024 // 2
+SMALL_PARTS = [
+    pytest.param("UpdateTask", "application/proto", b"\x12\x00" * MANY + b"\x12\x00", id="outputs"),
+    pytest.param("Declare", "application/proto", b"\x12\x00" * MANY + b"\x12\x00", id="labels"),
+    pytest.param("UpdateLog", "application/json", b'{"rows":[' + b"0," * MANY + b"0]}", id="rows"),
+]
+
+
+@pytest.mark.parametrize("call,encoding,body", SMALL_PARTS)
+def test_messages_of_very_many_small_parts_are_not_read(call: str, encoding: str, body: bytes) -> None:
+    """They would take many times their bytes."""
+    with pytest.raises(Unreadable, match="more than 4194304 bytes"):
+        actions.read_request("POST", SERVICE + call, {"content-type": encoding}, body)
+
+
+def test_of_a_task_a_thousand_steps_are_looked_at() -> None:
+    """Each is counted; nobody has so many."""
+    body = b"\x0a\x02\x08\x07" + b"\x0a\x02\x2a\x00" * 2000
+    request = actions.read_request(
+        "POST", SERVICE + "UpdateTask", {"content-type": "application/proto"}, body
+    )
+    assert isinstance(request, StateReport)
+    assert (request.task_id, len(request.steps)) == ("7", 1000)

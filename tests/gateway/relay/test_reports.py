@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 from collections import deque
 
 import pytest
 
 from jobmeter.gateway.figures.events import LogReported, StateReported, StepChanged, TaskClosing, WorkBegan
+from jobmeter.gateway.forges import messages
 from tests.gateway.relay.rig import Rig, until
-from tests.support.forges.actions import LOST, RESET, Fault, Runner, actions_forge
-from tests.support.forges.serving import wire
+from tests.support.forges.actions import HANG, LOST, PATH, RESET, Fault, Runner, actions_forge
+from tests.support.forges.serving import request, wire
 
 SUCCESS = 1
 LONG = ("Connect-Timeout-Ms", "10000000")
@@ -170,6 +173,29 @@ def test_a_body_that_is_too_large_to_be_read_passes():
             assert (await runner.log(7, 0, *["x" * 100] * 100)).status == 200
             assert len(forge.jobs[7].rows) == 100
             assert rig.told.of(LogReported) == []
+
+    run(main)
+
+
+def test_what_is_unpacked_takes_room_too():
+    """Small packed bodies of much cannot fill the memory together: who finds no room passes unread."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, read_bytes=60_000, held_bytes=100_000).running() as rig,
+        ):
+            said = messages.MESSAGES["runner.v1.UpdateLogRequest"](
+                task_id=7, rows=[{"content": "x" * 50_000}]
+            )
+            packed = [("Content-Type", "application/proto"), ("Content-Encoding", "gzip"), LONG]
+            body = request("POST", PATH + "UpdateLog", *packed, body=gzip.compress(said.SerializeToString()))
+            forge.faults["UpdateLog"] = deque([HANG] * 3)
+            async with contextlib.AsyncExitStack() as lines:
+                for _ in range(3):
+                    await (await lines.enter_async_context(wire(rig.port))).send(body)
+                await until(lambda: forge.calls["UpdateLog"] == 3)
+                assert rig.relay.unread == 2
 
     run(main)
 

@@ -33,11 +33,15 @@ from jobmeter.gateway.forges.port import (
     Step,
     Task,
     Tasks,
+    Unreadable,
 )
 from jobmeter.identity.actions import read_job
 
 BASE = "/api/actions"
 _CALL = re.compile(re.escape(BASE) + r"/((?:runner\.v1\.RunnerService|ping\.v1\.PingService)/\w+)\Z")
+MOST_BYTES = 4 * 1024 * 1024
+"""Of all but a log: a message of many small parts takes many times its bytes when it is read."""
+_MOST_STEPS = 1000
 _RESULTS: dict[int, Result | None] = {0: None, 1: "success", 2: "failure", 3: "cancelled", 4: "skipped"}
 _NUMBERS = {"success": 1, "failure": 2, "cancelled": 3, "skipped": 4, "unknown": 2}
 _CONTEXT = {
@@ -77,6 +81,8 @@ def read_request(method: str, path: str, headers: Headers, body: bytes) -> Reque
     call, encoding = _call(method, path), connect.encoding_of(headers)
     if call is None or encoding is None:
         return Other(identity=identity)
+    if len(body) > MOST_BYTES and not (call.endswith("/UpdateLog") and encoding == "proto"):
+        raise Unreadable(f"A body that is no log in proto has more than {MOST_BYTES} bytes.")
     return _REQUESTS[call](_Asking(identity, encoding, headers), body)
 
 
@@ -158,7 +164,7 @@ def _read_state(asking: _Asking, body: bytes) -> Request:
         result=_result(state),
         started_at=_seconds(state, "started_at"),
         stopped_at=_seconds(state, "stopped_at"),
-        steps=tuple(map(_step, state.steps)),
+        steps=tuple(map(_step, state.steps[:_MOST_STEPS])),
         outputs=tuple(said.outputs),
     )
 

@@ -10,7 +10,7 @@ from jobmeter.gateway.forges.port import Answer, Dialect, Fetch, Identity, Reply
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.options import ForgeOptions
-from jobmeter.gateway.relay.passing import Passing, Whole
+from jobmeter.gateway.relay.passing import MOST_ANSWER_BYTES, Passing, Whole
 from jobmeter.gateway.relay.tasks import Memory
 from jobmeter.model.job import Job
 from jobmeter.ops.log import Log, Sparing
@@ -56,7 +56,7 @@ class Home:
     def read_answer(self, request: Request, whole: Whole) -> Answer:
         """What the forge said. Raises Unreadable."""
         headers = by_name(whole.pairs)
-        body = plain_body(headers, whole.body, self.options.read_bytes)
+        body = plain_body(headers, whole.body, MOST_ANSWER_BYTES)
         return self.dialect.read_answer(request, whole.status, headers, body)
 
     def job_of(self, task: Task, identity: Identity) -> Job:

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request
+from jobmeter.gateway.forges.bodies import plain_body
+from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request, Unreadable
 from jobmeter.gateway.relay import headers as rules
 from jobmeter.gateway.relay.client import Client, Gone, Room
 from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream
@@ -17,6 +18,8 @@ from jobmeter.ops.log import Log
 SILENCE = Limits(silence=600.0)
 """Of what merely passes: a forge may think long before it answers, and a runner that does not wait goes."""
 _LONGEST_STATUS = 599
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of an answer that is held: a job comes with all that its event says."""
 
 
 class Whole(Struct, frozen=True, kw_only=True):
@@ -78,6 +81,21 @@ class Passing:
         finally:
             self._room.give_back(taken)
 
+    @contextlib.contextmanager
+    def plain_body_of(self, client: Client, raw: bytes) -> Iterator[bytes]:
+        """The body without its content coding; what it is unpacked to is held as long as this lasts.
+
+        Raises Unreadable, also where there is no room for it.
+        """
+        body = plain_body(client.headers, raw, self._most_bytes)
+        taken = 0 if body is raw else len(body)
+        if not self._room.take(taken):
+            raise Unreadable("There is no room to unpack a body.")
+        try:
+            yield body
+        finally:
+            self._room.give_back(taken)
+
     async def ask_whole(self, client: Client, body: bytes, *, limits: Limits, uncoded: bool = False) -> Whole:
         """Ask the forge with this body in place of the client's, and hold its answer. Raises Unreachable.
 
@@ -98,8 +116,8 @@ class Passing:
         held = bytearray()
         async for chunk in answered.chunks():
             held += chunk
-            if len(held) > self._most_bytes:
-                raise Unreachable(f"The forge's answer has more than {self._most_bytes} bytes.")
+            if len(held) > MOST_ANSWER_BYTES:
+                raise Unreachable(f"The forge's answer has more than {MOST_ANSWER_BYTES} bytes.")
         pairs = tuple(rules.to_runner(answered.pairs, answered.status))
         return Whole(status=answered.status, pairs=pairs, body=bytes(held))
 

@@ -3,19 +3,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobmeter.gateway.forges import actions, gitlab
-from jobmeter.gateway.forges.bodies import plain_body
 from jobmeter.gateway.forges.port import (
     Declare,
     Dialect,
     Fetch,
     LogReport,
     Register,
+    Request,
     StateReport,
     Unreadable,
 )
@@ -189,20 +189,25 @@ class Relay:
             return
         with suppress(Gone):
             async with self._passing.body_of(client) as (raw, whole):
-                if whole:
-                    await self._understand(client, raw)
-                else:
+                if not whole:
                     self._not_understood("it is larger than what is read")
-                    await self._passing.stream(client, raw)
+                elif await self._understood(client, raw):
+                    return
+                await self._passing.stream(client, raw)
 
-    async def _understand(self, client: Client, raw: bytes) -> None:
-        try:
-            body = plain_body(client.headers, raw, self.options.read_bytes)
-            request = self._dialect.read_request(client.method, client.target, client.headers, body)
-        except Unreadable as error:
-            self._not_understood(str(error))
-            await self._passing.stream(client, raw)
-            return
+    async def _understood(self, client: Client, raw: bytes) -> bool:
+        """Answer a request that is understood; False if it is not, and then nothing of it is held here."""
+        with ExitStack() as held:
+            try:
+                body = held.enter_context(self._passing.plain_body_of(client, raw))
+                request = self._dialect.read_request(client.method, client.target, client.headers, body)
+            except Unreadable as error:
+                self._not_understood(str(error))
+                return False
+            await self._serve(client, request, body, raw)
+            return True
+
+    async def _serve(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
         if isinstance(request, Fetch):
             lane = self._lanes.of(self._dialect.proof(client.headers, body), request.identity)
             if lane is not None:
