@@ -71,7 +71,7 @@ def _notes(seen: Seen, known: Sequence[Aggregate], parameters: Parameters) -> It
         getattr(use.cpu_cores, percentile) is None and use.cpu_cores.avg is not None for _, use in seen
     )
     if short and percentile not in ("peak", "avg"):
-        yield f"{short} of {len(seen)} runs are too short for a {percentile}: their peak counts."
+        yield f"Too short for a {percentile}, so that the peak counts: {short} of {len(seen)} runs."
 
 
 def memory_notes(
