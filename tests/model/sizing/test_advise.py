@@ -69,7 +69,7 @@ def test_the_phase_and_its_reason(runs: list[Observation], phase: str, reason: s
         (with_use(STEADY, killed_at_bytes=7)[:1] + with_use(STEADY[1:], memory_need_bytes=GIB + 1), "other runs show"),
         (with_use(STEADY[:4], memory_need_bytes=None) + STEADY[4:], "could not be read in 4 of 10 runs: request"),
         (with_use([replace(run, outcome="lost") for run in STEADY], memory_need_bytes=None), "not be read. Without"),
-        (with_use(STEADY, cpu_cores=Statistic(peak=1.0, avg=0.5))[:3] + STEADY[3:], "so that the peak counts: 3 of 10 runs"),
+        (with_use(STEADY, cpu_cores=Statistic(peak=1.0, avg=0.5))[:3] + STEADY[3:], "the peak counts: 3 of 10 runs"),
         ([replace(run, cpu_complete=False) for run in STEADY], "a lower bound in 10 of 10 runs"),
         ([replace(run, outcome="failed") for run in STEADY], "no less than the default of 4 GiB"),
     ],
