@@ -49,6 +49,19 @@ def test_noise_is_told_from_a_difference(
     assert (found.measure, found.before, found.after, found.verdict) == ("memory", before, after, verdict)
 
 
+@pytest.mark.parametrize("before", [100, 104, 200, 50, 20])
+@pytest.mark.parametrize("after", range(10, 260, 10))
+def test_the_range_that_is_told_is_the_one_that_judges(before: int, after: int) -> None:
+    """Also where the run before was beyond what is usual, and the range is widened."""
+    (found,) = differences([run(before)], [run(after)], USUAL, 20)
+
+    assert found.low is not None
+    assert found.high is not None
+    told = "less" if after < found.low else "more" if after > found.high else "usual"
+    assert found.verdict == ("same" if before == after else told)
+    assert found.low <= before <= found.high
+
+
 def test_several_runs_are_told_by_their_median() -> None:
     """A measure that neither side tells is left out."""
     (found,) = differences([run(1), run(2), run(9)], [run(4)], [], 20)

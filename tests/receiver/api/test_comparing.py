@@ -33,3 +33,22 @@ def test_a_level_that_is_over_makes_nothing_usual(halved: RunningReceiver, path:
     assert (memory["verdict"], memory["usual"]["runs"]) == ("more", 17)
     assert memory["usual"]["changed_from"] == 2001 * MIB
     assert len(found["before"]["runs"]) in (1, 20)
+
+
+def test_runs_without_a_branch_are_no_runs_of_all_branches(receiver: RunningReceiver) -> None:
+    """Their run before and what is usual are told by runs that name no branch either, where there are any."""
+    push(
+        receiver,
+        *(build("c2", n, (300 + n) * MIB) for n in range(5)),
+        *(build("c2", 5 + n, 9000 * MIB, ref=f"refs/heads/b{n}") for n in range(9)),
+        build("c2", 20, 900 * MIB),
+        build("c3", 0, ref="refs/heads/b"),
+        build("c3", 1),
+    )
+
+    found = ask(receiver, "/compare?after=c2-20")
+
+    memory = {one["measure"]: one for one in found["differences"]}["memory"]
+    assert found["before"]["runs"][0]["run_uid"] == "c2-4"
+    assert (memory["verdict"], memory["usual_runs"], memory["high"] < 320 * MIB) == ("more", 5, True)
+    assert ask(receiver, "/compare?after=c3-1")["before"]["ref"] == "refs/heads/b"

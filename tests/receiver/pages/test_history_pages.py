@@ -226,6 +226,20 @@ def test_what_too_few_runs_tell_is_not_called_the_same(receiver: RunningReceiver
     assert "+100 %" in text
 
 
+def test_the_range_beside_a_difference_is_the_one_that_judges(receiver: RunningReceiver) -> None:
+    """It says that it was widened, and from what."""
+    job = Job(organization="acme", repository="acme/wide", workflow="w", job="j")
+    needs = (100, 101, 102, 103, 104, 400, 500)
+    runs = [run(job, END - timedelta(hours=9 - n), memory=need * 2**20) for n, need in enumerate(needs)]
+    for summary in runs:
+        receiver.push(summary)
+    text = look(receiver, f"/compare?after={runs[-1].run_uid}").text
+    assert (
+        "400 MiB 500 MiB +25 % 98.2 MiB to 1.24 GiB 6 runs: 98.2 MiB to 326 MiB; widened, as before" in text
+    )
+    assert "what the last runs without a branch used" in text
+
+
 def test_the_fleet_is_told_with_its_cost(receiver: RunningReceiver) -> None:
     """By the prices of the runners' labels: a core and a GiB of the big ones cost 1."""
     text = look(receiver, FLEET).text

@@ -27,6 +27,11 @@ class Difference(Struct, frozen=True, kw_only=True):
         Usual | None, Meta(description="What runs like those before use; null where too few are known.")
     ] = None
     usual_runs: Annotated[int, Meta(description="So many runs like those before tell it in full.")] = 0
+    low: Annotated[
+        float | None,
+        Meta(description="What runs differ by anyway, from here: usual, widened where before is beyond it …"),
+    ] = None
+    high: Annotated[float | None, Meta(description="… to here. Null where too few runs are known.")] = None
     verdict: Annotated[
         Verdict,
         Meta(
@@ -46,6 +51,13 @@ def differences(
     return list(_differences(before, after, like_before, most))
 
 
+class _Range(NamedTuple):
+    """What runs differ by anyway, in the measure's unit."""
+
+    low: float
+    high: float
+
+
 class _Told(NamedTuple):
     """What a side tells of a measure, and how many runs say so."""
 
@@ -63,6 +75,7 @@ def _differences(
             continue
         known = known_of(measured, like_before, most)
         usual = usual_of(known)
+        noise = None if usual is None else _around(usual, old.value)
         sides = (("before", old), ("after", new))
         yield Difference(
             measure=measured,
@@ -73,7 +86,9 @@ def _differences(
             lower_bounds=tuple(name for name, side in sides if side.is_lower_bound),
             usual=usual,
             usual_runs=len(known.values),
-            verdict=_verdict(old, new, usual),
+            low=None if noise is None else noise.low,
+            high=None if noise is None else noise.high,
+            verdict=_verdict(old, new, noise),
         )
 
 
@@ -86,26 +101,27 @@ def _told(measured: str, runs: Sequence[PastRun], most: int) -> _Told:
     return _Told(median(bounds) if bounds else None, len(bounds), bool(bounds))
 
 
-def _verdict(old: _Told, new: _Told, usual: Usual | None) -> Verdict:
+def _verdict(old: _Told, new: _Told, noise: _Range | None) -> Verdict:
     """More may have been used than a lower bound: it proves that it was more, and of the side before less."""
     if old.value is None or new.value is None:
         return "unknown"
     is_exact = not (old.is_lower_bound or new.is_lower_bound)
     if is_exact and old.value == new.value:
         return "same"
-    if usual is None:
+    if noise is None:
         return "unknown"
-    low, high = _around(usual, old.value)
-    if new.value > high and not old.is_lower_bound:
+    if new.value > noise.high and not old.is_lower_bound:
         return "more"
-    if new.value < low and not new.is_lower_bound:
+    if new.value < noise.low and not new.is_lower_bound:
         return "less"
     return "usual" if is_exact else "unknown"
 
 
-def _around(usual: Usual, value: float) -> tuple[float, float]:
+def _around(usual: Usual, value: float | None) -> _Range:
     """What is usual beside a run before: one that was itself unusual does not make the next one a change."""
+    if value is None:
+        return _Range(usual.low, usual.high)
     if usual.low <= value <= usual.high or not usual.median:
-        return min(usual.low, value), max(usual.high, value)
+        return _Range(min(usual.low, value), max(usual.high, value))
     share = value / usual.median
-    return min(usual.low, usual.low * share), max(usual.high, usual.high * share)
+    return _Range(min(usual.low, usual.low * share), max(usual.high, usual.high * share))

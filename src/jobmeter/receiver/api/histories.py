@@ -148,7 +148,8 @@ def _job_item(connection: Connection, job: KnownJob) -> JobItem:
 def compare_runs(connection: Connection, scopes: Scopes, before: str | None, after: str) -> Comparison | None:
     """Two runs; None unless both are there, are over and may be seen. None as ``before`` is the run before.
 
-    What is usual is said by the last whole runs of the first one's leg and branch up to it.
+    What is usual is said by the last whole runs of the first one's leg and branch up to it; where it names no branch,
+    by runs that name none either.
     """
     new = _seen(connection, scopes, after)
     if new is None:
@@ -157,7 +158,12 @@ def compare_runs(connection: Connection, scopes: Scopes, before: str | None, aft
     if old is None:
         return None
     names, (begun_at, run) = old
-    like = RunQuestion(ref=run.ref, leg=run.leg, ended="whole", until=begun_at + 1)
+def _of_branch(ref: str | None) -> RunQuestion:
+    """Runs of a branch; None are those that name none, which are not the runs of all branches."""
+    return RunQuestion(ref=ref, without_ref=ref is None)
+
+
+    like = _of_branch(run.ref)._replace(leg=run.leg, ended="whole", until=begun_at + 1)
     usual = _runs_like(connection, names, like, USUAL_RUNS + EARLIER_RUNS)
     later = new[1].run
     return Comparison(
@@ -174,9 +180,9 @@ def _seen(connection: Connection, scopes: Scopes, run_uid: str) -> tuple[Names, 
 
 def _run_before(connection: Connection, names: Names, found: FoundRun) -> tuple[Names, FoundRun] | None:
     """The newest whole run of the same job and leg before this one: of its branch, else of any."""
-    wanted = RunQuestion(leg=found.run.leg, ended="whole", before=(found.begun_at, found.run.run_uid))
-    for ref in dict.fromkeys((found.run.ref, None)):
-        for one in _runs_like(connection, names, wanted._replace(ref=ref), 1):
+    for branch in (_of_branch(found.run.ref), RunQuestion()):
+        wanted = branch._replace(leg=found.run.leg, ended="whole", before=found.place)
+        for one in _runs_like(connection, names, wanted, 1):
             return names, one
     return None
 

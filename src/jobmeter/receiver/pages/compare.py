@@ -1,6 +1,6 @@
 """The pages that compare two runs, or two branches of a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jobmeter.model.history.compare import Difference, Verdict
 from jobmeter.model.history.levels import LEAST_RUNS
@@ -67,8 +67,9 @@ def names_of(side: Side) -> Names:
 
 def runs_body(found: Comparison, before: Summary | None, after: Summary | None) -> str:
     """Two runs of one job or of two: what differs by more than noise, then every number of both."""
-    of_branch = f"of {short_ref(found.before.ref)}" if found.before.ref else "of the same job"
-    usual = f"Usual is what the last runs {of_branch} used on its newest level, up to the run before."
+    ref = found.before.ref
+    whose = f"of {short_ref(ref)}" if ref else "without a branch"
+    usual = f"Usual is what the last runs {whose} used up to the run before, those on the newest level."
     sides = [("before", _run_cells(found.before)), ("after", _run_cells(found.after))]
     details = _details(before, after) if before and after else ""
     return (
@@ -174,9 +175,17 @@ def _usual(one: Difference) -> str:
     if one.usual is None:
         few = small(f"{plural(one.usual_runs, 'run')}, it takes {LEAST_RUNS}")
         return f'<span class="unknown">not known</span>{few}'
-    low, high = form(one.usual.low), form(one.usual.high)
-    said = low if low == high else f"{low} to {high}"
-    return text(said) + small(f"of {runs_of_usual(one.usual, form)}")
+    runs = runs_of_usual(one.usual, form)
+    told = f"of {runs}"
+    if (one.low, one.high) != (one.usual.low, one.usual.high):
+        told = f"{runs}: {_range(one.usual.low, one.usual.high, form)}; widened, as before is beyond that"
+    return text(_range(one.low, one.high, form)) + small(told)
+
+
+def _range(low: float | None, high: float | None, form: Callable[[float], str]) -> str:
+    """``1.0 s to 1.3 s``."""
+    known = dict.fromkeys(form(value) for value in (low, high) if value is not None)
+    return " to ".join(known)
 
 
 def _ratio(one: Difference) -> str:
@@ -199,5 +208,5 @@ def _change_row(change: Change) -> tuple[str, Sequence[Cell]]:
         Cell("before", text(change.form(change.before))),
         Cell("after", text(change.form(change.after))),
         Cell("difference", text(change.difference)),
-        Cell("change", f'<span class="{change.style}">{text(change.ratio)}</span>'),
+        Cell("change", text(change.ratio)),
     )

@@ -71,7 +71,7 @@ class RunQuestion(NamedTuple):
 
     ``ended`` whole are those that went to their end as far as is known, failed those of which it is known that they did
     not. ``until`` bounds the begin, in milliseconds since 1970. ``before`` is the begin and the key of the run after
-    which the answer goes on.
+    which the answer goes on. With ``without_ref`` only those that name no branch are asked for.
     """
 
     ref: str | None = None
@@ -79,6 +79,7 @@ class RunQuestion(NamedTuple):
     ended: Ended = "any"
     until: int | None = None
     before: tuple[int, str] | None = None
+    without_ref: bool = False
 
 
 class FoundRun(NamedTuple):
@@ -277,6 +278,8 @@ def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
     if wanted.ref is not None:
         # The runs that failed are fewer than those of a branch: the index of branches is kept out.
         query = query.where((usages.c.ref + "" if failed else usages.c.ref) == wanted.ref)
+    if wanted.without_ref:
+        query = query.where(usages.c.ref.is_(None))
     if wanted.until is not None:
         query = query.where(usages.c.begun_at < wanted.until)
     if wanted.before is not None:
