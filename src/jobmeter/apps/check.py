@@ -9,10 +9,11 @@ from msgspec.structs import replace
 from jobmeter.apps import outputs
 from jobmeter.apps.check_base import History, Question, ReceiverHistory
 from jobmeter.apps.load import Loaded, load
+from jobmeter.apps.newest import newest
 from jobmeter.config.check import CheckSettings, read_plan
 from jobmeter.model.budgets.judgement import Base, Judgement, base_of, judge
 from jobmeter.model.budgets.plan import Plan, Terms
-from jobmeter.model.errors import JobmeterError, SendError
+from jobmeter.model.errors import JobmeterError, JournalError, SendError
 from jobmeter.model.history.usual import EARLIER_RUNS
 from jobmeter.model.summary import Summary
 
@@ -25,13 +26,23 @@ def check(settings: CheckSettings, environ: Mapping[str, str]) -> int:
     for flag in ("markdown", "junit", "code_quality"):
         outputs.check_file(f"--{flag.replace('_', '-')}", getattr(settings, flag))
     plan = read_plan(settings.budgets)
-    file = settings.file or outputs.newest_journal(environ)
+    file = settings.file or _newest(environ)
     run = load(file, settings.run, _NO_LISTS)
     history = ReceiverHistory(settings.receiver, settings.read_token) if settings.receiver else None
     judgement = _judge(run, plan, settings, history)
     _print(judgement, settings, environ)
     _write(judgement, settings, environ)
     return EXCEEDED if judgement.failed else 0
+
+
+def _newest(environ: Mapping[str, str]) -> str:
+    """The journal of the job that the environment names; another job's run is not judged. Raises JournalError."""
+    found = newest(environ)
+    if found.is_other:
+        raise JournalError(f"{found.remark}: name the journal that is to be checked, {found.path} or another")
+    if found.remark is not None:
+        outputs.say(found.remark)
+    return found.path
 
 
 def _judge(run: Loaded, plan: Plan, settings: CheckSettings, history: History | None) -> Judgement:

@@ -22,14 +22,14 @@ def default_journal(environ: Mapping[str, str], run_uid: str) -> str:
     return f"{environ.get('TMPDIR') or '/tmp'}/{_private_name()}/{run_uid}.jsonl"
 
 
-def newest_journal(environ: Mapping[str, str]) -> str:
-    """The journal of the newest run that named none. Raises JournalError."""
+def default_journals(environ: Mapping[str, str]) -> list[str]:
+    """The journals of runs that named none, newest first. Raises JournalError where there is none."""
     directory = os.path.dirname(default_journal(environ, ""))
     with contextlib.suppress(OSError):
         # A run_uid begins with its time, so the last by name is the newest.
         names = [name for name in os.listdir(directory) if name.endswith(".jsonl")]
         if names and _is_ours(directory):
-            return f"{directory}/{max(names)}"
+            return [f"{directory}/{name}" for name in sorted(names, reverse=True)]
     raise JournalError(f"there is no journal in {directory}: name a journal or a summary")
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from jobmeter.apps import outputs
 from jobmeter.apps.load import Loaded, load
+from jobmeter.apps.newest import newest
 from jobmeter.config.settings import ReportSettings
 from jobmeter.model import summary as summaries
 from jobmeter.model.errors import JobmeterError, UsageError
@@ -20,7 +21,10 @@ def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
     """Write the report to stdout or to the named file; where it is sent, only if a form or a file was named."""
     outputs.check_file("--output", settings.output)
     if not settings.files:
-        settings = msgspec.structs.replace(settings, files=(outputs.newest_journal(environ),))
+        found = newest(environ)
+        if found.remark is not None:
+            outputs.say(found.remark)
+        settings = msgspec.structs.replace(settings, files=(found.path,))
     if settings.receiver is not None or settings.push_endpoint is not None:
         from jobmeter.apps.replay import replay
 
