@@ -36,7 +36,7 @@ def test_a_log_command_is_escaped_as_github_asks() -> None:
     line = github_annotations(EXAMPLES["strict"], "a,b/x.toml").splitlines()[0]
     assert line.startswith(
         "::error file=a%2Cb/x.toml,title=jobmeter%2C over budget%3A CPU time of build::CPU time of 1 m 30 s "
-        "is over 1 m 26 s (+0 %25) by 4.3 s; it is within the spread of main's 20 runs"
+        "is over 1 m 26 s (+0 %25) by 4.3 s; that is within the spread of main's 20 runs"
     )
 
 

@@ -60,8 +60,8 @@ def test_a_budget_that_is_kept_has_its_sentence_too() -> None:
     kept = EXAMPLES["kept"]
     assert [sentence(finding, kept) for finding in kept.findings] == [
         "peak memory need of 300 MiB (build) is within 2 GiB",
-        "CPU time of 1 m 30 s is within 1 m 34 s (+10 %), +5.0 %, within the spread of main's 20 runs "
-        "(1 m 18 s to 1 m 35 s)",
+        "CPU time of 1 m 30 s is within 1 m 34 s (+10 %), +5.0 % against the median, within the spread of "
+        "main's 20 runs (1 m 18 s to 1 m 35 s)",
     ]
 
 
@@ -71,6 +71,6 @@ def test_the_change_since_which_runs_count_is_said() -> None:
     found = judge(run_of(), Terms(budgets(("cpu_seconds", "+10 %")), True), base)
     (said,) = (sentence(finding, found) for finding in found.findings)
     assert said == (
-        "CPU time of 1 m 30 s is within 1 m 39 s (+10 %), ±0 %, within the spread of "
-        "main's 10 runs since it changed from 40.0 s (1 m 30 s to 1 m 30 s)"
+        "CPU time of 1 m 30 s is within 1 m 39 s (+10 %), ±0 % against the median, within the spread of "
+        "main's 10 runs since the change from 40.0 s (1 m 30 s to 1 m 30 s)"
     )

@@ -10,8 +10,6 @@ from jobmeter.report.history_words import runs_of_usual
 from jobmeter.report.layout import Column
 from jobmeter.report.text import clean, plural
 
-_HEADS = ("refs/heads/", "refs/tags/")
-
 STATE_WORDS: Mapping[State, str] = {
     "ok": "within budget",
     "breach": "over budget",
@@ -25,11 +23,13 @@ def headline(judgement: Judgement) -> str:
     findings = judgement.findings
     if not findings:
         return "no budget is about this job"
-    breaches, unknown, noise = (judgement.count(state) for state in ("breach", "unknown", "noise"))
+    kept, breaches, unknown, noise = (
+        judgement.count(state) for state in ("ok", "breach", "unknown", "noise")
+    )
     parts = [_over(findings) if breaches else ""]
-    if not breaches and unknown < len(findings):
-        parts.append(f"within {plural(len(findings) - unknown, 'budget')}")
-    parts.append(f"{noise} by noise alone" if noise and not breaches else "")
+    if not breaches:
+        parts.append(f"within {plural(kept, 'budget')}" if kept else "")
+        parts.append(f"{plural(noise, 'budget')} over by noise alone" if noise else "")
     parts.append(f"{plural(unknown, 'budget')} not known" if unknown else "")
     if breaches and not any(finding.level == "error" for finding in findings if finding.state == "breach"):
         parts.append("reported only")
@@ -61,7 +61,8 @@ def sentence(finding: Finding, judgement: Judgement) -> str:
         case "unknown" if finding.allowed is None:
             text = f"{title} of {used}{of} cannot be compared: {finding.why}"
         case "unknown":
-            text = f"{title} is {used}{of}, which does not show that it is within {limit_cell(finding)}: {finding.why}"
+            limit = limit_cell(finding)
+            text = f"{title} is {used}{of}, which does not prove that the limit of {limit} is kept: {finding.why}"
         case "ok":
             text = f"{title} of {used}{of} is within {limit_cell(finding)}{_beside(finding, judgement)}"
         case _:
@@ -79,7 +80,7 @@ def _excess(finding: Finding, judgement: Judgement) -> str:
     if finding.state == "noise":
         return f"{by}, but within the spread of {runs}"
     if finding.is_usual:
-        return f"{by}; it is within the spread of {runs}, but the limit is strict"
+        return f"{by}; that is within the spread of {runs}, but the limit is strict"
     return f"{by}, and {spread_cell(finding)} the spread of {runs}"
 
 
@@ -87,7 +88,7 @@ def _beside(finding: Finding, judgement: Judgement) -> str:
     """How it compares with the base."""
     if finding.usual is None:
         return ""
-    change = f", {change_cell(finding)}" if change_cell(finding) else ""
+    change = f", {change_cell(finding)} against the median" if change_cell(finding) else ""
     return f"{change}, {spread_cell(finding)} the spread of {_runs(finding, finding.usual, judgement)}"
 
 
@@ -100,8 +101,7 @@ def _runs(finding: Finding, usual: Usual, judgement: Judgement) -> str:
 
 def branch(judgement: Judgement) -> str:
     """The base branch without what is in front of its name."""
-    ref = judgement.base.ref or "the base"
-    return next((ref.removeprefix(head) for head in _HEADS if ref.startswith(head)), ref)
+    return judgement.base.name
 
 
 def used_cell(finding: Finding) -> str:

@@ -33,8 +33,8 @@ MEASURE_WORDS = {
 
 
 def runs_of_usual(usual: Usual, form: Callable[[float], str]) -> str:
-    """``20 runs``, or ``10 runs since it changed from 40.0 s``."""
-    since = "" if usual.changed_from is None else f" since it changed from {form(usual.changed_from)}"
+    """``20 runs``, or ``10 runs since the change from 40.0 s``."""
+    since = "" if usual.changed_from is None else f" since the change from {form(usual.changed_from)}"
     return plural(usual.runs, "run") + since
 
 

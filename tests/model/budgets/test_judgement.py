@@ -71,12 +71,12 @@ def test_a_strict_budget_knows_no_noise(complete):
     "base, why",
     [
         (Base(problem="no receiver was named"), "no receiver was named"),
-        (base(), "refs/heads/main has no runs of this job"),
-        (base(1.0), "refs/heads/main has 1 run of this job"),
-        (base(*STEADY[:4]), "refs/heads/main has 4 runs of this job"),
+        (base(), "main has no runs of this job"),
+        (base(1.0), "main has 1 run of this job"),
+        (base(*STEADY[:4]), "main has 4 runs of this job"),
         (
             Base(ref="main", runs=9, known={"cpu_seconds": Known(STEADY[:2])}),
-            "2 of the 9 runs of main tell it in full",
+            "2 of the 9 runs of main tell their CPU time in full",
         ),
     ],
 )

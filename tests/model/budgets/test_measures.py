@@ -44,7 +44,7 @@ def test_the_need_is_the_highest_of_working_set_and_process(containers, need, wh
     [
         ([box(memory_working_set_peak_bytes=None)], 200 * MIB, "of build only its largest process was read"),
         ([box(), ContainerSummary(name="db")], 300 * MIB, "no memory of db was read"),
-        ([box(oom_kills=1)], 300 * MIB, "build was given less than it needed"),
+        ([box(oom_kills=1)], 300 * MIB, "the kernel killed a process of build"),
         ([ContainerSummary(name="db", memory_charged_peak_bytes=GIB)], None, "no memory of db was read"),
     ],
 )

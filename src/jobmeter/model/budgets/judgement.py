@@ -19,6 +19,7 @@ State = Literal["ok", "breach", "noise", "unknown"]
 Level = Literal["none", "notice", "warning", "error"]
 """How loud a finding is; an error fails the check."""
 _NOTHING = Known(())
+_HEADS = ("refs/heads/", "refs/tags/")
 
 
 class Base(Struct, frozen=True, kw_only=True):
@@ -31,6 +32,12 @@ class Base(Struct, frozen=True, kw_only=True):
     runs: int = 0
     known: Mapping[str, Known] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The branch or tag without what is in front of its name."""
+        ref = self.ref or "the base"
+        return next((ref.removeprefix(head) for head in _HEADS if ref.startswith(head)), ref)
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -142,5 +149,6 @@ def _no_allowance(budget: Budget, base: Base) -> str:
     known = len(base.known.get(budget.measure.key, _NOTHING).values)
     if known == base.runs:
         runs = "1 run" if known == 1 else f"{known or 'no'} runs"
-        return f"{base.ref} has {runs} of this job to compare with, and {LEAST_RUNS} are needed"
-    return f"{known} of the {base.runs} runs of {base.ref} tell it in full, and {LEAST_RUNS} are needed"
+        return f"{base.name} has {runs} of this job to compare with, and {LEAST_RUNS} are needed"
+    title = budget.measure.title
+    return f"{known} of the {base.runs} runs of {base.name} tell their {title} in full, and {LEAST_RUNS} are needed"

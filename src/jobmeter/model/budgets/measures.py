@@ -63,7 +63,7 @@ def memory_need(container: ContainerSummary) -> Reading:
         return Reading(why=f"no memory of {container.name} was read", what=container.name)
     why = f"of {container.name} only its largest process was read" if seen is None else ""
     if container.oom_kills:
-        why = f"{container.name} was given less than it needed, the kernel killed a process for it"
+        why = f"the kernel killed a process of {container.name}, which needed more memory than there was"
     of_process = process is not None and process > (seen or 0)
     what = f"the largest process of {container.name}" if of_process else container.name
     return Reading(memory_need_bytes(container), bool(why), why, what)
@@ -109,7 +109,7 @@ def _network(summary: Summary) -> Reading:
     counts = [(box, box.network_rx_bytes, box.network_tx_bytes) for box in containers]
     known = [count for _, *both in counts for count in both if count is not None]
     unread = next((box.name for box, *both in counts if None in both), None)
-    why = "" if unread is None else f"the network of {unread} was not read, it may share it with others"
+    why = "" if unread is None else f"the network of {unread} was not read; it may be shared with others"
     return Reading(sum(known), bool(why), why) if known else Reading(why=why)
 
 
