@@ -108,6 +108,28 @@ def test_names_are_text() -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+def test_only_what_is_to_be_acted_on_stands_out() -> None:
+    """A warning does; that a number is a lower bound, or what goes on, is a plain fact."""
+    summary, timeline = make_build()
+    summary.cpu_complete, summary.warnings = False, ["the disk is full"]
+    page = render_html(summary, timeline)
+    assert '<li class="warn">Warning: the disk is full</li>' in page
+    assert "<li>≥ CPU time is a lower bound" in page
+    assert page.count('<li class="warn">') == 1
+
+
+@pytest.mark.parametrize("seconds, stands_out", [(0.2, False), (60.0, True)])
+def test_throttling_stands_out_where_it_explains_the_time(seconds: float, stands_out: bool) -> None:
+    """A moment of it is told all the same."""
+    summary, timeline = make_build()
+    summary.duration_seconds = 120.0
+    for container in summary.containers:
+        container.throttled_seconds = seconds
+    value = re.search(r'<dt>Throttled</dt><dd class="(.*?)">', render_html(summary, timeline))
+    assert value is not None
+    assert ("warn" in value[1]) is stands_out
+
+
 def test_both_colour_schemes_are_there() -> None:
     """Pictures take their colours from the page, which knows light and dark."""
     page = render_html(*make_build())

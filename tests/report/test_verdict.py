@@ -152,4 +152,4 @@ def test_a_run_without_containers_names_no_number() -> None:
     summary.containers, summary.cpu_seconds, summary.unattributed_cpu_seconds = [], None, 0.0
 
     assert verdict(summary) == "ran 8 m 00 s — no container was seen"
-    assert not any("lower bound" in one for one in remarks(summary))
+    assert not any("lower bound" in one.text for one in remarks(summary))

@@ -71,6 +71,13 @@ def section(title: str, *parts: str) -> str:
 
 def definitions(title: str, pairs: Iterable[tuple[str, object]]) -> str:
     """Names and values; those without a value are left out."""
+def notes(told: Iterable[tuple[str, bool]], attributes: str = "") -> str:
+    """A list of sentences, which are HTML, each with whether it stands out as something to act on."""
+    marks = ("", ' class="warn"')
+    items = "".join(f"<li{marks[is_warning]}>{said}</li>" for said, is_warning in told)
+    return f'<ul class="notes"{attributes}>{items}</ul>' if items or attributes else ""
+
+
     rows = "".join(
         f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in pairs if value not in (None, "")
     )

@@ -16,7 +16,7 @@ from jobmeter.report.columns import (
 )
 from jobmeter.report.figures import distinct_names, duration, moment, size, tree
 from jobmeter.report.html_fields import fields_table
-from jobmeter.report.html_parts import card, definitions, section, table, text
+from jobmeter.report.html_parts import card, definitions, notes, section, table, text
 from jobmeter.report.html_style import STYLE
 from jobmeter.report.html_tiles import tiles
 from jobmeter.report.layout import Column
@@ -80,8 +80,7 @@ def _header(summary: Summary, over: str) -> str:
 
 
 def _notes(summary: Summary) -> str:
-    items = "".join(f"<li>{text(_sentence(remark))}</li>" for remark in remarks(summary))
-    return f'<ul class="notes">{items}</ul>' if items else ""
+    return notes((text(_sentence(remark.text)), remark.is_warning) for remark in remarks(summary))
 
 
 def _sentence(words: str) -> str:

@@ -40,7 +40,8 @@ h3{margin:20px 0 6px;font-size:14px;font-weight:650}
 .in-cpu{color:var(--cpu)}.in-memory{color:var(--memory)}.in-io{color:var(--io)}.in-throttled{color:var(--throttled)}
 .in-limit{color:var(--limit)}.in-mark{color:var(--mark)}
 .notes{margin:16px 0 0;padding:0;list-style:none}
-.notes li{padding:6px 12px;margin-top:4px;border-left:3px solid var(--throttled);background:var(--paper)}
+.notes li{padding:6px 12px;margin-top:4px;border-left:3px solid var(--faint);background:var(--paper)}
+.notes li.warn{border-color:var(--throttled);color:inherit}
 .card{padding:14px 16px;background:var(--paper);border:1px solid var(--grid);border-radius:8px}
 figure{margin:0 0 12px}
 figcaption{margin-bottom:10px}

@@ -24,7 +24,7 @@ from jobmeter.report.figures import (
     total_cpu_seconds,
 )
 from jobmeter.report.html_parts import bar, text
-from jobmeter.report.verdict import oom_kills
+from jobmeter.report.verdict import is_throttled, oom_kills
 
 _WAITED_SHARE = 0.01
 
@@ -108,7 +108,8 @@ def _throttled(summary: Summary) -> str:
         return ""
     limit = core_limit(worst.cpu_limit_cores)
     sub = f"by the CPU limit{f' of {limit}' if limit else ''}{_where(summary, worst)}"
-    return _tile("Throttled", duration(worst.throttled_seconds), sub, style="warn")
+    style = "warn" if is_throttled(summary, worst) else ""
+    return _tile("Throttled", duration(worst.throttled_seconds), sub, style=style)
 
 
 def _waited(summary: Summary) -> str:

@@ -151,7 +151,7 @@ def _sections(summary: Summary) -> str:
 
 
 def _notes(summary: Summary) -> str:
-    return "\n".join(f"- {escape_markdown(fit(each, _MAX_SENTENCE))}" for each in remarks(summary))
+    return "\n".join(f"- {escape_markdown(fit(each.text, _MAX_SENTENCE))}" for each in remarks(summary))
 
 
 def _details(title: str, text: str) -> str:

@@ -1,5 +1,7 @@
 """The sentences around the numbers: which job, which machine, what was missed, what metering cost."""
 
+from typing import NamedTuple
+
 from jobmeter.model.job import Job
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import Summary
@@ -14,6 +16,13 @@ _DOUBTS = {
 _MAX_SURVIVORS = 6
 _MAX_WARNINGS = 10
 _SHA_LETTERS = 8
+
+
+class Remark(NamedTuple):
+    """What a reader has to know; ``is_warning`` where there is something to be done about it."""
+
+    text: str
+    is_warning: bool = False
 
 
 def identity(summary: Summary) -> str:
@@ -81,7 +90,7 @@ def meter(summary: Summary) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def remarks(summary: Summary) -> list[str]:
+def remarks(summary: Summary) -> list[Remark]:
     """What the reader has to know of the numbers: what may be missing, what still runs, warnings."""
     found = []
     if not summary.cpu_complete and total_cpu_seconds(summary) is not None:
@@ -93,7 +102,8 @@ def remarks(summary: Summary) -> list[str]:
         names = [f"{each.name} ({each.pid})" for each in summary.survivors[:_MAX_SURVIVORS]]
         hidden = len(summary.survivors) - len(names)
         found.append(f"still running: {', '.join(names)}{f' and {hidden:,} more' if hidden else ''}")
-    found += [f"warning: {text}" for text in summary.warnings[:_MAX_WARNINGS]]
+    warnings = [f"warning: {text}" for text in summary.warnings[:_MAX_WARNINGS]]
     if len(summary.warnings) > _MAX_WARNINGS:
-        found.append(f"… and {plural(len(summary.warnings) - _MAX_WARNINGS, 'warning')} more")
-    return [clean(each) for each in found]
+        warnings.append(f"… and {plural(len(summary.warnings) - _MAX_WARNINGS, 'warning')} more")
+    facts = [Remark(clean(each)) for each in found]
+    return facts + [Remark(clean(each), is_warning=True) for each in warnings]

@@ -113,7 +113,7 @@ def _processes(title: str, summary: Summary, processes: Sequence[ProcessSummary]
 def _closing(summary: Summary, width: int) -> list[Line]:
     lines: list[Line] = []
     for remark in remarks(summary):
-        lines += [[(text, "warn")] for text in wrap(remark, width)]
+        lines += [[(text, "warn" if remark.is_warning else "")] for text in wrap(remark.text, width)]
     for note in (meter(summary), machine(summary)):
         lines += [[(text, "faint")] for text in wrap(note, width) if note]
     return lines

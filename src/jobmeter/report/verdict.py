@@ -108,6 +108,12 @@ def oom_kills(summary: Summary) -> int:
     return sum(container.oom_kills or 0 for container in roots(summary))
 
 
+def is_throttled(summary: Summary, container: ContainerSummary) -> bool:
+    """Whether its CPU limit held it back for so much of the run that it explains how long that took."""
+    seconds = max(summary.duration_seconds, BRIEF_SECONDS)
+    return (container.throttled_seconds or 0) > _THROTTLED_SHARE * seconds
+
+
 def oom_victim(
     summary: Summary,
 ) -> tuple[ContainerSummary | None, ProcessSummary | ProgramSummary | None]:
@@ -177,10 +183,10 @@ def _pinch(summary: Summary) -> str | None:
     if summary.exit.reason == "oom":
         return None
     for container in summary.containers:
-        throttled = container.throttled_seconds or 0
         limit = finite(container.cpu_limit_cores)
-        if limit and throttled > _THROTTLED_SHARE * max(summary.duration_seconds, BRIEF_SECONDS):
-            return f"throttled {roughly(throttled)} by its CPU limit of {core_limit(limit)}"
+        if limit and is_throttled(summary, container):
+            throttled = roughly(container.throttled_seconds or 0.0)
+            return f"throttled {throttled} by its CPU limit of {core_limit(limit)}"
     fullest = max(summary.containers, key=_memory_share, default=None)
     if fullest and _memory_share(fullest) >= _MEMORY_SHARE:
         limit_text = byte_limit(fullest.memory_limit_bytes)

@@ -40,7 +40,7 @@ from jobmeter.report.history_words import (
     short_ref,
     short_sha,
 )
-from jobmeter.report.html_parts import bar, card, section, text
+from jobmeter.report.html_parts import bar, card, notes, section, text
 from jobmeter.report.html_parts import table as plain_table
 from jobmeter.report.layout import Column
 from jobmeter.report.palette import CSS
@@ -179,13 +179,12 @@ def _waste_tile(title: str, waste: Waste, colour: str, unit: float, name: str) -
 def _notes(digest: Digest, runs: Sequence[PastRun]) -> str:
     """What changed and what stands out, newest first, each with its run."""
     by_uid = {run.run_uid: run for run in runs}
-    lines = [*map(_change_note, digest.changes[:_MAX_NOTES])]
-    lines += [_outlier_note(one, by_uid[one.run_uid]) for one in digest.stand_out[:_MAX_NOTES]]
+    lines = [(_change_note(one), one.after > one.before) for one in digest.changes[:_MAX_NOTES]]
+    lines += [(_outlier_note(one, by_uid[one.run_uid]), True) for one in digest.stand_out[:_MAX_NOTES]]
     hidden = max(0, len(digest.changes) - _MAX_NOTES) + max(0, len(digest.stand_out) - _MAX_NOTES)
     if hidden:
-        lines.append(f"… and {hidden:,} more; the API has them all.")
-    items = "".join(f"<li>{line}</li>" for line in lines)
-    return section("What changed, and what stands out", f'<ul class="notes">{items}</ul>') if items else ""
+        lines.append((f"… and {hidden:,} more; the API has them all.", False))
+    return section("What changed, and what stands out", notes(lines))
 
 
 def _change_note(change: Change) -> str:

@@ -16,7 +16,7 @@ from jobmeter.receiver.pages.forge_links import forge_links, host_of
 from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.report.charts import charts
 from jobmeter.report.figures import moment, roughly, seen_seconds
-from jobmeter.report.html_parts import text
+from jobmeter.report.html_parts import notes, text
 from jobmeter.report.html_run import run_body
 from jobmeter.report.notes import job_identity, job_variant
 from jobmeter.report.palette import CSS
@@ -154,14 +154,14 @@ def _provisional(detail: RunDetail, heard: Heard) -> str:
     """What is said of a run that goes on; with scripts its page is read again when there is news."""
     if detail.state != "running":
         return ""
-    told = "<li>This is what has come of the run so far.</li>" if detail.summary is not None else ""
+    told = [("This is what has come of the run so far.", False)] if detail.summary is not None else []
     if heard.silent_since is not None:
         given_up = ""
         if heard.lost_after_seconds is not None:
             given_up = f"; after {roughly(heard.lost_after_seconds)} of silence it counts as lost"
-        told += f"<li>Nothing was heard of it since {text(moment(heard.silent_since))}{given_up}.</li>"
+        told.append((f"Nothing was heard of it since {text(moment(heard.silent_since))}{given_up}.", True))
     events = text(address("runs", detail.run_uid, "events"))
-    return f'<ul class="notes" data-events="{events}" data-known="{heard.records}">{told}</ul>'
+    return notes(told, f' data-events="{events}" data-known="{heard.records}"')
 
 
 def _data(detail: RunDetail, course: RunTimeline) -> str:
