@@ -1,6 +1,6 @@
 """A job over its runs, and a fleet over its days, as Vega-Lite specifications."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from jobmeter.model.history.digest import Digest, PastRun
@@ -12,6 +12,7 @@ from jobmeter.report.history_words import MEASURE_WORDS, short_ref, short_sha
 from jobmeter.report.palette import Palette
 from jobmeter.report.panels import Spec, config
 from jobmeter.report.text import clean, fit
+from jobmeter.report.time_axis import time_axis
 
 _SHOWN = ("memory", "cpu_seconds", "duration")
 _LEAST_RUNS, _LEAST_DAYS = 2, 2
@@ -19,7 +20,8 @@ _MAX_LEVELS = 60
 _REF_CELLS = 40
 _MARGIN = 56
 _PANEL_HEIGHT = 96
-_TICK = 84
+_POINT = 6
+_DAY = 86_400_000
 _SCALES = {
     "memory": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)),
     "time": (("h", 3600.0), ("min", 60.0), ("s", 1.0)),
@@ -30,14 +32,14 @@ _PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~f')"
 def job_chart(runs: Sequence[PastRun], digest: Digest, *, width: int, palette: Palette) -> Chart | None:
     """Memory, CPU time and duration of each run, and the levels they are on; None of fewer than two runs."""
     panels: list[Spec] = []
+    x = _over_runs(runs, _plot(width))
     for key in _SHOWN:
         values = [(run, value) for run in runs if (value := run.measure(key)) is not None]
         if len(values) >= _LEAST_RUNS:
-            panels.append(_runs_panel(key, values, digest, width, palette))
+            panels.append(_runs_panel(key, values, digest, _plot(width), x, palette))
     if not panels:
         return None
-    for panel in panels[:-1]:
-        panel["layer"][-1]["encoding"]["x"]["axis"] = _axis(width) | {"labels": False}
+    _hide_times(panels[:-1])
     return Chart(
         "runs",
         "Run by run",
@@ -70,6 +72,7 @@ def _runs_panel(
     values: Sequence[tuple[PastRun, float]],
     digest: Digest,
     width: int,
+    x: Spec,
     palette: Palette,
 ) -> Spec:
     words = MEASURE_WORDS[key]
@@ -97,10 +100,9 @@ def _runs_panel(
         }
         for level in levels
     ]
-    x = _time(width)
     return {
         "title": {"text": f"{words.title} · {unit}"},
-        "width": max(80, width - _MARGIN),
+        "width": width,
         "height": _PANEL_HEIGHT,
         "layer": [
             {
@@ -130,7 +132,9 @@ def _either(whole: str | int, cut_short: str | int) -> Spec:
 
 def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Palette) -> Chart | None:
     """CPU and memory of each day: what was reserved, and what of it was used; None of fewer than two days."""
-    panels = []
+    panels: list[Spec] = []
+    begun = [_milliseconds(f"{day}T00:00:00Z") for day, _ in days]
+    x = time_axis(min(begun, default=0), max(begun, default=0) + _DAY, _plot(width))
     parts = (
         ("CPU · core-hours", palette.cpu, CORE_HOUR, [(day, account.cpu) for day, account in days]),
         ("memory · GiB-hours", palette.memory, GIB_HOUR, [(day, account.memory) for day, account in days]),
@@ -139,7 +143,7 @@ def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Pal
         rows: list[Spec] = [
             {
                 "t": _milliseconds(f"{day}T00:00:00Z"),
-                "t2": _milliseconds(f"{day}T00:00:00Z") + 86_400_000,
+                "t2": _milliseconds(f"{day}T00:00:00Z") + _DAY,
                 "reserved": _short(waste.reserved / factor),
                 "used": _short((waste.reserved - (waste.unused or 0.0)) / factor),
             }
@@ -151,11 +155,10 @@ def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Pal
                 rows, [pair for pair in wastes if pair[1].reserved is not None], strict=True
             ):
                 row["hint"] = f"{day}: {row['used']:,.3g} used of {row['reserved']:,.3g} reserved"
-            panels.append(_days_panel(title, rows, colour, width))
+            panels.append(_days_panel(title, rows, colour, _plot(width), x))
     if not panels:
         return None
-    for panel in panels[:-1]:
-        panel["layer"][-1]["encoding"]["x"]["axis"] = _axis(width) | {"labels": False}
+    _hide_times(panels[:-1])
     return Chart(
         "days",
         "Day by day",
@@ -165,10 +168,9 @@ def fleet_chart(days: Sequence[tuple[str, Account]], *, width: int, palette: Pal
     )
 
 
-def _days_panel(title: str, rows: list[Spec], colour: str, width: int) -> Spec:
+def _days_panel(title: str, rows: list[Spec], colour: str, width: int, x: Spec) -> Spec:
     top = max(max(row["reserved"], row["used"]) for row in rows)
     hint = {"field": "hint", "type": "nominal"}
-    x = _time(width)
 
     def bars(field: str, opacity: float) -> Spec:
         mark = {"type": "rect", "color": colour, "opacity": opacity}
@@ -180,7 +182,7 @@ def _days_panel(title: str, rows: list[Spec], colour: str, width: int) -> Spec:
 
     return {
         "title": {"text": title},
-        "width": max(80, width - _MARGIN),
+        "width": width,
         "height": _PANEL_HEIGHT,
         "data": {"values": rows},
         "layer": [bars("reserved", 0.28), bars("used", 0.85)],
@@ -192,21 +194,24 @@ def _spec(about: str, panels: list[Spec], palette: Palette, more: Spec) -> Spec:
     return {"$schema": SCHEMA, "description": about} | body | {"config": config(palette), "padding": 2}
 
 
-def _time(width: int) -> Spec:
-    return {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": _axis(width)}
+def _plot(width: int) -> int:
+    """The width of a panel without its axis."""
+    return max(80, width - _MARGIN)
 
 
-def _axis(width: int) -> Spec:
-    """Days, and the time of day where ticks are nearer than that, with seconds where they are not whole minutes."""
-    label = (
-        "utchours(datum.value) + utcminutes(datum.value) + utcseconds(datum.value) == 0 ? "
-        "utcFormat(datum.value, '%-d %b') : "
-        "utcFormat(datum.value, utcseconds(datum.value) == 0 ? '%H:%M' : '%H:%M:%S')"
-    )
-    return {
-        "title": None, "tickCount": max(2, width // _TICK), "labelOverlap": True, "labelFlush": True,
-        "labelExpr": label,
-    }  # fmt: skip
+def _over_runs(runs: Sequence[PastRun], width: int) -> Spec:
+    """From the first to the last, with room for half a point at both ends."""
+    begun = [_milliseconds(run.began_at) for run in runs]
+    begin, end = min(begun, default=0), max(begun, default=0)
+    room = max(1000, (end - begin) * _POINT // width)
+    return time_axis(begin - room, end + room, width)
+
+
+def _hide_times(panels: Iterable[Spec]) -> None:
+    """But for the ticks: the last panel has the labels."""
+    for panel in panels:
+        encoding = panel["layer"][-1]["encoding"]
+        encoding["x"] = encoding["x"] | {"axis": encoding["x"]["axis"] | {"labels": False}}
 
 
 def _amount(field: str, top: float) -> Spec:
