@@ -194,7 +194,7 @@ def test_a_receiver_that_is_away_or_refuses(receiver, capsys):
     said = capsys.readouterr()
     assert "cannot be reached" in said.err
     assert "answered 401" in said.err
-    assert "Give its read token with --read-token-file FILE or $JOBMETER_READ_TOKEN." in said.err
+    assert ". Give its read token with --read-token-file FILE or $JOBMETER_READ_TOKEN." in said.err
     assert "secret" not in said.err
     assert "wrong-token" not in said.err
 

@@ -87,7 +87,7 @@ def _add(settings: TokenSettings, connection: "Connection") -> list[str]:
         connection, name=name, digest=digest_of(made.encode()), allows=right, scope=scope, now=now,
         expires_at=expires_at,
     )  # fmt: skip
-    _tell("token added", name, allows=right, only_for=None if scope is None else str(scope))
+    _tell("token added", settings, allows=right, only_for=None if scope is None else str(scope))
     say(f"Keep it, it is shown this once. {_USES[right]}")
     return [made]
 
@@ -112,7 +112,7 @@ def _revoke(settings: TokenSettings, connection: "Connection") -> list[str]:
     from jobmeter.receiver.store.tokens import revoke_token
 
     revoke_token(connection, settings.name, int(time.time() * 1000))
-    _tell("token revoked", settings.name)
+    _tell("token revoked", settings)
     return [f"{clean(settings.name)} is revoked; receivers refuse it after {LIFE_SECONDS:.0f} s at most"]
 
 
@@ -147,11 +147,14 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _tell(action: str, name: str, **fields: object) -> None:
-    """The line of the audit, on stderr; no token is in it."""
+def _tell(action: str, settings: TokenSettings, **fields: object) -> None:
+    """The line of the audit, on stderr: of which database too, but no token and no password is in it."""
+    from jobmeter.receiver.store.place import is_address, shown
+
+    db = shown(settings.db) if is_address(settings.db) else os.path.abspath(settings.db)
     try:
         who = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         who = str(os.getuid())
-    Log("info", "json").info("audit", action=action, name=name, who=who, **fields)
+    Log("info", "json").info("audit", action=action, name=settings.name, who=who, db=db, **fields)
     sys.stderr.flush()

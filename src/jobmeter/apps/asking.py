@@ -22,7 +22,7 @@ def ask(
     except SendError as error:
         if error.status != HTTPStatus.UNAUTHORIZED:
             raise
-        raise SendError(f"{error} {_GIVE_TOKEN}", retryable=False, status=error.status) from None
+        raise SendError(f"{error}. {_GIVE_TOKEN}", retryable=False, status=error.status) from None
     try:
         return msgspec.json.decode(found.body, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

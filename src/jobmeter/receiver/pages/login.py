@@ -15,7 +15,7 @@ def sign_in_body(*, key: str, go_on: str, problem: str | None = None, provider: 
     return (
         '<header><h1 class="plain">Sign in</h1>'
         '<p class="lead">With a read token of this receiver. Who runs it makes them: '
-        "<code>jobmeter admin token add NAME --allow read</code></p></header>"
+        "<code>jobmeter admin token add NAME --allow read --db DATABASE</code></p></header>"
         f'{told}{elsewhere}<form class="filter" method="post" action="/login" style="max-width:36em">{fields}'
         '<input type="text" autocomplete="username" value="read token" hidden>'
         '<label>Read token<input type="password" name="token" autocomplete="current-password" required '
