@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from jobmeter.gateway.forges.port import Call
-from jobmeter.gateway.keeping.finals import KEPT_SECONDS, MAX_TASKS, Finals, Spool, Verdict
+from jobmeter.gateway.keeping.finals import KEPT_SECONDS, MAX_BYTES, MAX_TASKS, Finals, Spool, Verdict
 from tests.gateway.relay.rig import Messages, until
 
 LOG = Call(method="POST", path="/UpdateLog", headers=(("x-runner-token", "secret"),), body=b"\xff1")
 STATE = Call(method="POST", path="/UpdateTask", body=b"\xff2")
+
+
+Send = Callable[[str, Call], Awaitable[Verdict]]
 
 
 class Forge:
@@ -34,7 +40,7 @@ class Forge:
 class Rig:
     """Finals with a clock of their own."""
 
-    def __init__(self, folder: Path, forge: Forge) -> None:
+    def __init__(self, folder: Path, forge: Send) -> None:
         self.now = 1000.0
         self.log = Messages()
         self.finals = Finals(Spool(folder), forge, self.log, quiet_seconds=0.02, wall=lambda: self.now)
@@ -76,11 +82,12 @@ def test_they_are_delivered_in_order(tmp_path):
     asyncio.run(main())
 
 
-def test_a_forge_that_is_away_is_asked_again(tmp_path):
+@pytest.mark.parametrize("verdict", ["away", "later"])
+def test_a_forge_that_takes_nothing_is_asked_again(tmp_path, verdict):
     """What it has taken is not told twice."""
 
     async def main():
-        forge = Forge("later", "taken", "later", "taken")
+        forge = Forge(verdict, "taken", verdict, "taken")
         async with Rig(tmp_path, forge) as rig:
             rig.finals.keep("7", log=LOG, state=STATE)
             for calls in (1, 3, 4):
@@ -155,8 +162,8 @@ def test_a_forge_that_never_comes_back(tmp_path):
     """After a day it is given up."""
 
     async def main():
-        later: list[Verdict] = ["later"] * 100
-        forge = Forge(*later)
+        away: list[Verdict] = ["away"] * 100
+        forge = Forge(*away)
         async with Rig(tmp_path, forge) as rig:
             rig.finals.keep("7", state=STATE)
             rig.now += 1
@@ -180,6 +187,47 @@ def test_they_are_bounded():
         assert log.warned == [
             {"message": "too many last reports are kept; one more is not", "task": str(MAX_TASKS)}
         ]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("verdict", ["away", "later"])
+def test_one_that_is_never_taken_keeps_none_back(tmp_path, verdict):
+    """Those of other tasks are told when it has been tried."""
+
+    async def main():
+        told = list[str]()
+
+        async def refuses_seven(task_id: str, call: Call) -> Verdict:
+            told.append(task_id)
+            return verdict if task_id == "7" else "taken"
+
+        async with Rig(tmp_path, refuses_seven) as rig:
+            for task_id in ("7", "8", "9"):
+                rig.finals.keep(task_id, state=STATE)
+            rig.now += 1
+            await until(lambda: rig.finals.waiting == ["7"])
+            assert (told[0], told.count("8"), told.count("9")) == ("7", 1, 1)
+
+    asyncio.run(main())
+
+
+def test_logs_are_bounded_in_bytes():
+    """One that is too much is told, and its task's result is kept without it."""
+
+    async def main():
+        log = Messages()
+        finals = Finals(None, Forge(), log)
+        half = Call(method="POST", path="/UpdateLog", body=bytes(MAX_BYTES // 2))
+        for task_id in ("7", "8", "7", "9"):
+            finals.keep(task_id, log=half)
+        finals.keep("9", state=STATE)
+        assert {task_id: final.calls for task_id, final in finals._kept.items()} == {
+            "7": [half],
+            "8": [half],
+            "9": [STATE],
+        }
+        assert log.warned == [{"message": "too much of last logs is kept; one more is not", "task": "9"}]
 
     asyncio.run(main())
 

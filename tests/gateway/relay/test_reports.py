@@ -11,7 +11,8 @@ import pytest
 
 from jobmeter.gateway.figures.events import LogReported, StateReported, StepChanged, TaskClosing, WorkBegan
 from jobmeter.gateway.forges import messages
-from tests.gateway.relay.rig import Rig, until
+from jobmeter.gateway.keeping.keeping import Keeping
+from tests.gateway.relay.rig import Messages, Rig, until
 from tests.support.forges.actions import HANG, LOST, PATH, RESET, Fault, Runner, actions_forge
 from tests.support.forges.serving import request, wire
 
@@ -92,6 +93,53 @@ def test_last_reports_wait_for_the_forge():
             assert (await runner.call("UpdateTask", LONG, state=state)).status == 200
             assert (forge.jobs[7].rows, forge.jobs[7].result) == (["the end"], SUCCESS)
             assert rig.ended == [("7", "success")]
+
+    run(main)
+
+
+AWAY: list[Fault] = [500, 503, 404, 429, RESET]
+
+
+@pytest.mark.parametrize("fault", AWAY)
+def test_a_last_report_that_was_not_taken_is_kept(fault, tmp_path):
+    """Whatever the forge said instead, and however often the runner has tried: it is told again."""
+
+    async def main():
+        keeping = Keeping(tmp_path, "forge", Messages())
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, keeping=keeping, quiet_seconds=0.05).running() as rig,
+        ):
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            for call in ("UpdateLog", "UpdateTask"):
+                forge.faults[call] = deque([fault] * 4)
+            for _ in range(3):
+                await runner.log(7, 0, "the end", last=True)
+                await runner.state(7, SUCCESS)
+            await until(lambda: forge.jobs[7].result == SUCCESS)
+            assert forge.jobs[7].rows == ["the end"]
+            await until(lambda: rig.ended == [("7", "success")])
+            await until(lambda: not list((tmp_path / "forge" / "finals").iterdir()))
+
+    run(main)
+
+
+def test_a_last_report_that_the_forge_refuses_is_not_kept(tmp_path):
+    """It has closed the task: nobody tells it again."""
+
+    async def main():
+        keeping = Keeping(tmp_path, "forge", Messages())
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, keeping=keeping, quiet_seconds=0.01).running() as rig,
+        ):
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.tokens.clear()
+            assert (await runner.state(7, SUCCESS)).status == 401
+            await asyncio.sleep(0.1)
+            assert forge.calls["UpdateTask"] == 1
 
     run(main)
 

@@ -19,10 +19,12 @@ QUIET_SECONDS = 30.0
 """A runner that tries again itself pauses no longer."""
 KEPT_SECONDS = 24 * 3600.0
 MAX_TASKS = 1000
+MAX_BYTES = 256 * 1024 * 1024
+"""So much all logs that are kept may have together; without its log a task's result is kept still."""
 _NAME = re.compile(r"\d{1,20}")
 
-Verdict = Literal["taken", "closed", "later"]
-"""The forge has it; wants it no more; cannot be asked now."""
+Verdict = Literal["taken", "closed", "later", "away"]
+"""The forge has it; wants it no more; did not take it this time; cannot be asked now, for no task."""
 
 
 class Final(Struct, kw_only=True):
@@ -115,11 +117,20 @@ class Finals:
         if task_id not in self._kept and len(self._kept) >= MAX_TASKS:
             self._log.warn("too many last reports are kept; one more is not", task=task_id)
             return
+        if log is not None and not self._has_room(task_id, log):
+            self._log.warn("too much of last logs is kept; one more is not", task=task_id)
+            log = None
+        if log is None and state is None:
+            return
         final = self._kept.setdefault(task_id, Final(task_id=task_id, since=self._wall(), at=0.0))
         final.at = self._wall()
         final.log, final.state = log or final.log, state or final.state
         self._unwritten.add(task_id)
         self._news.set()
+
+    def _has_room(self, task_id: str, log: Call) -> bool:
+        others = (final.log for final in self._kept.values() if final.task_id != task_id)
+        return len(log.body) + sum(len(other.body) for other in others if other is not None) <= MAX_BYTES
 
     def taken(self, task_id: str, kind: Literal["log", "state"]) -> None:
         """The runner itself has brought it to the forge."""
@@ -168,23 +179,29 @@ class Finals:
     async def _deliver(self) -> None:
         due = self._wall() - self._quiet_seconds
         for final in [final for final in self._kept.values() if final.at <= due]:
-            if final.at <= self._wall() - KEPT_SECONDS:
+            if final.since <= self._wall() - KEPT_SECONDS:
                 self._log.warn(
                     "a last report is given up, the forge was away for too long", task=final.task_id
                 )
                 self.drop(final.task_id)
             elif not await self._deliver_one(final):
-                return  # The forge is away for all of them.
+                # The forge is away for all of them, or what stands before it is for this one: the next is the first now.
+                if (kept := self._kept.pop(final.task_id, None)) is not None:
+                    self._kept[final.task_id] = kept
+                return
 
     async def _deliver_one(self, final: Final) -> bool:
-        """Tell the forge of one task, in order; False if it is to be tried again."""
+        """Tell the forge of one task, in order; False if it is away."""
         for kind in ("log", "state"):
             call: Call | None = getattr(final, kind)
             if call is None:
                 continue
             verdict = await self._send(final.task_id, call)
-            if verdict == "later":
+            if verdict == "away":
                 return False
+            if verdict == "later":
+                final.at = self._wall()
+                return True
             if verdict == "closed" and kind == "state":
                 self._log.warn("a last report was dropped, the forge does not want it", task=final.task_id)
             if verdict == "taken":

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jobmeter.gateway.forges.bodies import plain_body
 from jobmeter.gateway.forges.port import (
+    Answer,
     Call,
     Declare,
     Declared,
@@ -16,6 +17,7 @@ from jobmeter.gateway.forges.port import (
     Request,
     StateReport,
     StateTaken,
+    Unauthenticated,
     Unreadable,
 )
 from jobmeter.gateway.keeping.finals import Finals, Spool, Verdict
@@ -33,6 +35,26 @@ _PATIENCE_SECONDS = 900.0
 _SHARE_OF_A_LIMIT = 0.9
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 _AWAY = frozenset({502, 503, 504})
+_CLOSED = frozenset(
+    {
+        "not_found",
+        "already_exists",
+        "permission_denied",
+        "invalid_argument",
+        "failed_precondition",
+        "out_of_range",
+    }
+)
+"""Codes by which a forge says that a report will never be taken; with any other one it may have a bad moment."""
+_TRY_AGAIN = frozenset({408, 425, 429})
+
+
+class _Attempt(NamedTuple):
+    """What the runner is to hear, what it means for its report, and whether a restart must know more than before."""
+
+    answer: Whole | Reply
+    verdict: Verdict
+    changed: bool
 
 
 class Exchanges:
@@ -51,27 +73,29 @@ class Exchanges:
         """Pass a request, and hear what is said with it and in its answer."""
         until = self._home.clock() + _patience(client, request)
         pause = _PAUSE_SECONDS
-        taken = False
+        verdict: Verdict = "away"
+        changed = False
         try:
             while True:
-                answer = await self._attempt(client, request, body, raw)
-                taken = not _is_away(answer)
-                if taken or self._home.clock() + pause > until:
+                attempt = await self._attempt(client, request, body, raw)
+                verdict, changed = attempt.verdict, changed or attempt.changed
+                if verdict != "away" or self._home.clock() + pause > until:
                     break
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         finally:
             # Also when the runner has gone meanwhile.
-            self._keep_last(client, request, body, raw, taken=taken)
-        await self._home.kept()
-        await self._home.passing.answer(client, answer)
+            self._keep_last(client, request, body, raw, verdict)
+        if changed:
+            await self._home.kept()
+        await self._home.passing.answer(client, attempt.answer)
 
-    def _keep_last(self, client: Client, request: Request, body: bytes, raw: bytes, *, taken: bool) -> None:
+    def _keep_last(self, client: Client, request: Request, body: bytes, raw: bytes, verdict: Verdict) -> None:
         """Keep what the forge must still hear of a task, in case its runner gives up."""
         if not isinstance(request, LogReport | StateReport):
             return
         kind: Literal["log", "state"] = "log" if isinstance(request, LogReport) else "state"
-        if taken:
+        if verdict in ("taken", "closed"):
             self.finals.taken(request.task_id, kind)
             return
         known = self._home.memory.tasks.get(request.task_id)
@@ -87,7 +111,7 @@ class Exchanges:
         )
         self.finals.keep(request.task_id, **{kind: call})
 
-    async def _attempt(self, client: Client, request: Request, body: bytes, raw: bytes) -> Whole | Reply:
+    async def _attempt(self, client: Client, request: Request, body: bytes, raw: bytes) -> _Attempt:
         """Ask the forge once, and hear its answer, or that there is none."""
         began = self._home.clock()
         try:
@@ -96,11 +120,12 @@ class Exchanges:
             if isinstance(request, LogReport | StateReport):
                 lane = self._lanes.of_task(client, request, body)
                 self._reports.missed(lane, request, self._home.clock() - began)
-            return self._home.passing.refusal(error, request)
-        self._hear(client, request, body, whole, self._home.clock() - began)
-        return whole
+            return _Attempt(self._home.passing.refusal(error, request), "away", changed=False)
+        before = self._home.memory.changes
+        answer = self._hear(client, request, body, whole, self._home.clock() - began)
+        return _Attempt(whole, _verdict(request, answer, whole.status), self._home.memory.changes != before)
 
-    def _hear(self, client: Client, request: Request, body: bytes, whole: Whole, seconds: float) -> None:
+    def _hear(self, client: Client, request: Request, body: bytes, whole: Whole, seconds: float) -> Answer:
         try:
             answer = self._home.read_answer(request, whole)
         except Unreadable as error:
@@ -113,6 +138,7 @@ class Exchanges:
             lane = self._lanes.of_task(client, request, body, make=accepted)
             if lane is not None:
                 self._reports.heard(lane, Reported(request, body, answer, seconds))
+        return answer
 
     def _declared(self, client: Client, request: Request, body: bytes, answer: Declared) -> None:
         identity = answer.identity
@@ -139,17 +165,17 @@ class Exchanges:
             request = self._home.dialect.read_request(call.method, call.path, headers, body)
             answer = self._home.read_answer(request, whole)
         except Unreachable:
-            return "later"
+            return "away"
         except Unreadable:
-            return "closed"
-        if _is_away(whole):
             return "later"
+        verdict = _verdict(request, answer, whole.status)
+        if verdict == "away":
+            return verdict
         known = self._home.memory.tasks.get(task_id)
         lane = self._lanes.of(known.proof, known.identity) if known else None
         if lane is not None and isinstance(request, LogReport | StateReport):
             self._reports.heard(lane, Reported(request, body, answer, self._home.clock() - began))
-        taken = isinstance(answer, LogTaken) and answer.taken
-        return "taken" if taken or isinstance(answer, StateTaken) else "closed"
+        return verdict
 
 
 def _patience(client: Client, request: Request) -> float:
@@ -169,12 +195,25 @@ def _is_last(request: Request) -> bool:
     return isinstance(request, StateReport) and request.result is not None
 
 
-def _is_away(answer: Whole | Reply) -> bool:
-    """Whether it is one that says to come again, by the forge, or by what stands before it."""
-    return answer.status in _AWAY
+def _verdict(request: Request, answer: Answer, status: int) -> Verdict:
+    """What an answer means for a report: only who has taken it, or never will, need not hear it again."""
+    if status in _AWAY:  # The forge says so, or what stands before it.
+        return "away"
+    match answer:
+        case LogTaken() if isinstance(request, LogReport):
+            all_of_it = answer.acknowledged is None or answer.acknowledged >= request.start + request.count
+            if answer.taken and all_of_it:
+                return "taken"
+            return "closed" if answer.over is not None else "later"
+        case Failed(code=code):
+            refused = code.isdigit() and 400 <= int(code) < 500 and int(code) not in _TRY_AGAIN
+            return "closed" if refused or code in _CLOSED else "later"
+        case Unauthenticated():
+            return "closed"
+    return "taken"
 
 
 def _limits(client: Client) -> Limits:
     """A runner's own limit of time, but none that would hold a connection for hours."""
     own = client.milliseconds
-    return Limits(total=_REPORT_SECONDS if own is None else min(own / 1000, _REPORT_SECONDS))
+    return Limits(total=_REPORT_SECONDS if own is None else min(max(own, 1) / 1000, _REPORT_SECONDS))

@@ -43,7 +43,9 @@ class Memory:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.tasks: dict[str, Known] = {}
         self.names: dict[str, Identity] = {}
-        self._changed = changed
+        self.changes = 0
+        """How often something has changed."""
+        self._tell = changed
 
     def add(self, known: Known) -> None:
         """A task was handed out, or is seen for the first time."""
@@ -72,6 +74,10 @@ class Memory:
     def touch(self) -> None:
         """Something of a task that a restart must know has changed."""
         self._changed()
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self._tell()
 
     def of(self, proof: str) -> list[Known]:
         """The tasks of one runner, the oldest first."""
