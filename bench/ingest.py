@@ -217,11 +217,16 @@ def forgetful(database: Path) -> tuple[str, ...]:
     return python, str(ROOT / "bench/peers/forgetful.py"), *words
 
 
-@contextmanager
-def serving(command: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """A receiver: where it listens, and its process."""
+def free_address() -> str:
+    """Where nobody listens yet."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@contextmanager
+def serving(command: Sequence[str], address: str | None = None) -> Iterator[tuple[str, int]]:
+    """A server: where it listens, ADDRESS in its command if no address is given, and its process."""
+    address = address or free_address()
     environ = plain_environ(PYTHONPATH=str(ROOT / "src"))
     process = subprocess.Popen([word.replace("ADDRESS", address) for word in command], env=environ)
     try:
