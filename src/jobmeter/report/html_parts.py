@@ -69,8 +69,6 @@ def section(title: str, *parts: str) -> str:
     return f"<section><h2>{text(title)}</h2>{body}</section>" if body else ""
 
 
-def definitions(title: str, pairs: Iterable[tuple[str, object]]) -> str:
-    """Names and values; those without a value are left out."""
 def notes(told: Iterable[tuple[str, bool]], attributes: str = "") -> str:
     """A list of sentences, which are HTML, each with whether it stands out as something to act on."""
     marks = ("", ' class="warn"')
@@ -78,6 +76,8 @@ def notes(told: Iterable[tuple[str, bool]], attributes: str = "") -> str:
     return f'<ul class="notes"{attributes}>{items}</ul>' if items or attributes else ""
 
 
+def definitions(title: str, pairs: Iterable[tuple[str, object]]) -> str:
+    """Names and values; those without a value are left out."""
     rows = "".join(
         f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in pairs if value not in (None, "")
     )

@@ -158,11 +158,6 @@ def compare_runs(connection: Connection, scopes: Scopes, before: str | None, aft
     if old is None:
         return None
     names, (begun_at, run) = old
-def _of_branch(ref: str | None) -> RunQuestion:
-    """Runs of a branch; None are those that name none, which are not the runs of all branches."""
-    return RunQuestion(ref=ref, without_ref=ref is None)
-
-
     like = _of_branch(run.ref)._replace(leg=run.leg, ended="whole", until=begun_at + 1)
     usual = _runs_like(connection, names, like, USUAL_RUNS + EARLIER_RUNS)
     later = new[1].run
@@ -185,6 +180,11 @@ def _run_before(connection: Connection, names: Names, found: FoundRun) -> tuple[
         for one in _runs_like(connection, names, wanted, 1):
             return names, one
     return None
+
+
+def _of_branch(ref: str | None) -> RunQuestion:
+    """Runs of a branch; None are those that name none, which are not the runs of all branches."""
+    return RunQuestion(ref=ref, without_ref=ref is None)
 
 
 def _runs_like(connection: Connection, names: Names, wanted: RunQuestion, limit: int) -> list[FoundRun]:
