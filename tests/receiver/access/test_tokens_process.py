@@ -271,6 +271,7 @@ def test_what_a_new_token_is_for_is_said_beside_it(site, right, use):
     done = site.admin("add", f"to be told of {right}", f"--allow={right}")
     assert done.stdout.count("\n") == 1
     assert use in done.stderr
+    assert f'"db":"{site.place}"' in done.stderr
     assert done.stdout.strip() not in done.stderr
 
 
