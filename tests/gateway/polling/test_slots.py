@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.gateway.polling import slots as slots_module
-from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
+from jobmeter.gateway.polling.slots import SILENT_SECONDS, Ended, Holder, Slots, Why
 
 LOST_AFTER = 10.0
 IDS = ["1", "2", "3", "4"]
@@ -30,11 +30,11 @@ class Event(NamedTuple):
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    """Any calls in the order of time."""
+    """Any calls in the order of time, within less than SILENT_SECONDS."""
     at, events = 0.0, list[Event]()
     kinds: list[Kind] = ["take", "sign", "end", "asked", "lose"]
     for _ in range(draw(st.integers(0, 40))):
-        at += draw(st.sampled_from([0.0, 1.0, 4.0, 10.0]))
+        at += draw(st.sampled_from([0.0, 1.0, 2.0, 2.5]))
         why = draw(st.sampled_from(SETTLING + UNSETTLING))
         events.append(Event(draw(st.sampled_from(kinds)), at, draw(st.sampled_from(IDS)), why))
     return events
@@ -207,7 +207,21 @@ def test_a_runner_that_may_do_several_asks_for_more(capacity: int | None) -> Non
     """That says nothing of the others."""
     slots = Slots(capacity)
     slots.sign("7", 0.0)
-    assert slots.asked(1.0) == []
+    assert slots.asked(SILENT_SECONDS) == []
+
+
+def test_a_runner_that_asks_has_a_free_hand() -> None:
+    """If all slots are held, the task that is silent the longest has ended where nobody heard it: one each time."""
+    slots = Slots(3)
+    slots.take("6", 0.0)
+    slots.sign("7", 2.0)
+    slots.sign("8", 1.0)
+    assert slots.asked(SILENT_SECONDS) == []
+    for at, task_ids in ((1.0, ["8"]), (2.0, []), (3.0, [])):
+        assert [one.holder.task_id for one in slots.asked(SILENT_SECONDS + at)] == task_ids
+    slots.sign("8", SILENT_SECONDS + 4.0)
+    assert slots.full
+    assert [(one.holder.task_id, one.why) for one in slots.asked(SILENT_SECONDS + 5.0)] == [("7", "asked")]
 
 
 def test_silence_of_a_quarter_of_an_hour_is_a_loss() -> None:

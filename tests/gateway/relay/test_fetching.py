@@ -116,6 +116,46 @@ def test_a_task_that_comes_late_is_parked():
     run(main)
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_task_of_a_slow_forge_is_not_lost(waits):
+    """The runner has had its answer; what it asks meanwhile, or next, gets the task, and the forge is asked no more."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, capacity=2, fetch_timeout=0.3).running() as rig,
+        ):
+            runner = Runner(rig.port, "one", "secret")
+            await runner.fetch()
+            await rig.ready()
+            forge.enqueue(7, 8)
+            forge.faults["FetchTask"] = deque([0.5])
+            assert await runner.fetch((KEY, "a"), tasks_version=1) == []
+            await (rig.ready() if waits else until(lambda: rig.held == ["7"]))
+            assert await runner.fetch((KEY, "b"), tasks_version=1) == [7]
+            assert forge.calls["FetchTask"] == 2
+            await rig.ready()
+            assert await runner.fetch((KEY, "c"), tasks_version=forge.version) == [8]
+            assert {job.id: job.handed for job in forge.jobs.values()} == {7: ["one"], 8: ["one"]}
+            assert [event.outcome for event in rig.told.of(Fetched)] == ["empty", "empty", "task"]
+
+    run(main)
+
+
+def test_a_runner_with_more_slots_than_it_is_given_does_not_get_a_task_twice():
+    """It asks on at once: it has the task, though it has not said so."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge, capacity=1, steady=0.3).running() as rig:
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7)
+            assert [await runner.fetch() for _ in range(3)] == [[7], [], []]
+            await asyncio.sleep(0.3)
+            assert await runner.fetch() == [7]
+
+    run(main)
+
+
 def test_a_parked_task_that_nobody_wants_is_reported():
     """The forge does not wait for a job that nobody runs."""
 

@@ -12,7 +12,7 @@ from jobmeter.gateway.keeping.keeping import Keeping
 from tests.gateway.relay.rig import Messages, Rig, on_disk, until
 from tests.support.forges.actions import ActionsForge, Runner, actions_forge
 
-SUCCESS = 1
+SUCCESS, FAILURE = 1, 2
 
 
 def run(main):
@@ -74,6 +74,32 @@ def test_a_task_that_did_not_reach_its_runner(tmp_path):
                 assert await Runner(second.port, "one", "wrong").fetch_status() == 401
                 assert await Runner(second.port, "one", "secret").fetch() == [7]
         assert forge.jobs[7].handed == ["one"]
+
+    run(main)
+
+
+def test_a_task_that_waits_for_its_runner_waits_anew(tmp_path):
+    """However long nobody was there to be asked; and without the runner's credentials nothing can be reported."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            kept(tmp_path / "a", forge, park_seconds=0.4).running() as first,
+        ):
+            forge.enqueue(7)
+            forge.faults["FetchTask"] = deque([0.2])
+            async with Runner(first.port, "one", "secret").asking():
+                await until(lambda: forge.calls["FetchTask"] == 1)
+            await until(lambda: first.held == ["7"])
+            folders = [killed(tmp_path / "a", "b"), killed(tmp_path / "a", "c")]
+            await until(lambda: forge.jobs[7].result == FAILURE)
+            async with kept(folders[0], forge, park_seconds=0.4).running() as second:
+                assert await Runner(second.port, "one", "secret").fetch() == [7]
+            reported = forge.calls["UpdateTask"]
+            async with kept(folders[1], forge, park_seconds=0.1).running() as third:
+                await until(lambda: third.ended == [("7", "failure")])
+                assert any("could not be reported" in str(text) for text in third.log.texts)
+            assert forge.calls["UpdateTask"] == reported
 
     run(main)
 

@@ -185,7 +185,7 @@ class Finals:
                 )
                 self.drop(final.task_id)
             elif not await self._deliver_one(final):
-                # The forge is away for all of them, or what stands before it is for this one: the next is the first now.
+                # The forge is away for all of them, or only says so for this one: the next one is the first now.
                 if (kept := self._kept.pop(final.task_id, None)) is not None:
                     self._kept[final.task_id] = kept
                 return

@@ -34,11 +34,12 @@ from jobmeter.gateway.polling.book import SlotBook
 from jobmeter.gateway.polling.loop import Poller
 from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
 from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.flights import Flights
 from jobmeter.gateway.relay.handing import Handing
 from jobmeter.gateway.relay.home import Asker, Home
 from jobmeter.gateway.relay.passing import Whole
 from jobmeter.gateway.relay.tasks import Known
-from jobmeter.gateway.relay.upstream import Limits, TooLate, Unreachable
+from jobmeter.gateway.relay.upstream import TooLate, Unreachable
 
 _GITLAB_HOLD_SECONDS = 50.0
 """As long as GitLab itself holds a request."""
@@ -72,7 +73,8 @@ class Lane:
         self.executor: str | None = None
         """GitLab's word for how the runner runs jobs."""
         self._version: str | None = None
-        self._flight: Asker | None = None
+        self._flights = Flights(home, self._came_late, self._wake)
+        self._looks_anew = False
         self._singles: set[asyncio.Task[None]] = set()
         options = home.options
         self.handing = Handing(home, proof, lambda task_id: self.end(task_id, "over"))
@@ -116,6 +118,7 @@ class Lane:
         self.poller.cancel()
         await self.poller.finished()
         await asyncio.gather(*self._singles, return_exceptions=True)
+        await self._flights.close()
         await self.handing.close()
 
     def drain(self, on: bool) -> None:
@@ -174,15 +177,15 @@ class Lane:
         waited: set[asyncio.Future[Any]] = {asker.answer, leaving}
         limit = self._hold_seconds(asker.client)
         await asyncio.wait(waited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if self._flight is asker and self._home.options.kind == "gitlab":
+        if self._flights.is_of(asker) and self._home.options.kind == "gitlab":
             # To break off what GitLab holds could lose a job; it is over soon.
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
 
     def _arrive(self, asker: Asker) -> None:
         self.book.asked()
-        if again := self.handing.again(asker.fetch):
-            asker.settle(self._home.dialect.hand_out(asker.fetch, again), tuple(task.id for task in again))
-        elif asker.fetch.single and not (self._held_back or self.book.slots.full):
+        if self._hand_again(asker):
+            return
+        if asker.fetch.single and not (self._held_back or self.book.slots.full):
             fetching = asyncio.create_task(self._fetch_single(asker))
             self._singles.add(fetching)
             fetching.add_done_callback(self._singles.discard)
@@ -191,6 +194,13 @@ class Lane:
             self._wake()
         else:
             asker.settle(self._home.dialect.nothing(asker.fetch))
+
+    def _hand_again(self, asker: Asker) -> bool:
+        """Give it the tasks that never reached the runner; False if there are none."""
+        again = self.handing.again(asker.fetch)
+        if again:
+            asker.settle(self._home.dialect.hand_out(asker.fetch, again), tuple(task.id for task in again))
+        return bool(again)
 
     @property
     def _answers_soon(self) -> bool:
@@ -218,8 +228,8 @@ class Lane:
     # --- the loop's side -----------------------------------------------------------------------------------
 
     async def available(self) -> None:
-        """Wait until a runner asks that may get a task."""
-        while self._held_back or not self._waiting():
+        """Wait until a runner asks that may get a task, and nothing is asked already."""
+        while self._held_back or self._flights.overdue or not self._waiting():
             await self._change.wait()
 
     async def fetch(self, slots: int | None, tasks_version: int) -> Outcome:
@@ -230,7 +240,8 @@ class Lane:
         if capacity is not None and slots is not None:
             capacity = min(capacity, slots)
         # A runner that says 0 wants the forge to look: it has begun anew, perhaps with other labels.
-        version = tasks_version if asker.fetch.tasks_version else 0
+        version = tasks_version if asker.fetch.tasks_version and not self._looks_anew else 0
+        self._looks_anew = False
         wanted = msgspec.structs.replace(asker.fetch, tasks_version=version, capacity=capacity)
         return await self._fetch(asker, self._home.dialect.ask(wanted, asker.body), self._waiting)
 
@@ -240,6 +251,19 @@ class Lane:
         outcome = await self._fetch(asker, asker.body, lambda: [asker])
         seconds = None if isinstance(outcome, TimedOut) else self._home.clock() - began
         self.tell(Fetched(_WORDS[type(outcome)], seconds))
+        self._take(outcome)
+
+    async def _came_late(self, asker: Asker, whole: Whole) -> None:
+        """A task that comes when its asker has been told that there is none is for who asks now, or next."""
+        outcome = await self._consider(asker, whole, lambda: [])
+        self._take(outcome)
+        if isinstance(outcome, Tasks):
+            self._looks_anew = True
+            for waiting in self._waiting():
+                self._hand_again(waiting)
+
+    def _take(self, outcome: Outcome) -> None:
+        """Slots for tasks that the loop did not ask for."""
         for task in outcome.tasks if isinstance(outcome, Tasks) else ():
             if self.book.take(task.id) is not None:
                 self._began(task.id)
@@ -247,7 +271,7 @@ class Lane:
     async def _fetch(self, asker: Asker, body: bytes, joined: Callable[[], list[Asker]]) -> Outcome:
         """One request, with the answer to who asked, and to who has ``joined`` meanwhile."""
         try:
-            whole = await self._ask(asker, body)
+            whole = await self._flights.ask(asker, body)
         except TooLate:
             self._answer_all(joined(), None)
             return TimedOut()
@@ -258,29 +282,6 @@ class Lane:
         if whole is None:
             return TimedOut()
         return await self._consider(asker, whole, joined)
-
-    async def _ask(self, asker: Asker, body: bytes) -> Whole | None:
-        """The forge's answer; None if GitLab was asked and the runner has left: that is passed on."""
-        same = body == asker.body
-        self._flight = asker
-        limits = Limits(total=self._home.options.fetch_seconds)
-        asking = asyncio.create_task(
-            self._home.passing.ask_whole(
-                asker.client, asker.raw if same else body, limits=limits, uncoded=not same
-            )
-        )
-        try:
-            while self._home.options.kind == "gitlab" and not asking.done():
-                if not asker.waits:
-                    return None
-                either: set[asyncio.Future[Any]] = {asking, asker.answer}
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return await asking
-        finally:
-            self._flight = None
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait({asking})
 
     async def _consider(self, asker: Asker, whole: Whole, joined: Callable[[], list[Asker]]) -> Outcome:
         try:

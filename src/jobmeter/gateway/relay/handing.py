@@ -1,6 +1,7 @@
 """Tasks on their way to one runner: those that wait for it to ask, and those that are handed out twice."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 
 from jobmeter.gateway.forges.port import CREDENTIAL_HEADERS, Fetch, Identity, Task
@@ -22,12 +23,14 @@ class Handing:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._duties: set[asyncio.Task[None]] = set()
         self._credentials: list[tuple[str, str]] = []
+        self._handed_at: dict[str, float] = {}
+        """When each task that the runner has shown no sign of went to it the last time, by the clock."""
 
     def start(self) -> None:
-        """What waited before a restart waits on."""
+        """What waited before a restart waits anew: its runner could not ask, and its credentials are not kept."""
         for known in self._home.memory.of(self._proof):
             if known.parked is not None:
-                self._wait(known, known.parked)
+                self._wait(known)
 
     async def close(self) -> None:
         """Wait no more; what is known stays remembered."""
@@ -45,11 +48,12 @@ class Handing:
 
     def again(self, fetch: Fetch) -> list[Task]:
         """Tasks that never reached the runner, as far as anybody can tell; they are on their way from now on."""
-        mine = [known for known in self._home.memory.of(self._proof) if _is_for(known, fetch, self._home)]
+        mine = [known for known in self._home.memory.of(self._proof) if self._is_for(known, fetch)]
         chosen = mine[: 1 if fetch.single else max(1, fetch.capacity or 1)]
         for known in chosen:
             known.parked, known.key = None, fetch.request_key
             self._stop_waiting(known.id)
+            self._handed_at[known.id] = self._home.clock()
         if chosen:
             self._home.memory.touch()
             ids = [known.id for known in chosen]
@@ -74,7 +78,9 @@ class Handing:
             )
             self._home.memory.add(known)
             self._stop_waiting(task.id)
-            if not asker.waits:
+            if asker.waits:
+                self._handed_at[task.id] = self._home.clock()
+            else:
                 self._park(known)
 
     def undelivered(self, asker: Asker) -> None:
@@ -86,18 +92,31 @@ class Handing:
                 self._park(known)
 
     def arrived(self, task_id: str) -> None:
-        """The runner has shown a sign of it."""
+        """The runner has shown a sign of it, or it is over."""
         self._stop_waiting(task_id)
+        self._handed_at.pop(task_id, None)
+
+    def _is_for(self, known: Known, fetch: Fetch) -> bool:
+        """Whether a request gets a task that the runner has shown no sign of."""
+        if known.signed or known.task is None:
+            return False
+        if known.key is not None:
+            return known.key == fetch.request_key
+        if known.parked is not None:
+            return True
+        # One that asks on at once has got it, and more slots than it has here.
+        since = self._home.clock() - self._handed_at.get(known.id, -math.inf)
+        return self._home.options.capacity == 1 and since >= self._home.options.fetch_interval
 
     def _park(self, known: Known) -> None:
         known.parked = self._home.wall()
         self._home.memory.touch()
         self._home.log.warn("a task waits for its runner to ask again", task=known.id)
-        self._wait(known, known.parked)
+        self._wait(known)
 
-    def _wait(self, known: Known, since: float) -> None:
-        delay = max(0.0, since + self._home.options.park_seconds - self._home.wall())
-        self._timers[known.id] = asyncio.get_running_loop().call_later(delay, self._unclaimed, known)
+    def _wait(self, known: Known) -> None:
+        later = asyncio.get_running_loop().call_later
+        self._timers[known.id] = later(self._home.options.park_seconds, self._unclaimed, known)
 
     def _stop_waiting(self, task_id: str) -> None:
         if timer := self._timers.pop(task_id, None):
@@ -119,6 +138,12 @@ class Handing:
         # GitLab's jobs have tokens of their own, and it would take a runner's beside one for a mistake.
         own = any(name in CREDENTIAL_HEADERS for name, _ in call.headers)
         headers = [*call.headers, *([] if own else self._credentials)]
+        if not (own or self._credentials):
+            self._home.log.warn(
+                "a task that nobody runs could not be reported: its runner has not asked since the gateway began",
+                task=known.id,
+            )
+            return
         try:
             whole = await self._home.passing.call(
                 call.method, call.path, headers, call.body, limits=_END_LIMITS
@@ -131,12 +156,3 @@ class Handing:
             self._home.log.warn(
                 "a task that no runner asked for was reported as failed", task=known.id, status=whole.status
             )
-
-
-def _is_for(known: Known, fetch: Fetch, home: Home) -> bool:
-    """Whether a request gets a task that the runner has shown no sign of."""
-    if known.signed or known.task is None:
-        return False
-    if known.key is not None:
-        return known.key == fetch.request_key
-    return known.parked is not None or home.options.capacity == 1
