@@ -7,6 +7,8 @@ from jobmeter.report.layout import Column
 from jobmeter.report.text import clean, fit
 
 _NAME_CELLS = 120
+SCROLLING = '<div class="card scroll" role="group" aria-label="Table" tabindex="0">'
+"""Begins a box that scrolls sideways where it is wider than the page, by keys too."""
 
 
 def text(value: object) -> str:
@@ -60,7 +62,7 @@ def bar(share: float, style: str) -> str:
 def card(*parts: str) -> str:
     """A box around parts that may be wider than the page; nothing when all are empty."""
     body = "".join(parts)
-    return f'<div class="card scroll" tabindex="0">{body}</div>' if body else ""
+    return f"{SCROLLING}{body}</div>" if body else ""
 
 
 def section(title: str, *parts: str) -> str:

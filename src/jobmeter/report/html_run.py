@@ -114,7 +114,7 @@ def _containers(summary: Summary) -> str:
     more = f"<p>… and {plural(hidden, 'container')} more.</p>" if hidden > 0 else ""
     if not containers:
         return ""
-    fields = f'<div class="card scroll" tabindex="0">{fields_table(containers[:_MAX_FIELD_COLUMNS])}</div>'
+    fields = card(fields_table(containers[:_MAX_FIELD_COLUMNS]))
     every = (
         f"<details><summary>Every number, what it means and where it comes from</summary>{fields}</details>"
     )

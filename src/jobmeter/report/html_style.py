@@ -2,8 +2,8 @@
 
 from jobmeter.report.palette import DARK, LIGHT, css_variables
 
-_SHADES_LIGHT = "--page:#f6f7f8;--good:#17713a;--bad:#b3232a;--warn:#8f4a08;--bold:#1b1f24;"
-_SHADES_DARK = "--page:#0d0f12;--good:#5fd08a;--bad:#ff8080;--warn:#f0a452;--bold:#e8eaed;"
+_SHADES_LIGHT = "--page:#f6f7f8;--good:#17713a;--bad:#b3232a;--warn:#8f4a08;--bold:#1b1f24;--shade:#1b1f2459;"
+_SHADES_DARK = "--page:#0d0f12;--good:#5fd08a;--bad:#ff8080;--warn:#f0a452;--bold:#e8eaed;--shade:#e8eaed52;"
 
 STYLE = (
     f"""
@@ -51,13 +51,17 @@ figcaption p{margin:0;color:var(--faint);font-size:13px}
   color:var(--faint);font-size:13px}
 .legend i{display:inline-block;width:16px;margin-right:6px;border-top:2px solid;vertical-align:.28em}
 .legend i.band{height:10px;border:0;background:currentColor;opacity:.35;vertical-align:-.05em}
-.legend i.bar{height:10px;border:0;background:currentColor;opacity:.85;vertical-align:-.05em}
+.legend i.bar{height:10px;margin:0 6px 0 0;border:0;background:currentColor;opacity:.85;vertical-align:-.05em}
 .legend i.dash{border-top-style:dashed}.legend i.dots{border-top-style:dotted}
 figure svg{display:block;width:100%;height:auto;font-family:inherit}
 .narrow{display:none}
 .hint{fill:var(--text);fill-opacity:0;pointer-events:all}
 .hint:hover{fill-opacity:.07}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;background:
+  linear-gradient(to right,var(--paper) 40%,transparent) 0 0/44px 100% no-repeat local,
+  linear-gradient(to left,var(--paper) 40%,transparent) 100% 0/44px 100% no-repeat local,
+  linear-gradient(to right,var(--shade),transparent) 0 0/16px 100% no-repeat scroll,
+  linear-gradient(to left,var(--shade),transparent) 100% 0/16px 100% no-repeat scroll,var(--paper)}
 table{width:100%;border-collapse:collapse;font-size:14px;line-height:1.4}
 caption{padding:0 0 6px;text-align:left;font-weight:650}
 th,td{padding:5px 0 5px 18px;text-align:right;vertical-align:baseline;white-space:nowrap;
@@ -93,6 +97,8 @@ footer{margin-top:32px;color:var(--faint);font-size:13px}
   .tiles>div:last-child:nth-child(odd){grid-column:1/-1}
   .tiles .value{font-size:19px}
   .card{padding:12px}
+  .scroll th,.scroll td{padding-left:12px}
+  .scroll th:first-child,.scroll td:first-child{padding-left:0}
   .wide{display:none}.narrow{display:block}
 }
 @media print{body{background:#fff}.card,.tiles{break-inside:avoid}}

@@ -69,7 +69,7 @@ def test_where_silent_runs_go_is_said() -> None:
     """Whoever misses a row finds it; with no rows, too."""
     for jobs in ([job()], []):
         body = now_body(Now(time=TIME, jobs=jobs, lost_after_seconds=300.0))
-        assert "A run of which nothing is heard for 5 m 00 s counts as lost" in words_of(body)
+        assert "A run that is silent for 5 m 00 s counts as lost" in words_of(body)
         assert 'href="/runs?state=lost"' in body
     assert "counts as lost" not in words_of(now_body(Now(time=TIME, jobs=[])))
 

@@ -11,7 +11,7 @@ from jobmeter.model.quantities import format_percent
 from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.receiver.store.usages import Names
 from jobmeter.report.figures import LOWER_BOUND, moment
-from jobmeter.report.html_parts import bar, text
+from jobmeter.report.html_parts import SCROLLING, bar, text
 from jobmeter.report.text import clean, fit
 from jobmeter.report.verdict import TONES
 
@@ -103,7 +103,7 @@ def table(
     head = known.get(first) or text(first)
     body = "".join(f'<tr><th scope="row">{name}</th>{_cells(cells)}</tr>' for name, cells in rows)
     return (
-        f'<div class="card scroll" tabindex="0"><table class="runs history"><thead><tr><th scope="col">{head}</th>'
+        f'{SCROLLING}<table class="runs history"><thead><tr><th scope="col">{head}</th>'
         f"{titles}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

@@ -5,7 +5,7 @@ from jobmeter.model.rates import MIN_SPAN_SECONDS
 from jobmeter.receiver.live import Now, Recent, RunningJob
 from jobmeter.receiver.pages.layout import address
 from jobmeter.report.figures import cores, duration, moment, roughly, size
-from jobmeter.report.html_parts import bar, text
+from jobmeter.report.html_parts import SCROLLING, bar, text
 from jobmeter.report.html_spark import spark
 from jobmeter.report.notes import job_identity
 from jobmeter.report.sparkline import resample
@@ -32,7 +32,7 @@ def now_body(now: Now) -> str:
     return (
         f'<h1 class="plain">Now</h1><p class="lead" data-live="lead">{now_lead(now)}</p>'
         f'<div data-live="events" data-events="/now/events"{"" if rows else " hidden"}>'
-        '<div class="card scroll" tabindex="0"><table class="runs now"><thead><tr><th scope="col">job</th>'
+        f'{SCROLLING}<table class="runs now"><thead><tr><th scope="col">job</th>'
         f'{heads}</tr></thead><tbody data-live="rows">{rows}</tbody></table></div></div>'
         f'<div data-live="nothing"{" hidden" if rows else ""}>{_NOTHING}</div>{_given_up(now)}'
     )
@@ -43,8 +43,8 @@ def _given_up(now: Now) -> str:
     if now.lost_after_seconds is None:
         return ""
     return (
-        f'<p class="hinted">A run of which nothing is heard for {text(roughly(now.lost_after_seconds))} counts as '
-        'lost: then it is among <a href="/runs?state=lost">the lost ones</a> and here no more.</p>'
+        f'<p class="hinted">A run that is silent for {text(roughly(now.lost_after_seconds))} counts as lost and '
+        'leaves this page; <a href="/runs?state=lost">the lost runs</a> are in the list.</p>'
     )
 
 
