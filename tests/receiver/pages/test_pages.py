@@ -15,6 +15,7 @@ from jobmeter.model.timeline import Timeline
 from jobmeter.receiver.api.buckets import BucketFold, ContainerCourse, Course, Range
 from jobmeter.receiver.api.timelines import timeline_of
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
+from jobmeter.receiver.live import RunningJob
 from jobmeter.receiver.pages.charts import WIDE
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.layout import page
@@ -195,7 +196,7 @@ def test_the_list_tells_of_each_run_what_explains_it() -> None:
     [
         (
             RunItem(run_uid="u7", state="running", job=Job(), received_at=clock(9), duration_seconds=20.0),
-            "a job without a name run u7 running 2026-11-21 12:00:09 received 20.0 s when last heard of",
+            "a job without a name run u7 running 2026-11-21 12:00:09 received 20.0 s so far",
         ),
         (
             RunItem(
@@ -221,10 +222,63 @@ def test_a_row_says_what_its_gaps_mean(item: RunItem, told: str) -> None:
     assert words.endswith(f"end {told}")
 
 
-@pytest.mark.parametrize("query, told", [({}, "No run is stored yet"), ({"job": "x"}, "No run is like that")])
-def test_an_empty_list_says_what_to_do(query: dict[str, str], told: str) -> None:
-    """A newcomer is told how to send a run, others that the filter leaves nothing."""
-    assert told in words_of(runs_body(RunList(), query))
+def test_a_run_that_goes_on_shows_its_newest_sample() -> None:
+    """And says so; what is known of it is not told of the same run once it is over."""
+    item = RunItem(run_uid="u1", state="running", job=Job(job="j", run_id="7"), received_at=clock(0))
+    now = {"u1": RunningJob(run_uid="u1", job=item.job, cpu_cores=1.5, memory_bytes=300 * 1024**2)}
+    told = "1.50 newest sample 300 MiB newest sample"
+    assert words_of(runs_body(RunList(runs=[item]), {}, (), now)).endswith(f"so far {told}")
+    item.state = "finished"
+    assert "newest sample" not in words_of(runs_body(RunList(runs=[item]), {}, (), now))
+
+
+@pytest.mark.parametrize(
+    "received, told",
+    [("2026-11-21T13:00:03.000Z", ""), ("2026-11-21T13:00:04.000Z", " received 2026-11-21 13:00:04")],
+)
+def test_the_list_says_what_orders_it(received: str, told: str) -> None:
+    """Where a run came long after its end, its row tells when."""
+    item = RunItem(
+        run_uid="u1", state="finished", job=Job(job="j", run_id="7"), container_count=1,
+        received_at=received, start_time=clock(0), end_time=clock(3),
+    )  # fmt: skip
+    words = words_of(runs_body(RunList(runs=[item]), {}))
+    assert "The newest first, in the order in which the receiver heard of them" in words
+    assert words.endswith(f"2026-11-21 12:00:00{told}")
+
+
+def test_the_form_offers_names_that_are_known() -> None:
+    """Each once: whole names find runs, parts of them do not."""
+    refs = [Job(ref=ref) for ref in ("refs/heads/main", "refs/tags/v1", "main", None)]
+    items = [RunItem(run_uid="u", state="lost", job=job, received_at=clock(0)) for job in refs]
+    known = [("acme", "engine", "ci.yml", "link"), ("acme", EVIL, "ci.yml", "test"), ("", "alone", "", "")]
+    body = runs_body(RunList(runs=items), {}, known)
+    outline(body)
+    offered = {
+        field: re.findall('<option value="([^"]*)"></option>', options)
+        for field, options in re.findall('<datalist id="known-(.*?)">(.*?)</datalist>', body)
+    }
+    assert [len(offered["organization"]), len(offered["repository"])] == [1, 3]
+    assert offered["repository"][::2] == ["acme/engine", "alone"]
+    assert [offered["job"], offered["ref"]] == [["link", "test"], ["main", "v1"]]
+
+
+@pytest.mark.parametrize(
+    "found, query, told",
+    [
+        (RunList(), {}, "No run is stored yet"),
+        (RunList(), {"job": "x"}, "No run is like that"),
+        (RunList(), {"repository": "eng"}, "Repositories with “eng” in their names · All runs"),
+        (
+            RunList(next_cursor="7"),
+            {"ended": "failed"},
+            "None of the 20,000 runs that were looked through is like that. Older",
+        ),
+    ],
+)
+def test_an_empty_list_says_what_to_do(found: RunList, query: dict[str, str], told: str) -> None:
+    """A newcomer is told how to send a run, others that the filter leaves nothing, or nothing so far."""
+    assert told in words_of(runs_body(found, query))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.queries import RunFilter, SeedPage, find_run, newest_runs, runs_of_job
+from jobmeter.receiver.store.queries import (
+    RunFilter,
+    SeedPage,
+    find_run,
+    looked_down_to,
+    newest_runs,
+    runs_of_job,
+)
 from tests.receiver.store.support import part, stored, summary
 
 RUNS = [
@@ -49,6 +56,97 @@ def test_a_filter_finds_its_runs_page_by_page(place, wanted, expected):
     finally:
         database.close()
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    "ref, expected",
+    [
+        ("main", ["tag", "branch", "bare"]),
+        ("refs/heads/main", ["branch"]),
+        ("tags/main", ["tag"]),
+        ("refs/pull/7/merge", ["pull"]),
+        ("pull/7/merge", ["pull"]),
+        ("mai", []),
+    ],
+)
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"repository": "o/r"},
+        {"organization": "o", "repository": "r", "workflow": "w", "job": "j"},
+    ],
+)
+def test_a_ref_is_found_by_what_people_call_it(place, ref, expected, names):
+    """A branch and a tag of one name are both found; a whole ref is that alone."""
+    refs = {
+        "bare": "main",
+        "branch": "refs/heads/main",
+        "tag": "refs/tags/main",
+        "pull": "refs/pull/7/merge",
+        "none": None,
+    }
+    stored(place, *(summary(uid)._replace(ref=known) for uid, known in refs.items()))
+    assert found_by(place, RunFilter(ref=ref, **names)) == expected
+
+
+def test_a_path_finds_the_repository_in_both_forms(place):
+    """Its owner may stand apart; a repository of another owner with the same name is another one."""
+    forms = {
+        "path": ("o", "o/r"),
+        "apart": ("o", "r"),
+        "alone": (None, "o/r"),
+        "other": ("p", "r"),
+        "nobody": (None, "r"),
+    }
+    stored(
+        place,
+        *(summary(uid)._replace(organization=owner, repository=name) for uid, (owner, name) in forms.items()),
+    )
+    assert found_by(place, RunFilter(repository="o/r")) == ["alone", "apart", "path"]
+
+
+@pytest.mark.parametrize(
+    "wanted, lowest",
+    [
+        (RunFilter(ended="failed"), "u8"),
+        (RunFilter(state="lost"), "u8"),
+        (RunFilter(forge="gitea"), "u8"),
+        (RunFilter(job="j7"), "u8"),
+        (RunFilter(ended="failed", ref="main"), None),
+        (RunFilter(ended="failed", repository="o1/r"), None),
+        (RunFilter(ended="failed", workflow="w", repository="o1/r"), None),
+        (RunFilter(), None),
+        (RunFilter(state="running"), None),
+        (RunFilter(repository="o1/r", job="j7"), None),
+        (RunFilter(ended="failed", job="\0"), None),
+    ],
+)
+def test_for_what_no_index_tells_only_so_many_runs_are_looked_through(place, wanted, lowest):
+    """They are counted among those that an index tells; where these are fewer, all of them are looked at."""
+    stored(place, *RUNS, part("going", 0, 1))
+    database = Database.open(place)
+    try:
+        down_to = database.read_here(lambda asked: looked_down_to(asked, wanted, None, most=5))
+        found = (
+            []
+            if down_to is None
+            else database.read_here(
+                lambda asked: [run.run_uid for run in newest_runs(asked, RunFilter(), None, 20, down_to)]
+            )
+        )
+    finally:
+        database.close()
+    assert found == ([] if lowest is None else ["going", "u11", "u10", "u9", lowest])
+
+
+def found_by(place, wanted):
+    """The keys of the newest runs of a filter."""
+    database = Database.open(place)
+    try:
+        return database.read_here(lambda asked: [run.run_uid for run in newest_runs(asked, wanted, None, 20)])
+    finally:
+        database.close()
 
 
 def test_what_can_be_no_name_is_not_there(place):

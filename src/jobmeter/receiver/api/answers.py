@@ -20,7 +20,7 @@ from jobmeter.receiver.api.parameters import cursor_after
 from jobmeter.receiver.api.types import RunDetail, RunItem, RunList, RunTimeline
 from jobmeter.receiver.store.courses import kept_course
 from jobmeter.receiver.store.folding import first_record, fold_stored, silence, summary_of
-from jobmeter.receiver.store.queries import Run, RunFilter, find_run, newest_runs
+from jobmeter.receiver.store.queries import Run, RunFilter, find_run, looked_down_to, newest_runs
 from jobmeter.receiver.store.scopes import Scopes
 from jobmeter.receiver.times import begin_of
 from jobmeter.report.figures import largest, memory_peak, seen_seconds, total_cpu_seconds
@@ -36,15 +36,18 @@ class Found(Struct):
 
 
 def list_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> RunList:
-    """At most ``limit`` runs, newest first, and the cursor of those after them."""
+    """At most ``limit`` runs, newest first, and the cursor of those after them: also where none was found so far."""
     found = RunList()
     last: int | None = None
-    for run in newest_runs(connection, wanted, before, limit + 1):
+    lowest = looked_down_to(connection, wanted, before)
+    for run in newest_runs(connection, wanted, before, limit + 1, lowest):
         if len(found.runs) == limit and last is not None:
-            found.next_cursor = cursor_after(last)
+            lowest = last
             break
         found.runs.append(_item(run))
         last = run.id
+    if lowest is not None:
+        found.next_cursor = cursor_after(lowest)
     return found
 
 

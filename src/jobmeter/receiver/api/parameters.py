@@ -33,7 +33,7 @@ _MEANINGS = {
     "repository": "The repository: its full path, or its name alone.",
     "workflow": "The workflow, literally.",
     "job": "The job's name, literally.",
-    "ref": "The ref, literally, as refs/heads/main.",
+    "ref": "The ref, as refs/heads/main or main, which is a tag of that name too.",
     "forge": "The forge: forgejo, gitea, github or gitlab.",
 }
 FILTERS = (

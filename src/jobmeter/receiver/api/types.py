@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.receiver.api.buckets import Course
-from jobmeter.receiver.store.queries import State
+from jobmeter.receiver.store.queries import MOST_LOOKED_AT, State
 
 _Uid = Annotated[str, Meta(description="The run's key.")]
 _State = Annotated[
@@ -57,7 +57,11 @@ class RunList(Struct, kw_only=True):
 
     runs: Annotated[list[RunItem], Meta(description="At most `limit` of them.")] = field(default_factory=list)
     next_cursor: Annotated[
-        str | None, Meta(description="`cursor` for the runs that follow; null when there are none.")
+        str | None,
+        Meta(
+            description="`cursor` for the runs that follow; null when there are none. There may be some although fewer "
+            f"than `limit` are here: for what no index tells, {MOST_LOOKED_AT:,} runs are looked through at a time."
+        ),
     ] = None
 
 

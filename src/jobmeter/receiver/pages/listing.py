@@ -1,12 +1,17 @@
 """The page with a list of runs: the newest, and those of a filter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
 from jobmeter.receiver.api.types import RunItem, RunList
+from jobmeter.receiver.live import RunningJob
 from jobmeter.receiver.pages.layout import address
+from jobmeter.receiver.store.queries import MOST_LOOKED_AT
+from jobmeter.receiver.store.usages import Names
 from jobmeter.report.figures import cores, duration, moment, size
-from jobmeter.report.html_parts import text
+from jobmeter.report.history_words import short_ref
+from jobmeter.report.html_parts import SCROLLING, text
 from jobmeter.report.notes import job_identity
 from jobmeter.report.text import clean, fit
 from jobmeter.report.verdict import TONES
@@ -17,18 +22,31 @@ _CHOICES = {
     "ended": {"failed": "failed, killed or lost", "whole": "went to the end"},
 }
 _NAME_CELLS, _DETAIL_CELLS = 120, 160
-_HINTS = {"repository": "path or name", "ref": "refs/heads/main"}
+_HINTS = {"repository": "path or name", "ref": "main"}
+_LATE_SECONDS = 3600.0
+_NEWEST = "newest sample"
 _REASONS = {"oom": "out of memory", "unknown": "", None: ""}
 
 
-def runs_body(found: RunList, query: Mapping[str, str]) -> str:
-    """The runs as a table below the filter, which is filled in with what was asked for."""
-    rows = "".join(_row(item) for item in found.runs)
+def runs_body(
+    found: RunList,
+    query: Mapping[str, str],
+    known: Sequence[Names] = (),
+    running: Mapping[str, RunningJob] | None = None,
+) -> str:
+    """The runs as a table below the filter, which is filled in with what was asked for.
+
+    ``known`` are names that the filter offers, ``running`` what is known now of runs that go on, by their keys.
+    """
+    rows = "".join(_row(item, (running or {}).get(item.run_uid)) for item in found.runs)
     return (
-        f'<h1 class="plain">Runs</h1>{_filter(query)}'
-        + (f'<div class="card scroll" tabindex="0">{_table(rows)}</div>' if rows else _nothing(query))
+        f'<h1 class="plain">Runs</h1><p class="lead">{_LEAD}</p>{_filter(query, _offered(found, known))}'
+        + (f"{SCROLLING}{_table(rows)}</div>" if rows else _nothing(found, query))
         + _pager(found, query)
     )
+
+
+_LEAD = "The newest first, in the order in which the receiver heard of them"
 
 
 def _table(rows: str) -> str:
@@ -40,21 +58,26 @@ def _table(rows: str) -> str:
     )
 
 
-def _row(item: RunItem) -> str:
+def _row(item: RunItem, now: RunningJob | None) -> str:
     name = fit(job_identity(item.job), _NAME_CELLS) or "a job without a name"
     link = f'<a href="{text(address("runs", item.run_uid))}">{text(name)}</a>'
     cells = {
         "state": text(item.state),
         "began": _began(item),
-        "took": text(duration(item.duration_seconds))
-        + _small("when last heard of" if item.state == "running" else None),
+        "took": text(duration(item.duration_seconds)) + _small("so far" if item.state == "running" else None),
         "cores": text(cores(_average_cores(item))),
         "CPU time": text(duration(item.cpu_seconds)),
         "memory": text(size(item.memory_peak_bytes)) + _small(item.memory_peak_source),
         "end": _end(item),
     }
+    if now is not None and item.state == "running":
+        cells |= {"cores": _newest(cores(now.cpu_cores)), "memory": _newest(size(now.memory_bytes))}
     told = "".join(f'<td data-label="{title}"{_left(title)}>{cell}</td>' for title, cell in cells.items())
     return f'<tr><th scope="row">{link}{"".join(map(_small, _details(item)))}</th>{told}</tr>'
+
+
+def _newest(value: str) -> str:
+    return text(value) + _small(_NEWEST if value else None)
 
 
 def _details(item: RunItem) -> Iterator[str]:
@@ -74,8 +97,24 @@ def _small(told: str | None) -> str:
 
 
 def _began(item: RunItem) -> str:
-    known = item.start_time or item.received_at
-    return text(moment(known).removesuffix(" UTC")) + _small(None if item.start_time else "received")
+    """With when it was received, where that is what is known, or what explains its place in the list."""
+    if item.start_time is None:
+        return _clock(item.received_at) + _small("received")
+    return _clock(item.start_time) + _small(
+        f"received {_clock(item.received_at)}" if _came_late(item) else None
+    )
+
+
+def _clock(time: str) -> str:
+    return text(moment(time).removesuffix(" UTC"))
+
+
+def _came_late(item: RunItem) -> bool:
+    try:
+        ended = datetime.fromisoformat(item.end_time or item.start_time or "")
+        return (datetime.fromisoformat(item.received_at) - ended).total_seconds() > _LATE_SECONDS
+    except (ValueError, TypeError):
+        return False
 
 
 def _left(title: str) -> str:
@@ -94,14 +133,29 @@ def _end(item: RunItem) -> str:
     return f'<span class="{tone}">{text(fit(clean(reason), 40))}</span>' if reason else ""
 
 
-def _filter(query: Mapping[str, str]) -> str:
-    fields = "".join(
-        f'<label>{name}<input name="{name}" value="{text(query.get(name, ""))}" '
-        f'placeholder="{_HINTS.get(name, "")}" autocomplete="off"></label>'
-        for name in FIELDS
-    )
+def _offered(found: RunList, known: Iterable[Names]) -> dict[str, list[str]]:
+    """What each field of the form may be filled in with."""
+    columns = [*zip(*known, strict=True)] or [()] * 4
+    owners, repositories, workflows, jobs = columns
+    paths = [f"{owner}/{name}" if owner else name for owner, name in zip(owners, repositories, strict=True)]
+    refs = [short_ref(item.job.ref) for item in found.runs if item.job.ref]
+    offered = zip(FIELDS, (owners, paths, workflows, jobs, refs), strict=True)
+    return {field: [name for name in dict.fromkeys(names) if name] for field, names in offered}
+
+
+def _filter(query: Mapping[str, str], offered: Mapping[str, Iterable[str]]) -> str:
+    fields = "".join(_field(name, query.get(name, ""), offered[name]) for name in FIELDS)
     choices = "".join(_choice(name, options, query.get(name)) for name, options in _CHOICES.items())
     return f'<form class="filter" role="search" action="/runs">{fields}{choices}<button>Show</button></form>'
+
+
+def _field(name: str, value: str, offered: Iterable[str]) -> str:
+    options = "".join(f'<option value="{text(one)}"></option>' for one in offered)
+    return (
+        f'<label>{name}<input name="{name}" value="{text(value)}" list="known-{name}" '
+        f'placeholder="{_HINTS.get(name, "whole name")}" autocomplete="off"></label>'
+        f'<datalist id="known-{name}">{options}</datalist>'
+    )
 
 
 def _choice(name: str, options: Mapping[str, str], chosen: str | None) -> str:
@@ -112,13 +166,26 @@ def _choice(name: str, options: Mapping[str, str], chosen: str | None) -> str:
     return f'<label>{name if name != "ended" else "end"}<select name="{name}">{told}</select></label>'
 
 
-def _nothing(query: Mapping[str, str]) -> str:
+def _nothing(found: RunList, query: Mapping[str, str]) -> str:
+    if found.next_cursor:
+        return (
+            f'<p class="card">None of the {MOST_LOOKED_AT:,} runs that were looked through is like that.</p>'
+        )
     if query:
-        return '<p class="card">No run is like that. <a href="/runs">All runs</a></p>'
+        return f'<p class="card">No run is like that. {_similar(query)}<a href="/runs">All runs</a></p>'
     return (
         '<p class="card">No run is stored yet. Send one: '
         "<code>jobmeter run --receiver=URL -- make</code>, URL being the address of the receiver without a path.</p>"
     )
+
+
+def _similar(query: Mapping[str, str]) -> str:
+    """Where to look for a repository of which only a part of the name is known."""
+    part = query.get("repository")
+    if not part:
+        return ""
+    link, told = text(f"/repositories{_asked({'words': part})}"), text(fit(clean(part), 40))
+    return f'<a href="{link}">Repositories with “{told}” in their names</a> · '
 
 
 def _pager(found: RunList, query: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ from jobmeter.receiver.pages.now import LATE_SECONDS, now_body
 from jobmeter.receiver.pages.run import Heard, one_run_body, run_charts, run_title, run_trail
 from jobmeter.receiver.pages.shown import ShownRuns
 from jobmeter.receiver.store.live import Stage, stage_of
+from jobmeter.receiver.store.queries import known_names
 from jobmeter.report.html_parts import text
 
 # The fields of the form; those that were left empty ask for nothing.
@@ -55,6 +56,8 @@ _TITLES = {
 }
 _RUNS, _REPOSITORIES = Crumb("All runs", "/runs"), Crumb("All repositories", "/repositories")
 _PAGE = Content(None, "A page.", "text/html")
+_OFFERED = 200
+"""So many jobs are there of which the form of the list offers the names."""
 _EVENTS = Content(None, "Events.", "text/event-stream")
 
 
@@ -144,7 +147,12 @@ class Pages:
         if wanted.ended is not None:
             await self._catch_up()
         ask = partial(answers.list_runs, wanted=wanted, before=before, limit=DEFAULT_RUNS)
-        return page("Runs", runs_body(await self._readings.read(ask), query), here="runs")
+        found = await self._readings.read(ask)
+        known = await self._readings.read(partial(known_names, scopes=wanted.scopes, limit=_OFFERED))
+        running = {}
+        if any(item.state == "running" for item in found.runs):
+            running = {job.run_uid: job for job in (await self._live.now(wanted.scopes)).jobs}
+        return page("Runs", runs_body(found, query, known, running), here="runs")
 
     async def one(self, request: Request) -> Response:
         """One run with its course."""

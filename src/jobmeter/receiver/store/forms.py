@@ -17,6 +17,13 @@ def both_forms(organization: str, repository: str) -> tuple[str, str]:
     return name, f"{organization}/{name}"
 
 
+def ref_forms(ref: str) -> tuple[str, ...]:
+    """The refs that people may mean: of ``main`` the branch and the tag, too; a whole one is itself alone."""
+    return (
+        (ref,) if ref.startswith("refs/") else (ref, f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/{ref}")
+    )
+
+
 def folded(text: str) -> str:
     """The same for texts that differ by the case of their letters alone."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())

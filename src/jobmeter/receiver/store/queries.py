@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     String,
     case,
-    exists,
     func,
     literal,
     select,
@@ -20,11 +19,12 @@ from sqlalchemy import (
 
 from jobmeter.model import wire
 from jobmeter.receiver.store.backend import Key, backend_of
-from jobmeter.receiver.store.forms import both_forms, can_be
+from jobmeter.receiver.store.forms import both_forms, can_be, ref_forms
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.scopes import Scopes, within
-from jobmeter.receiver.store.usage_tables import usages
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, usages
+from jobmeter.receiver.store.usages import Names
 
 State = Literal["running", "finished", "lost"]
 Ended = Literal["whole", "failed"]
@@ -53,6 +53,7 @@ class Run(NamedTuple):
 class RunFilter(NamedTuple):
     """Which runs are asked for; None asks for all. ``since`` and ``until`` are about the start, in milliseconds.
 
+    ``repository`` is the full path or the name alone, ``ref`` the whole ref or what people call it, as main.
     ``scopes`` are what who asks may see. ``ended`` whole are those that went to their end as far as is known, failed
     those of which it is known that they did not; what goes on, or history has not taken in yet, is neither.
     """
@@ -92,6 +93,8 @@ _LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c
 
 _NO_ID = 2**63 - 1
 MAX_PAGE_BYTES = 4 * 1024 * 1024
+MOST_LOOKED_AT = 20_000
+"""So many runs are looked through at a time for what no index tells."""
 
 
 def find_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Run | None:
@@ -104,16 +107,18 @@ def find_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Run
     return None if row is None else Run._make(row)
 
 
-def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, limit: int) -> Iterator[Run]:
+def newest_runs(
+    connection: Connection, wanted: RunFilter, before: int | None, limit: int, down_to: int | None = None
+) -> Iterator[Run]:
     """At most ``limit`` runs, newest first, of those whose ``Run.id`` is below ``before``; one at a time.
 
-    ``repository`` is the full path or the name alone. A summary of more than 1 MiB is left out.
+    None is below ``down_to``. A summary of more than 1 MiB is left out.
     """
     if not can_be(*wanted[:7]):
         return
     key = backend_of(connection).run_key
     # Found by an index alone first: a sort of whole rows would read all their summaries.
-    chosen = _newest_keys(key, wanted, before, limit)
+    chosen = _newest(key, wanted, (down_to, before), limit)
     query = (
         select(*_ABOUT_RUN, _LISTED_SUMMARY, key)
         .where(key.in_(chosen))
@@ -124,25 +129,57 @@ def newest_runs(connection: Connection, wanted: RunFilter, before: int | None, l
         yield from map(Run._make, found)
 
 
-def _newest_keys(
-    key: ColumnElement[Any], wanted: RunFilter, before: int | None, limit: int
-) -> Select[Any] | CompoundSelect[Any]:
-    """The keys of the newest runs, and of some more where a repository has two forms.
+def looked_down_to(
+    connection: Connection, wanted: RunFilter, before: int | None, most: int = MOST_LOOKED_AT
+) -> int | None:
+    """The lowest ``Run.id`` that one question looks at; None where it looks at all runs below ``before``.
 
-    Of a job each form is asked for by itself, as an index has them in order: of both at once all would be read.
+    What an index finds, as the runs of a repository, is found wherever it is. For the rest runs are looked through.
+    """
+    indexed = wanted._replace(ended=None, forge=None)
+    if wanted.repository is None:
+        indexed = indexed._replace(workflow=None, job=None)
+    if wanted.state == "running" or not can_be(*wanted[:7]):
+        return None
+    indexed = indexed._replace(state=None)
+    if indexed == wanted:
+        return None
+    ids = _newest(runs.c.id, indexed, (None, before), most).subquery().c[0]
+    query = select(ids).order_by(ids.desc()).offset(most - 1).limit(1)
+    return connection.execute(query).scalar()
+
+
+_Between = tuple[int | None, int | None]
+
+
+def _newest(
+    column: ColumnElement[Any], wanted: RunFilter, between: _Between, limit: int
+) -> Select[Any] | CompoundSelect[Any]:
+    """A column of the newest runs, and of some more where a name has several forms.
+
+    Each form is asked for by itself, as an index has its runs in order: of all at once all would be read.
     """
     # Running runs are few and have an index of their own, which SQLite takes only if it must sort anyway.
     order = (runs.c.id + 0).desc() if wanted.state == "running" else runs.c.id.desc()
-    among = select(key).where(*_conditions(wanted, before)).order_by(order).limit(limit)
-    if None in (wanted.organization, wanted.repository, wanted.workflow, wanted.job):
-        return among.where(*_of_repository(wanted))
-    forms = both_forms(wanted.organization or "", wanted.repository or "")
-    each = (among.where(runs.c.repository == form).subquery() for form in forms)
-    return union_all(*map(select, each))
+    among = select(column).where(*_conditions(wanted, between)).order_by(order).limit(limit)
+    each = [among.where(*forms) for forms in _forms(wanted)]
+    return each[0] if len(each) == 1 else union_all(*(select(one.subquery()) for one in each))
 
 
-def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement[bool]]:
-    for name in ("organization", "workflow", "job", "ref", "forge"):
+_Conditions = tuple[ColumnElement[bool], ...]
+
+
+def _forms(wanted: RunFilter) -> list[_Conditions]:
+    """What is to be asked for by itself."""
+    refs = () if wanted.ref is None else ref_forms(wanted.ref)
+    if wanted.repository is None:
+        return [(runs.c.ref == ref,) for ref in refs] or [()]
+    of_refs = (runs.c.ref.in_(refs),) if refs else ()
+    return [(*of_repository, *of_refs) for of_repository in _of_repository(wanted, wanted.repository)]
+
+
+def _conditions(wanted: RunFilter, between: _Between) -> Iterator[ColumnElement[bool]]:
+    for name in ("organization", "workflow", "job", "forge"):
         value = getattr(wanted, name)
         if value is not None:
             yield runs.c[name] == value
@@ -152,30 +189,39 @@ def _conditions(wanted: RunFilter, before: int | None) -> Iterator[ColumnElement
     if wanted.ended is not None:
         # One that was given up and goes on again has not ended, though history may still tell that it did.
         yield runs.c.state != literal("running", String, literal_execute=True)
-        # Run by run, as they are looked through: most jobs fail now and then, and a page of them is soon found.
-        whole = usages.c.whole.is_(wanted.ended == "whole")
-        yield exists().where(usages.c.run_uid == runs.c.run_uid, whole)
+        # Run by run, as they are looked through: as a join, PostgreSQL may read what all runs used.
+        whole = select(usages.c.whole).where(usages.c.run_uid == runs.c.run_uid).scalar_subquery()
+        yield whole.is_(wanted.ended == "whole")
     if wanted.since is not None:
         yield runs.c.start_time >= wanted.since
     if wanted.until is not None:
         yield runs.c.start_time < wanted.until
+    down_to, before = between
+    if down_to is not None:
+        yield runs.c.id >= down_to
     if before is not None:
         yield runs.c.id < before
     if wanted.scopes is not None:
         yield within(wanted.scopes)
 
 
-def _of_repository(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.repository is not None:
-        yield runs.c.repository.in_(_paths(wanted.repository, wanted.organization))
+def _of_repository(wanted: RunFilter, repository: str) -> list[_Conditions]:
+    owner, _, name = repository.rpartition("/")
+    if wanted.organization is not None:
+        forms = both_forms(wanted.organization, repository)
+        if None in (wanted.workflow, wanted.job):
+            return [(runs.c.repository.in_(forms),)]
+        return [(runs.c.repository == form,) for form in forms]
+    if owner:
+        return [
+            (runs.c.repository == repository,),
+            (runs.c.organization == owner, runs.c.repository == name),
+        ]
+    return [(runs.c.repository.in_(_paths(repository)),)]
 
 
-def _paths(repository: str, organization: str | None) -> list[str] | CompoundSelect[Any]:
-    """Both forms of a repository; of a name alone the paths in all organizations, each found by one look-up."""
-    if organization is not None:
-        return [*both_forms(organization, repository)]
-    if "/" in repository:
-        return [repository]
+def _paths(repository: str) -> CompoundSelect[Any]:
+    """Of a name alone the paths in all organizations, each found by one look-up."""
     one, other = runs.alias(), runs.alias()
     owners = select(func.min(one.c.organization).label("name")).cte("owners", recursive=True)
     after = select(func.min(other.c.organization)).where(other.c.organization > owners.c.name)
@@ -186,6 +232,13 @@ def _paths(repository: str, organization: str | None) -> list[str] | CompoundSel
         select(literal(repository)),
         select(owners.c.name + f"/{repository}").where(owners.c.name.is_not(None)),
     )
+
+
+def known_names(connection: Connection, scopes: Scopes, limit: int) -> list[Names]:
+    """Of at most ``limit`` jobs, those that ran last first; jobs are known once a run of them is over."""
+    query = select(*(jobs.c[name] for name in NAMES)).where(within(scopes, jobs))
+    newest = query.order_by(func.coalesce(jobs.c.last_begun_at, 0).desc(), jobs.c.id).limit(limit)
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(newest)]
 
 
 class SeedPage(NamedTuple):
