@@ -115,6 +115,12 @@ def test_a_job_says_what_it_uses_since_its_last_change(receiver: RunningReceiver
     assert "Memory, python=3.12" in look(receiver, f"{TEST}?leg=python%3D3.12").text
 
 
+def test_runs_of_a_matrix_say_of_which_leg_they_are(receiver: RunningReceiver) -> None:
+    """In a column of their own, which a job without legs does not have."""
+    assert re.search(r"began, UTC leg end memory .* python=3\.\d+ success", look(receiver, TEST).text)
+    assert "began, UTC end memory" in look(receiver, JOB).text
+
+
 def test_runs_that_failed_are_shown_alone(receiver: RunningReceiver) -> None:
     """And it is said that they do not tell what the job uses."""
     page = look(receiver, f"{JOB}?ended=failed")

@@ -50,6 +50,7 @@ WINDOWS = ("50", "200", "1000")
 """Of so many runs a page may be."""
 DEFAULT_WINDOW = str(LEVEL_RUNS)
 _LISTED, _MOST_LISTED = 20, 200
+_LEG_CELLS = 40
 _MAX_NOTES = 6
 _ENDS = (
     Option("", "all"),
@@ -131,7 +132,10 @@ def _judged_leg(found: JobHistory) -> Iterator[str]:
     legs = {level.leg for level in found.digest.levels}
     if len(legs) > 1:
         leg = found.digest.leg or "the runs without one"
-        yield f"Of {len(legs):,} legs of the matrix the tiles are about {leg}; the others are chosen above."
+        yield (
+            f"Of {len(legs):,} legs of the matrix the tiles are about {leg}, of which most is known; "
+            "another one can be chosen in the form above."
+        )
 
 
 def _filter(place: str, refs: Sequence[str], legs: Sequence[str], query: Mapping[str, str]) -> str:
@@ -260,6 +264,7 @@ def _pages(found: JobHistory, query: Mapping[str, str]) -> str:
 def _run_row(run: PastRun) -> tuple[str, Sequence[Cell]]:
     about = " · ".join(_about(run))
     return f"{run_link(run)}{small(about)}", (
+        Cell("leg", text(fit(clean(run.leg), _LEG_CELLS)), left=True),
         Cell("end", end_cell(run), left=True),
         Cell("memory", text(size(run.memory_bytes)) + _reserved(run)),
         Cell("CPU time", text(duration(run.cpu_seconds))),
@@ -274,8 +279,6 @@ def _about(run: PastRun) -> Iterator[str]:
         yield short_ref(run.ref)
     if run.sha:
         yield short_sha(run.sha)
-    if run.leg:
-        yield run.leg
     if run.run_id:
         yield f"run {run.run_id}"
 
