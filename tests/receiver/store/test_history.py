@@ -62,7 +62,9 @@ def test_runs_are_found_beyond_a_page_that_has_none_of_them(
     assert all_of_them == [f"run-{number:04}" for number in range(90, -1, -10)]
 
 
-@pytest.mark.parametrize("wanted", [RunQuestion(ended="failed"), RunQuestion(ended="failed", ref=JOB.ref)])
+@pytest.mark.parametrize(
+    "wanted", [RunQuestion(ended="failed"), RunQuestion(ended="failed", ref=JOB.ref, leg="")]
+)
 def test_failed_runs_are_found_behind_any_number_of_others(
     place: str, monkeypatch: pytest.MonkeyPatch, wanted: RunQuestion
 ) -> None:
@@ -77,7 +79,9 @@ def test_failed_runs_are_found_behind_any_number_of_others(
     assert found == [["run-0002", "run-0001"], ["run-0000"]]
 
 
-@pytest.mark.parametrize("wanted", [RunQuestion(leg="os=a"), RunQuestion(ended="whole")])
+@pytest.mark.parametrize(
+    "wanted", [RunQuestion(leg="os=a"), RunQuestion(ended="whole"), RunQuestion(leg="os=a", ended="whole")]
+)
 def test_where_it_was_not_looked_further_it_can_be_gone_on(
     place: str, monkeypatch: pytest.MonkeyPatch, wanted: RunQuestion
 ) -> None:

@@ -5,12 +5,14 @@ time by the days in it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
+    Subquery,
     cast,
     false,
     func,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from jobmeter.model.history.digest import PastRun
+from jobmeter.model.history.digest import WHOLE, PastRun
 from jobmeter.model.history.usage import Reserved
 from jobmeter.model.statistics import median
 from jobmeter.model.summarize import rfc3339_of
@@ -31,7 +33,7 @@ from jobmeter.receiver.store.usages import Names
 
 MOST_LOOKED_AT = 20_000
 """So many runs of a job, or of its branch, are looked through at a time."""
-_LEAST_PAGE = 100
+_LEAST_PAGE, _GROWTH = 100, 5
 
 RepositoryOrder = Literal["name", "last", "runs"]
 JobUse = Literal["memory", "cpu", "duration", "memory_waste", "cpu_waste"]
@@ -253,18 +255,20 @@ def page_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
     """At most ``limit`` runs of a job; fewer, and where to go on, when so many were looked through that are others."""
     if not can_be(wanted.ref, wanted.leg, wanted.before and wanted.before[1]):
         return RunPage([])
-    # No index is for legs, nor for whole runs, which most are: pages of the newest are looked through.
-    is_looked_for = wanted.leg is not None or wanted.ended == "whole"
+    is_looked_for = _is_looked_for(wanted)
     page = max(_LEAST_PAGE, 2 * limit) if is_looked_for else limit + 1
     found: list[FoundRun] = []
-    for _ in range(0, MOST_LOOKED_AT, page):
-        runs = _newest(connection, job, wanted, page)
-        found += [one for one in runs if _is_kept(one.run, wanted)]
+    looked_at = 0
+    while looked_at < MOST_LOOKED_AT:
+        page = min(page, MOST_LOOKED_AT - looked_at)
+        found += _kept(connection, job, wanted, page, limit + 1)
         if len(found) > limit:
             return RunPage(found[:limit], found[limit - 1].place)
-        if len(runs) < page:
+        last = _last(connection, job, wanted, page) if is_looked_for else None
+        if last is None:
             return RunPage(found)
-        wanted = wanted._replace(before=runs[-1].place)
+        wanted = wanted._replace(before=last)
+        looked_at, page = looked_at + page, _GROWTH * page
     return RunPage(found, wanted.before)
 
 
@@ -272,13 +276,31 @@ def page_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
 _FAILED = text("NOT usages.whole AND NOT usages.gone")
 
 
-def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> list[FoundRun]:
+def _kept(connection: Connection, job: int, wanted: RunQuestion, page: int, limit: int) -> Sequence[FoundRun]:
+    """At most ``limit`` runs of the next ``page``: those that are like what no index tells."""
+    query = _newest(_ABOUT_RUN, job, wanted).limit(page)
+    if _is_looked_for(wanted):
+        found = query.subquery()
+        order = found.c.begun_at.desc(), found.c.run_uid.desc()
+        query = select(*(found.c[column.name] for column in _ABOUT_RUN)).order_by(*order).limit(limit)
+        query = query.where(*_is_like(found, wanted))
+    return [_run(row) for row in connection.execute(query)]
+
+
+def _last(connection: Connection, job: int, wanted: RunQuestion, page: int) -> tuple[int, str] | None:
+    """The place of the last of the next ``page`` runs; None where there are fewer."""
+    query = _newest((usages.c.begun_at, usages.c.run_uid), job, wanted).offset(page - 1).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _newest(columns: Sequence[Any], job: int, wanted: RunQuestion) -> Select[Any]:
+    """The runs of a job, or of its branch, or those that failed, as an index has them in order."""
     failed = wanted.ended == "failed"
-    query = select(*_ABOUT_RUN).where(usages.c.job == job, _FAILED if failed else usages.c.gone == false())
-    if wanted.ref is not None:
-        # The runs that failed are fewer than those of a branch: the index of branches is kept out.
-        query = query.where((usages.c.ref + "" if failed else usages.c.ref) == wanted.ref)
-    if wanted.without_ref:
+    query = select(*columns).where(usages.c.job == job, _FAILED if failed else usages.c.gone == false())
+    if wanted.ref is not None and not failed:
+        query = query.where(usages.c.ref == wanted.ref)
+    if wanted.without_ref and not failed:
         query = query.where(usages.c.ref.is_(None))
     if wanted.until is not None:
         query = query.where(usages.c.begun_at < wanted.until)
@@ -286,14 +308,24 @@ def _newest(connection: Connection, job: int, wanted: RunQuestion, limit: int) -
         query = query.where(
             tuple_(usages.c.begun_at, usages.c.run_uid) < tuple_(*map(literal, wanted.before))
         )
-    query = query.order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc()).limit(limit)
-    return [_run(row) for row in connection.execute(query)]
+    return query.order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
 
 
-def _is_kept(run: PastRun, wanted: RunQuestion) -> bool:
-    if wanted.leg is not None and run.leg != wanted.leg:
-        return False
-    return run.is_whole or wanted.ended != "whole"
+def _is_looked_for(wanted: RunQuestion) -> bool:
+    """No index is for legs, nor for whole runs, which most are, nor for those of a branch that failed."""
+    of_branch = wanted.ref is not None or wanted.without_ref
+    return wanted.leg is not None or wanted.ended == "whole" or (wanted.ended == "failed" and of_branch)
+
+
+def _is_like(runs: Subquery, wanted: RunQuestion) -> Iterator[ColumnElement[bool]]:
+    if wanted.leg is not None:
+        yield runs.c.leg == wanted.leg
+    if wanted.ended == "whole":
+        yield runs.c.exit_reason.in_(WHOLE)
+    if wanted.ended == "failed" and wanted.ref is not None:
+        yield runs.c.ref == wanted.ref
+    if wanted.ended == "failed" and wanted.without_ref:
+        yield runs.c.ref.is_(None)
 
 
 def refs_and_legs_of(connection: Connection, job: int, runs: int, limit: int) -> tuple[list[str], list[str]]:
