@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobmeter.model.statistics import PERCENTILES, Series, Statistic, percentile
+from jobmeter.model.statistics import PERCENTILES, Series, Statistic, median, percentile
 
 
 def series(*values: float | None) -> Series:
@@ -78,3 +78,9 @@ def test_bytes_are_whole() -> None:
 def test_a_series_knows_its_length_and_peak() -> None:
     """What could not be read does not count."""
     assert (len(series(1, None, 3)), series(1, None, 3).peak, series().peak) == (2, 3, None)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=9))
+def test_the_median_is_the_percentile_50(values: list[float]) -> None:
+    """By the same rule."""
+    assert median(values) == percentile(sorted(values), 50)

@@ -39,12 +39,6 @@ class Messages:
         raise AssertionError(message)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
-def place(request: pytest.FixtureRequest, tmp_path: Any) -> str:
-    """What names a database of the test's own."""
-    return str(tmp_path / "db") if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-
-
 def changed(place: str, statement: str, **values: object) -> None:
     """Change the database behind the receiver's back."""
     database = Database.open(place)

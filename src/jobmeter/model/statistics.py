@@ -36,7 +36,17 @@ def percentile(ascending: Sequence[float], percent: float) -> float:
 
 def median(values: Sequence[float]) -> float:
     """The middle of one value or more, in any order; of an even number the mean of the two in the middle."""
-    return percentile(sorted(values), 50)
+    return middle(sorted(values))
+
+
+def middle(ascending: Sequence[float]) -> float:
+    """The median of values that are in order: the percentile 50, told with less work."""
+    half = len(ascending) // 2
+    high = ascending[half]
+    if len(ascending) % 2:
+        return high
+    low = ascending[half - 1]
+    return low + (high - low) * 0.5
 
 
 class Series:

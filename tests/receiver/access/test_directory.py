@@ -20,7 +20,6 @@ from jobmeter.receiver.store.moving.exporting import export
 from jobmeter.receiver.store.moving.importing import import_
 from jobmeter.receiver.store.scopes import Scope
 from jobmeter.receiver.store.tokens import NoteUse, add_token, all_tokens, revoke_token
-from tests.receiver.store.conftest import place  # noqa: F401
 
 NOW = 1_700_000_000_000
 
@@ -39,7 +38,7 @@ def revoke(database: Database, name: str) -> None:
         revoke_token(connection, name, NOW + 1)
 
 
-def with_directory(place: str, work: Callable[[Database, Directory], Awaitable[Any]], **told: str) -> Any:  # noqa: F811
+def with_directory(place: str, work: Callable[[Database, Directory], Awaitable[Any]], **told: str) -> Any:
     """What ``work`` gives, with a directory of the database at this place."""
 
     async def run() -> Any:
@@ -57,7 +56,7 @@ def with_directory(place: str, work: Callable[[Database, Directory], Awaitable[A
     return asyncio.run(run())
 
 
-def test_a_new_token_is_known_at_once_and_a_revoked_one_soon_is_not(place, monkeypatch):  # noqa: F811
+def test_a_new_token_is_known_at_once_and_a_revoked_one_soon_is_not(place, monkeypatch):
     """Another one made it, and took it back."""
     monkeypatch.setattr(module, "_AT_ONCE_SECONDS", 0.0)
     monkeypatch.setattr(module, "_RENEW_SECONDS", 0.02)
@@ -88,7 +87,7 @@ def test_a_new_token_is_known_at_once_and_a_revoked_one_soon_is_not(place, monke
     with_directory(place, work)
 
 
-def test_while_requests_come_nobody_waits(place, monkeypatch):  # noqa: F811
+def test_while_requests_come_nobody_waits(place, monkeypatch):
     """It is read in the background."""
     monkeypatch.setattr(module, "_RENEW_SECONDS", 0.02)
 
@@ -104,7 +103,7 @@ def test_while_requests_come_nobody_waits(place, monkeypatch):  # noqa: F811
     with_directory(place, work)
 
 
-def test_a_token_that_was_stored_just_after_a_reading_is_found(place, monkeypatch):  # noqa: F811
+def test_a_token_that_was_stored_just_after_a_reading_is_found(place, monkeypatch):
     """Who comes with it first waits for the next reading; whoever comes again with one that is nobody's does not."""
 
     async def work(database: Database, directory: Directory) -> None:
@@ -119,7 +118,7 @@ def test_a_token_that_was_stored_just_after_a_reading_is_found(place, monkeypatc
     with_directory(place, work)
 
 
-def test_many_who_wait_ask_once(place, monkeypatch):  # noqa: F811
+def test_many_who_wait_ask_once(place, monkeypatch):
     """And one that gives up disturbs no other."""
 
     async def work(database: Database, directory: Directory) -> None:
@@ -142,7 +141,7 @@ def test_many_who_wait_ask_once(place, monkeypatch):  # noqa: F811
     with_directory(place, work)
 
 
-def test_a_database_that_cannot_be_read_is_not_asked_again_and_again(place, monkeypatch):  # noqa: F811
+def test_a_database_that_cannot_be_read_is_not_asked_again_and_again(place, monkeypatch):
     """What was read before stays, and is not fresh; tokens of the settings need no database."""
     monkeypatch.setattr(module, "LIFE_SECONDS", 0.05)
 
@@ -168,7 +167,7 @@ def test_a_database_that_cannot_be_read_is_not_asked_again_and_again(place, monk
     with_directory(place, work, read="r")
 
 
-def test_use_is_noted(place):  # noqa: F811
+def test_use_is_noted(place):
     """By whoever saw it last, whichever receiver notes it first."""
 
     async def work(database: Database, directory: Directory) -> None:
@@ -186,7 +185,7 @@ def test_use_is_noted(place):  # noqa: F811
     with_directory(place, work)
 
 
-def test_names_are_for_one_valid_token(place):  # noqa: F811
+def test_names_are_for_one_valid_token(place):
     """A revoked one's name may be used again."""
 
     async def work(database: Database, _: Directory) -> None:
@@ -216,7 +215,7 @@ def test_tokens_are_long_and_say_what_they_are_for():
     assert {len(one) for one in made} == {47}
 
 
-def test_what_a_token_made_hangs_on_it_wherever_it_is_moved(place, tmp_path):  # noqa: F811
+def test_what_a_token_made_hangs_on_it_wherever_it_is_moved(place, tmp_path):
     """Its id is another one there, and its own was that of a stranger."""
     with closing(Database.open(str(tmp_path / "source.db"))) as source:
         minter = add(source, "forge", "mint")

@@ -23,7 +23,7 @@ from tests.receiver.store.support import asked, found, lines, part, stored, summ
 from tests.receiver.store.test_usages import Quiet
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0009"
+HEAD = "0010"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

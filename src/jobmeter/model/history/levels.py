@@ -10,7 +10,7 @@ from heapq import heappush, heappushpop
 from itertools import pairwise
 from typing import NamedTuple
 
-from jobmeter.model.statistics import median
+from jobmeter.model.statistics import median, middle
 
 LEAST_RUNS = 5
 """So many values a level has at least; of fewer nobody can tell it from noise."""
@@ -36,7 +36,7 @@ class Shift(NamedTuple):
 def shifts(values: Sequence[float]) -> list[Shift]:
     """All shifts of a series, in its order; the levels are those between two shifts."""
     # No two medians are further apart than the values themselves.
-    if not values or not _is_far(min(values), max(values)):
+    if len(values) < 2 * LEAST_RUNS or not _is_far(min(values), max(values)):
         return []
     borders = [0, *_cuts(values, 0, _distances(values), _distances(values[::-1])), len(values)]
     for _ in range(_ROUNDS):
@@ -63,30 +63,31 @@ def _cuts(
     ``left`` and ``right`` are the distances from the begin and from the end on; a part has one of them of the whole.
     """
     count = len(values)
-    if count < 2 * LEAST_RUNS:
-        return
     place = _best(left, right, count // 2)
     old, new = values[:place], values[place:]
-    yield from _cuts(old, offset, left[: place + 1], _distances(old[::-1]))
+    if len(old) >= 2 * LEAST_RUNS:
+        yield from _cuts(old, offset, left[: place + 1], _distances(old[::-1]))
     yield offset + place
-    yield from _cuts(new, offset + place, _distances(new), right[: count - place + 1])
+    if len(new) >= 2 * LEAST_RUNS:
+        yield from _cuts(new, offset + place, _distances(new), right[: count - place + 1])
 
 
 def _merged(values: Sequence[float], borders: list[int]) -> list[int]:
     """Without the cuts whose sides are one level, those first whose sides are nearest."""
-    medians = [median(values[begin:end]) for begin, end in pairwise(borders)]
+    pieces = [sorted(values[begin:end]) for begin, end in pairwise(borders)]
+    medians = [middle(piece) for piece in pieces]
     apart: set[tuple[int, int, int]] = set()
     while True:
-        nearest = sorted(
-            range(1, len(borders) - 1), key=lambda place: abs(medians[place] - medians[place - 1])
-        )
-        for place in nearest:
-            begin, cut, end = around = (borders[place - 1], borders[place], borders[place + 1])
+        steps = [abs(after - before) for before, after in pairwise(medians)]
+        for left in sorted(range(len(steps)), key=steps.__getitem__):
+            around = (borders[left], borders[left + 1], borders[left + 2])
             if around in apart:
                 continue
-            if not is_shift(values[begin:cut], values[cut:end]):
-                del borders[place]
-                medians[place - 1 : place + 1] = [median(values[begin:end])]
+            right = left + 1
+            if not _is_shift(pieces[left], pieces[right], medians[left], medians[right]):
+                del borders[right]
+                pieces[left : left + 2] = [sorted(pieces[left] + pieces[right])]
+                medians[left : left + 2] = [middle(pieces[left])]
                 break
             apart.add(around)
         else:
@@ -95,20 +96,25 @@ def _merged(values: Sequence[float], borders: list[int]) -> list[int]:
 
 def _settled(values: Sequence[float], borders: list[int]) -> list[int]:
     """Each where the two pieces beside it part best, now that these are known."""
+    old = median(values[: borders[1]])
     for place in range(1, len(borders) - 1):
         begin, cut, end = borders[place - 1 : place + 2]
-        if _is_far(median(values[begin:cut]), median(values[cut:end])):
+        new = median(values[cut:end])
+        if _is_far(old, new):
             around = values[begin:end]
-            borders[place] = begin + _best(_distances(around), _distances(around[::-1]))
+            found = begin + _best(_distances(around), _distances(around[::-1]))
+            if found != cut:
+                borders[place] = found
+                new = median(values[found:end])
+        old = new
     return borders
 
 
-def is_shift(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Whether two series are on two levels: far apart for their size and spread, and hardly mixed."""
-    old, new = median(before), median(after)
+def _is_shift(before: Sequence[float], after: Sequence[float], old: float, new: float) -> bool:
+    """Whether two series with these medians are on two levels: far apart for their size and spread, hardly mixed."""
     if not _is_far(old, new):
         return False
-    spread = _SCALE * median([*(abs(each - old) for each in before), *(abs(each - new) for each in after)])
+    spread = _SCALE * median([*[abs(each - old) for each in before], *[abs(each - new) for each in after]])
     if abs(new - old) <= _DEVIATIONS * spread:
         return False
     return _strays(before, old, new) <= _STRAYS and _strays(after, new, old) <= _STRAYS

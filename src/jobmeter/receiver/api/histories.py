@@ -6,11 +6,12 @@ Each takes a connection, reads, and returns a value of ``history_types``; none k
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
 from jobmeter.model.history.compare import differences
-from jobmeter.model.history.digest import PastRun, Waste, digest, judged_of, level_now, waste_of
+from jobmeter.model.history.digest import PastRun, Waste, digest
 from jobmeter.model.history.fleet import Account, priced, together
 from jobmeter.model.history.usual import EARLIER_RUNS
 from jobmeter.model.prices import Prices
@@ -21,17 +22,15 @@ from jobmeter.receiver.api.history_types import (
     FleetDay,
     FleetJob,
     JobHistory,
-    JobItem,
-    Recent,
     RepositoryDetail,
     RepositoryItem,
     RepositoryList,
     Side,
 )
+from jobmeter.receiver.api.job_items import JobItems
 from jobmeter.receiver.store.history import (
     FoundRun,
     JobOrder,
-    KnownJob,
     OfRepository,
     RepositoryOrder,
     RunPage,
@@ -48,14 +47,9 @@ from jobmeter.receiver.store.history import (
     sums_by_day,
     sums_by_job,
 )
-from jobmeter.receiver.store.last_runs import last_runs
 from jobmeter.receiver.store.scopes import Scopes, covered_job
 from jobmeter.receiver.store.usages import Names
 
-RECENT_RUNS = 30
-LEVEL_RUNS = 200
-"""In so many runs levels are looked for where nobody says how many."""
-_LISTED = ("memory", "cpu_seconds", "duration")
 MOST_ORDERED = 500
 """So many jobs of a repository are ordered by what they used: the runs of each are read."""
 USUAL_RUNS = 20
@@ -103,7 +97,7 @@ def repositories(
 
 
 def repository(
-    connection: Connection, of: OfRepository, order: JobOrder, skip: int, limit: int
+    connection: Connection, of: OfRepository, order: JobOrder, skip: int, limit: int, items: JobItems
 ) -> RepositoryDetail | None:
     """A repository with at most ``limit`` of its jobs, after the first ``skip``; None where none may be seen."""
     total = count_jobs(connection, of)
@@ -115,33 +109,15 @@ def repository(
             found = jobs_of(connection, of, order, skip, limit)
         case _:
             ordered = min(total, MOST_ORDERED)
-            found = jobs_by_use(connection, of, order, MOST_ORDERED, RECENT_RUNS)[skip : skip + limit]
+            used = partial(items.used, connection, order=order)
+            found = jobs_by_use(connection, of, MOST_ORDERED, used)[skip : skip + limit]
     return RepositoryDetail(
         organization=of.organization,
         repository=of.repository,
         total=total,
-        jobs=[_job_item(connection, job) for job in found],
+        jobs=[items.item(connection, job) for job in found],
         ordered=ordered,
         next_cursor=str(skip + limit) if ordered > skip + limit else None,
-    )
-
-
-def _job_item(connection: Connection, job: KnownJob) -> JobItem:
-    runs = [one.run for one in runs_of(connection, job.id, RunQuestion(), RECENT_RUNS)]
-    judged = judged_of(last_runs(connection, job.id, LEVEL_RUNS))
-    levels = (level_now(judged.runs, measured) for measured in _LISTED)
-    recent = judged.runs[:RECENT_RUNS][::-1]
-    return JobItem(
-        workflow=job.workflow,
-        job=job.job,
-        runs=job.runs,
-        last_run=runs[0] if runs else None,
-        ref=judged.ref,
-        leg=judged.leg,
-        levels=tuple(level for level in levels if level),
-        cpu=waste_of(runs, lambda run: run.reserved_cores),
-        memory=waste_of(runs, lambda run: run.reserved_memory_bytes),
-        recent=Recent(**{name: [run.measure(name) for run in recent] for name in _LISTED}),
     )
 
 

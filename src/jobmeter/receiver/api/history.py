@@ -24,6 +24,7 @@ from jobmeter.receiver.api.history_types import (
     RepositoryDetail,
     RepositoryList,
 )
+from jobmeter.receiver.api.job_items import JobItems
 from jobmeter.receiver.api.parameters import whole
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.repositories import JOBS, LIST, no_repository, repositories_of, repository_of
@@ -153,6 +154,7 @@ class History:
         self._readings = readings
         self._catch_up = catch_up
         self.prices = prices
+        self.items = JobItems()
         self.read_long = readings.read_long
 
     async def read(self, question: Callable[[Connection], Answer]) -> Answer:
@@ -219,7 +221,7 @@ class HistoryApi:
     async def repository(self, request: Request) -> Response:
         """One repository and its jobs."""
         query = query_of(request.query_params, JOBS)
-        found = await self._history.read(repository_of(request, query))
+        found = await self._history.read(repository_of(request, query, self._history.items))
         if found is None:
             raise no_repository(request)
         return _json(found)

@@ -14,6 +14,7 @@ from jobmeter.ops.routing import MAX_TEXT, Parameter
 from jobmeter.receiver.access.grant import grant_of
 from jobmeter.receiver.api import histories
 from jobmeter.receiver.api.history_types import RepositoryDetail, RepositoryList
+from jobmeter.receiver.api.job_items import JobItems
 from jobmeter.receiver.api.parameters import whole
 from jobmeter.receiver.store.history import JobOrder, JobUse, OfRepository, RepositoryOrder
 from jobmeter.receiver.store.usages import names_of
@@ -82,7 +83,7 @@ def repositories_of(request: Request, query: Mapping[str, str]) -> Callable[[Con
 
 
 def repository_of(
-    request: Request, query: Mapping[str, str]
+    request: Request, query: Mapping[str, str], items: JobItems
 ) -> Callable[[Connection], RepositoryDetail | None]:
     """The question for the repository of a path and a page of its jobs. Raises Problem 400."""
     organization, name, *_ = names_of(request.path_params["org"], request.path_params["repo"], None, None)
@@ -95,6 +96,7 @@ def repository_of(
         order=cast(JobOrder, order),
         skip=_skipped(query),
         limit=whole(query, "limit", MAX_JOBS, DEFAULT_JOBS),
+        items=items,
     )
 
 

@@ -111,7 +111,7 @@ class HistoryPages:
     async def repository(self, request: Request) -> Response:
         """The jobs of one."""
         query = _told(request, JOBS)
-        found = await self._history.read(repository_of(request, query))
+        found = await self._history.read(repository_of(request, query, self._history.items))
         if found is None:
             raise no_repository(request)
         name = f"{found.organization}/{found.repository}"

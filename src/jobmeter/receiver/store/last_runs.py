@@ -34,5 +34,5 @@ def last_runs(connection: Connection, job: int, most: int) -> list[PastRun]:
             network_bytes=network,
         )
         for run_uid, begun_at, exit_reason, ref, leg, lower_bounds, seconds, cpu_seconds, memory, network
-        in connection.execute(query)
+        in connection.execute(query).all()
     ]  # fmt: skip

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, case, select, update
 
 from jobmeter.receiver.store.schema import runs
-from jobmeter.receiver.store.usage_tables import usage_progress, usages
+from jobmeter.receiver.store.usage_days import new_version
+from jobmeter.receiver.store.usage_tables import jobs, usage_progress, usages
 from jobmeter.receiver.store.usages import (
     Before,
     Names,
@@ -46,12 +47,16 @@ class Forget:
 
     def apply(self, connection: Connection, now: int) -> None:
         """Empty their texts, but for those that came again; what sizing learns of a run says of which leg it was."""
+        # Nobody takes runs in meanwhile.
+        connection.execute(select(usage_progress.c.heard_at).with_for_update())
         there = select(runs.c.run_uid).where(runs.c.run_uid == usages.c.run_uid).exists()
         connection.execute(
             update(usages)
             .where(usages.c.run_uid.in_(self._run_uids), ~there)
             .values(gone=True, ref=None, sha=None, run_id=None, leg="")
         )
+        of_these = select(usages.c.job).where(usages.c.run_uid.in_(self._run_uids))
+        connection.execute(update(jobs).where(jobs.c.id.in_(of_these)).values(version=new_version()))
 
 
 def add_removed(connection: Connection, found: Sequence[tuple[Names, Mapping[str, Any]]]) -> int:

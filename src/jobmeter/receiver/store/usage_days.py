@@ -4,6 +4,7 @@ Sums that only grew would drift, and count a run twice that changes or comes aga
 labels are told apart that a label which is new in each run makes no row of each.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -52,7 +53,13 @@ def make_days(connection: Connection, days: Iterable[tuple[int, int]]) -> None:
         for job, day in _with_a_rest(connection, some):
             _name_rest(connection, job, day)
     if wanted:
-        connection.execute(_COUNT, [{"of_job": job} for job in sorted({job for job, _ in wanted})])
+        told = [{"of_job": job, "new_version": new_version()} for job in sorted({job for job, _ in wanted})]
+        connection.execute(_COUNT, told)
+
+
+def new_version() -> int:
+    """Drawn, not counted: a job that was removed and is made again may have the same id."""
+    return secrets.randbits(62)
 
 
 def _with_a_rest(connection: Connection, days: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -166,6 +173,7 @@ _COUNT = (
     update(jobs)
     .where(jobs.c.id == _of("of_job"))
     .values(
+        version=_of("new_version"),
         runs=select(func.coalesce(func.sum(usage_days.c.runs), 0))
         .where(usage_days.c.job == _of("of_job"))
         .scalar_subquery(),

@@ -39,6 +39,13 @@ jobs = Table(
     Column("runs", BigInteger, nullable=False, server_default=text("0"), doc="as many as days tell of"),
     Column("last_begun_at", BigInteger, doc="of all runs there ever were"),
     Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        doc="a number that the job never had before, drawn whenever what its runs tell changes",
+    ),
+    Column(
         "path_folded", Text, nullable=False, server_default="", doc="organization/repository, as ``folded``"
     ),
     Column("name_folded", Text, nullable=False, server_default="", doc="workflow/job, the same"),
