@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from jobmeter.model.marks import PROGRAM
 from jobmeter.supervise.marks import SOCKET_VARIABLE
 from tests.e2e.support.components import JOBMETER
 from tests.e2e.support.runs import Jobmeter
@@ -22,6 +23,7 @@ Build = Callable[[str], Path]
 
 MARK_AND_BURN = """
 import json, os, resource, subprocess, sys
+from jobmeter.model.marks import PROGRAM
 from jobmeter.supervise.marks import SOCKET_VARIABLE, send_mark
 
 def used():
@@ -81,6 +83,7 @@ def test_mark_of_the_shell(jobmeter: Jobmeter) -> None:
     assert [one.name for one in done.result.sections] == ["start", "unit tests", "upload [31m"]
     assert "unit tests" in done.stderr
     assert "\x1b" not in done.stderr
+    assert not {one.name for one in done.result.programs} & {PROGRAM, "jobmeter"}
 
 
 @pytest.mark.parametrize(

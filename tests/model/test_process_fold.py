@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobmeter.model.marks import PROGRAM
 from jobmeter.model.process_fold import MAX_PROGRAMS, ProcessFold
 from jobmeter.model.sample import ProcessSample, ProgramSample
 from jobmeter.model.summary import ProcessSummary, ProgramSummary
@@ -125,3 +126,16 @@ def test_a_process_of_an_undeclared_container_has_none() -> None:
             pid=1, name="cc1", container=None, peak_cpu_percent=50.0, cpu_seconds=1.0, peak_memory_bytes=1
         )
     ]
+
+
+def test_marks_are_in_no_list() -> None:
+    """Neither under their own name nor under that of their interpreter; what uses more than marks do is listed."""
+    fold = ProcessFold(top=5)
+    fold.add((busy(1, 0.02, memory=9, name="python3"), busy(2, 0.9, memory=8)), ())
+    fold.add((busy(1, 0.04, memory=9, name=PROGRAM), busy(3, 0.95, memory=7, name=PROGRAM)), ())
+    fold.add((), (ProgramSample(name=PROGRAM, count=3, cpu_seconds=0.12),))
+    assert [one.pid for one in fold.by_cpu(NAMES)] == [3, 2]
+    assert [one.pid for one in fold.by_memory(NAMES)] == [2, 3]
+    assert fold.programs() == []
+    fold.add((), (ProgramSample(name=PROGRAM, count=1, cpu_seconds=4.0),))
+    assert [one.cpu_seconds for one in fold.programs()] == [4.0]

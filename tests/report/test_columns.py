@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary
-from jobmeter.report.columns import cpu_columns, memory_columns, process_columns, program_columns
+from jobmeter.report.columns import busiest, cpu_columns, memory_columns, process_columns, program_columns
 from tests.report.examples import make_build
 
 
@@ -44,3 +44,13 @@ def test_the_time_of_one_process_is_marked_alike() -> None:
     """A process is its program's only one, as a rule."""
     columns = process_columns([ProcessSummary(pid=1, name="cc1", cpu_seconds=0.3)])
     assert {column.title: column.cell(0) for column in columns}["CPU time"] == "≈ 300 ms"
+
+
+def test_the_busiest_come_in_the_order_of_the_time_that_is_shown() -> None:
+    """Not of their peaks; those alike, and those whose time is not known, as the summary has them."""
+    known = [(1, 400.0, 0.4), (2, 100.0, 90.0), (3, 90.0, None), (4, 80.0, 90.0), (5, 70.0, 2.0)]
+    processes = [
+        ProcessSummary(pid=pid, name="cc1", peak_cpu_percent=peak, cpu_seconds=seconds)
+        for pid, peak, seconds in known
+    ]
+    assert [one.pid for one in busiest(processes)] == [2, 4, 5, 1, 3]

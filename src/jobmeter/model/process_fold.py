@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from jobmeter.model.marks import are_marks
 from jobmeter.model.sample import ProcessSample, ProgramSample
 from jobmeter.model.summary import ProcessSummary, ProgramSummary
 
@@ -57,6 +58,9 @@ class ProcessFold:
 
     def _add_process(self, sample: ProcessSample) -> None:
         identity = (sample.pid, sample.start_seconds)
+        if are_marks(sample.name, sample.cpu_seconds):
+            self._processes.pop(identity, None)  # It had the name of its interpreter before.
+            return
         process = self._processes.get(identity)
         if process is None:
             process = self._processes[identity] = _Process(sample.pid)
@@ -73,6 +77,8 @@ class ProcessFold:
 
     def _add_program(self, sample: ProgramSample) -> None:
         name = sample.name
+        if are_marks(name, sample.cpu_seconds, sample.count):
+            return
         if name not in self._programs and len(self._programs) >= MAX_PROGRAMS:
             name = OTHER_PROGRAMS
         program = self._programs.get(name)

@@ -141,6 +141,11 @@ def program_columns(programs: Sequence[ProgramSummary]) -> list[Column]:
     ]
 
 
+def busiest(processes: Sequence[ProcessSummary]) -> list[ProcessSummary]:
+    """In the order of the CPU time that is shown of them; a summary has them by their peak."""
+    return sorted(processes, key=lambda one: one.cpu_seconds or 0.0, reverse=True)
+
+
 def process_columns(processes: Sequence[ProcessSummary], *, containers: bool = False) -> list[Column]:
     """What single processes used; with their containers where the job has several."""
     where = [each.container or "" if containers else "" for each in processes]

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ProcessSummary, Summary
 from jobmeter.report.columns import (
+    busiest,
     cpu_columns,
     memory_columns,
     process_columns,
@@ -128,11 +129,11 @@ def _programs(summary: Summary) -> str:
     columns = _peaks(program_columns(programs))
     ordered = [columns[0], columns[2], columns[1]]
     told, counted = _PROGRAMS.get(summary.exit.reason, ("Programs", ""))
-    busiest, largest = summary.top_cpu_processes, summary.top_mem_processes
-    same = {each.pid for each in busiest} == {each.pid for each in largest}
+    busy, largest = busiest(summary.top_cpu_processes), summary.top_mem_processes
+    same = {each.pid for each in busy} == {each.pid for each in largest}
     boxed = card(
         table(told, [each.name for each in programs], ordered, first="program", bars=bars),
-        _processes("Top processes" if same else "Busiest processes", summary, busiest),
+        _processes("Top processes" if same else "Busiest processes", summary, busy),
         "" if same else _processes("Largest processes", summary, largest),
     )
     hint = f'<p class="hinted">{counted}; the busiest and largest of them are among the processes.</p>'

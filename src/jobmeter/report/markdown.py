@@ -8,6 +8,7 @@ from msgspec import structs
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, Summary
 from jobmeter.model.timeline import Timeline
 from jobmeter.report.columns import (
+    busiest,
     cpu_columns,
     memory_columns,
     process_columns,
@@ -163,7 +164,7 @@ def _programs(summary: Summary) -> str:
     tables = [
         _table("programs", [_name(each.name) for each in programs], program_columns(programs))
         + _more(summary.programs, "program"),
-        _processes("by CPU", summary, summary.top_cpu_processes),
+        _processes("by CPU", summary, busiest(summary.top_cpu_processes)),
         _processes("by memory", summary, summary.top_mem_processes),
     ]
     return "\n\n".join(each for each in tables if each)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, Summary
 from jobmeter.model.timeline import Timeline
 from jobmeter.report.columns import (
+    busiest,
     cpu_columns,
     memory_columns,
     process_columns,
@@ -91,16 +92,16 @@ def _sections(summary: Summary, width: int) -> list[Line]:
 def _programs(summary: Summary, width: int) -> list[Line]:
     """Programs, or where none were counted the busiest processes, beside the largest processes."""
     programs = summary.programs[:_MAX_PROGRAMS]
-    busiest = summary.top_cpu_processes[:_MAX_PROGRAMS]
+    busy = busiest(summary.top_cpu_processes)[:_MAX_PROGRAMS]
     largest = summary.top_mem_processes[:_MAX_PROGRAMS]
-    if not programs and {each.pid for each in busiest} == {each.pid for each in largest}:
-        return _processes("processes", summary, busiest, width)
+    if not programs and {each.pid for each in busy} == {each.pid for each in largest}:
+        return _processes("processes", summary, busy, width)
     half = (width - 4) // 2 if width >= 76 else width
     if programs:
         names = [(each.name, "") for each in programs]
         left = table("programs", names, program_columns(programs), half)
     else:
-        left = _processes("busiest", summary, busiest, half)
+        left = _processes("busiest", summary, busy, half)
     room = width - 4 - max((line_width(line) for line in left), default=-4) if width >= 76 else width
     return beside(left, _processes("largest", summary, largest, room), width)
 
