@@ -188,15 +188,22 @@ def test_jobs_are_ordered_and_counted_by_the_database(place: str) -> None:
         def names(found: list[history.KnownJob]) -> list[str]:
             return [job.job.removeprefix("job-") for job in found]
 
+        def by_use(order: history.JobUse, most: int) -> list[str]:
+            return names(
+                history.jobs_by_use(
+                    connection, of, most, lambda job: history.used_lately(connection, job.id, order, 30)
+                )
+            )
+
         assert history.count_jobs(connection, of) == 20
         assert history.count_jobs(connection, of._replace(words="JOB-1")) == 10
         return {
             "name": names(history.jobs_of(connection, of, "name", 18, 10)),
             "last": names(history.jobs_of(connection, of, "last", 1, 2)),
             "runs": names(history.jobs_of(connection, of._replace(words="-0"), "runs", 0, 1)),
-            "duration": names(history.jobs_by_use(connection, of, "duration", 20, 30))[:2],
-            "cpu": names(history.jobs_by_use(connection, of, "cpu", 5, 30)),
-            "waste": names(history.jobs_by_use(connection, of, "memory_waste", 20, 30))[:2],
+            "duration": by_use("duration", 20)[:2],
+            "cpu": by_use("cpu", 5),
+            "waste": by_use("memory_waste", 20)[:2],
         }
 
     assert asked(place, question, *runs, failed) == {

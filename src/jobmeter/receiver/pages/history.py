@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from jobmeter.model.history.digest import Change, Digest, PastRun, StandsOut, Waste
 from jobmeter.model.history.levels import LEAST_RUNS
 from jobmeter.model.quantities import format_change, format_percent
-from jobmeter.receiver.api.histories import LEVEL_RUNS
 from jobmeter.receiver.api.history_types import JobHistory
+from jobmeter.receiver.api.job_items import LEVEL_RUNS
 from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, Width, figures
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.history_parts import (

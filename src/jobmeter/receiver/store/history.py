@@ -5,7 +5,7 @@ time by the days in it.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -42,7 +42,10 @@ Ended = Literal["any", "whole", "failed"]
 
 
 class KnownJob(NamedTuple):
-    """A job that ran; ``last_begun_at`` in milliseconds since 1970, that of a run that was removed since too."""
+    """A job that ran; ``last_begun_at`` in milliseconds since 1970, that of a run that was removed since too.
+
+    With the same ``version`` its runs tell the same.
+    """
 
     id: int
     organization: str
@@ -51,6 +54,7 @@ class KnownJob(NamedTuple):
     job: str
     runs: int
     last_begun_at: int | None
+    version: int
 
     @property
     def names(self) -> Names:
@@ -223,14 +227,13 @@ def jobs_of(
 
 
 def jobs_by_use(
-    connection: Connection, of: OfRepository, order: JobUse, most: int, recent: int
+    connection: Connection, of: OfRepository, most: int, used: Callable[[KnownJob], float]
 ) -> list[KnownJob]:
-    """The ``most`` of them that ran last, those first whose ``recent`` runs used most, or left most unused."""
-    found = jobs_of(connection, of, "last", 0, most)
-    return sorted(found, key=lambda job: _used(connection, job.id, order, recent), reverse=True)
+    """The ``most`` of them that ran last, those first that ``used`` most."""
+    return sorted(jobs_of(connection, of, "last", 0, most), key=used, reverse=True)
 
 
-def _used(connection: Connection, job: int, order: JobUse, recent: int) -> float:
+def used_lately(connection: Connection, job: int, order: JobUse, recent: int) -> float:
     """The median of the whole ones of its last runs, or what all of them left unused over their time."""
     query = (
         select(usages.c.whole, *_USED[order])
@@ -379,7 +382,7 @@ def sums_by_day(connection: Connection, scopes: Scopes, since: int, until: int) 
     return [DaySums(row[0], Sums._make(row[1:])) for row in connection.execute(query)]
 
 
-_ABOUT_JOB = (jobs.c.id, *(jobs.c[name] for name in NAMES), jobs.c.runs, jobs.c.last_begun_at)
+_ABOUT_JOB = (jobs.c.id, *(jobs.c[name] for name in NAMES), jobs.c.runs, jobs.c.last_begun_at, jobs.c.version)
 _USED: dict[JobUse, tuple[Any, ...]] = {
     "memory": (usages.c.memory_bytes,),
     "cpu": (usages.c.cpu_seconds,),
