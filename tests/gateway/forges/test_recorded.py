@@ -142,6 +142,7 @@ def assert_answer(request: Request, answer: Answer, answered: Answered) -> None:
             context["workflow"], context["run_id"], int(context["run_attempt"]), context["ref"],
         )  # fmt: skip
         assert (task.facts.sha, task.facts.event) == (context["sha"], context["event_name"])
+        assert task.facts.server_url == context["server_url"].rstrip("/")
         assert task.body in answered.body
     elif isinstance(request, LogReport):
         assert answer == LogTaken(acknowledged=int(said.get("ackIndex", 0)))

@@ -15,6 +15,9 @@ REFUSED = [
     pytest.param([HOST, (b"content-length", b"1"), (b"content-length", b"1")], "once", id="two-lengths"),
     pytest.param([HOST, (b"transfer-encoding", b"gzip, chunked")], "chunked", id="coded"),
     pytest.param([HOST, (b"transfer-encoding", b"identity")], "chunked", id="identity"),
+    pytest.param(
+        [HOST, (b"x-runner-token", b"a"), (b"x-runner-token", b"b")], "credentials once", id="tokens"
+    ),
     pytest.param([HOST, (b"transfer_encoding", b"chunked")], "underscore", id="underscore"),
     pytest.param([HOST, (b"x_forwarded_for", b"::1")], "underscore", id="underscore-forwarded"),
 ]
@@ -32,6 +35,7 @@ def test_what_two_servers_might_read_differently_is_refused(pairs, words):
         [HOST],
         [HOST, (b"transfer-encoding", b" Chunked ")],
         [HOST, (b"x_own", b"1")],
+        [HOST, (b"cookie", b"a=1"), (b"cookie", b"b=2")],
         [HOST, (b"connection", b"close")],
     ],
 )

@@ -377,6 +377,8 @@ def test_a_forge_that_says_nothing_sensible(said, words):
 HOSTILE = [
     pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no-host"),
     pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", id="two-hosts"),
+    pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", id="asterisk"),
+    pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nRunner-Token: b\r\nRunner-Token: c\r\n\r\n", id="tokens"),
     pytest.param(
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         id="both",

@@ -45,6 +45,7 @@ _MOST_STEPS = 1000
 _RESULTS: dict[int, Result | None] = {0: None, 1: "success", 2: "failure", 3: "cancelled", 4: "skipped"}
 _NUMBERS = {"success": 1, "failure": 2, "cancelled": 3, "skipped": 4, "unknown": 2}
 _CONTEXT = {
+    "GITHUB_SERVER_URL": "server_url",
     "GITHUB_REPOSITORY": "repository",
     "GITHUB_REPOSITORY_OWNER": "repository_owner",
     "GITHUB_WORKFLOW": "workflow",

@@ -28,6 +28,7 @@ def bounded_all(texts: Iterable[str]) -> tuple[str, ...]:
 def facts_of(job: Job) -> TaskFacts:
     """What matters of a job here."""
     return TaskFacts(
+        server_url=bounded(job.server_url),
         repository=bounded(job.repository),
         organization=bounded(job.organization),
         workflow=bounded(job.workflow),

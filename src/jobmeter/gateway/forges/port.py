@@ -46,6 +46,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 class TaskFacts(Struct, frozen=True, kw_only=True):
     """Whose work a task is; None is not known. Words and forms are those of ``model.job.Job``."""
 
+    server_url: str | None = None
     repository: str | None = None
     organization: str | None = None
     workflow: str | None = None

@@ -5,6 +5,8 @@ Pairs keep their order and their duplicates. Framing is each hop's own: a body i
 
 from collections.abc import Iterable, Sequence
 
+from jobmeter.gateway.forges.port import CREDENTIAL_HEADERS
+
 Pairs = Sequence[tuple[bytes, bytes]]
 Text = list[tuple[str, str]]
 
@@ -24,6 +26,7 @@ _HOP_BY_HOP = frozenset(
 """RFC 9110, section 7.6.1, and those of RFC 9112."""
 _OURS = frozenset({b"host", b"expect", b"content-length"})
 """Of a request: said anew, or answered here (the body is asked for when it is wanted)."""
+_ONCE = frozenset(name.encode() for name in CREDENTIAL_HEADERS if name != "cookie")
 _GUARDED = _HOP_BY_HOP | _OURS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
 
 
@@ -39,6 +42,9 @@ def smuggled(headers: Pairs) -> str | None:
         return "A request says once how long its body is."
     if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in headers):
         return "A request's body has no other transfer coding than chunked."
+    if any(names.count(name) > 1 for name in _ONCE):
+        # Forges take the first one; here several would make one runner many.
+        return "A request shows each of its credentials once."
     if any(b"_" in name and name.replace(b"_", b"-") in _GUARDED for name in names):
         # Some servers take the one for the other.
         return "A header's name has an underscore where its own has a hyphen."

@@ -12,6 +12,7 @@ from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.gateway.relay.passing import MOST_ANSWER_BYTES, Passing, Whole
 from jobmeter.gateway.relay.tasks import Memory
+from jobmeter.identity.variables import strip_url
 from jobmeter.model.job import Job
 from jobmeter.ops.log import Log, Sparing
 
@@ -64,6 +65,7 @@ class Home:
         facts = task.facts
         return Job(
             forge=self.options.kind,
+            server_url=self._server_url(facts.server_url),
             organization=facts.organization,
             repository=facts.repository,
             workflow=facts.workflow,
@@ -76,6 +78,12 @@ class Home:
             runner=identity.name,
             runner_labels=identity.labels,
         )
+
+    def _server_url(self, told: str | None) -> str | None:
+        """The forge's address as the job sees it: GitLab tells its jobs its own, others that of their runner."""
+        given = self.options.public_url
+        first, second = (told, given) if self.options.kind == "gitlab" else (given, told)
+        return strip_url(first or second or self.options.url)
 
 
 class Asker:

@@ -15,7 +15,8 @@ GITLAB_FETCH_SECONDS = 60.0
 
 
 class ForgeOptions(Struct, frozen=True, kw_only=True):
-    """One forge: ``url`` is where it is, a path below it too; durations in seconds, sizes in bytes.
+    """One forge: ``url`` is where it is, a path below it too, ``public_url`` what its runners were given if that is
+    another address; durations in seconds, sizes in bytes.
 
     ``fetch_timeout`` None is the usual one of the forge's kind. Without ``capacity`` no runner is held back.
     ``park_seconds`` is how long a task waits for its runner to ask again, ``quiet_seconds`` how long a runner has not
@@ -27,6 +28,7 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     url: str
+    public_url: str | None = None
     fetch_interval: float = INTERVAL_SECONDS
     fetch_interval_max: float = INTERVAL_MAX_SECONDS
     fetch_timeout: float | None = None

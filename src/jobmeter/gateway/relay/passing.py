@@ -55,9 +55,11 @@ class Passing:
         """The request, or None if it is one that nobody else shall have to make sense of, and has been answered."""
         client = Client(scope, receive, send)
         reason = rules.smuggled(client.pairs)
+        if not client.target.startswith("/"):
+            reason = "A request's target begins with a slash."  # It would go on the forge's own name.
         if reason is None:
             return client
-        self._log.warn("a request was refused for its headers", error=reason, client=client.address)
+        self._log.warn("a request was refused for its head", error=reason, client=client.address)
         plain = (("content-type", "text/plain; charset=utf-8"), ("connection", "close"))
         await client.reply(Reply(status=400, headers=plain, body=f"{reason}\n".encode()))
         return None
