@@ -47,6 +47,14 @@ def test_nobody_else_can_read_it(tmp_path):
     assert [(path.name, mode(path)) for path in (tmp_path / "forge").iterdir()] == [("state.json", 0o600)]
 
 
+def test_what_a_kill_has_left_unfinished_is_removed(tmp_path):
+    """Nobody would ever look at it, and there may be secrets in it."""
+    unfinished = tmp_path / ".state.json.new"
+    unfinished.write_bytes(b"secret")
+    StateFile(tmp_path, Messages()).read()
+    assert not unfinished.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "another"}', b'{"tasks": [{}]}', b"\xff"])
 def test_a_damaged_file_is_put_aside(tmp_path, content):
     """It is told, and nothing is lost: who wants to may look at it."""

@@ -97,7 +97,7 @@ def test_last_reports_wait_for_the_forge():
     run(main)
 
 
-AWAY: list[Fault] = [500, 503, 404, 429, RESET]
+AWAY: list[Fault] = [500, 503, 404, 429, 999, RESET]
 
 
 @pytest.mark.parametrize("fault", AWAY)

@@ -4,17 +4,20 @@ import os
 from pathlib import Path
 
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
+_UNFINISHED = ".new"
 
 
 def make_folder(folder: Path) -> None:
-    """A folder of ours alone. Raises OSError."""
+    """A folder of ours alone, without what a kill has left unfinished: secrets are in it. Raises OSError."""
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     folder.chmod(_FOLDER_MODE)
+    for unfinished in folder.glob(f".*{_UNFINISHED}"):
+        unfinished.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Put a file in the place of the one before; it is on disk when this returns. Raises OSError."""
-    unfinished = path.with_name(f".{path.name}.new")
+    unfinished = path.with_name(f".{path.name}{_UNFINISHED}")
     unfinished.unlink(missing_ok=True)
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
     try:

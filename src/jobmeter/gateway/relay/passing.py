@@ -115,6 +115,7 @@ class Passing:
             return await self._hold(answered)
 
     async def _hold(self, answered: Answered) -> Whole:
+        _check_status(answered)
         held = bytearray()
         async for chunk in answered.chunks():
             held += chunk
@@ -172,16 +173,19 @@ class Passing:
     async def _pass_answer(
         self, client: Client, answered: Answered, chunks: AsyncIterator[bytes], before: bytes = b""
     ) -> None:
-        if answered.status > _LONGEST_STATUS:
-            raise Unreachable(
-                f"The forge answered with the status {answered.status}, which HTTP does not have."
-            )
+        _check_status(answered)
         await client.begin(answered.status, rules.to_runner(answered.pairs, answered.status))
         if before:
             await client.write(before, more=True)
         async for chunk in chunks:
             await client.write(chunk, more=True)
         await client.write(b"", more=False)
+
+
+def _check_status(answered: Answered) -> None:
+    """Raises Unreachable for one that a server cannot pass on."""
+    if answered.status > _LONGEST_STATUS:
+        raise Unreachable(f"The forge answered with the status {answered.status}, which HTTP does not have.")
 
 
 async def unless_gone(client: Client, work: Coroutine[Any, Any, None]) -> None:
