@@ -56,7 +56,8 @@ _RUNNER: dict[str, _Fields] = {
     "RegisterResponse": {"runner": (1, "Runner")},
     "DeclareRequest": {"version": (1, "string"), "labels": (2, "[]string"), "capabilities": (3, "[]string")},
     "DeclareResponse": {"runner": (1, "Runner")},
-    # Forgejo's task_capacity, additional_tasks and FetchSingleTask: their numbers are not confirmed by its sources.
+    # Forgejo's task_capacity, additional_tasks and FetchSingleTask: names and types are those of its tests and runner,
+    # the numbers are not confirmed. What comes under another one passes, and its task is adopted by its first report.
     "FetchTaskRequest": {"tasks_version": (1, "int64"), "task_capacity": (2, "?int64")},
     "FetchTaskResponse": {
         "task": (1, "Task"),
