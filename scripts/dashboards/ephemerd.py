@@ -14,8 +14,8 @@ from scripts.dashboards.promql import HERE, rate
 
 _CONTAINER = "ephemerd_container"
 _LEGEND = "{{id}} ({{runtime}})"
-NEEDS_RUNNER = "Shown by a daemon that runs jobs, not by the exporter."
-"""Ends the description of a panel whose series `jobmeter exporter` has not."""
+NEEDS_GATEWAY = "From `jobmeter gateway --dialect ephemerd` or ephemerd itself; no exporter has it."
+"""Ends the description of a panel whose series the gateway has, and `jobmeter exporter` has not."""
 
 
 def page() -> Json:
@@ -23,7 +23,7 @@ def page() -> Json:
     return dashboard(
         "ephemerd-main",
         "ephemerd",
-        "The panels of ephemerd's rig, for its daemon and for jobmeter's exporter with --dialect ephemerd.",
+        "The panels of ephemerd's rig, for its daemon or jobmeter's exporter and gateway with --dialect ephemerd.",
         [*_jobs(), *_containers()],
         [
             Variable("instance", "Host", f"{_CONTAINER}_memory_bytes", "instance"),
@@ -38,34 +38,34 @@ def _jobs() -> list[Json]:
         return f"histogram_quantile(0.95, sum by (repo, le) (rate(ephemerd_job_{what}_seconds_bucket[5m])))"
 
     return [
-        stat("Active jobs", f"Jobs that run now, on all hosts. {NEEDS_RUNNER}", "sum(ephemerd_jobs_active)"),
+        stat("Active jobs", f"Jobs that run now, on all hosts. {NEEDS_GATEWAY}", "sum(ephemerd_jobs_active)"),
         stat(
             "Concurrent capacity",
-            f"So many jobs may run at once, on all hosts. {NEEDS_RUNNER}",
+            f"So many jobs may run at once, on all hosts. {NEEDS_GATEWAY}",
             "sum(ephemerd_concurrent_capacity)",
         ),
         stat(
             "Draining",
-            f"Hosts that take no new job. {NEEDS_RUNNER}",
+            f"Hosts that take no new job. {NEEDS_GATEWAY}",
             "sum(ephemerd_draining)",
             steps=[(1, "orange")],
         ),
         series(
             "Jobs completed (rate, 5m)",
-            f"Jobs per second, by how they ended. {NEEDS_RUNNER}",
+            f"Jobs per second, by how they ended. {NEEDS_GATEWAY}",
             Query("sum by (status) (rate(ephemerd_jobs_total[5m]))", "{{status}}"),
             unit="short",
         ),
         series(
             "Job duration (p95, 5m)",
-            f"95 % of the jobs took no longer than this. {NEEDS_RUNNER}",
+            f"95 % of the jobs took no longer than this. {NEEDS_GATEWAY}",
             Query(p95("duration"), "{{repo}}"),
             unit="s",
         ),
         series(
             "Job startup (p95, 5m)",
             "95 % of the jobs waited no longer than this for their container. ephemerd itself "
-            f"never fills it. {NEEDS_RUNNER}",
+            f"never fills it. {NEEDS_GATEWAY}",
             Query(p95("startup"), "{{repo}}"),
             unit="s",
         ),

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from scripts.dashboards.__main__ import DASHBOARDS, DIRECTORY, text
-from scripts.dashboards.ephemerd import NEEDS_RUNNER
+from scripts.dashboards.ephemerd import NEEDS_GATEWAY
 from scripts.dashboards.grafana import GRID_WIDTH, SOURCE
 from tests.support.grafana_types import problems
 
@@ -28,7 +28,7 @@ RULES = [
     for rule in group["rules"]
 ]
 ALERTS = [rule for rule in RULES if "alert" in rule]
-NEED_RUNNER = {
+NEED_GATEWAY = {
     "Active jobs",
     "Concurrent capacity",
     "Draining",
@@ -36,7 +36,7 @@ NEED_RUNNER = {
     "Job duration (p95, 5m)",
     "Job startup (p95, 5m)",
 }
-"""The panels of the `ephemerd` dashboard whose series no exporter has."""
+"""The panels of the `ephemerd` dashboard whose series no exporter has, but the gateway."""
 BUILT_IN = {"datasource", "__rate_interval", "__range"}
 
 
@@ -159,11 +159,11 @@ def test_panels_lie_beside_each_other(name: str) -> None:
     assert len(set(numbers)) == len(numbers)
 
 
-def test_panels_without_series_say_so() -> None:
+def test_panels_that_no_exporter_fills_say_so() -> None:
     """The six of the seed's twelve that are about jobs name who has their series."""
     assert len(list(panels("ephemerd"))) == 12
-    marked = {one["title"] for one in panels("ephemerd") if one["description"].endswith(NEEDS_RUNNER)}
-    assert marked == NEED_RUNNER
+    marked = {one["title"] for one in panels("ephemerd") if one["description"].endswith(NEEDS_GATEWAY)}
+    assert marked == NEED_GATEWAY
 
 
 @pytest.mark.parametrize("service", COMPOSE["services"])

@@ -18,7 +18,7 @@ from jobmeter.gateway.figures.events import Event, TaskBegan, TaskEnded, WorkBeg
 from jobmeter.gateway.figures.exposition import CONTENT_TYPE
 from jobmeter.model.job import Job
 from scripts.dashboards.asking import Prometheus, Span, ask
-from scripts.dashboards.ephemerd import NEEDS_RUNNER, page
+from scripts.dashboards.ephemerd import NEEDS_GATEWAY, page
 from scripts.dashboards.grafana import Json
 from tests.e2e.support.collectors import wait_until
 from tests.e2e.support.components import require_command
@@ -31,7 +31,7 @@ FIRST = Job(forge="gitea", repository="acme/first", workflow="ci.yml", job="test
 METERED = Someone("5c6d", "metered-1")
 """Has the job whose containers are shown beside."""
 CONTAINERS = "".join(Containers().render(ROWS, (), (), openmetrics=False))
-PANELS = [panel for panel in page()["panels"] if panel["description"].endswith(NEEDS_RUNNER)]
+PANELS = [panel for panel in page()["panels"] if panel["description"].endswith(NEEDS_GATEWAY)]
 NO_TOTAL = ("ci_docker_machines", "ci_runner_errors", "ci_ssh_docker_machines")
 """Counters that AlloyCI's runner has named otherwise than Prometheus would."""
 
@@ -113,7 +113,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Promethe
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_a_panel_that_waits_for_a_runner_has_data(watched: tuple[Prometheus, Span], panel: Json) -> None:
+def test_a_panel_of_jobs_has_data(watched: tuple[Prometheus, Span], panel: Json) -> None:
     """Its query gives a number; where it is one by repository, also of the first job of one."""
     server, span = watched
     (answer,) = ask(panel, server, {}, span, SCRAPE_SECONDS)

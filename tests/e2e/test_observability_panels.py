@@ -1,4 +1,4 @@
-"""Every query of the dashboards and rules, asked of a Prometheus that scrapes the exporter over containers at work."""
+"""Every query of the dashboards and rules, asked of a Prometheus of an exporter and a gateway with jobs at work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import yaml
 
 from scripts.dashboards.__main__ import DASHBOARDS
 from scripts.dashboards.asking import Prometheus, Span, ask, choose
-from scripts.dashboards.ephemerd import NEEDS_RUNNER
+from scripts.dashboards.ephemerd import NEEDS_GATEWAY
 from tests.e2e.support.collectors import wait_until
 from tests.e2e.support.docker import DockerEngine
 from tests.e2e.support.exporters import running_exporter
 from tests.e2e.support.fleet import JOB, fleet
+from tests.e2e.support.gateway_jobs import CAPACITY, ENDINGS, REPOSITORY, gateway_at_work
 from tests.e2e.support.prometheus import RIG, prometheus
 
 SCRAPE_SECONDS = 1
@@ -27,8 +28,14 @@ PANELS = [
     pytest.param(name, panel, id=f"{name}: {panel['title']}")
     for name, page in PAGES.items()
     for panel in page["panels"]
-    if panel["type"] != "row" and not panel["description"].endswith(NEEDS_RUNNER)
+    if panel["type"] != "row"
 ]
+OF_JOBS = {
+    panel["title"]: panel
+    for panel in PAGES["ephemerd"]["panels"]
+    if panel["type"] != "row" and panel["description"].endswith(NEEDS_GATEWAY)
+}
+"""The panels that no exporter fills."""
 RULES = [
     rule
     for group in yaml.safe_load((RIG / "prometheus/rules.yaml").read_text())["groups"]
@@ -43,7 +50,7 @@ TRUE_NOW = (
 
 
 class Watched(NamedTuple):
-    """A Prometheus with some seconds of a fleet at work."""
+    """A Prometheus with some seconds of a fleet at work, and of a runner."""
 
     prometheus: Prometheus
     span: Span
@@ -57,9 +64,12 @@ def watched(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactor
     directory = tmp_path_factory.mktemp("prometheus")
     with (
         running_exporter(directory, *flags, socket) as exporter,
-        prometheus(directory, scrape_seconds=SCRAPE_SECONDS, JOBMETER_TARGET=exporter.address) as server,
+        gateway_at_work(directory) as gateway,
+        prometheus(
+            directory, scrape_seconds=SCRAPE_SECONDS, JOBMETER_TARGET=f"{exporter.address}, {gateway}"
+        ) as server,
     ):
-        wait_until(lambda: server.at("up == 1", time.time()), "the first scrape")
+        wait_until(lambda: len(server.at("up == 1", time.time())) == 2, "the first scrapes")
         start = time.time()
         with fleet(docker_engine):
             killed = f'jobmeter_container_memory_oom_kills_total{{repo="{JOB["repo"]}"}} > 0'
@@ -96,11 +106,26 @@ def test_the_machine_does_what_its_containers_do_and_more(watched: Watched) -> N
     )
 
 
-def test_six_panels_wait_for_a_runner() -> None:
-    """All others were asked."""
-    every = [panel for page in PAGES.values() for panel in page["panels"] if panel["type"] != "row"]
+def test_six_panels_show_the_jobs_of_the_runner(watched: Watched) -> None:
+    """What may run and does, how jobs ended, and how long those of a repository took."""
+    shown: dict[str, dict[tuple[str, ...], float]] = {}
+    for title, panel in OF_JOBS.items():
+        (answer,) = ask(panel, watched.prometheus, {}, watched.span, SCRAPE_SECONDS)
+        shown[title] = {
+            tuple(one.labels.values()): max(value for _, value in one.points)
+            for one in answer.series
+            if one.points
+        }
 
-    assert len(every) - len(PANELS) == 6
+    assert shown.pop("Concurrent capacity") == {(): CAPACITY}
+    assert shown.pop("Draining") == {(): 0}
+    assert shown.pop("Active jobs") == {(): 1}
+    ended = {status for (status,), rate in shown.pop("Jobs completed (rate, 5m)").items() if rate > 0}
+    assert ended == set(ENDINGS)
+    assert {title: [*found] for title, found in shown.items()} == {
+        "Job duration (p95, 5m)": [(REPOSITORY,)],
+        "Job startup (p95, 5m)": [(REPOSITORY,)],
+    }
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])

@@ -20,7 +20,7 @@ from jobmeter.gateway.figures.events import (
 )
 from jobmeter.gateway.figures.words import EXECUTOR_STAGES, STAGES, STATES
 from jobmeter.gateway.forges import trace
-from scripts.dashboards.ephemerd import NEEDS_RUNNER, page
+from scripts.dashboards.ephemerd import NEEDS_GATEWAY, page
 from tests.gateway.figures.told import AT, JOB, LAB, LARGE, SMALL, Someone, Told, a_working_day
 
 ACT_RUNNER = {
@@ -242,14 +242,14 @@ def test_counted_words_are_there_from_the_start() -> None:
 # --- ephemerd
 
 
-def waiting_panels() -> list[dict[str, Any]]:
-    return [panel for panel in page()["panels"] if panel["description"].endswith(NEEDS_RUNNER)]
+def panels_of_jobs() -> list[dict[str, Any]]:
+    return [panel for panel in page()["panels"] if panel["description"].endswith(NEEDS_GATEWAY)]
 
 
 def test_the_six_panels_find_their_names() -> None:
     """Of each series that a query asks for there is one, with the labels by which it is added up."""
     shown = a_working_day("ephemerd").text()
-    queries = [target["expr"] for panel in waiting_panels() for target in panel["targets"]]
+    queries = [target["expr"] for panel in panels_of_jobs() for target in panel["targets"]]
     assert len(queries) == 6
     for query in queries:
         (name,) = re.findall(r"ephemerd_\w+", query)
