@@ -39,6 +39,14 @@ def require_command(name: str) -> str:
     return path
 
 
+def optional_command(name: str) -> str:
+    """The path of a program that `make test` does not install; without it the test is skipped, in CI too."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not on PATH; tests use it where somebody has put it there")
+    return path
+
+
 def require_cached(pattern: str) -> Path:
     """The newest file below the cache that matches `pattern`."""
     found = sorted(CACHE.glob(pattern), key=lambda path: path.stat().st_mtime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,19 +19,55 @@ PATH = "/api/actions/runner.v1.RunnerService/"
 LOST, RESET, HANG = "lost", "reset", "hang"
 """Done but not answered; not done and not answered; nothing for long."""
 
+CONTEXT = {
+    "actor": "someone", "event": {}, "event_name": "push", "gitea_default_actions_url": "http://localhost",
+    "job": "build", "ref": "refs/heads/main", "ref_name": "main", "ref_type": "branch", "repository_owner": "org",
+    "run_attempt": "1", "run_number": "1", "sha": "e74698392da616c965a75a80ccbc8fc6d374714b",
+    "token": "task-token", "workflow": "ci.yml",
+}  # fmt: skip
+"""What a runner wants to know of a task that is run."""
+
+RESULTS = (None, "success", "failure", "cancelled", "skipped")
+"""By their numbers."""
+
 Fault = str | int | float
-"""One of the words above, a status, or so many seconds of delay."""
+"""LOST and the like, a status, or so many seconds of delay."""
 
 
 class Job(Struct):
-    """One task as the forge has it; ``handed`` is to whom, each time."""
+    """One task as the forge has it; ``handed`` is to whom, each time. With a ``script`` it is one to be run."""
 
     id: int
+    script: str | None = None
     handed: list[str] = []
     rows: list[str] = []
     closed: bool = False
     result: int = 0
     cancelled: bool = False
+
+    @property
+    def text(self) -> str:
+        """The log so far."""
+        return "\n".join(self.rows)
+
+    @property
+    def ending(self) -> str | None:
+        """How it ended."""
+        return RESULTS[self.result]
+
+    def cancel(self) -> None:
+        """Its runner is told with the next answer."""
+        self.cancelled = True
+
+    def write(self, task: Any) -> None:
+        """What a runner is given; a workflow is JSON, which is YAML too."""
+        task.id, task.secrets["TOKEN"] = self.id, "task-secret"
+        task.context["repository"] = "org/repo"
+        if self.script is not None:
+            build = {"name": "build", "runs-on": "here", "steps": [{"run": self.script}]}
+            workflow = {"name": "ci", "on": ["push"], "jobs": {"build": build}}
+            task.workflow_payload = json.dumps(workflow).encode()
+            task.context.update(CONTEXT | {"run_id": str(self.id)})
 
 
 class ActionsForge(RawForge):
@@ -46,10 +83,10 @@ class ActionsForge(RawForge):
         self.calls: Counter[str] = Counter()
         self.fetching = self.most_fetching = 0
 
-    def enqueue(self, *ids: int) -> None:
+    def enqueue(self, *ids: int, script: str | None = None) -> None:
         """These tasks wait for a runner."""
         for number in ids:
-            self.jobs[number] = Job(number)
+            self.jobs[number] = Job(number, script)
             self.waiting.append(self.jobs[number])
         self.version += 1
 
@@ -104,9 +141,7 @@ class ActionsForge(RawForge):
                 return
             job = self.waiting.popleft()
             job.handed.append(uuid)
-            task = answer.task if place == 0 else answer.additional_tasks.add()
-            task.id, task.secrets["TOKEN"] = job.id, "task-secret"
-            task.context["repository"] = "org/repo"
+            job.write(answer.task if place == 0 else answer.additional_tasks.add())
 
     def _FetchSingleTask(self, uuid: str, asked: Any, answer: Any) -> None:
         answer.tasks_version = self.version

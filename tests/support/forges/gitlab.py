@@ -16,9 +16,10 @@ from tests.support.forges.serving import Got, request, wire
 
 
 class Job(Struct):
-    """One job as GitLab has it; ``status`` is told to its runner with each answer."""
+    """One job as GitLab has it; ``status`` is told with each answer. With a ``script`` it is one to be run."""
 
     id: int
+    script: str | None = None
     trace: bytes = b""
     state: str = "running"
     status: str = "running"
@@ -26,6 +27,35 @@ class Job(Struct):
     @property
     def token(self) -> str:
         return f"job-secret-{self.id}"
+
+    @property
+    def text(self) -> str:
+        """The log so far."""
+        return self.trace.decode()
+
+    @property
+    def ending(self) -> str | None:
+        """How it ended."""
+        ended = {"success": "success", "failed": "failure"}.get(self.state)
+        return "cancelled" if ended and self.status == "canceled" else ended
+
+    def cancel(self) -> None:
+        """Its runner is told with the next answer."""
+        self.status = "canceled"
+
+    def told(self) -> dict[str, Any]:
+        """What a runner is given."""
+        told = {"id": self.id, "token": self.token, "job_info": {"name": "build", "project_full_path": "g/p"}}
+        if self.script is None:
+            return told
+        step = {"name": "script", "script": [self.script], "timeout": 600, "when": "on_success"}
+        return told | {
+            "git_info": {"repo_url": "http://localhost/g/p.git", "ref": "main", "ref_type": "branch"},
+            "features": {"failure_reasons": ["script_failure"], "trace_sections": True},
+            "runner_info": {"timeout": 600},
+            "steps": [step],
+            "variables": [{"key": "GIT_STRATEGY", "value": "none", "public": True}],
+        }
 
 
 class GitlabForge(RawForge):
@@ -42,10 +72,10 @@ class GitlabForge(RawForge):
         self.holding = self.left = 0
         self._news = asyncio.Event()
 
-    def enqueue(self, *ids: int) -> None:
+    def enqueue(self, *ids: int, script: str | None = None) -> None:
         """These jobs wait for a runner."""
         for number in ids:
-            self.jobs[number] = Job(number)
+            self.jobs[number] = Job(number, script)
             self.waiting.append(self.jobs[number])
         self._news.set()
 
@@ -89,8 +119,8 @@ class GitlabForge(RawForge):
         job = self.waiting.popleft()
         if not self.waiting:
             self._news.clear()
-        said = {"id": job.id, "token": job.token, "job_info": {"name": "build", "project_full_path": "g/p"}}
-        await line.send(response(201, json.dumps(said).encode(), ("Content-Type", "application/json"), known))
+        said = json.dumps(job.told()).encode()
+        await line.send(response(201, said, ("Content-Type", "application/json"), known))
 
     def _trace(self, job: Job, seen: Seen) -> bytes:
         start = int(seen.by_name["content-range"].partition("-")[0])
@@ -121,17 +151,18 @@ async def gitlab_forge(token: str, hold_seconds: float = 30.0) -> AsyncIterator[
 class Runner:
     """A gitlab-runner of a test."""
 
-    def __init__(self, port: int, token: str, system_id: str = "s_1") -> None:
+    def __init__(self, port: int, token: str, system_id: str = "s_1", version: str = "17.9.3") -> None:
         self.port = port
         self.token = token
         self.system_id = system_id
+        self.version = version
 
     def written(self) -> bytes:
         """A request for a job as it goes over the wire."""
         said = {
             "token": self.token,
             "system_id": self.system_id,
-            "info": {"executor": "shell", "version": "17.9.3"},
+            "info": {"executor": "shell", "version": self.version},
         }
         return request("POST", "/api/v4/jobs/request", body=json.dumps(said).encode())
 
