@@ -1,0 +1,131 @@
+"""A runner small enough to be read: takes jobs one at a time, runs their script with `sh`, reports both each 0.1 s.
+
+`python -m tests.e2e.support.stand_in actions PORT UUID TOKEN`, or `gitlab PORT TOKEN`; SIGTERM ends it and its job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import IO, Any
+
+from jobmeter.gateway.forges import messages
+from tests.support.forges import actions, gitlab
+from tests.support.forges.serving import Got
+
+VERSION = "stand-in"
+CANCELLED = actions.RESULTS.index("cancelled")
+EACH_SECONDS = 0.1
+SERVERS_FAULT = 500
+
+
+async def run(script: str, report: Callable[[bytes], Awaitable[bool]]) -> int | None:
+    """Its exit code, None if ``report``, which is given all of the log so far, said that it is cancelled."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(["sh", "-c", script], stdout=log, stderr=log, start_new_session=True)
+        try:
+            while process.poll() is None:
+                await asyncio.sleep(EACH_SECONDS)
+                if await report(_all(log)):
+                    return None
+            return None if await report(_all(log)) else process.returncode
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+async def answered(ask: Callable[[], Awaitable[Got]]) -> Got:
+    """Say it until somebody takes it, or refuses it."""
+    while True:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+            got = await ask()
+            if got.status < SERVERS_FAULT:
+                return got
+        await asyncio.sleep(EACH_SECONDS)
+
+
+def _all(log: IO[bytes]) -> bytes:
+    return os.pread(log.fileno(), 1 << 20, 0)
+
+
+async def work_for_actions(port: int, uuid: str, token: str) -> None:
+    """As act_runner does; of a cancelled task it says no more."""
+    runner = actions.Runner(port, uuid, token)
+    await answered(lambda: runner.call("Declare", version=VERSION, labels=["here"]))
+    known = 0
+    while True:
+        got = await answered(partial(runner.call, "FetchTask", tasks_version=known))
+        said = messages.decode("runner.v1.FetchTaskResponse", "proto", got.body)
+        known = said.tasks_version
+        if said.HasField("task"):
+            await _task(runner, said.task.id, json.loads(said.task.workflow_payload))
+            known = 0
+        await asyncio.sleep(EACH_SECONDS)
+
+
+async def _task(runner: actions.Runner, number: int, workflow: Any) -> None:
+    (step,) = workflow["jobs"]["build"]["steps"]
+    acknowledged = 0
+
+    async def report(log: bytes) -> bool:
+        nonlocal acknowledged
+        rows = log.decode().splitlines()
+        await answered(lambda: runner.log(number, acknowledged, *rows[acknowledged:]))
+        acknowledged = len(rows)
+        got = await answered(lambda: runner.state(number))
+        answer = messages.decode("runner.v1.UpdateTaskResponse", "proto", got.body)
+        return bool(answer.state.result == CANCELLED)
+
+    code = await run(step["run"], report)
+    if code is not None:
+        await answered(lambda: runner.log(number, acknowledged, last=True))
+        result = actions.RESULTS.index("failure" if code else "success")
+        await answered(lambda: runner.state(number, result))
+
+
+async def work_for_gitlab(port: int, token: str) -> None:
+    """As gitlab-runner does; of a cancelled job it says that it failed."""
+    runner = gitlab.Runner(port, token, version=VERSION)
+    while True:
+        got = await answered(runner.fetch)
+        if got.status == 201:
+            await _job(runner, json.loads(got.body))
+        await asyncio.sleep(EACH_SECONDS)
+
+
+async def _job(runner: gitlab.Runner, job: Any) -> None:
+    number, sent = job["id"], 0
+
+    async def report(log: bytes) -> bool:
+        nonlocal sent
+        if log[sent:]:
+            got = await answered(lambda: runner.trace(number, sent, log[sent:]))
+            sent = int(got.values("range")[0].partition("-")[2])
+        else:
+            got = await answered(lambda: runner.update(number, "running"))
+        return got.values("job-status") == ["canceled"]
+
+    code = await run(job["steps"][0]["script"][0], report)
+    await answered(lambda: runner.update(number, "success" if code == 0 else "failed"))
+
+
+async def work(kind: str, port: str, *credentials: str) -> None:
+    """Until it is told to end, and its job with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await (work_for_gitlab if kind == "gitlab" else work_for_actions)(int(port), *credentials)
+
+
+if __name__ == "__main__":
+    asyncio.run(work(*sys.argv[1:]))
