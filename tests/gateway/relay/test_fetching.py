@@ -11,7 +11,7 @@ from jobmeter.gateway.figures.events import Declared, Fetched, TaskBegan
 from tests.gateway.relay.rig import Rig, until
 from tests.support.forges.actions import HANG, LOST, RESET, Runner, actions_forge, task_ids
 
-SUCCESS, CANCELLED = 1, 3
+SUCCESS, FAILURE, CANCELLED = 1, 2, 3
 KEY = "x-runner-request-key"
 
 
@@ -183,6 +183,7 @@ def test_an_answer_that_was_lost_is_given_again():
             runner = Runner(rig.port, "one", "secret")
             forge.enqueue(7, 8)
             assert await runner.fetch() == [7]
+            await asyncio.sleep(0.01)
             assert await runner.fetch() == [7]
             await runner.log(7, 0, "a row")
             assert await runner.fetch() == [8]
@@ -202,6 +203,26 @@ def test_a_request_key_says_which_answer_was_lost():
             assert await runner.fetch((KEY, "a")) == [7]
             assert await runner.fetch((KEY, "b")) == [8]
             assert Counter(job.handed[0] for job in forge.jobs.values()) == {"one": 2}
+
+    run(main)
+
+
+def test_a_runner_that_has_forgotten_its_request_key():
+    """It began anew and lost the answer: its job is reported as failed after a while, and it gets the next one."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, capacity=1, park_seconds=0.3).running() as rig,
+        ):
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7, 8)
+            assert await runner.fetch((KEY, "a")) == [7]
+            assert await runner.fetch((KEY, "b")) == []
+            await asyncio.sleep(0.3)
+            assert await runner.fetch((KEY, "c")) == [8]
+            await until(lambda: forge.jobs[7].result == FAILURE)
+            assert rig.ended == [("7", "failure")]
 
     run(main)
 

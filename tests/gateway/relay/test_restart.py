@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jobmeter.gateway.figures.events import Declared, TaskBegan
 from jobmeter.gateway.keeping.keeping import Keeping
 from tests.gateway.relay.rig import Messages, Rig, on_disk, until
@@ -98,8 +100,34 @@ def test_a_task_that_waits_for_its_runner_waits_anew(tmp_path):
             reported = forge.calls["UpdateTask"]
             async with kept(folders[1], forge, park_seconds=0.1).running() as third:
                 await until(lambda: third.ended == [("7", "failure")])
-                assert any("could not be reported" in str(text) for text in third.log.texts)
+                await until(lambda: any("could not be reported" in str(text) for text in third.log.texts))
             assert forge.calls["UpdateTask"] == reported
+
+    run(main)
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_task_that_may_have_reached_its_runner(tmp_path, reported):
+    """Whatever the slots: a runner that shows no sign of it for long gets it, one that reports it does not again."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge:
+            async with kept(tmp_path / "a", forge, capacity=2).running() as first:
+                forge.enqueue(7)
+                assert await Runner(first.port, "one", "secret").fetch() == [7]
+            async with kept(tmp_path / "a", forge, capacity=2, park_seconds=1.0).running() as second:
+                runner = Runner(second.port, "one", "secret")
+                assert await runner.fetch() == []
+                if reported:
+                    await runner.log(7, 0, "a")
+                    await asyncio.sleep(1.2)
+                    assert await runner.fetch() == []
+                else:
+                    while not (got := await runner.fetch()):
+                        await asyncio.sleep(0.05)
+                    assert got == [7]
+                await runner.state(7, SUCCESS)
+                assert second.ended == [("7", "success")]
 
     run(main)
 

@@ -8,8 +8,10 @@ from jobmeter.gateway.relay.home import Asker, Home
 from jobmeter.gateway.relay.passing import Whole
 from jobmeter.gateway.relay.upstream import Limits, TooLate, Unreachable
 
-LATEST_SECONDS = 60.0
-"""So long the answer of a slow forge is waited for: it may have handed a task out, which nobody else would get."""
+LATEST_SECONDS = 30.0
+"""So long the answer of a slow forge is waited for: it may have handed a task out, which nobody else would get. A
+connection that is dead keeps a runner from asking for as long.
+"""
 
 
 class Flights:

@@ -27,10 +27,15 @@ class Handing:
         """When each task that the runner has shown no sign of went to it the last time, by the clock."""
 
     def start(self) -> None:
-        """What waited before a restart waits anew: its runner could not ask, and its credentials are not kept."""
+        """What waited before a restart waits anew: its runner could not ask, and its credentials are not kept.
+
+        What is without a sign for as long has not reached its runner: it reports each second what it has.
+        """
         for known in self._home.memory.of(self._proof):
             if known.parked is not None:
-                self._wait(known)
+                self._wait(known, self._unclaimed)
+            elif known.task is not None and known.key is None and not known.signed:
+                self._wait(known, self._park)
 
     async def close(self) -> None:
         """Wait no more; what is known stays remembered."""
@@ -48,6 +53,9 @@ class Handing:
 
     def again(self, fetch: Fetch) -> list[Task]:
         """Tasks that never reached the runner, as far as anybody can tell; they are on their way from now on."""
+        for known in self._home.memory.of(self._proof):
+            if self._is_forgotten(known, fetch):
+                self._unclaimed(known)
         mine = [known for known in self._home.memory.of(self._proof) if self._is_for(known, fetch)]
         chosen = mine[: 1 if fetch.single else max(1, fetch.capacity or 1)]
         for known in chosen:
@@ -105,18 +113,30 @@ class Handing:
         if known.parked is not None:
             return True
         # One that asks on at once has got it, and more slots than it has here.
-        since = self._home.clock() - self._handed_at.get(known.id, -math.inf)
+        since = self._seconds_since(known)
         return self._home.options.capacity == 1 and since >= self._home.options.fetch_interval
+
+    def _is_forgotten(self, known: Known, fetch: Fetch) -> bool:
+        """Whether the runner asks on with other keys and has shown no sign of it: it has begun anew without it."""
+        if known.key in (None, fetch.request_key) or known.signed or known.parked is not None:
+            return False
+        return (
+            self._home.options.capacity == 1 and self._seconds_since(known) >= self._home.options.park_seconds
+        )
+
+    def _seconds_since(self, known: Known) -> float:
+        """How long ago it was handed out; a former process did so long ago."""
+        return self._home.clock() - self._handed_at.get(known.id, -math.inf)
 
     def _park(self, known: Known) -> None:
         known.parked = self._home.wall()
         self._home.memory.touch()
         self._home.log.warn("a task waits for its runner to ask again", task=known.id)
-        self._wait(known)
+        self._wait(known, self._unclaimed)
 
-    def _wait(self, known: Known) -> None:
+    def _wait(self, known: Known, over: Callable[[Known], None]) -> None:
         later = asyncio.get_running_loop().call_later
-        self._timers[known.id] = later(self._home.options.park_seconds, self._unclaimed, known)
+        self._timers[known.id] = later(self._home.options.park_seconds, over, known)
 
     def _stop_waiting(self, task_id: str) -> None:
         if timer := self._timers.pop(task_id, None):
