@@ -26,7 +26,8 @@ def time_axis(begin: int, end: int, width: int) -> dict[str, Any]:
     return {
         "field": "t",
         "type": "temporal",
-        "scale": {"type": "utc", "domain": [begin, end], "nice": False},
+        # As an expression: a pair of numbers is read as times for `x`, and again as numbers for `x2`.
+        "scale": {"type": "utc", "domain": {"expr": f"[{begin}, {end}]"}, "nice": False},
         "axis": {"title": None, "values": ticks, "labelFlush": True, "labelExpr": label},
     }
 
