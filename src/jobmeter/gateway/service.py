@@ -24,6 +24,8 @@ from jobmeter.ops.tls import Certificate
 READY_GRACE_SECONDS = 30.0
 """As Gitea's runner: a forge that fails for a moment is no reason to be taken out of service."""
 _AGAIN_SECONDS = 5.0
+_OBJECTS_BETWEEN_COLLECTIONS = 200_000
+"""A request under way is some 100 of them and leaves no circles; a look for those stops all else for milliseconds."""
 Work = Callable[[], Awaitable[None]]
 
 
@@ -74,6 +76,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             signals = stack.enter_context(_Signals())
             gc.freeze()  # What was imported stays; there is no need to look at it for garbage again and again.
+            gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
             stack.enter_context(runtime_observed(registry))
             for front in self._fronts.values():
                 await stack.enter_async_context(front.life())

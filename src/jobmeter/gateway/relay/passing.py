@@ -1,9 +1,7 @@
 """Bytes from a runner to the forge and back: as they come, or read whole where somebody must know them."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
@@ -11,7 +9,8 @@ from starlette.types import Receive, Scope, Send
 from jobmeter.gateway.forges.bodies import plain_body
 from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request, Unreadable
 from jobmeter.gateway.relay import headers as rules
-from jobmeter.gateway.relay.client import Client, Gone, Room
+from jobmeter.gateway.relay.client import Client, Room
+from jobmeter.gateway.relay.leaving import unless_gone
 from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream
 from jobmeter.ops.log import Log
 
@@ -186,20 +185,6 @@ def _check_status(answered: Answered) -> None:
     """Raises Unreachable for one that a server cannot pass on."""
     if answered.status > _LONGEST_STATUS:
         raise Unreachable(f"The forge answered with the status {answered.status}, which HTTP does not have.")
-
-
-async def unless_gone(client: Client, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work unless the runner closes its connection first, which breaks it off."""
-    doing = asyncio.create_task(work)
-    leaving = asyncio.create_task(client.gone())
-    try:
-        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        leaving.cancel()
-        if not doing.done():
-            doing.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Gone):
-            await doing
 
 
 async def _chained(before: bytes, client: Client) -> AsyncIterator[bytes]:

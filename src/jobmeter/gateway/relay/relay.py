@@ -26,8 +26,9 @@ from jobmeter.gateway.relay.client import Client, Gone, Room
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.gateway.relay.home import Home, Tell
 from jobmeter.gateway.relay.lanes import Lanes
+from jobmeter.gateway.relay.leaving import unless_gone
 from jobmeter.gateway.relay.options import ForgeOptions
-from jobmeter.gateway.relay.passing import Passing, unless_gone
+from jobmeter.gateway.relay.passing import Passing
 from jobmeter.gateway.relay.tasks import Memory
 from jobmeter.gateway.relay.upstream import Upstream
 from jobmeter.model.errors import JobmeterError
