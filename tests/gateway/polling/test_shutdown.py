@@ -16,7 +16,7 @@ from jobmeter.gateway.polling.shutdown import CANCEL_SECONDS, Shutdown
 from tests.gateway.polling.rig import NEVER, Forge, Messages, Rig, Work, tasks
 from tests.gateway.polling.simulated import now, simulate, within
 
-CANCELLED = "tasks are still running and are cancelled"
+CANCELLED = "tasks are still running and are waited for no more"
 LEFT = "the end does not wait for what cannot be cancelled"
 
 

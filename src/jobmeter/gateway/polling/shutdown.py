@@ -41,7 +41,7 @@ class Shutdown:
         if await self._within(self._patience_seconds, Poller.quiet):
             return True
         if running := self._left():
-            self._log.warn("tasks are still running and are cancelled", tasks=running)
+            self._log.warn("tasks are still running and are waited for no more", tasks=running)
         for poller in self._pollers:
             poller.cancel()
         await self._within(self._cancel_seconds, Poller.finished)
