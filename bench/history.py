@@ -25,7 +25,8 @@ from jobmeter.receiver.pages.fleet import fleet_body
 from jobmeter.receiver.pages.history import history_body
 from jobmeter.receiver.pages.repositories import repository_body
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.history import JobOrder, OfRepository, RunQuestion
+from jobmeter.receiver.store.history import RunQuestion
+from jobmeter.receiver.store.known_jobs import JobOrder, OfRepository
 from jobmeter.receiver.store.usage_days import DAY, make_days
 from jobmeter.receiver.store.usages import Names
 from tests.support.histories import story

@@ -12,7 +12,7 @@ from jobmeter.receiver.api.history_types import JobItem
 from jobmeter.receiver.api.job_items import JobItems
 from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.history import OfRepository, find_job, jobs_of
+from jobmeter.receiver.store.known_jobs import OfRepository, find_job, jobs_of
 from jobmeter.receiver.store.removed_runs import add_removed
 from jobmeter.receiver.store.usage_tables import usages
 from jobmeter.receiver.store.writer import Writer

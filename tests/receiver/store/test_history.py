@@ -12,9 +12,10 @@ from sqlalchemy import Connection, event
 from jobmeter.model.exits import Exit
 from jobmeter.receiver.api.histories import job_history
 from jobmeter.receiver.bookkeeping import Bookkeeping
-from jobmeter.receiver.store import history
+from jobmeter.receiver.store import day_sums, history, known_jobs
 from jobmeter.receiver.store.database import Database
-from jobmeter.receiver.store.history import OfRepository, RunQuestion
+from jobmeter.receiver.store.history import RunQuestion
+from jobmeter.receiver.store.known_jobs import OfRepository
 from jobmeter.receiver.store.scopes import Scope, Scopes
 from jobmeter.receiver.store.usage_days import DAY
 from jobmeter.receiver.store.writer import Writer
@@ -37,7 +38,7 @@ def asked(place: str, question: Any, *summaries: Any) -> Any:
 
 
 def of_job(connection: Connection, wanted: RunQuestion, limit: int = 100) -> list[str]:
-    job = history.find_job(connection, NAMES)
+    job = known_jobs.find_job(connection, NAMES)
     assert job is not None
     return [one.run.run_uid for one in history.runs_of(connection, job.id, wanted, limit)]
 
@@ -127,10 +128,10 @@ def test_only_what_may_be_seen_is_told(place: str, scopes: Scopes, found: list[s
     def question(connection: Connection) -> tuple[Any, ...]:
         day = START // DAY
         return (
-            history.jobs_of(connection, OfRepository(scopes, "acme", "engine"), "last", 0, 10),
-            history.known_repositories(connection, scopes, "", "name", 0, 10),
-            history.sums_by_job(connection, scopes, day, day + 1),
-            history.sums_by_day(connection, scopes, day, day + 1),
+            known_jobs.jobs_of(connection, OfRepository(scopes, "acme", "engine"), "last", 0, 10),
+            known_jobs.known_repositories(connection, scopes, "", "name", 0, 10),
+            day_sums.sums_by_job(connection, scopes, day, day + 1),
+            day_sums.sums_by_day(connection, scopes, day, day + 1),
         )
 
     jobs, repositories, by_job, by_day = asked(place, question, build(0), build(1, job="test"))
@@ -156,9 +157,10 @@ def test_names_are_found_in_any_case_of_letters(place: str, words: str, found: l
         run.job = replace(run.job, organization="o", workflow="O" if name != "Жук" else "w")
 
     def question(connection: Connection) -> tuple[Any, ...]:
-        repositories = history.known_repositories(connection, None, words, "last", 0, 10)
+        repositories = known_jobs.known_repositories(connection, None, words, "last", 0, 10)
         jobs = (
-            history.jobs_of(connection, OfRepository(None, "o", name, words), "last", 0, 10) for name in names
+            known_jobs.jobs_of(connection, OfRepository(None, "o", name, words), "last", 0, 10)
+            for name in names
         )
         return {one.repository for one in repositories}, {job.job for few in jobs for job in few}
 
@@ -184,22 +186,22 @@ def test_jobs_are_ordered_and_counted_by_the_database(place: str) -> None:
     def question(connection: Connection) -> dict[str, list[str]]:
         of = OfRepository(None, "acme", "engine")
 
-        def names(found: list[history.KnownJob]) -> list[str]:
+        def names(found: list[known_jobs.KnownJob]) -> list[str]:
             return [job.job.removeprefix("job-") for job in found]
 
-        def by_use(order: history.JobUse, most: int) -> list[str]:
+        def by_use(order: known_jobs.JobUse, most: int) -> list[str]:
             return names(
-                history.jobs_by_use(
-                    connection, of, most, lambda job: history.used_lately(connection, job.id, order, 30)
+                known_jobs.jobs_by_use(
+                    connection, of, most, lambda job: known_jobs.used_lately(connection, job.id, order, 30)
                 )
             )
 
-        assert history.count_jobs(connection, of) == 20
-        assert history.count_jobs(connection, of._replace(words="JOB-1")) == 10
+        assert known_jobs.count_jobs(connection, of) == 20
+        assert known_jobs.count_jobs(connection, of._replace(words="JOB-1")) == 10
         return {
-            "name": names(history.jobs_of(connection, of, "name", 18, 10)),
-            "last": names(history.jobs_of(connection, of, "last", 1, 2)),
-            "runs": names(history.jobs_of(connection, of._replace(words="-0"), "runs", 0, 1)),
+            "name": names(known_jobs.jobs_of(connection, of, "name", 18, 10)),
+            "last": names(known_jobs.jobs_of(connection, of, "last", 1, 2)),
+            "runs": names(known_jobs.jobs_of(connection, of._replace(words="-0"), "runs", 0, 1)),
             "duration": by_use("duration", 20)[:2],
             "cpu": by_use("cpu", 5),
             "waste": by_use("memory_waste", 20)[:2],
@@ -222,7 +224,7 @@ def test_refs_and_legs_are_those_of_the_newest_runs(place: str) -> None:
         run.job = replace(JOB, ref=ref, matrix={"os": os})
 
     def question(connection: Connection) -> Any:
-        job = history.find_job(connection, NAMES)
+        job = known_jobs.find_job(connection, NAMES)
         assert job is not None
         return history.refs_and_legs_of(connection, job.id, 3, 2)
 
@@ -239,8 +241,8 @@ def test_no_question_reads_a_table_through(place: str) -> None:
         "usages_failed": lambda asking: history.runs_of(
             asking, 1, RunQuestion(ref=JOB.ref, ended="failed", before=(START, "x")), 50
         ),
-        "jobs_": lambda asking: history.find_job(asking, NAMES),
-        "usage_days": lambda asking: history.sums_by_day(asking, None, 20_000, 20_030),
+        "jobs_": lambda asking: known_jobs.find_job(asking, NAMES),
+        "usage_days": lambda asking: day_sums.sums_by_day(asking, None, 20_000, 20_030),
     }
 
     def question(connection: Connection) -> dict[str, str]:

@@ -28,24 +28,17 @@ from jobmeter.receiver.api.history_types import (
     Side,
 )
 from jobmeter.receiver.api.job_items import JobItems
-from jobmeter.receiver.store.history import (
-    FoundRun,
+from jobmeter.receiver.store.day_sums import Sums, sums_by_day, sums_by_job
+from jobmeter.receiver.store.history import FoundRun, RunPage, RunQuestion, find_past_run, page_of, runs_of
+from jobmeter.receiver.store.known_jobs import (
     JobOrder,
     OfRepository,
     RepositoryOrder,
-    RunPage,
-    RunQuestion,
-    Sums,
     count_jobs,
     find_job,
-    find_past_run,
     jobs_by_use,
     jobs_of,
     known_repositories,
-    page_of,
-    runs_of,
-    sums_by_day,
-    sums_by_job,
 )
 from jobmeter.receiver.store.scopes import Scopes, covered_job
 from jobmeter.receiver.store.usages import Names

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from jobmeter.model.history.digest import judged_of, level_now, waste_of
 from jobmeter.receiver.api.history_types import JobItem, Recent
-from jobmeter.receiver.store.history import JobUse, KnownJob, RunQuestion, runs_of, used_lately
+from jobmeter.receiver.store.history import RunQuestion, runs_of
+from jobmeter.receiver.store.known_jobs import JobUse, KnownJob, used_lately
 from jobmeter.receiver.store.last_runs import last_runs
 
 RECENT_RUNS = 30

@@ -16,7 +16,7 @@ from jobmeter.receiver.api import histories
 from jobmeter.receiver.api.history_types import RepositoryDetail, RepositoryList
 from jobmeter.receiver.api.job_items import JobItems
 from jobmeter.receiver.api.parameters import whole
-from jobmeter.receiver.store.history import JobOrder, JobUse, OfRepository, RepositoryOrder
+from jobmeter.receiver.store.known_jobs import JobOrder, JobUse, OfRepository, RepositoryOrder
 from jobmeter.receiver.store.usages import names_of
 
 MAX_REPOSITORIES, DEFAULT_REPOSITORIES = 500, 100

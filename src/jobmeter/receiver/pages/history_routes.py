@@ -40,7 +40,8 @@ from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.history_parts import job_trail, name_of
 from jobmeter.receiver.pages.layout import Crumb, page
 from jobmeter.receiver.pages.routes import page_endpoint
-from jobmeter.receiver.store.history import Ended, KnownJob, find_job, refs_and_legs_of
+from jobmeter.receiver.store.history import Ended, refs_and_legs_of
+from jobmeter.receiver.store.known_jobs import KnownJob, find_job
 from jobmeter.receiver.store.scopes import covered_job
 
 _Text = Annotated[str, Meta(max_length=MAX_TEXT)]

@@ -1,11 +1,9 @@
-"""Questions about what runs used: jobs, the runs of a job, and the sums of a time. None reads a summary.
+"""Questions about the runs of a job and what they used. None reads a summary.
 
-Each is bounded, and found by an index: the runs of one job by ``usages_by_job`` or ``usages_by_ref``, the sums of a
-time by the days in it.
+Each is bounded, and found by an index: ``usages_by_job`` or ``usages_by_ref``.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -13,9 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Subquery,
-    cast,
     false,
-    func,
     literal,
     select,
     text,
@@ -24,52 +20,16 @@ from sqlalchemy import (
 
 from jobmeter.model.history.digest import WHOLE, PastRun
 from jobmeter.model.history.usage import Reserved
-from jobmeter.model.statistics import median
 from jobmeter.model.summarize import rfc3339_of
-from jobmeter.receiver.store.forms import can_be, folded
-from jobmeter.receiver.store.scopes import Scopes, within
-from jobmeter.receiver.store.usage_tables import COUNTS, NAMES, SUMS, jobs, usage_days, usages
+from jobmeter.receiver.store.forms import can_be
+from jobmeter.receiver.store.usage_tables import NAMES, jobs, usages
 from jobmeter.receiver.store.usages import Names
 
 MOST_LOOKED_AT = 20_000
 """So many runs of a job, or of its branch, are looked through at a time."""
 _LEAST_PAGE, _GROWTH = 100, 5
 
-RepositoryOrder = Literal["name", "last", "runs"]
-JobUse = Literal["memory", "cpu", "duration", "memory_waste", "cpu_waste"]
-JobOrder = RepositoryOrder | JobUse
 Ended = Literal["any", "whole", "failed"]
-
-
-class KnownJob(NamedTuple):
-    """A job that ran; ``last_begun_at`` in milliseconds since 1970, that of a run that was removed since too.
-
-    With the same ``version`` its runs tell the same.
-    """
-
-    id: int
-    organization: str
-    repository: str
-    workflow: str
-    job: str
-    runs: int
-    last_begun_at: int | None
-    version: int
-
-    @property
-    def names(self) -> Names:
-        """Its four names."""
-        return self.organization, self.repository, self.workflow, self.job
-
-
-class KnownRepository(NamedTuple):
-    """A repository of which a job ran; ``repository`` is without its organization."""
-
-    organization: str
-    repository: str
-    jobs: int
-    runs: int
-    last_begun_at: int | None
 
 
 class RunQuestion(NamedTuple):
@@ -105,148 +65,6 @@ class RunPage(NamedTuple):
 
     found: list[FoundRun]
     next: tuple[int, str] | None = None
-
-
-class Sums(NamedTuple):
-    """What the runs of a time used and reserved together, of those that tell it; None where none does."""
-
-    runs: int
-    failed_runs: int
-    core_lower_bounds: int
-    byte_lower_bounds: int
-    cores_told_runs: int
-    cores_partial_runs: int
-    memory_told_runs: int
-    memory_partial_runs: int
-    duration_seconds: float | None
-    core_seconds: float | None
-    byte_seconds: float | None
-    reserved_core_seconds: float | None
-    reserved_used_core_seconds: float | None
-    reserved_unused_core_seconds: float | None
-    reserved_byte_seconds: float | None
-    reserved_used_byte_seconds: float | None
-    reserved_unused_byte_seconds: float | None
-
-
-class JobSums(NamedTuple):
-    """The sums of one job on runners with the same labels."""
-
-    names: Names
-    labels: str
-    sums: Sums
-
-
-class DaySums(NamedTuple):
-    """The sums of a day, in days since 1970."""
-
-    day: int
-    sums: Sums
-
-
-def find_job(connection: Connection, names: Names) -> KnownJob | None:
-    """The job of these names, as ``usages.names_of`` makes them."""
-    if not can_be(*names):
-        return None
-    same = (jobs.c[column] == name for column, name in zip(NAMES, names, strict=True))
-    row = connection.execute(select(*_ABOUT_JOB).where(*same)).first()
-    return None if row is None else KnownJob._make(row)
-
-
-def known_repositories(
-    connection: Connection, scopes: Scopes, words: str, order: RepositoryOrder, skip: int, limit: int
-) -> list[KnownRepository]:
-    """Repositories whose path has ``words`` in it, but for those whose jobs lack a name."""
-    if not can_be(words):
-        return []
-    owner, name = jobs.c.organization, jobs.c.repository
-    runs, last = func.sum(jobs.c.runs), func.max(jobs.c.last_begun_at)
-    orders: dict[str, tuple[ColumnElement[Any], ...]] = {
-        "name": (owner, name),
-        "last": (func.coalesce(last, 0).desc(), owner, name),
-        "runs": (runs.desc(), owner, name),
-    }
-    query = (
-        select(owner, name, func.count(), cast(runs, jobs.c.runs.type), last)
-        .where(*(jobs.c[column] != "" for column in NAMES), within(scopes, jobs))
-        .group_by(owner, name)
-        .order_by(*orders[order])
-        .offset(skip)
-        .limit(limit)
-    )
-    if words:
-        query = query.where(jobs.c.path_folded.contains(folded(words), autoescape=True))
-    return [KnownRepository._make(row) for row in connection.execute(query)]
-
-
-class OfRepository(NamedTuple):
-    """Jobs of a repository (without its organization) whose ``workflow/job`` has ``words`` in it."""
-
-    scopes: Scopes
-    organization: str
-    repository: str
-    words: str = ""
-
-    def conditions(self) -> tuple[ColumnElement[bool], ...]:
-        """Of a row of jobs."""
-        found = (
-            jobs.c.organization == self.organization,
-            jobs.c.repository == self.repository,
-            jobs.c.workflow != "",
-            jobs.c.job != "",
-            within(self.scopes, jobs),
-        )
-        return (
-            (*found, jobs.c.name_folded.contains(folded(self.words), autoescape=True))
-            if self.words
-            else found
-        )
-
-
-def count_jobs(connection: Connection, of: OfRepository) -> int:
-    """How many there are."""
-    if not can_be(of.organization, of.repository, of.words):
-        return 0
-    return connection.execute(select(func.count()).select_from(jobs).where(*of.conditions())).scalar_one()
-
-
-def jobs_of(
-    connection: Connection, of: OfRepository, order: RepositoryOrder, skip: int, limit: int
-) -> list[KnownJob]:
-    """At most ``limit`` of them, after the first ``skip``: by name, the last run or the number of runs."""
-    if not can_be(of.organization, of.repository, of.words):
-        return []
-    last = func.coalesce(jobs.c.last_begun_at, 0).desc()
-    orders: dict[str, tuple[ColumnElement[Any], ...]] = {
-        "name": (jobs.c.workflow, jobs.c.job),
-        "last": (last,),
-        "runs": (jobs.c.runs.desc(), last),
-    }
-    query = select(*_ABOUT_JOB).where(*of.conditions()).order_by(*orders[order], jobs.c.id)
-    return [KnownJob._make(row) for row in connection.execute(query.offset(skip).limit(limit))]
-
-
-def jobs_by_use(
-    connection: Connection, of: OfRepository, most: int, used: Callable[[KnownJob], float]
-) -> list[KnownJob]:
-    """The ``most`` of them that ran last, those first that ``used`` most."""
-    return sorted(jobs_of(connection, of, "last", 0, most), key=used, reverse=True)
-
-
-def used_lately(connection: Connection, job: int, order: JobUse, recent: int) -> float:
-    """The median of the whole ones of its last runs, or what all of them left unused over their time."""
-    query = (
-        select(usages.c.whole, *_USED[order])
-        .where(usages.c.job == job, usages.c.gone == false())
-        .order_by(usages.c.begun_at.desc(), usages.c.run_uid.desc())
-        .limit(recent)
-    )
-    rows = connection.execute(query).all()
-    if len(_USED[order]) == 1:
-        known = [value for whole, value in rows if whole and value is not None]
-        return median(known) if known else 0.0
-    told = (values for _, *values in rows if None not in values)
-    return math.fsum(unused * seconds for seconds, unused in told)
 
 
 def runs_of(connection: Connection, job: int, wanted: RunQuestion, limit: int) -> list[FoundRun]:
@@ -353,43 +171,6 @@ def find_past_run(connection: Connection, run_uid: str) -> tuple[Names, FoundRun
     return None if row is None else ((row[0], row[1], row[2], row[3]), _run(row[4:]))
 
 
-def sums_by_job(connection: Connection, scopes: Scopes, since: int, until: int) -> list[JobSums]:
-    """Of the days from ``since`` to before ``until``, in days since 1970."""
-    keys = (usage_days.c.job, usage_days.c.labels)
-    days = (
-        select(*keys, *_TOTALS)
-        .where(usage_days.c.day >= since, usage_days.c.day < until)
-        .group_by(*keys)
-        .subquery()
-    )
-    query = (
-        select(*(jobs.c[name] for name in NAMES), days.c.labels, *(days.c[name] for name in Sums._fields))
-        .join(jobs, jobs.c.id == days.c.job)
-        .where(within(scopes, jobs))
-    )
-    return [
-        JobSums((row[0], row[1], row[2], row[3]), row[4], Sums._make(row[5:]))
-        for row in connection.execute(query)
-    ]
-
-
-def sums_by_day(connection: Connection, scopes: Scopes, since: int, until: int) -> list[DaySums]:
-    """Of the same days, each with a run, in their order."""
-    query = select(usage_days.c.day, *_TOTALS).where(usage_days.c.day >= since, usage_days.c.day < until)
-    if scopes is not None:
-        query = query.join(jobs, jobs.c.id == usage_days.c.job).where(within(scopes, jobs))
-    query = query.group_by(usage_days.c.day).order_by(usage_days.c.day)
-    return [DaySums(row[0], Sums._make(row[1:])) for row in connection.execute(query)]
-
-
-_ABOUT_JOB = (jobs.c.id, *(jobs.c[name] for name in NAMES), jobs.c.runs, jobs.c.last_begun_at, jobs.c.version)
-_USED: dict[JobUse, tuple[Any, ...]] = {
-    "memory": (usages.c.memory_bytes,),
-    "cpu": (usages.c.cpu_seconds,),
-    "duration": (usages.c.duration_seconds,),
-    "memory_waste": (usages.c.duration_seconds, usages.c.memory_reserved_unused),
-    "cpu_waste": (usages.c.duration_seconds, usages.c.cores_reserved_unused),
-}
 _ABOUT_RUN = (
     usages.c.run_uid, usages.c.begun_at, usages.c.exit_reason, usages.c.duration_seconds, usages.c.cpu_seconds,
     usages.c.memory_bytes, usages.c.network_bytes, usages.c.lower_bounds, usages.c.memory_total_bytes,
@@ -399,10 +180,6 @@ _ABOUT_RUN = (
     usages.c.memory_reserved_unused,
     usages.c.ref, usages.c.sha, usages.c.run_id, usages.c.leg, usages.c.labels,
 )  # fmt: skip
-_TOTALS = (
-    *(cast(func.sum(usage_days.c[name]), jobs.c.runs.type).label(name) for name in COUNTS),
-    *(func.sum(usage_days.c[name]).label(name) for name in SUMS),
-)
 
 
 def _run(row: Sequence[Any]) -> FoundRun:
