@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +21,14 @@ sys.exit(gateway(gateway_settings(sys.argv[1:], os.environ)))
 
 
 @contextmanager
-def running(tmp_path: Path, text: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """The daemon, and where it listens."""
+def running(
+    tmp_path: Path, text: str, within: Sequence[str] = ()
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """The daemon, started by the command ``within`` if there is one, and where it listens."""
     file = tmp_path / "gateway.toml"
     file.write_text(text)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, f"--config={file}", f"--state-dir={tmp_path / 'state'}"],
+        [*within, sys.executable, "-c", PROGRAM, f"--config={file}", f"--state-dir={tmp_path / 'state'}"],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src")},

@@ -40,7 +40,6 @@ class Client:
         query: bytes = scope["query_string"]
         self.target = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
         self.pairs: list[tuple[bytes, bytes]] = scope["headers"]
-        self.scheme: str = scope["scheme"]
         self.address: str | None = scope["client"][0] if scope.get("client") else None
         self.headers = rules.by_name(self.pairs)
         self.begun = False

@@ -106,7 +106,7 @@ class Exchanges:
         call = Call(
             method=client.method,
             path=client.target,
-            headers=tuple(to_forge(client.pairs, client.address, client.scheme)),
+            headers=tuple(to_forge(client.pairs, client.address)),
             body=raw,
         )
         self.finals.keep(request.task_id, **{kind: call})

@@ -61,20 +61,19 @@ def length(headers: Pairs) -> str | None:
     return next((value.decode("latin-1") for name, value in headers if name == b"content-length"), None)
 
 
-def to_forge(headers: Pairs, client: str | None, scheme: str) -> Text:
-    """A request's headers as a reverse proxy passes them: who asked is added, what is between two hops is not."""
+def to_forge(headers: Pairs, client: str | None) -> Text:
+    """A request's headers as a reverse proxy passes them: who asked is added, what is between two hops is not.
+
+    What it asked for is not added: of a request whose scheme is told Gitea believes the Host, which is the forge's
+    own here, and would send jobs there with their artifacts. Without it that is the address of its settings.
+    """
     dropped = _OURS | _HOP_BY_HOP | _named(headers)
     kept = [(name, value) for name, value in headers if name not in dropped]
-    told = {name for name, _ in kept}
-    host = next((value for name, value in headers if name == b"host"), b"")
     via = [value for name, value in kept if name == b"x-forwarded-for"] + (
         [client.encode()] if client else []
     )
     kept = [pair for pair in kept if pair[0] != b"x-forwarded-for"]
     kept += [(b"x-forwarded-for", b", ".join(via))] if via else []
-    # Who stands before this knows them better.
-    kept += [(b"x-forwarded-host", host)] if b"x-forwarded-host" not in told else []
-    kept += [(b"x-forwarded-proto", scheme.encode())] if b"x-forwarded-proto" not in told else []
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]
 
 

@@ -161,7 +161,7 @@ class Passing:
         *,
         uncoded: bool = False,
     ) -> contextlib.AbstractAsyncContextManager[Answered]:
-        headers = rules.to_forge(client.pairs, client.address, client.scheme)
+        headers = rules.to_forge(client.pairs, client.address)
         if uncoded:
             headers = [pair for pair in headers if pair[0] != "content-encoding"]
         size = str(len(body)) if isinstance(body, bytes) else rules.length(client.pairs)
