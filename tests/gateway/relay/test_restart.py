@@ -15,6 +15,7 @@ from tests.gateway.relay.rig import Messages, Rig, on_disk, until
 from tests.support.forges.actions import ActionsForge, Runner, actions_forge
 
 SUCCESS, FAILURE = 1, 2
+KEY = "x-runner-request-key"
 
 
 def run(main):
@@ -128,6 +129,25 @@ def test_a_task_that_may_have_reached_its_runner(tmp_path, reported):
                     assert got == [7]
                 await runner.state(7, SUCCESS)
                 assert second.ended == [("7", "success")]
+
+    run(main)
+
+
+def test_a_task_of_a_request_key_is_not_given_up_at_once(tmp_path):
+    """Its runner may be about to report it; it is, when the runner asks with other keys for long."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge:
+            async with kept(tmp_path / "a", forge, capacity=1).running() as first:
+                forge.enqueue(7)
+                assert await Runner(first.port, "one", "secret").fetch((KEY, "a")) == [7]
+            async with kept(tmp_path / "a", forge, capacity=1, park_seconds=0.4).running() as second:
+                runner = Runner(second.port, "one", "secret")
+                assert await runner.fetch((KEY, "b")) == []
+                assert second.held == ["7"]
+                await asyncio.sleep(0.4)
+                await runner.fetch((KEY, "b"))
+                await until(lambda: forge.jobs[7].result == FAILURE)
 
     run(main)
 

@@ -34,8 +34,10 @@ class Handing:
         for known in self._home.memory.of(self._proof):
             if known.parked is not None:
                 self._wait(known, self._unclaimed)
-            elif known.task is not None and known.key is None and not known.signed:
+            elif known.task is not None and not known.signed and known.key is None:
                 self._wait(known, self._park)
+            elif known.task is not None and not known.signed:
+                self._handed_at[known.id] = self._home.clock()
 
     async def close(self) -> None:
         """Wait no more; what is known stays remembered."""
@@ -125,7 +127,7 @@ class Handing:
         )
 
     def _seconds_since(self, known: Known) -> float:
-        """How long ago it was handed out; a former process did so long ago."""
+        """How long ago it was handed out; infinitely if nobody here has seen it."""
         return self._home.clock() - self._handed_at.get(known.id, -math.inf)
 
     def _park(self, known: Known) -> None:
