@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import ssl
@@ -117,6 +118,19 @@ max_memory_pressure = 100
         assert get(places["one"], "/api/v1/version").startswith("503 ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("given, warnings", [("", 1), ('public_url = "http://gateway.example:8090/"\n', 0)])
+def test_an_address_that_no_container_reaches_is_warned_of(tmp_path: Path, given: str, warnings: int) -> None:
+    """When it starts; not where runners were given another one."""
+    text = 'metrics_server = ""\n' + FORGE.format(listen="127.0.0.1:0") + given
+    with running(tmp_path, text) as (process, _):
+        process.terminate()
+        assert process.stderr is not None
+        said = [json.loads(line) for line in process.stderr]
+    warned = [one["msg"] for one in said if one["level"] == "warn"]
+    assert len(warned) == warnings
+    assert all("in a container 127.0.0.1 is the container itself" in one for one in warned)
 
 
 def test_without_a_metrics_listener(tmp_path: Path) -> None:
