@@ -9,14 +9,24 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from jobmeter.gateway.forges import messages
 from tests.e2e.support.cut_lines import Network, network
 from tests.e2e.support.gateways import TOKEN, RunningGateway, running_gateway
-from tests.e2e.support.scripted_runners import SUCCESS, ActionsWorker, GitlabWorker, at_work, until
+from tests.e2e.support.scripted_runners import (
+    OF_ACT_RUNNER,
+    OF_FORGEJO_RUNNER,
+    OF_NOBODY,
+    SUCCESS,
+    ActionsWorker,
+    GitlabWorker,
+    Patience,
+    at_work,
+    until,
+)
 from tests.support.certificates import authority
 from tests.support.forges.actions import HANG, RESET, ActionsForge, Fault, Runner, actions_forge
 from tests.support.forges.gitlab import gitlab_forge
@@ -29,8 +39,20 @@ FIRST_PAUSE = min(0.1, AWAY_SECONDS / 1200)
 QUIET_SECONDS = 60
 """What was given up is delivered when its runner has not tried for 30 s."""
 
-Meanwhile = Literal["the runner waits", "the runner gives up", "the gateway is killed"]
-MEANWHILE: tuple[Meanwhile, ...] = ("the runner waits", "the runner gives up", "the gateway is killed")
+
+class Meanwhile(NamedTuple):
+    """How long the runner waits; whether the gateway is killed before the forge is back."""
+
+    patience: Patience
+    killed: bool = False
+
+
+MEANWHILE = [
+    pytest.param(Meanwhile(OF_ACT_RUNNER), id="act_runner-waits"),
+    pytest.param(Meanwhile(OF_FORGEJO_RUNNER), id="forgejo-runner-waits"),
+    pytest.param(Meanwhile(OF_NOBODY), id="the-runner-gives-up"),
+    pytest.param(Meanwhile(OF_NOBODY, killed=True), id="and-the-gateway-is-killed"),
+]
 
 
 def said_at_last(forge: ActionsForge) -> list[str]:
@@ -64,8 +86,8 @@ def test_the_result_arrives_when_the_forge_is_back(tmp_path: Path, meanwhile: Me
             actions_forge(one=TOKEN) as forge,
             running_gateway(tmp_path, forge.url, capacity=1) as gateway,
         ):
-            waits = meanwhile == "the runner waits"
-            worker = ActionsWorker(gateway.port, "one", TOKEN, waits=waits, pause=FIRST_PAUSE)
+            waits = meanwhile.patience is not OF_NOBODY
+            worker = ActionsWorker(gateway.port, "one", TOKEN, patience=meanwhile.patience, pause=FIRST_PAUSE)
             forge.enqueue(1)
             job = forge.jobs[1]
             async with at_work(worker):
@@ -75,8 +97,8 @@ def test_the_result_arrives_when_the_forge_is_back(tmp_path: Path, meanwhile: Me
                 began = time.monotonic()
                 await forge.go_away()
                 if not waits:
-                    await until(lambda: worker.ended == {1: "given up"}, 2 * AWAY_SECONDS)
-                if meanwhile == "the gateway is killed":
+                    await until(lambda: worker.ended == {1: "given up"}, AWAY_SECONDS + 60)
+                if meanwhile.killed:
                     await gateway.kill()
                     await gateway.start()
                 await asyncio.sleep(max(0.0, began + AWAY_SECONDS - time.monotonic()))

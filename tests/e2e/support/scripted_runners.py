@@ -9,17 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from jobmeter.gateway.forges import messages
 from tests.support.forges import actions, gitlab
-from tests.support.forges.serving import Got
+from tests.support.forges.serving import Got, wire
 
 SUCCESS, FAILURE, CANCELLED = 1, 2, 3
 FETCH_LIMIT = ("Connect-Timeout-Ms", "4999")
-REPORT_LIMIT = ("Connect-Timeout-Ms", "10800000")
 LAST_ATTEMPTS = 10
 """Each pause is twice the one before: with 100 ms, as theirs, they end after 51 s."""
 _NO_ANSWER = (OSError, asyncio.IncompleteReadError, TimeoutError)
@@ -27,11 +26,26 @@ _NO_ANSWER = (OSError, asyncio.IncompleteReadError, TimeoutError)
 Ending = Literal["act_runner", "forgejo-runner"]
 
 
+class Patience(NamedTuple):
+    """For how many seconds a runner waits for the answer to a report, and whether it says so."""
+
+    seconds: float
+    told: bool
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What it says."""
+        return [("Connect-Timeout-Ms", f"{self.seconds * 1000:.0f}")] if self.told else []
+
+
+OF_ACT_RUNNER, OF_FORGEJO_RUNNER, OF_NOBODY = Patience(10800, True), Patience(60, False), Patience(0.5, True)
+
+
 class ActionsWorker(actions.Runner):
     """Asks for tasks and does them, ``capacity`` at a time, with ``reports`` reports each.
 
-    ``keyed``: a request key for each request, the same one until it is answered. ``waits``: reports wait for their
-    answers as long as the official runners' do, else no time is named. ``ending``: whose manners at a cancellation.
+    ``keyed``: a request key for each request, the same one until it is answered. ``ending``:
+    whose manners at a cancellation.
     """
 
     def __init__(
@@ -43,14 +57,14 @@ class ActionsWorker(actions.Runner):
         capacity: int = 1,
         reports: int = 3,
         keyed: bool = False,
-        waits: bool = True,
+        patience: Patience = OF_ACT_RUNNER,
         ending: Ending = "act_runner",
         pause: float = 0.01,
     ) -> None:
         super().__init__(port, uuid, token)
         self.uuid, self.capacity, self.keyed = uuid, capacity, keyed
         self.reports, self.ending, self.pause = reports, ending, pause
-        self._limits = [REPORT_LIMIT] if waits else []
+        self._patience = patience
         self._keys = count()
         self.begun: Counter[int] = Counter()
         self.ended: dict[int, str] = {}
@@ -123,7 +137,9 @@ class ActionsWorker(actions.Runner):
     async def _tried(self, call: str, **fields: Any) -> Got | None:
         """A report's answer, if it was taken."""
         try:
-            got = await self.call(call, *self._limits, **fields)
+            async with wire(self.port) as line:
+                await line.send(self.written(call, *self._patience.headers, **fields))
+                got = await line.answer(seconds=self._patience.seconds)
         except _NO_ANSWER:
             return None
         return got if got.status == 200 and not got.cut else None

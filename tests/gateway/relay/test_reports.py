@@ -211,14 +211,23 @@ def test_what_cannot_be_read_passes():
     run(main)
 
 
-def test_a_body_that_is_too_large_to_be_read_passes():
-    """Streamed, and not counted."""
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_large_to_be_read_passes(chunked):
+    """Streamed, and not counted; whether it says how large it is or not."""
 
     async def main():
         async with actions_forge(one="secret") as forge, Rig(forge, read_bytes=1000).running() as rig:
             forge.enqueue(7)
             runner = await fetched(rig)
-            assert (await runner.log(7, 0, *["x" * 100] * 100)).status == 200
+            rows = [{"content": "x" * 100}] * 100
+            head, _, body = runner.written("UpdateLog", task_id=7, rows=rows).partition(b"\r\n\r\n")
+            if chunked:
+                head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            async with wire(rig.port) as line:
+                await line.send(head + b"\r\n\r\n" + body)
+                assert (await line.answer()).status == 200
+            assert ("transfer-encoding" in forge.seen[-1].by_name) == chunked
             assert len(forge.jobs[7].rows) == 100
             assert rig.told.of(LogReported) == []
 

@@ -75,9 +75,9 @@ class Wire:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, *, head: bool = False) -> Got:
+    async def answer(self, *, head: bool = False, seconds: float = SECONDS) -> Got:
         """The next answer; ``head`` if it has no body, whatever its headers say."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             return await self._answer(head)
 
     async def _answer(self, head: bool) -> Got:

@@ -11,7 +11,7 @@ from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request, Unreada
 from jobmeter.gateway.relay import headers as rules
 from jobmeter.gateway.relay.client import Client, Room
 from jobmeter.gateway.relay.leaving import unless_gone
-from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream
+from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream, pieces
 from jobmeter.ops.log import Log
 
 SILENCE = Limits(silence=600.0)
@@ -70,15 +70,23 @@ class Passing:
     @contextlib.asynccontextmanager
     async def body_of(self, client: Client) -> AsyncIterator[tuple[bytes, bool]]:
         """A request's body, held as long as this lasts, and whether that is all of it. Raises Gone."""
-        held, taken, whole = bytearray(), 0, True
+        if int(rules.length(client.pairs) or 0) > self._most_bytes:
+            yield b"", False
+            return
+        parts: list[bytes] = []
+        size = taken = 0
+        whole = True
         try:
             async for chunk in client.chunks():
-                held += chunk
-                whole = len(held) <= self._most_bytes and self._room.take(len(chunk))
+                parts.append(chunk)
+                size += len(chunk)
+                whole = size <= self._most_bytes and self._room.take(len(chunk))
                 if not whole:
                     break
                 taken += len(chunk)
-            yield bytes(held), whole
+            body = b"".join(parts)
+            parts.clear()  # Two copies of all that is held would be twice the room.
+            yield body, whole
         finally:
             self._room.give_back(taken)
 
@@ -188,7 +196,7 @@ def _check_status(answered: Answered) -> None:
 
 
 async def _chained(before: bytes, client: Client) -> AsyncIterator[bytes]:
-    if before:
-        yield before
+    async for piece in pieces(before):
+        yield piece
     async for chunk in client.chunks():
         yield chunk

@@ -111,7 +111,7 @@ class Upstream:
             method,
             URL(self._base + target, encoded=True),
             headers=headers if isinstance(headers, list) else list(headers),
-            data=_pieces(body) if isinstance(body, bytes) and len(body) > _READ_BYTES else body,
+            data=pieces(body) if isinstance(body, bytes) and len(body) > _READ_BYTES else body,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=limits.total, sock_connect=CONNECT_SECONDS, sock_read=limits.silence
@@ -133,8 +133,8 @@ class Upstream:
                 response.close()
 
 
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """A large body in pieces, between which others have their turn; its length is in the headers."""
+async def pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A large body in pieces, between which others have their turn, and of which no more is copied than is sent."""
     for place in range(0, len(body), _READ_BYTES):
         yield body[place : place + _READ_BYTES]
 
