@@ -82,12 +82,14 @@ def on_disk(folder: Path, copy: Path) -> Path:
 
 
 class Rig:
-    """A relay between a forge and runners; it never rests for long unless it is told to."""
+    """A relay between a forge and runners; it never rests for long unless it is told to, and holds only reports that
+    name a limit."""
 
     def __init__(
         self, forge: RawForge, *, steady: float = 0.001, keeping: Any = None, **options: Any
     ) -> None:
-        told = {"kind": "forgejo", "fetch_interval": steady, "fetch_interval_max": steady, **options}
+        told: dict[str, Any] = {"kind": "forgejo", "fetch_interval": steady, "fetch_interval_max": steady}
+        told |= {"answer_seconds": 0.0, **options}
         self.told = Told()
         self.log = Messages()
         self.relay = Relay(ForgeOptions(name="forge", url=forge.url, **told), self.log, self.told, keeping)

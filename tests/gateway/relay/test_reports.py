@@ -12,6 +12,7 @@ import pytest
 from jobmeter.gateway.figures.events import LogReported, StateReported, StepChanged, TaskClosing, WorkBegan
 from jobmeter.gateway.forges import messages
 from jobmeter.gateway.keeping.keeping import Keeping
+from jobmeter.gateway.relay.options import ForgeOptions
 from tests.gateway.relay.rig import Messages, Rig, until
 from tests.support.forges.actions import HANG, LOST, PATH, RESET, Fault, Runner, actions_forge
 from tests.support.forges.serving import request, wire
@@ -158,6 +159,47 @@ def test_last_reports_are_held_no_longer_than_the_runner_waits():
             assert rig.held == ["7"]
 
     run(main)
+
+
+def test_last_reports_of_a_runner_that_names_no_limit_are_held_too():
+    """Forgejo's does not, gives up its result with its last rows, and waits a minute for an answer."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, answer_seconds=None).running() as rig,
+        ):
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.faults["UpdateLog"] = deque([RESET, 502])
+            assert (await runner.log(7, 0, "the end", last=True)).status == 200
+            assert forge.calls["UpdateLog"] == 3
+
+    run(main)
+
+
+def test_a_forge_that_hangs_holds_a_runner_that_names_no_limit_no_longer_than_it_waits():
+    """Two attempts at the last report are no longer than one."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, answer_seconds=1.0).running() as rig,
+        ):
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            forge.faults["UpdateLog"] = deque([502, HANG])
+            assert (await runner.log(7, 0, "the end", last=True)).status == 503
+            assert forge.calls["UpdateLog"] == 2
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind,seconds", [("forgejo", 60.0), ("gitea", 60.0), ("gitlab", 0.0)])
+def test_how_long_a_runner_waits_that_does_not_say_so(kind, seconds):
+    """GitLab's tries on for hours."""
+    options = ForgeOptions(name="forge", kind=kind, url="http://localhost/")
+    assert options.patient_seconds == seconds
 
 
 def test_a_runner_that_goes_is_held_no_more():

@@ -33,6 +33,7 @@ _REPORT_SECONDS = 120.0
 _PATIENCE_SECONDS = 900.0
 """After about as long the forges give up a task of which they hear nothing."""
 _SHARE_OF_A_LIMIT = 0.9
+_SHORTEST_LIMIT_SECONDS = 0.001
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
 _AWAY = frozenset({502, 503, 504})
 _CLOSED = frozenset(
@@ -71,18 +72,20 @@ class Exchanges:
 
     async def pass_on(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
         """Pass a request, and hear what is said with it and in its answer."""
-        until = self._home.clock() + _patience(client, request)
+        limit = self._limit(client)
+        until = self._home.clock() + self._patience(client, request)
         pause = _PAUSE_SECONDS
         verdict: Verdict = "away"
         changed = False
         try:
             while True:
-                attempt = await self._attempt(client, request, body, raw)
+                attempt = await self._attempt(client, request, body, raw, limit)
                 verdict, changed = attempt.verdict, changed or attempt.changed
                 if verdict != "away" or self._home.clock() + pause > until:
                     break
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                limit = min(limit, max(until - self._home.clock(), _SHORTEST_LIMIT_SECONDS))
         finally:
             # Also when the runner has gone meanwhile.
             self._keep_last(client, request, body, raw, verdict)
@@ -111,11 +114,32 @@ class Exchanges:
         )
         self.finals.keep(request.task_id, **{kind: call})
 
-    async def _attempt(self, client: Client, request: Request, body: bytes, raw: bytes) -> _Attempt:
-        """Ask the forge once, and hear its answer, or that there is none."""
+    def _patience(self, client: Client, request: Request) -> float:
+        """For so many seconds a runner's last reports of a task are held while the forge is away.
+
+        A runner gives up after some attempts, and with its log it gives up its result; but it waits long for an answer.
+        """
+        if not _is_last(request):
+            return 0.0
+        named = client.milliseconds
+        waits = self._home.options.patient_seconds if named is None else named / 1000
+        return min(_SHARE_OF_A_LIMIT * waits, _PATIENCE_SECONDS)
+
+    def _limit(self, client: Client) -> float:
+        """A runner's own limit of seconds, but none that would hold a connection for hours."""
+        named = client.milliseconds
+        if named is not None:
+            return min(max(named / 1000, _SHORTEST_LIMIT_SECONDS), _REPORT_SECONDS)
+        patient = _SHARE_OF_A_LIMIT * self._home.options.patient_seconds
+        return min(patient, _REPORT_SECONDS) if patient else _REPORT_SECONDS
+
+    async def _attempt(
+        self, client: Client, request: Request, body: bytes, raw: bytes, limit: float
+    ) -> _Attempt:
+        """Ask the forge once, for ``limit`` seconds at most, and hear its answer, or that there is none."""
         began = self._home.clock()
         try:
-            whole = await self._home.passing.ask_whole(client, raw, limits=_limits(client))
+            whole = await self._home.passing.ask_whole(client, raw, limits=Limits(total=limit))
         except Unreachable as error:
             if isinstance(request, LogReport | StateReport):
                 lane = self._lanes.of_task(client, request, body)
@@ -178,16 +202,6 @@ class Exchanges:
         return verdict
 
 
-def _patience(client: Client, request: Request) -> float:
-    """For so many seconds a runner's last reports of a task are held while the forge is away.
-
-    A runner gives up after some attempts, and with its log it gives up its result; but it waits long for an answer.
-    """
-    if not _is_last(request) or client.milliseconds is None:
-        return 0.0
-    return min(_SHARE_OF_A_LIMIT * client.milliseconds / 1000, _PATIENCE_SECONDS)
-
-
 def _is_last(request: Request) -> bool:
     """Whether a runner reports no more of its kind of a task after it."""
     if isinstance(request, LogReport):
@@ -211,9 +225,3 @@ def _verdict(request: Request, answer: Answer, status: int) -> Verdict:
         case Unauthenticated():
             return "closed"
     return "taken"
-
-
-def _limits(client: Client) -> Limits:
-    """A runner's own limit of time, but none that would hold a connection for hours."""
-    own = client.milliseconds
-    return Limits(total=_REPORT_SECONDS if own is None else min(max(own, 1) / 1000, _REPORT_SECONDS))

@@ -12,13 +12,16 @@ Kind = Literal["forgejo", "gitea", "gitlab"]
 ACTIONS_FETCH_SECONDS = 5.0
 GITLAB_FETCH_SECONDS = 60.0
 """GitLab holds a request for about 50 s."""
+ACTIONS_ANSWER_SECONDS = 60.0
+"""So long forgejo-runner waits for an answer to a report, without saying so; others say how long."""
 
 
 class ForgeOptions(Struct, frozen=True, kw_only=True):
     """One forge: ``url`` is where it is, a path below it too, ``public_url`` what its runners were given if that is
     another address; durations in seconds, sizes in bytes.
 
-    ``fetch_timeout`` None is the usual one of the forge's kind. Without ``capacity`` no runner is held back.
+    ``fetch_timeout`` None is the usual one of the forge's kind; so is ``answer_seconds``, how long a runner waits for
+    an answer to a report if it does not say so. Without ``capacity`` no runner is held back.
     ``park_seconds`` is how long a task waits for its runner to ask again, ``quiet_seconds`` how long a runner has not
     tried its last report before it is delivered for it. A request's body of more than ``read_bytes``, packed or not,
     and what would make all of them that are held more than ``held_bytes``, passes without being read: 100,000 rows of
@@ -40,6 +43,7 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
     insecure: bool = False
     park_seconds: float = 60.0
     quiet_seconds: float = QUIET_SECONDS
+    answer_seconds: float | None = None
     read_bytes: int = 16 * 1024 * 1024
     held_bytes: int = 256 * 1024 * 1024
 
@@ -49,3 +53,10 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
         if self.fetch_timeout is not None:
             return self.fetch_timeout
         return GITLAB_FETCH_SECONDS if self.kind == "gitlab" else ACTIONS_FETCH_SECONDS
+
+    @property
+    def patient_seconds(self) -> float:
+        """How long a runner waits that names no limit; GitLab's, which tries on for hours, need not wait."""
+        if self.answer_seconds is not None:
+            return self.answer_seconds
+        return 0.0 if self.kind == "gitlab" else ACTIONS_ANSWER_SECONDS
