@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.support.cgroup import Cgroup
 from tests.e2e.support.components import JOBMETER, require_root, unavailable
 from tests.e2e.support.docker import DockerEngine
-from tests.e2e.support.images import Stress, build_exporter
+from tests.e2e.support.images import EXPORTER, GATEWAY, Stress, build
 from tests.e2e.support.runs import AS_NOBODY, NOBODY, Jobmeter
 from tests.e2e.support.vm import VirtualMachine
 from tests.e2e.support.workloads import build_program
@@ -43,7 +43,14 @@ def stress(docker_engine: DockerEngine) -> Stress:
 @pytest.fixture(scope="session")
 def exporter_image(docker_engine: DockerEngine) -> DockerEngine:
     """The tests' Docker with the image of the exporter."""
-    build_exporter(docker_engine)
+    build(docker_engine, EXPORTER)
+    return docker_engine
+
+
+@pytest.fixture(scope="session")
+def gateway_image(docker_engine: DockerEngine) -> DockerEngine:
+    """The tests' Docker with the image of the gateway."""
+    build(docker_engine, GATEWAY)
     return docker_engine
 
 

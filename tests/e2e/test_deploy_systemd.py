@@ -87,7 +87,11 @@ class Service:
             "-all",
             *(f"+{one.removeprefix('CAP_').lower()}" for one in values(unit, "CapabilityBoundingSet")),
         ]
-        places = {"${STATE_DIRECTORY}": str(self.state), "=:8080": "=127.0.0.1:0"}
+        places = {
+            "${STATE_DIRECTORY}": str(self.state),
+            "/etc/jobmeter": str(directory),
+            "=:8080": "=127.0.0.1:0",
+        }
         flags = [replace(word, places) for word in values(unit, "ExecStart")[1:]]
         confined = ["setpriv", "--no-new-privs", f"--bounding-set={','.join(kept)}", "--"]
         with self.log.open("wb") as log:
@@ -167,3 +171,23 @@ def test_exporter_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
     assert (ready, code) == (200, 0), service.log.read_text()
     assert "jobmeter_exporter_build_info" in page
     assert int(kept[0], 16) == (1 << 19) | (1 << 2), "SYS_PTRACE and DAC_READ_SEARCH"
+
+
+def test_gateway_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
+    """Without a capability, with the file that ships and its state in one directory."""
+    require_root("dropping capabilities")
+    config = (ROOT / "deploy/gateway/gateway.toml").read_text()
+    (tmp_path / "gateway.toml").write_text(re.sub(r"127\.0\.0\.1:(9252|8090)", "127.0.0.1:0", config))
+    service = Service("jobmeter-gateway.service", tmp_path)
+    try:
+        address = service.wait_for(r'"listen":"(127\.0\.0\.1:[1-9]\d*)"')[1]
+        page = requests.get(f"http://{address}/metrics", timeout=30).text
+        healthy = requests.get(f"http://{address}/healthz", timeout=30).status_code
+        kept = re.findall(r"CapBnd:\s+(\w+)", Path(f"/proc/{service.process.pid}/status").read_text())
+    finally:
+        code = service.stop()
+
+    assert (healthy, code) == (200, 0), service.log.read_text()
+    assert 'jobmeter_gateway_runners{forge="forgejo",standing="ready"} 0.0' in page
+    assert int(kept[0], 16) == 0
+    assert (service.state / "lock").exists()

@@ -23,6 +23,7 @@ from tests.e2e.support.elf import shared_libraries
 
 BASE = "base:1"
 EXPORTER = "jobmeter-exporter"
+GATEWAY = "jobmeter-gateway"
 DEPLOY_PAGE = "docs/deploy.md"
 COMPOSE = ROOT / "deploy/compose/stress.yaml"
 WHEELS = "/wheelhouse"
@@ -77,11 +78,12 @@ def import_base(engine: DockerEngine) -> None:
     engine.docker("import", *flags, "-", BASE, stdin=_base())
 
 
-def build_exporter(engine: DockerEngine) -> None:
-    """Make the image `EXPORTER` by the command of the page."""
+def build(engine: DockerEngine, image: str) -> None:
+    """Make `EXPORTER` or `GATEWAY` by the command of the page."""
     import_base(engine)
-    build = documented(DEPLOY_PAGE, "docker build -f deploy/Dockerfile --target exporter")
-    words = [str(ROOT / word) if word in (".", "deploy/Dockerfile") else word for word in build[1:]]
+    target = image.removeprefix("jobmeter-")
+    words = documented(DEPLOY_PAGE, f"docker build -f deploy/Dockerfile --target {target}")
+    words = [str(ROOT / word) if word in (".", "deploy/Dockerfile") else word for word in words[1:]]
     engine.docker(*words, f"--build-arg=BASE={BASE}")
 
 
