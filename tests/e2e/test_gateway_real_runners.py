@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.apps.gateways import Place
-from tests.e2e.support.gateways import TOKEN, running_gateway
+from tests.e2e.support.gateways import TOKEN, RunningGateway, running_gateway
 from tests.e2e.support.runners import PROGRAMS, UUID, Program
 from tests.support.forges.actions import ActionsForge, actions_forge
 from tests.support.forges.gitlab import GitlabForge, gitlab_forge
@@ -27,6 +28,8 @@ ENDINGS = ("success", "failure", "cancelled", "success")
 Forge = ActionsForge | GitlabForge
 RUNNER = "jobmeter_runner_"
 EACH_SECONDS = 0.1
+AWAY_SECONDS = float(os.environ.get("JOBMETER_AWAY_SECONDS", "6"))
+"""With pauses that double, gitlab-runner may be silent for as long as its forge was away."""
 
 
 def a_forge(program: Program) -> AbstractAsyncContextManager[Forge]:
@@ -36,10 +39,21 @@ def a_forge(program: Program) -> AbstractAsyncContextManager[Forge]:
     return actions_forge(**{UUID: TOKEN})
 
 
+@asynccontextmanager
+async def standing(program: Program, folder: Path) -> AsyncIterator[tuple[Forge, RunningGateway]]:
+    """A forge, a gateway before it, and the runner that takes jobs there."""
+    async with (
+        a_forge(program) as forge,
+        running_gateway(folder, forge.url, program.forge, capacity=1) as gateway,
+    ):
+        with program.working(folder / "runner", gateway.port):
+            yield forge, gateway
+
+
 async def until(true: Callable[[], bool], seen: Callable[[], str]) -> None:
     """Try it again and again, not for ever: then ``seen`` tells what there was instead."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 + 2 * AWAY_SECONDS):
             while not true():
                 await asyncio.sleep(EACH_SECONDS)
     except TimeoutError:
@@ -56,13 +70,9 @@ def test_jobs_run_behind_the_gateway(
         print(f"\n{program} {version}", end=" ")
 
     async def main() -> None:
-        async with (
-            a_forge(program) as forge,
-            running_gateway(tmp_path, forge.url, program.forge, capacity=1) as gateway,
-        ):
-            with program.working(tmp_path / "runner", gateway.port):
-                for number, ending in enumerate(ENDINGS, 1):
-                    await runs(forge, gateway.place, number, ending)
+        async with standing(program, tmp_path) as (forge, gateway):
+            for number, ending in enumerate(ENDINGS, 1):
+                await runs(forge, gateway.place, number, ending)
             await counted(gateway.place, Counter(ENDINGS))
             assert f'version="{version}"' in await gateway.place.get("/metrics")
 
@@ -73,26 +83,61 @@ def test_jobs_run_behind_the_gateway(
 def test_a_job_outlives_the_gateway(program: Program, tmp_path: Path) -> None:
     """It ends while there is none: its result and all of its log arrive when there is one again."""
     program.version()
-    going, gone = tmp_path / "going", tmp_path / "gone"
-    script = f"touch {going}; while [ -e {going} ]; do sleep 0.1; done; touch {gone}"
+    job = Held(tmp_path)
 
     async def main() -> None:
-        async with (
-            a_forge(program) as forge,
-            running_gateway(tmp_path, forge.url, program.forge, capacity=1) as gateway,
-        ):
-            with program.working(tmp_path / "runner", gateway.port):
-                forge.enqueue(1, script=script + "; echo it $((20 + 23)) ends")
-                await until(going.exists, lambda: forge.jobs[1].text)
-                await gateway.kill()
-                going.unlink()
-                await until(gone.exists, lambda: "the job goes on")
-                await gateway.start()
-                await ended(forge, 1, "success")
-                assert forge.jobs[1].text.count("it 43 ends") == 1
-                await runs(forge, gateway.place, 2, "success")
+        async with standing(program, tmp_path) as (forge, gateway):
+            await job.begins(forge)
+            await gateway.kill()
+            await job.ends()
+            await gateway.start()
+            await job.has_arrived(forge)
+            await runs(forge, gateway.place, 2, "success")
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_a_job_outlives_its_forge(program: Program, tmp_path: Path) -> None:
+    """The forge is away when it ends, for JOBMETER_AWAY_SECONDS: then all is told there, once."""
+    program.version()
+    job = Held(tmp_path)
+
+    async def main() -> None:
+        async with standing(program, tmp_path) as (forge, gateway):
+            await job.begins(forge)
+            await forge.go_away()
+            await job.ends()
+            await asyncio.sleep(AWAY_SECONDS)
+            await forge.listen()
+            await job.has_arrived(forge)
+            await runs(forge, gateway.place, 2, "success")
+
+    asyncio.run(main())
+
+
+class Held:
+    """A job that ends when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._going, self._gone = folder / "going", folder / "gone"
+
+    async def begins(self, forge: Forge) -> None:
+        """It is at work."""
+        wait = f"touch {self._going}; while [ -e {self._going} ]; do sleep 0.1; done; touch {self._gone}"
+        forge.enqueue(1, script=f"{wait}; echo it $((20 + 23)) ends")
+        await until(self._going.exists, lambda: forge.jobs[1].text)
+
+    async def ends(self) -> None:
+        """Its work is over; what its runner says of it is not."""
+        self._going.unlink()
+        await until(self._gone.exists, lambda: "it goes on")
+
+    async def has_arrived(self, forge: Forge) -> None:
+        """Whole, and once."""
+        await ended(forge, 1, "success")
+        assert forge.jobs[1].text.count("it 43 ends") == 1
 
 
 async def runs(forge: Forge, place: Place, number: int, ending: str) -> None:
