@@ -21,7 +21,11 @@ from tests.support.receivers import closed_port
 SECRETS = ("planted-token", "task-secret", "task-token", "job-secret", "planted-mask")
 """What runners, jobs and their logs hold in these tests; `task-secret` and the like are what the forges hand out."""
 TOKEN = "planted-token-of-a-runner"
-SOON = {"fetch_interval": "50ms", "fetch_interval_max": "50ms"}
+DEFAULTS = {
+    "public_url": "https://forge.example/",
+    "fetch_interval": "50ms",
+    "fetch_interval_max": "50ms",
+}
 _CONFIG = 'metrics_server = "127.0.0.1:{metrics}"\nshutdown_timeout = "10s"\n[[forge]]\nname = "forge"\n'
 _SECONDS = 30
 
@@ -34,7 +38,7 @@ class RunningGateway:
         self.state = folder / "state"
         self._log = folder / "gateway.log"
         self._config = folder / "gateway.toml"
-        told = {"kind": kind, "url": url, "listen": f"127.0.0.1:{self.port}", **SOON, **keys}
+        told = {"kind": kind, "url": url, "listen": f"127.0.0.1:{self.port}", **DEFAULTS, **keys}
         lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
         self._config.write_text(_CONFIG.format(metrics=self.metrics) + "\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
