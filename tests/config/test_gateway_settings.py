@@ -101,6 +101,7 @@ def test_an_address_has_three_names(
         ('metrics_server = ""', "listen", ""),
         ('dialect = "ci_runner"', "dialect", ("ci_runner",)),
         ('shutdown_timeout = "0s"', "shutdown_timeout", 0.0),
+        ('shutdown_tasks = "cancel"', "shutdown_tasks", "cancel"),
         ('read_token = "abc"', "read_token", "abc"),
         ('push-token = "abc"', "push_token", "abc"),
         ('log_level = "debug"', "log_level", "debug"),
@@ -230,7 +231,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     found = mistakes(tmp_path, text)
     assert [one.split(": ")[1] for one in found] == [
         "the key 'nonesuch' is not known; accepted are dialect, listen, log_format, log_level, push_token, "
-        "push_token_file, read_token, read_token_file, shutdown_timeout, state_dir, tls_cert, tls_key",
+        "push_token_file, read_token, read_token_file, shutdown_tasks, shutdown_timeout, state_dir, tls_cert, tls_key",
         "shutdown_timeout",
         *["[[forge]] 1 'one'"] * 2,
         *["[[forge]] 2"] * 5,

@@ -98,6 +98,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "check-config": ("true", True),
     "state-dir": ("/srv/gateway", "/srv/gateway"),
     "shutdown-timeout": ("0s", 0.0),
+    "shutdown-tasks": ("cancel", "cancel"),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
 }
 # Each task of `admin` has options of its own: `test_admin.py`.

@@ -73,6 +73,9 @@ class Front:
     def pause(self, on: bool) -> None:
         self.paused.append(on)
 
+    async def cancel_tasks(self) -> None:
+        self.told.append("cancels")
+
     def standing(self) -> Iterable[State]:
         return self.runners
 

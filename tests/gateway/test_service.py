@@ -35,6 +35,7 @@ class Daemon:
         self,
         *fronts: Front,
         patience: float = 600.0,
+        cancels: bool = False,
         works: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
     ) -> None:
         self.fronts = fronts
@@ -42,7 +43,9 @@ class Daemon:
         self.room = Room()
         named = dict(zip(("forgejo", "lab"), fronts, strict=False))
         self.works = works
-        self.gateway = Gateway(named, [self.room], self.log, check_seconds=0.01, patience_seconds=patience)
+        self.gateway = Gateway(
+            named, [self.room], self.log, check_seconds=0.01, patience_seconds=patience, cancels=cancels
+        )
 
     def run(self, *steps: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Whether it came to its end, after each of the steps and one SIGTERM after the last."""
@@ -128,6 +131,22 @@ def test_tasks_are_cancelled_when_the_time_is_over_or_at_a_second_signal(
 
     assert daemon.run(begins) is True
     assert (work.done, work.cancelled) == ([], ["1"])
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_the_forges_cancel_tasks_that_are_left_if_they_shall(cancels: bool) -> None:
+    """When the time is over, and before the last is said."""
+    fronts = Front(), Front()
+    daemon = Daemon(*fronts, patience=0.0, cancels=cancels)
+
+    async def begins() -> None:
+        rig = Rig(Forge([tasks(1)]), work := Work())
+        fronts[0].pollers.append(rig.poller)
+        rig.start()
+        await until(lambda: work.begun == ["1"])
+
+    assert daemon.run(begins) is True
+    assert [front.told for front in fronts] == [["begins", *["cancels"] * cancels, "ends"]] * 2
 
 
 def test_what_cannot_be_cancelled_is_left() -> None:

@@ -60,6 +60,7 @@ class _Parts:
             self.log,
             check_seconds=settings.health_check.interval,
             patience_seconds=settings.shutdown_timeout,
+            cancels=settings.shutdown_tasks == "cancel",
         )
         self.rests = {
             forge.name: Rest(options_of(forge), forge.api_token)

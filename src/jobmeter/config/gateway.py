@@ -63,6 +63,14 @@ GATEWAY_OPTIONS = (
         "DURATION",
         default="10m",
     ),
+    Option(
+        "shutdown-tasks",
+        "JOBMETER_SHUTDOWN_TASKS",
+        "what becomes of tasks that run on after that: they are left to their runners, or cancelled at the forge",
+        metavar="WHAT",
+        choices=("leave", "cancel"),
+        default="leave",
+    ),
     *READ_TOKEN_OPTIONS,
     Option(
         "push-token",
@@ -93,6 +101,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     dialect: tuple[str, ...] = ("jobmeter",)
     state_dir: str = "/var/lib/jobmeter/gateway"
     shutdown_timeout: float = 600.0
+    shutdown_tasks: Literal["leave", "cancel"] = "leave"
     read_token: str | None = None
     push_token: str | None = None
     tls_cert: str | None = None

@@ -78,6 +78,10 @@ class Front(Protocol):
         """Fetch nothing for whomever, or do again; what runs goes on."""
         ...
 
+    async def cancel_tasks(self) -> None:
+        """Have the forge cancel what runs, whoever runs it; each is tried once."""
+        ...
+
     def standing(self) -> Iterable[RunnerState]:
         """All runners that the forge knows."""
         ...

@@ -42,7 +42,7 @@ class Gateway:
     """Stands between runners and ``fronts``, by the names of their forges, from ``run`` on.
 
     While one of the ``checks`` is in trouble nothing is fetched. At the end tasks that run have ``patience_seconds`` to
-    finish.
+    finish; those that are left then the forge is told to be cancelled if this ``cancels``.
     """
 
     def __init__(
@@ -53,11 +53,13 @@ class Gateway:
         *,
         check_seconds: float,
         patience_seconds: float,
+        cancels: bool = False,
     ) -> None:
         self._fronts = fronts
         self._stopping = False
         self._log = log
         self._patience_seconds = patience_seconds
+        self._cancels = cancels
         self.gate = Gate(checks, log, check_seconds, lambda why: self._settle())
         self.health = Health(self._trouble, READY_GRACE_SECONDS)
 
@@ -100,12 +102,16 @@ class Gateway:
             [poller for front in self._fronts.values() for poller in front.pollers],
             self._log,
             patience_seconds=self._patience_seconds,
+            cancel=self._cancel_tasks if self._cancels else None,
         )
         signals.again = shutdown.hurry
         self._log.info(
             "the gateway stops when the running tasks have ended", patience_seconds=self._patience_seconds
         )
         return await shutdown.run()
+
+    async def _cancel_tasks(self) -> None:
+        await asyncio.gather(*(front.cancel_tasks() for front in self._fronts.values()))
 
     def _settle(self) -> None:
         """Whether anything is fetched."""

@@ -167,7 +167,7 @@ def test_refuse(encoding):
 )
 def test_report_end(result, number):
     """The task is over for the forge, as if its runner had said so."""
-    call = actions.report_end(task(9), result, 1_700_000_000.5)
+    call = actions.report_end("9", None, result, 1_700_000_000.5)
     said = actions.read_request(call.method, call.path, dict(call.headers), call.body)
     assert isinstance(said, StateReport)
     assert (said.task_id, said.stopped_at) == ("9", 1_700_000_000.5)

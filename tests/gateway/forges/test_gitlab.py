@@ -300,7 +300,10 @@ def test_ask(body, last_update, asked):
 )
 def test_report_end(result, read):
     """The job is over for GitLab, by its own token."""
-    call = gitlab.report_end(gitlab.read_task(msgspec.json.encode(JOB)), result, 1.0)
+    assert gitlab.report_end("7", None, result, 1.0) is None
+    token = gitlab.task_token(gitlab.read_task(msgspec.json.encode(JOB)))
+    call = gitlab.report_end("7", token, result, 1.0)
+    assert call is not None
     reason = None if read == "success" else "runner_system_failure"
     assert gitlab.read_request(call.method, call.path, dict(call.headers), call.body) == StateReport(
         task_id="7", result=read, failure_reason=reason

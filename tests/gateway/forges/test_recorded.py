@@ -348,6 +348,7 @@ def test_no_secret_shows(scenario):
             shown.append(repr(answer))
             if isinstance(request, Fetch) and isinstance(answer, Tasks):
                 shown.append(repr(dialect.hand_out(request, answer.tasks)))
-                shown.append(repr(dialect.report_end(answer.tasks[0], "failure", 1.0)))
+                token = dialect.task_token(answer.tasks[0])
+                shown.append(repr(dialect.report_end(answer.tasks[0].id, token, "failure", 1.0)))
         assert "xxxx" not in "".join(shown).replace("system-90-xxxx", "")
         assert "masked-value" not in "".join(shown)

@@ -130,6 +130,40 @@ def test_a_task_that_has_just_begun_can_report_its_cancellation() -> None:
     simulate(main)
 
 
+@pytest.mark.parametrize(
+    "patience,takes,signals,seconds,told",
+    [
+        pytest.param(30.0, 5.0, (), 35, True, id="in-time"),
+        pytest.param(30.0, 5.0, (10.0,), 15, True, id="second-signal"),
+        pytest.param(30.0, 5.0, (10.0, 12.0), 12, False, id="third-signal"),
+        pytest.param(30.0, NEVER, (), 30 + CANCEL_SECONDS, False, id="never"),
+    ],
+)
+def test_the_forge_is_told_what_is_cancelled(
+    patience: float, takes: float, signals: tuple[float, ...], seconds: float, told: bool
+) -> None:
+    """Between the end of patience and that of those who wait for tasks; for a bounded time."""
+
+    async def main() -> None:
+        done = list[str]()
+
+        async def cancel() -> None:
+            await asyncio.sleep(takes)
+            done.append("told")
+
+        log, begun = Messages(), now()
+        rig = await started(Rig(Forge([tasks(7)]), Work()), 0.0)
+        while not rig.poller.left:
+            await asyncio.sleep(0)
+        shutdown = Shutdown([rig.poller], log, patience_seconds=patience, cancel=cancel)
+        for signal in signals:
+            asyncio.get_running_loop().call_later(signal, shutdown.hurry)
+        assert await within(1000, shutdown.run())
+        assert (round(now() - begun, 3), bool(done)) == (seconds, told)
+
+    simulate(main)
+
+
 SIGNALS = [
     pytest.param((20.0,), 24, True, id="second-signal-cancels"),
     pytest.param((20.0, 22.0), 22, False, id="third-signal-leaves"),

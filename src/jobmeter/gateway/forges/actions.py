@@ -321,12 +321,12 @@ def proof(headers: Headers, body: bytes) -> str:
     return digest(headers.get("x-runner-uuid"), headers.get("x-runner-token"))
 
 
-def task_proof(task: Task) -> str | None:
+def task_token(task: Task) -> str | None:
     """A task has no token with which it is reported."""
     return None
 
 
-def report_proof(headers: Headers, body: bytes) -> str | None:
+def report_token(headers: Headers, body: bytes) -> str | None:
     """As above."""
     return None
 
@@ -342,10 +342,10 @@ def ask(fetch: Fetch, body: bytes) -> bytes:
     return messages.change(name, fetch.encoding, body, **changed) if changed else body
 
 
-def report_end(task: Task, result: Result, at: float) -> Call:
+def report_end(task_id: str, token: str | None, result: Result, at: float) -> Call:
     """An UpdateTask with the result; what is not known is a failure."""
     said = messages.MESSAGES["runner.v1.UpdateTaskRequest"]()
-    said.state.id, said.state.result = int(task.id), _NUMBERS[result]
+    said.state.id, said.state.result = int(task_id), _NUMBERS[result]
     said.state.stopped_at.FromNanoseconds(int(at * 1e9))
     return Call(
         method="POST",

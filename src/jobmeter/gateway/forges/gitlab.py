@@ -369,20 +369,20 @@ def proof(headers: Headers, body: bytes) -> str:
     return digest(said.token, said.system_id, *map(headers.get, _TOKEN_HEADERS))
 
 
-def task_proof(task: Task) -> str | None:
-    """By the job's token."""
-    return digest(_decode(_Job, task.body).token)
+def task_token(task: Task) -> str | None:
+    """The job's own."""
+    return _decode(_Job, task.body).token
 
 
-def report_proof(headers: Headers, body: bytes) -> str | None:
-    """By the job's token, which all versions send in a header with the trace, and in the body of an update."""
+def report_token(headers: Headers, body: bytes) -> str | None:
+    """All versions send it in a header with the trace, and in the body of an update."""
     token = headers.get("job-token")
     if token is None:
         try:
             token = _decode(_Asking, body).token
         except Unreadable:
             return None
-    return digest(token)
+    return token or None
 
 
 def ask(fetch: Fetch, body: bytes) -> bytes:
@@ -394,15 +394,19 @@ def ask(fetch: Fetch, body: bytes) -> bytes:
     return msgspec.json.encode(document)
 
 
-def report_end(task: Task, result: Result, at: float) -> Call:
-    """A PUT with the job's own token; GitLab takes the time of its arrival for the end."""
-    token = _decode(_Job, task.body).token
+def report_end(task_id: str, token: str | None, result: Result, at: float) -> Call | None:
+    """A PUT with the job's own token; GitLab takes the time of its arrival for the end.
+
+    Runners cannot say that a job is cancelled: it failed by its runner, as when gitlab-runner is stopped.
+    """
+    if token is None:
+        return None
     said = {"token": token, "state": "success"}
     if result != "success":
         said |= {"state": "failed", "failure_reason": "runner_system_failure"}
     return Call(
         method="PUT",
-        path=f"{BASE}/jobs/{task.id}",
+        path=f"{BASE}/jobs/{task_id}",
         headers=(("content-type", "application/json"), ("job-token", token)),
         body=msgspec.json.encode(said),
     )

@@ -301,18 +301,18 @@ class Dialect(Protocol):
         """What only the same runner shows again with a request for work: a digest of its credentials."""
         ...
 
-    def task_proof(self, task: Task) -> str | None:
-        """The same of a task that has a token of its own; None where its runner's credentials are shown with it."""
+    def task_token(self, task: Task) -> str | None:
+        """The token that a task is reported with; None where that is its runner's."""
         ...
 
-    def report_proof(self, headers: Headers, body: bytes) -> str | None:
-        """The same of a report on such a task; None if it shows none."""
+    def report_token(self, headers: Headers, body: bytes) -> str | None:
+        """The same token as a report shows it; None if it shows none."""
         ...
 
     def ask(self, fetch: Fetch, body: bytes) -> bytes:
         """The runner's own ``body``, with versions and capacity as in ``fetch`` and all else as it was."""
         ...
 
-    def report_end(self, task: Task, result: Result, at: float) -> Call:
-        """Tell the forge that a task that nobody runs is over, at this time in seconds since the epoch."""
+    def report_end(self, task_id: str, token: str | None, result: Result, at: float) -> Call | None:
+        """Tell the forge that a task is over, at this time in seconds since the epoch; None if a token is missing."""
         ...

@@ -1,7 +1,8 @@
 """The end of all pollers, in stages: ask no more, let the tasks finish, cancel them, leave."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any
 
 from jobmeter.gateway.polling.loop import Poller
 from jobmeter.ops.log import Log
@@ -11,7 +12,10 @@ CANCEL_SECONDS = 60.0
 
 
 class Shutdown:
-    """Ends ``pollers``; ``patience_seconds`` is how long tasks may go on, and ``cancel_seconds`` be cancelled."""
+    """Ends ``pollers``; ``patience_seconds`` is how long tasks may go on, and ``cancel_seconds`` be cancelled.
+
+    ``cancel`` has the forge cancel those that nobody here runs; without it they are left to their runners.
+    """
 
     def __init__(
         self,
@@ -20,11 +24,13 @@ class Shutdown:
         *,
         patience_seconds: float,
         cancel_seconds: float = CANCEL_SECONDS,
+        cancel: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._pollers = tuple(pollers)
         self._log = log
         self._patience_seconds = patience_seconds
         self._cancel_seconds = cancel_seconds
+        self._cancel = cancel
         self._hurry = asyncio.Event()
 
     def hurry(self) -> None:
@@ -38,21 +44,23 @@ class Shutdown:
         """
         for poller in self._pollers:
             poller.stop_asking()
-        if await self._within(self._patience_seconds, Poller.quiet):
+        if await self._within(self._patience_seconds, self._each(Poller.quiet)):
             return True
         if running := self._left():
             self._log.warn("tasks are still running and are waited for no more", tasks=running)
+        if self._cancel is not None:
+            await self._within(self._cancel_seconds, self._cancel())
         for poller in self._pollers:
             poller.cancel()
-        await self._within(self._cancel_seconds, Poller.finished)
+        await self._within(self._cancel_seconds, self._each(Poller.finished))
         if all(poller.over for poller in self._pollers):
             return True
         self._log.warn("the end does not wait for what cannot be cancelled", tasks=self._left())
         return False
 
-    async def _within(self, seconds: float, end: Callable[[Poller], Awaitable[None]]) -> bool:
-        """Whether all came to their end within that time, and before anyone grew impatient."""
-        ended = asyncio.create_task(self._each(end))
+    async def _within(self, seconds: float, end: Coroutine[Any, Any, None]) -> bool:
+        """Whether it came within that time, and before anyone grew impatient."""
+        ended = asyncio.create_task(end)
         hurried = asyncio.create_task(self._hurry.wait())
         try:
             await asyncio.wait({ended, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

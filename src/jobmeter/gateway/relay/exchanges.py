@@ -161,6 +161,8 @@ class Exchanges:
             accepted = isinstance(answer, LogTaken | StateTaken)
             lane = self._lanes.of_task(client, request, body, make=accepted)
             if lane is not None:
+                if accepted:
+                    lane.ends.reported(request.task_id, client, body)
                 self._reports.heard(lane, Reported(request, body, answer, seconds))
         return answer
 

@@ -34,6 +34,7 @@ from jobmeter.gateway.polling.book import SlotBook
 from jobmeter.gateway.polling.loop import Poller
 from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
 from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.relay.ends import Ends
 from jobmeter.gateway.relay.flights import Flights
 from jobmeter.gateway.relay.handing import Handing
 from jobmeter.gateway.relay.home import Asker, Home
@@ -77,7 +78,8 @@ class Lane:
         self._looks_anew = False
         self._singles: set[asyncio.Task[None]] = set()
         options = home.options
-        self.handing = Handing(home, proof, lambda task_id: self.end(task_id, "over"))
+        self.ends = Ends(home)
+        self.handing = Handing(home, proof, self.ends, lambda task_id: self.end(task_id, "over"))
         held = [self._holder(known) for known in home.memory.of(proof)]
         self.book = SlotBook(Slots(options.capacity, options.lost_after, held), self._ended, home.clock)
         pace, _ = pace_of(options.fetch_interval, options.fetch_interval_max)
@@ -155,7 +157,7 @@ class Lane:
         self.used_at = self._home.clock()
         self._version = fetch.version or self._version
         self.executor = fetch.executor or self.executor
-        self.handing.asked(client)
+        self.ends.asked(client)
         asker = Asker(client, fetch, body, raw)
         leaving = asyncio.create_task(client.gone())
         try:
@@ -366,6 +368,12 @@ class Lane:
         holder = self.book.slots.held.get(task_id)
         return None if holder is None or holder.adopted else self._home.clock() - holder.since
 
+    async def cancel(self, known: Known) -> None:
+        """Have the forge cancel a task: its runner hears so with the next report."""
+        if await self.ends.tell(known, "cancelled"):
+            known.result = "cancelled"
+            self.end(known.id, "over")
+
     def end(self, task_id: str, why: Why) -> None:
         """Free its slot, if it has one."""
         self.book.end(task_id, why)
@@ -375,6 +383,7 @@ class Lane:
             return  # This process ends; the runner works on, and what is known of the task stays remembered.
         known = self._home.memory.drop(ended.holder.task_id)
         self.handing.arrived(ended.holder.task_id)
+        self.ends.forget(ended.holder.task_id)
         if ended.why == "lost":
             self._home.log.warn(
                 "a task is given up: its runner shows no sign of it", task=ended.holder.task_id

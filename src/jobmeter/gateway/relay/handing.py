@@ -4,25 +4,23 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable
 
-from jobmeter.gateway.forges.port import CREDENTIAL_HEADERS, Fetch, Identity, Task
-from jobmeter.gateway.relay.client import Client
+from jobmeter.gateway.forges.facts import digest
+from jobmeter.gateway.forges.port import Fetch, Identity, Task
+from jobmeter.gateway.relay.ends import Ends
 from jobmeter.gateway.relay.home import Asker, Home
 from jobmeter.gateway.relay.tasks import Known
-from jobmeter.gateway.relay.upstream import Limits, Unreachable
-
-_END_LIMITS = Limits(total=30.0)
 
 
 class Handing:
     """The tasks that the forge has handed out to the runner with this ``proof``. ``given_up`` hears of each that is."""
 
-    def __init__(self, home: Home, proof: str, given_up: Callable[[str], None]) -> None:
+    def __init__(self, home: Home, proof: str, ends: Ends, given_up: Callable[[str], None]) -> None:
         self._home = home
         self._proof = proof
+        self._ends = ends
         self._given_up = given_up
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._duties: set[asyncio.Task[None]] = set()
-        self._credentials: list[tuple[str, str]] = []
+        self._duties: set[asyncio.Task[bool]] = set()
         self._handed_at: dict[str, float] = {}
         """When each task that the runner has shown no sign of went to it the last time, by the clock."""
 
@@ -47,12 +45,6 @@ class Handing:
             duty.cancel()
         await asyncio.gather(*self._duties, return_exceptions=True)
 
-    def asked(self, client: Client) -> None:
-        """The runner is there: what it shows the forge is shown again if it does not come back."""
-        self._credentials = [
-            (name, client.headers[name]) for name in CREDENTIAL_HEADERS if name in client.headers
-        ]
-
     def again(self, fetch: Fetch) -> list[Task]:
         """Tasks that never reached the runner, as far as anybody can tell; they are on their way from now on."""
         for known in self._home.memory.of(self._proof):
@@ -76,12 +68,13 @@ class Handing:
             found = self._home.memory.tasks.get(task.id)
             if found is not None and found.signed:
                 continue
+            token = self._home.dialect.task_token(task)
             known = Known(
                 id=task.id,
                 proof=self._proof,
                 identity=identity.key,
                 job=self._home.job_of(task, identity),
-                token=self._home.dialect.task_proof(task),
+                token=digest(token) if token is not None else None,
                 at=self._home.wall() if found is None else found.at,
                 task=task,
                 key=asker.fetch.request_key if asker.waits else None,
@@ -147,34 +140,8 @@ class Handing:
     def _unclaimed(self, known: Known) -> None:
         self._timers.pop(known.id, None)
         known.result = "failure"
-        duty = asyncio.create_task(self._report_failure(known))
+        # So that nobody waits for a task that nobody runs.
+        duty = asyncio.create_task(self._ends.tell(known, "failure"))
         self._duties.add(duty)
         duty.add_done_callback(self._duties.discard)
         self._given_up(known.id)
-
-    async def _report_failure(self, known: Known) -> None:
-        """Tell the forge, so that nobody waits for a task that nobody runs."""
-        if known.task is None:
-            return
-        call = self._home.dialect.report_end(known.task, "failure", self._home.wall())
-        # GitLab's jobs have tokens of their own, and it would take a runner's beside one for a mistake.
-        own = any(name in CREDENTIAL_HEADERS for name, _ in call.headers)
-        headers = [*call.headers, *([] if own else self._credentials)]
-        if not (own or self._credentials):
-            self._home.log.warn(
-                "a task that nobody runs could not be reported: its runner has not asked since the gateway began",
-                task=known.id,
-            )
-            return
-        try:
-            whole = await self._home.passing.call(
-                call.method, call.path, headers, call.body, limits=_END_LIMITS
-            )
-        except Unreachable as error:
-            self._home.log.warn(
-                "a task that nobody runs could not be reported", task=known.id, error=str(error)
-            )
-        else:
-            self._home.log.warn(
-                "a task that no runner asked for was reported as failed", task=known.id, status=whole.status
-            )

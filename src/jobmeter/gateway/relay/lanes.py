@@ -1,7 +1,9 @@
 """The runners of one forge, told apart by what they show it."""
 
 import asyncio
+from collections.abc import Container
 
+from jobmeter.gateway.forges.facts import digest
 from jobmeter.gateway.forges.port import LogReport, StateReport
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.fetching import Lane
@@ -36,6 +38,16 @@ class Lanes:
         for lane in self._lanes.values():
             await lane.close()
         await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def cancel_tasks(self, but: Container[str]) -> None:
+        """Have the forge cancel what runs, each tried once, but for these tasks."""
+        cancels = [
+            lane.cancel(known)
+            for lane in self._lanes.values()
+            for known in self._home.memory.of(lane.proof)
+            if known.id not in but
+        ]
+        await asyncio.gather(*cancels)
 
     def pause(self, on: bool) -> None:
         """Ask the forge for no tasks, or do so again."""
@@ -81,8 +93,8 @@ class Lanes:
     def is_of(self, known: Known, client: Client, body: bytes) -> bool:
         """Whether a report shows what its task's runner shows; of one that was adopted at GitLab nobody knows what."""
         if self._home.options.kind == "gitlab":
-            shown = self._home.dialect.report_proof(client.headers, body)
-            return known.token is None or known.token == shown
+            shown = self._home.dialect.report_token(client.headers, body)
+            return known.token is None or known.token == digest(shown)
         return self._home.dialect.proof(client.headers, body) == known.proof
 
     def _sweep(self) -> None:

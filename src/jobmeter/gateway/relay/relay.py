@@ -135,6 +135,10 @@ class Relay:
         """Ask the forge for no tasks, whoever waits for them, or do so again."""
         self._lanes.pause(on)
 
+    async def cancel_tasks(self) -> None:
+        """Have the forge cancel what runs; not what has ended, and has only not been told yet."""
+        await self._lanes.cancel_tasks(frozenset(self._exchanges.finals.waiting))
+
     def standing(self) -> list[RunnerStanding]:
         """All runners that are known."""
         return [
