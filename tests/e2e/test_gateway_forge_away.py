@@ -192,6 +192,7 @@ BROKEN = [
     pytest.param(away, (503, b"unavailable"), (503, b"unavailable"), {CANNOT_ASK, NOT_PASSED}, id="away"),
     pytest.param(half_open, (200, b""), (503, b"took too long"), {TOO_SLOW, NOT_PASSED}, id="half-open"),
     pytest.param(faulty(HANG), (200, b""), (503, b"took too long"), {TOO_SLOW, NOT_PASSED}, id="hangs"),
+    pytest.param(faulty(0.8), (200, b""), (503, b"took too long"), {TOO_SLOW, NOT_PASSED}, id="slow"),
     pytest.param(faulty(500), (500, b"<html>away"), (500, b"<html>away"), {CANNOT_ASK}, id="500"),
     pytest.param(faulty(502), (502, b"<html>away"), (502, b"<html>away"), {CANNOT_ASK}, id="502"),
     pytest.param(faulty(503), (503, b"<html>away"), (503, b"<html>away"), {CANNOT_ASK}, id="503"),
