@@ -87,7 +87,9 @@ def test_the_result_arrives_when_the_forge_is_back(tmp_path: Path, meanwhile: Me
             running_gateway(tmp_path, forge.url, capacity=1) as gateway,
         ):
             waits = meanwhile.patience is not OF_NOBODY
-            worker = ActionsWorker(gateway.port, "one", TOKEN, patience=meanwhile.patience, pause=FIRST_PAUSE)
+            worker = ActionsWorker(
+                gateway.port, "one", TOKEN, patience=meanwhile.patience, last_pause=FIRST_PAUSE
+            )
             forge.enqueue(1)
             job = forge.jobs[1]
             async with at_work(worker):

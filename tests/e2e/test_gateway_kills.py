@@ -103,7 +103,7 @@ def test_tasks_of_actions(tmp_path: Path, capacity: int, keyed: bool) -> None:
             actions_forge(one=TOKEN, two=f"{TOKEN}-2") as forge,
             running_gateway(tmp_path, forge.url, capacity=capacity) as gateway,
         ):
-            slots: dict[str, Any] = {"capacity": capacity, "keyed": keyed}
+            slots: dict[str, Any] = {"capacity": capacity, "keyed": keyed, "last_pause": 0.1}
             workers = [
                 ActionsWorker(gateway.port, "one", TOKEN, **LONG | slots),
                 ActionsWorker(gateway.port, "two", f"{TOKEN}-2", **SHORT | slots),

@@ -45,7 +45,7 @@ class ActionsWorker(actions.Runner):
     """Asks for tasks and does them, ``capacity`` at a time, with ``reports`` reports each.
 
     ``keyed``: a request key for each request, the same one until it is answered. ``ending``:
-    whose manners at a cancellation.
+    whose manners at a cancellation. ``last_pause`` is the first pause between attempts of its last reports.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class ActionsWorker(actions.Runner):
         patience: Patience = OF_ACT_RUNNER,
         ending: Ending = "act_runner",
         pause: float = 0.01,
+        last_pause: float = 0.01,
     ) -> None:
         super().__init__(port, uuid, token)
+        self.last_pause = last_pause
         self.uuid, self.capacity, self.keyed = uuid, capacity, keyed
         self.reports, self.ending, self.pause = reports, ending, pause
         self._patience = patience
@@ -131,7 +133,7 @@ class ActionsWorker(actions.Runner):
                 and await self._tried("UpdateTask", state={"id": task_id, "result": result}) is not None
             ):
                 return "done"
-            await asyncio.sleep(self.pause * 2**attempt)
+            await asyncio.sleep(self.last_pause * 2**attempt)
         return "given up"
 
     async def _tried(self, call: str, **fields: Any) -> Got | None:
