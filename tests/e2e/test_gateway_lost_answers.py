@@ -78,7 +78,8 @@ def test_a_job_of_gitlab_whose_answer_was_lost_runs_once(tmp_path):
             network(gateway.port) as between,
         ):
             between.loses = first(2, b"job-secret")
-            worker = GitlabWorker(between.port, TOKEN)
+            # As theirs, which ask again after 3 s, it rests longer than `fetch_interval`.
+            worker = GitlabWorker(between.port, TOKEN, pause=0.2)
             forge.enqueue(1, 2)
             async with at_work(worker):
                 await until(lambda: len(worker.ended) == 2)
