@@ -30,7 +30,7 @@ from jobmeter.gateway.forges import messages
 from jobmeter.linux.descriptors import raise_descriptor_limit
 
 RUNNERS, RATE, ROWS = 1000, 1000, 100
-WARM_SECONDS = 3
+WARM_SECONDS = 10
 CONNECTIONS = 10_000
 IDLE_SECONDS = 10
 ARTIFACT_BYTES = 1 << 30
@@ -85,10 +85,10 @@ class Machine(NamedTuple):
 def main() -> None:
     """Print the tables that are asked for."""
     asked = [word for word in sys.argv[1:] if not word.isdecimal()] or list(PARTS)
-    seconds, rounds = (int(text) for text in (*filter(str.isdecimal, sys.argv[1:]), "20", "5")[:2])
+    seconds, rounds = (int(text) for text in (*filter(str.isdecimal, sys.argv[1:]), "10", "3")[:2])
     if unknown := [word for word in asked if word not in PARTS]:
         raise SystemExit(f"{unknown[0]} is no part: {', '.join(PARTS)}")
-    subprocess.run([ROOT / "scripts/install-packages", "nginx=nginx-light"], check=True)
+    subprocess.run([ROOT / "scripts/install-packages", "nginx=nginx"], check=True)
     raise_descriptor_limit()
     with TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name, ExitStack() as stack:
         directory = Path(name)
