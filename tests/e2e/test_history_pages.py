@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -103,6 +104,35 @@ def test_a_run_of_a_chart_is_told_when_it_is_pointed_at(browser: Browser, receiv
     told = page.locator("#vg-tooltip-element").inner_text()
     assert " UTC · " in told
     assert "MiB" in told or "GiB" in told
+    page.context.close()
+
+
+@pytest.mark.parametrize("path", [JOB, "/fleet"])
+def test_charts_tell_the_times_of_their_runs(browser: Browser, receiver: RunningReceiver, path: str) -> None:
+    """The axis at the bottom has its labels."""
+    page = visitor(browser, viewport={"width": 1280, "height": 900})
+    page.goto(receiver.url + path)
+    axis = page.locator(
+        ".drawn svg .role-axis-label text",
+        has_text=re.compile(r"\d [A-Z][a-z]{2}$"),
+    )
+    axis.first.wait_for()
+    assert axis.count() >= 2
+    page.context.close()
+
+
+def test_a_chart_that_cannot_be_drawn_is_shown_as_its_picture(
+    browser: Browser, receiver: RunningReceiver
+) -> None:
+    """Where the library does not come."""
+    page = visitor(browser, viewport={"width": 1280, "height": 900})
+    page.goto(receiver.url + JOB)
+    library = page.locator('link[rel="modulepreload"]').get_attribute("href")
+    page.route(f"**{library}", lambda route: route.abort())
+    page.reload()
+    picture = page.locator("figure.chart .drawn img").first
+    picture.wait_for()
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") > 100
     page.context.close()
 
 

@@ -26,9 +26,10 @@ def time_axis(begin: int, end: int, width: int) -> dict[str, Any]:
     return {
         "field": "t",
         "type": "temporal",
-        # As an expression: a pair of numbers is read as times for `x`, and again as numbers for `x2`.
+        # As expressions: of numbers Vega-Lite makes `datetime(…)`, which the interpreter of pages reads as a year,
+        # and a pair of them is read once more, as numbers, for `x2`.
         "scale": {"type": "utc", "domain": {"expr": f"[{begin}, {end}]"}, "nice": False},
-        "axis": {"title": None, "values": ticks, "labelFlush": True, "labelExpr": label},
+        "axis": {"title": None, "values": {"expr": f"{ticks}"}, "labelFlush": True, "labelExpr": label},
     }
 
 

@@ -22,13 +22,18 @@ async function drawFigure(figure) {
   const described = figure.querySelector(`script[data-width="${width}"]`).textContent;
   const place = figure.querySelector(".drawn");
   if (place.dataset.described === described) return;
-  const embed = await drawingLibrary();
-  if (!embed) return;
+  const embed = await drawingLibrary().catch(() => undefined);
+  if (!embed) return showPicture(figure, place);
   const { $schema, ...spec } = JSON.parse(described);
   views.get(place)?.finalize();
   views.set(place, (await embed(place, spec, options)).view);
   place.dataset.described = described;
   place.querySelector("svg")?.setAttribute("aria-hidden", "true");
+}
+
+// Without the library a chart is what it is without scripts: a picture that the server drew.
+function showPicture(figure, place) {
+  place.innerHTML = figure.querySelector("noscript").textContent;
 }
 
 // One after the other: what is being drawn is not taken from under the pen.
