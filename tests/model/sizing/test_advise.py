@@ -119,6 +119,9 @@ def test_the_total_is_of_containers_that_ran_together() -> None:
     assert advice.total.memory.request_bytes == 2 * GIB
 
 
+LATER = observed(steady(1, GIB, noise=0), first=10)
+
+
 def alone(count: int, first: int, need: int = 9 * GIB) -> list[Observation]:
     """Runs of the same job with another container than those of the CI, as a developer's."""
     return observed([Truth(need_bytes=need)] * count, first=first, name="job")
@@ -127,14 +130,22 @@ def alone(count: int, first: int, need: int = 9 * GIB) -> list[Observation]:
 @pytest.mark.parametrize(
     "runs, phase, in_total",
     [
-        (STEADY + alone(2, 10), "confident", {"build": True, "job": False}),
+        (STEADY[:8] + alone(2, 8) + LATER, "confident", {"build": True, "job": False}),
         (alone(2, 0) + observed(steady(10, GIB, noise=0), first=2), "confident", {"build": True, "job": False}),
-        (STEADY + [replace(run, leg="os=linux") for run in alone(2, 10)], "confident", {"build": True, "job": False}),
-        (STEADY + alone(3, 10), "confident", {"build": True, "job": True}),
+        (STEADY + alone(2, 10), "learning", {"build": True, "job": True}),
+        (STEADY + [replace(run, leg="os=linux") for run in alone(2, 10)], "learning", {"build": True, "job": True}),
+        (
+            STEADY[:8] + with_use(alone(2, 8), killed_at_bytes=8 * GIB) + LATER,
+            "confident", {"build": True, "job": True},
+        ),
+        (STEADY[:7] + alone(3, 7) + LATER, "confident", {"build": True, "job": True}),
         (STEADY[:2] + alone(2, 2), "learning", {"build": True, "job": True}),
         (STEADY[:9] + beside(STEADY[9:], "redis"), "learning", {"build": True, "redis": True}),
     ],
-    ids=["newest", "oldest", "a leg of its own", "three", "nothing is usual yet", "a new service"],
+    ids=[
+        "between others", "oldest", "newest", "a leg of its own", "killed", "three", "nothing is usual yet",
+        "a new service",
+    ],
 )  # fmt: skip
 def test_a_container_of_few_runs_that_ran_beside_no_other_is_not_in_the_total(
     runs: list[Observation], phase: str, in_total: dict[str, bool]

@@ -76,16 +76,31 @@ def test_what_ran_on_the_newest_day_is_the_total() -> None:
     assert found.total.memory == found.containers[0].memory
 
 
-def test_a_container_of_few_runs_is_not_in_the_total() -> None:
-    """Days do not keep what ran beside what: one or two runs of many are a developer's, or told soon enough."""
-    usual = observed(steady(8, GIB, noise=0))
-    runs = usual + observed([Truth(need_bytes=9 * GIB)] * 2, first=8, name="job")
+def test_what_is_not_in_the_total_is_said() -> None:
+    """With the day on which it was last seen."""
+    usual = observed(steady(8, GIB, noise=0), first=2)
+    runs = observed([Truth(need_bytes=9 * GIB)] * 2, name="job") + usual
 
     found, without = advise_period(by_day(runs)), advise_period(by_day(usual))
 
     assert (found.total, found.meta.confidence_phase) == (without.total, "confident")
-    assert [each.in_total for each in found.evidence] == [True, False]
-    assert "job was in 2 runs only, and is not in the total." in found.meta.reason
+    assert [(each.name, each.in_total) for each in found.evidence] == [("build", True), ("job", False)]
+    last = runs[1].end_time[:10]
+    assert (
+        f"job was last seen on {last}, before the newest day of its leg, and is not in the"
+        in found.meta.reason
+    )
+    assert "not in the total" not in without.meta.reason
+
+
+def test_what_ran_on_the_newest_day_alone_is_in_the_total() -> None:
+    """However few its runs are: it may be what runs next."""
+    runs = observed(steady(8, GIB, noise=0)) + observed([Truth(need_bytes=9 * GIB)], first=8, name="job")
+
+    found = advise_period(by_day(runs))
+
+    assert (found.total.memory.request_bytes or 0) >= 9 * GIB
+    assert found.meta.confidence_phase == "learning"
 
 
 def test_legs_are_not_added_up() -> None:

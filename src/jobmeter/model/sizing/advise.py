@@ -49,15 +49,14 @@ def advise(observations: Sequence[Observation], parameters: Parameters = _DEFAUL
     uses = _by_container(runs)
     figures = {name: found for name in sorted(uses) if (found := walk.advised(name))}
     together = {tuple(use.name for use in run.containers) for run in runs}
-    strange = strays([use.name for use in run.containers] for run in runs)
+    stray = strays(runs)
     evidence = tuple(
-        gather(name, uses[name], walk.known(name), parameters, in_total=name not in strange)
-        for name in figures
+        gather(name, uses[name], walk.known(name), parameters, in_total=name not in stray) for name in figures
     )
-    phase, reason = confidence(runs, walk, strange, parameters)
+    phase, reason = confidence(runs, walk, stray, parameters)
     return Advice(
         containers=containers_of(figures),
-        total=total((names for names in together if strange.isdisjoint(names)), figures, parameters),
+        total=total((names for names in together if stray.isdisjoint(names)), figures, parameters),
         meta=About(
             confidence_phase=phase,
             runs_analyzed=sum(_was_read(run) for run in runs),

@@ -1,6 +1,6 @@
 """What a job should request by all its runs of a long time: as `advise`, from days that were merged."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -8,12 +8,11 @@ from jobmeter.model.quantities import format_bytes
 from jobmeter.model.sizing.advise import containers_of, total
 from jobmeter.model.sizing.answer import About, Advice, Evidence
 from jobmeter.model.sizing.evidence import memory_notes
-from jobmeter.model.sizing.figure import CONFIDENT_RUNS, Aggregate, largest
+from jobmeter.model.sizing.figure import Aggregate, largest
 from jobmeter.model.sizing.parameters import Parameters
 from jobmeter.model.sizing.period import MAX_NAMES, SHARED, Key, Parts, Period, joined, place_in, together
 from jobmeter.model.sizing.phase import doubts, nothing_observed, worst
 from jobmeter.model.sizing.rules import cpu_rule, memory_rule
-from jobmeter.model.sizing.strays import told
 from jobmeter.model.sizing.window import highest
 
 _DEFAULT = Parameters()
@@ -37,16 +36,16 @@ def advise_period(days: Mapping[str, Parts], parameters: Parameters = _DEFAULT) 
         for name in names
     }
     whole = {name: together(period for (_, other), period in legs.items() if other == name) for name in names}
-    strange = _strange(whole)
-    groups = [{place_in(legs, key) for key in keys} for keys in _newest(days, strange)] or [set(legs)]
+    groups = [{place_in(legs, key) for key in keys} for keys in _newest(days)] or [set(legs)]
     newest = {place: known[place] for group in groups for place in group}
+    summed = {name for _, name in newest}
     return Advice(
         containers=containers_of(figures),
         total=total([tuple({name for _, name in group}) for group in groups], figures, parameters),
         meta=About(
             confidence_phase=worst(newest.values()),
             runs_analyzed=max((period.runs for name, period in whole.items() if name != SHARED), default=0),
-            reason=" ".join(_reason(days, whole, newest, strange)) if legs else nothing_observed(parameters),
+            reason=" ".join(_reason(days, whole, newest)) if legs else nothing_observed(parameters),
             buffer_percent=parameters.buffer_percent,
             cpu_percentile=parameters.cpu_percentile,
         ),
@@ -58,36 +57,26 @@ def advise_period(days: Mapping[str, Parts], parameters: Parameters = _DEFAULT) 
                     [each for (_, other), each in known.items() if other == name],
                     parameters,
                 ),
-                in_total=name not in strange,
+                in_total=name in summed,
             )
             for name in names
         ),
     )
 
 
-def _strange(whole: Mapping[str, Period]) -> frozenset[str]:
-    """Containers of one or two runs where others are known by more: days do not keep what ran beside what."""
-    seen = {name: period.runs for name, period in whole.items() if name != SHARED}
-    if max(seen.values(), default=0) < CONFIDENT_RUNS:
-        return frozenset()
-    return frozenset(name for name, runs in seen.items() if runs < CONFIDENT_RUNS)
-
-
-def _newest(days: Mapping[str, Parts], strange: Collection[str]) -> Iterator[set[Key]]:
+def _newest(days: Mapping[str, Parts]) -> Iterator[set[Key]]:
     """For each leg the containers of its newest day; what legs share of a day is that of any."""
     legs: set[str] = set()
     for day in sorted(days, reverse=True):
-        usual = {key for key in days[day] if key[1] not in strange}
-        for leg in sorted({leg for leg, _ in usual} - legs - {SHARED}):
+        for leg in sorted({leg for leg, _ in days[day]} - legs - {SHARED}):
             legs.add(leg)
-            yield {key for key in usual if key[0] in {SHARED, leg}}
+            yield {key for key in days[day] if key[0] in {SHARED, leg}}
 
 
 def _reason(
     days: Mapping[str, Parts],
     whole: Mapping[str, Period],
     newest: Mapping[Key, Aggregate],
-    strange: Collection[str],
 ) -> Iterator[str]:
     dates = sorted(day for day, parts in days.items() if parts)
     yield f"All runs of {len(dates)} {'day' if len(dates) == 1 else 'days'} from {dates[0]} to {dates[-1]}."
@@ -99,8 +88,9 @@ def _reason(
                 f"{format_bytes(most)} (± 1 %)."
             )
     yield from doubts({key: each for key, each in newest.items() if key[1] != SHARED})
-    for name in sorted(strange):
-        yield told(name, whole[name].runs)
+    for name in sorted(whole.keys() - {name for _, name in newest} - {SHARED}):
+        last = max(day for day, parts in days.items() if any(other == name for _, other in parts))
+        yield f"{name} was last seen on {last}, before the newest day of its leg, and is not in the total."
 
 
 def _evidence(name: str, period: Period, known: list[Aggregate], parameters: Parameters) -> Evidence:

@@ -108,7 +108,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     memory_rule: Annotated[str, Meta(description="What its request of memory is made of, in words.")] = ""
     cpu_rule: Annotated[str, Meta(description="The same of CPU.")] = ""
     in_total: Annotated[
-        bool, Meta(description="false for one of few runs that never ran beside the others.")
+        bool,
+        Meta(description="false for one that is not part of the job as it runs now; the reason says why."),
     ] = True
     notes: Annotated[tuple[str, ...], Meta(description="What to know of it, one sentence each.")] = ()
 

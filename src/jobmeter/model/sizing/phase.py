@@ -8,7 +8,7 @@ from jobmeter.model.sizing.answer import Phase
 from jobmeter.model.sizing.figure import CONFIDENT_RUNS, Aggregate
 from jobmeter.model.sizing.observation import Observation
 from jobmeter.model.sizing.parameters import Parameters
-from jobmeter.model.sizing.strays import told
+from jobmeter.model.sizing.strays import about_stray
 from jobmeter.model.sizing.window import Walk, is_clean
 
 _PHASES: tuple[Phase, ...] = ("unknown", "learning", "confident")
@@ -16,13 +16,13 @@ _CUT_SHORT = {"failed": "failed", "lost": "lost", "killed": "killed for want of 
 
 
 def confidence(
-    runs: Sequence[Observation], walk: Walk, strange: Collection[str], parameters: Parameters
+    runs: Sequence[Observation], walk: Walk, stray: Collection[str], parameters: Parameters
 ) -> tuple[Phase, str]:
     """The phase of the least known container of each leg's newest run, and the reason in sentences.
 
-    Runs of ``strange`` containers, as `strays` finds them, are named and say no more.
+    Runs of ``stray`` containers, as `strays` finds them, are named and say no more.
     """
-    usual = [run for run in runs if run.containers and run.containers[0].name not in strange]
+    usual = [run for run in runs if run.containers and run.containers[0].name not in stray]
     newest = {run.leg: run for run in usual}
     if not newest:
         return "unknown", nothing_observed(parameters)
@@ -30,9 +30,9 @@ def confidence(
         (leg, use.name): walk.known(use.name)[leg] for leg, run in newest.items() for use in run.containers
     }
     phase = worst(known.values())
-    seen = Counter(use.name for run in runs for use in run.containers if use.name in strange)
-    about_strange = (told(name, count) for name, count in sorted(seen.items()))
-    sentences = [_counted(runs), *doubts(known), *about_strange]
+    seen = Counter(use.name for run in runs for use in run.containers if use.name in stray)
+    about_strays = (about_stray(name, count) for name, count in sorted(seen.items()))
+    sentences = [_counted(runs), *doubts(known), *about_strays]
     return phase, " ".join(sentences)
 
 
