@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobmeter.apps.newest import newest
 from jobmeter.cli import main
@@ -15,6 +16,7 @@ from tests.support.runs import records, write_journal
 
 BUILD = Job(organization="acme", repository="acme/engine", workflow="ci.yaml", job="build", run_id="7")
 TEST = Job(organization="acme", repository="acme/engine", workflow="ci.yaml", job="test", run_id="7")
+LEGS = tuple(replace(BUILD, runner=name) for name in ("one", "two"))
 OLDER, NEWER = "01a1fe54-0000-7000-8000-000000000001", "01a1fe54-0000-7000-8000-000000000002"
 
 
@@ -49,6 +51,8 @@ def in_job(**variables: str) -> dict[str, str]:
             OLDER,
             "the newest one of build, which the environment names",
         ),
+        (*LEGS, in_job(RUNNER_NAME="one"), OLDER, "build · run 7 on two; taken is the newest one of acme/engine"),
+        (*LEGS, in_job(RUNNER_NAME="two"), NEWER, None),
         (BUILD, Job(), in_job(), OLDER, "run is of a job without a name; taken"),
     ],
 )

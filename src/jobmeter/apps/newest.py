@@ -15,8 +15,8 @@ from jobmeter.model.job import Job
 from jobmeter.report.notes import job_identity
 from jobmeter.spool.journal import JournalReader
 
-_NAMED = ("repository", "workflow", "job", "matrix", "run_id", "attempt")
-"""What tells executions of jobs apart, as far as the environment says it."""
+_NAMED = ("server_url", "repository", "workflow", "job", "matrix", "run_id", "attempt", "runner")
+"""What tells executions of jobs apart, as far as the environment says it: legs often by their runner alone."""
 _NO_NAME = "a job without a name"
 
 
@@ -37,11 +37,11 @@ def newest(environ: Mapping[str, str]) -> Newest:
     named, _ = identify_job(environ)
     if not any(getattr(named, field) for field in _NAMED):
         return Newest(paths[0])
-    wanted = f"{job_identity(_only_names(named))}, which the environment names"
+    wanted = f"{_described(named)}, which the environment names"
     found = next((path for path in paths if _is_of(_job_of(path), named)), None)
     if found == paths[0]:
         return Newest(found)
-    other = job_identity(_only_names(_job_of(paths[0]) or Job())) or _NO_NAME
+    other = _described(_job_of(paths[0]) or Job()) or _NO_NAME
     if found is None:
         where = os.path.dirname(paths[0])
         remark = f"{where} has no run of {wanted}; the newest one is of {other}"
@@ -64,6 +64,7 @@ def _is_of(job: Job | None, named: Job) -> bool:
     return all(getattr(job, field) == value for field, value in told.items())
 
 
-def _only_names(job: Job) -> Job:
+def _described(job: Job) -> str:
     """Without its branch and commit."""
-    return Job(**{field: getattr(job, field) for field in _NAMED})
+    identity = job_identity(Job(**{field: getattr(job, field) for field in _NAMED}))
+    return f"{identity} on {job.runner}" if identity and job.runner else identity

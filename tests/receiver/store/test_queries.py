@@ -13,6 +13,7 @@ from jobmeter.receiver.store.queries import (
     newest_runs,
     runs_of_job,
 )
+from jobmeter.receiver.store.scopes import Scope
 from tests.receiver.store.support import part, stored, summary
 
 RUNS = [
@@ -113,6 +114,9 @@ def test_a_path_finds_the_repository_in_both_forms(place):
         (RunFilter(state="lost"), "u8"),
         (RunFilter(forge="gitea"), "u8"),
         (RunFilter(job="j7"), "u8"),
+        (RunFilter(organization="o7"), None),
+        (RunFilter(scopes=(Scope(organization="o7"),)), None),
+        (RunFilter(until=0), None),
         (RunFilter(ended="failed", ref="main"), None),
         (RunFilter(ended="failed", repository="o1/r"), None),
         (RunFilter(ended="failed", workflow="w", repository="o1/r"), None),

@@ -45,23 +45,28 @@ class _Kept(Generic[Told]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._told: OrderedDict[int, tuple[int, Told]] = OrderedDict()
+        self._told: OrderedDict[int, tuple[tuple[int | None, ...], Told]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, job: KnownJob, make: Callable[[], Told]) -> Told:
-        """What ``make`` told of this version of the job. Two threads may make the same."""
+        """What ``make`` told of this state of the job. Two threads may make the same."""
         with self._lock:
             known = self._told.get(job.id)
-            if known is not None and known[0] == job.version:
+            if known is not None and known[0] == _state(job):
                 self._told.move_to_end(job.id)
                 return known[1]
         made = make()
         with self._lock:
-            self._told[job.id] = job.version, made
+            self._told[job.id] = _state(job), made
             self._told.move_to_end(job.id)
             if len(self._told) > self._most:
                 self._told.popitem(last=False)
         return made
+
+
+def _state(job: KnownJob) -> tuple[int | None, ...]:
+    """The version, and what a receiver of a release without versions changes."""
+    return job.version, job.runs, job.last_begun_at
 
 
 def _job_item(connection: Connection, job: KnownJob) -> JobItem:

@@ -7,7 +7,8 @@ from msgspec import Meta, Struct, field
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.receiver.api.buckets import Course
-from jobmeter.receiver.store.queries import MOST_LOOKED_AT, State
+from jobmeter.receiver.store.history import MOST_LOOKED_AT
+from jobmeter.receiver.store.queries import State
 
 _Uid = Annotated[str, Meta(description="The run's key.")]
 _State = Annotated[

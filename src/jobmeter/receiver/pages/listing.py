@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from jobmeter.receiver.api.types import RunItem, RunList
 from jobmeter.receiver.live import RunningJob
 from jobmeter.receiver.pages.layout import address
-from jobmeter.receiver.store.queries import MOST_LOOKED_AT
+from jobmeter.receiver.store.history import MOST_LOOKED_AT
 from jobmeter.receiver.store.usages import Names
 from jobmeter.report.figures import cores, duration, moment, size
 from jobmeter.report.history_words import short_ref

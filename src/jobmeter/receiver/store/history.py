@@ -26,7 +26,7 @@ from jobmeter.receiver.store.usage_tables import NAMES, jobs, usages
 from jobmeter.receiver.store.usages import Names
 
 MOST_LOOKED_AT = 20_000
-"""So many runs of a job, or of its branch, are looked through at a time."""
+"""So many runs are looked through at a time for what no index tells: of all, of a job, or of its branch."""
 _LEAST_PAGE, _GROWTH = 100, 5
 
 Ended = Literal["any", "whole", "failed"]

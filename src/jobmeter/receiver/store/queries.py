@@ -20,6 +20,7 @@ from sqlalchemy import (
 from jobmeter.model import wire
 from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.forms import both_forms, can_be, ref_forms
+from jobmeter.receiver.store.history import MOST_LOOKED_AT
 from jobmeter.receiver.store.packing import unpacked
 from jobmeter.receiver.store.schema import parts, runs
 from jobmeter.receiver.store.scopes import Scopes, within
@@ -93,8 +94,6 @@ _LISTED_SUMMARY = case((func.length(runs.c.summary) <= _MAX_LISTED_BYTES, runs.c
 
 _NO_ID = 2**63 - 1
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-MOST_LOOKED_AT = 20_000
-"""So many runs are looked through at a time for what no index tells."""
 
 
 def find_run(connection: Connection, run_uid: str, scopes: Scopes = None) -> Run | None:
@@ -134,7 +133,9 @@ def looked_down_to(
 ) -> int | None:
     """The lowest ``Run.id`` that one question looks at; None where it looks at all runs below ``before``.
 
-    What an index finds, as the runs of a repository, is found wherever it is. For the rest runs are looked through.
+    What an index finds, as the runs of a repository, is found wherever it is. So are those of an organization, of a
+    time, and what somebody may see, which no index has in order: the first page of a small organization is not to be
+    empty because of what others run. For the rest runs are looked through.
     """
     indexed = wanted._replace(ended=None, forge=None)
     if wanted.repository is None:
