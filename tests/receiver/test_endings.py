@@ -163,16 +163,16 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_from_their_end(tmp_p
 
 
 def test_a_lost_run_says_that_nothing_was_heard_of_it(tmp_path, monkeypatch):
-    """And for how long: it has no journal, and knows no more."""
+    """And for how long in truth, also where less of it counted: it has no journal, and knows no more."""
     monkeypatch.setattr(endings, "_SWEEP_SECONDS", (0.01, 0.01))
     path = tmp_path / "db"
     stored(path, *streamed("silent"))
-    changed(path, "UPDATE runs SET heard_at = id")
+    changed(path, "UPDATE runs SET heard_at = ?", int(time.time() * 1000) - 10_000_000)
     swept(path, lambda: states(path) == {"lost"})
     summary = msgspec.json.decode(found(path, "silent").summary or b"", type=Summary)
     assert summary.exit == Exit(
         reason="lost",
-        detail="The receiver heard nothing of the run for 1 ms: its meter was killed, or cannot reach the receiver.",
+        detail="The receiver heard nothing of the run for 2 h 46 m: its meter was killed, or cannot reach the receiver.",
         certainty="probable",
     )
 

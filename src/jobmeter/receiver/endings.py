@@ -103,9 +103,7 @@ class Endings:
             self._log.warn("runs whose parts are not merged could not be looked for", error=str(error))
 
     async def _finish(self, run_uid: str, before: int) -> None:
-        without_end = silence(self._lost_after_seconds)
-        question = partial(_lost, run_uid=run_uid, without_end=without_end)
-        ending, trouble = await self._database.read_long(question)
+        ending, trouble = await self._database.read_long(partial(_lost, run_uid=run_uid))
         if await self._writer.submit(Finish(run_uid, before, ending)):
             self._figures.lost.inc()
             self._log.warn("a run fell silent and is given up as lost", run_uid=run_uid)
@@ -169,7 +167,7 @@ def _ending_of(
     return folding.ending(run.next_sequence if run else 0, Exit()), trouble
 
 
-def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Ending, str | None]:
+def _lost(connection: Connection, run_uid: str) -> tuple[Ending, str | None]:
     """What the stored records say, without a summary if nothing can be told; and why not all could be read."""
     run = find_run(connection, run_uid)
     if run is None:
@@ -177,7 +175,8 @@ def _lost(connection: Connection, run_uid: str, without_end: Exit) -> tuple[Endi
     try:
         folding = _Folding(first_record(connection, run.key), run.next_sequence)
         trouble = fold_stored(connection, run.key, folding.fold)
-        return folding.ending(run.next_sequence, without_end, "lost"), trouble
+        silent_seconds = max(0.0, time.time() - run.heard_at / 1000)
+        return folding.ending(run.next_sequence, silence(silent_seconds), "lost"), trouble
     except Exception as error:  # Whatever it is, it would be the same the next time.
         return Ending(run.next_sequence, None, "lost"), str(error)
 

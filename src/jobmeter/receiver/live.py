@@ -113,6 +113,10 @@ class Now(Struct, kw_only=True):
     lost_after_seconds: Annotated[
         float | None, Meta(description="After so long a silence a run counts as lost and is here no more.")
     ] = None
+    listening_seconds: Annotated[
+        float | None,
+        Meta(description="Since this receiver was started; silence before that does not count."),
+    ] = None
 
 
 class _Box:
@@ -267,7 +271,8 @@ class Follower:
 class Live:
     """Tells what happens now to any number of readers of one database.
 
-    ``lost_after_seconds`` is how long a run may be silent before the receiver gives it up.
+    ``lost_after_seconds`` is how long a run may be silent before the receiver gives it up. What is silence from
+    before ``listening_since``, in seconds since 1970, does not count: nobody could be heard.
     """
 
     def __init__(
@@ -282,6 +287,7 @@ class Live:
         self.lost_after_seconds = lost_after_seconds
         self._clock = clock
         self._wall_clock = wall_clock
+        self.listening_since = wall_clock()
         self._alone = asyncio.Lock()
         self._followers: dict[str, tuple[Follower, float]] = {}
         self._nows: dict[Scopes, tuple[Now, float]] = {}
@@ -367,6 +373,7 @@ class Live:
             jobs=jobs,
             more=len(going) > MOST_RUNS,
             lost_after_seconds=self.lost_after_seconds,
+            listening_seconds=max(0.0, now - self.listening_since),
         )
         return found, seconds
 

@@ -65,6 +65,15 @@ def test_all_together_stand_above() -> None:
     assert now_lead(Now(time=TIME, jobs=jobs, more=True)).startswith("the newest 3 jobs")
 
 
+@pytest.mark.parametrize("listening, since", [(419.0, " since the receiver was started"), (500.0, "")])
+def test_silence_from_before_the_receiver_s_start_does_not_count(listening: float, since: str) -> None:
+    """The row says from where it does, which may be more than what makes a run lost."""
+    now = Now(
+        time=TIME, jobs=[job(silent_seconds=420.0)], lost_after_seconds=300.0, listening_seconds=listening
+    )
+    assert f"none for 7 m 00 s lost after 5 m 00 s of silence{since} No job" in words_of(now_body(now))
+
+
 def test_where_silent_runs_go_is_said() -> None:
     """Whoever misses a row finds it; with no rows, too."""
     for jobs in ([job()], []):

@@ -327,6 +327,9 @@ def test_a_running_run_says_that_its_numbers_are_of_what_has_come() -> None:
         "Nothing was heard of it since 2026-11-21 12:01:00 UTC; after 5 m 00 s of silence it counts as lost."
     )
     assert silence in words_of(body)
+    restarted = heard._replace(counted_from=clock(90))
+    body = one_run_body(detail, course_of(summary, timeline), Drawing(), restarted)
+    assert silence[:-1] + ", counted from the receiver's start at 2026-11-21 12:01:30 UTC." in words_of(body)
 
 
 def run_that_was_only_begun(end: Exit, state: str) -> RunDetail:

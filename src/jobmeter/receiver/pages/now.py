@@ -73,7 +73,7 @@ def _row(job: RunningJob, now: Now) -> str:
     link = f'<a href="{text(address("runs", job.run_uid))}">{text(name)}</a>'
     cells = zip(
         _TITLES,
-        (_since(job, now.time), _cpu(job), _memory(job), _throttled(job), _lag(job, now.lost_after_seconds)),
+        (_since(job, now.time), _cpu(job), _memory(job), _throttled(job), _lag(job, now)),
         strict=True,
     )
     told = "".join(f'<td data-label="{title}">{cell}</td>' for title, cell in cells)
@@ -125,13 +125,15 @@ def _throttled(job: RunningJob) -> str:
     return f"<span{tone}>{text(format_percent(share))}</span>" + _small("of a CPU")
 
 
-def _lag(job: RunningJob, lost_after_seconds: float | None) -> str:
+def _lag(job: RunningJob, now: Now) -> str:
     """How old the newest sample is, and how much of that its way took; of a silent run when it is given up."""
     age = job.silent_seconds if job.sample_age_seconds is None else job.sample_age_seconds
     told = f"none for {roughly(age)}" if job.sample_age_seconds is None else _age(age)
     about = f"{duration(job.delivery_seconds)} on its way" if job.delivery_seconds is not None else ""
-    if job.silent_seconds >= LATE_SECONDS and lost_after_seconds is not None:
-        about = f"lost after {roughly(lost_after_seconds)} of silence"
+    if job.silent_seconds >= LATE_SECONDS and now.lost_after_seconds is not None:
+        restarted = now.listening_seconds is not None and job.silent_seconds > now.listening_seconds
+        since = " since the receiver was started" if restarted else ""
+        about = f"lost after {roughly(now.lost_after_seconds)} of silence{since}"
     late = ' class="warn"' if age >= LATE_SECONDS else ""
     return f"<span{late}>{text(told)}</span>{_small(about)}"
 

@@ -173,10 +173,12 @@ class Pages:
     def _heard(self, stage: Stage) -> Heard:
         """What is to be said of how far a run has come."""
         silent = stage.state == "running" and time.time() - stage.heard_at / 1000 >= LATE_SECONDS
+        listening_since = self._live.listening_since
         return Heard(
             records=stage.next_sequence,
             silent_since=rfc3339_of(stage.heard_at / 1000) if silent else None,
             lost_after_seconds=self._live.lost_after_seconds,
+            counted_from=rfc3339_of(listening_since) if stage.heard_at / 1000 < listening_since else None,
         )
 
     async def picture(self, request: Request) -> Response:

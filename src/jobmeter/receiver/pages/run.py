@@ -51,12 +51,14 @@ class Heard(NamedTuple):
     """What the receiver has heard of a run: so many ``records``, and when the last of it.
 
     ``silent_since`` is RFC 3339, UTC, of a run that goes on but was not heard of lately; after
-    ``lost_after_seconds`` of silence it counts as lost.
+    ``lost_after_seconds`` of silence it counts as lost. ``counted_from`` is the receiver's start, RFC 3339, UTC, where
+    the silence is older: it counts from there.
     """
 
     records: int = 0
     silent_since: str | None = None
     lost_after_seconds: float | None = None
+    counted_from: str | None = None
 
 
 _NOTHING_HEARD = Heard()
@@ -159,6 +161,8 @@ def _provisional(detail: RunDetail, heard: Heard) -> str:
         given_up = ""
         if heard.lost_after_seconds is not None:
             given_up = f"; after {roughly(heard.lost_after_seconds)} of silence it counts as lost"
+            if heard.counted_from is not None:
+                given_up += f", counted from the receiver's start at {text(moment(heard.counted_from))}"
         told.append((f"Nothing was heard of it since {text(moment(heard.silent_since))}{given_up}.", True))
     events = text(address("runs", detail.run_uid, "events"))
     return notes(told, f' data-events="{events}" data-known="{heard.records}"')
