@@ -172,7 +172,8 @@ def test_a_lost_run_says_that_nothing_was_heard_of_it(tmp_path, monkeypatch):
     summary = msgspec.json.decode(found(path, "silent").summary or b"", type=Summary)
     assert summary.exit == Exit(
         reason="lost",
-        detail="The receiver heard nothing of the run for 2 h 46 m: its meter was killed, or cannot reach the receiver.",
+        detail="The receiver heard nothing of the run for 2 h 46 m: "
+        "its meter was killed, or cannot reach the receiver.",
         certainty="probable",
     )
 

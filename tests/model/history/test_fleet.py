@@ -33,6 +33,13 @@ def test_what_is_used_beyond_its_reservation_makes_no_waste_less() -> None:
     assert priced(together([burst, TOLD]), PRICE).wasted_cost == pytest.approx(6 + 1.5)
 
 
+def test_what_nobody_tells_is_no_waste_of_nothing() -> None:
+    """It is not known."""
+    found = priced(Account(runs=1, core_seconds=CORE_HOUR), PRICE)
+
+    assert (found.cost, found.wasted_cost) == (1.0, None)
+
+
 def test_a_sum_over_what_was_read_in_part_is_a_lower_bound() -> None:
     """Of CPU, of memory, and of containers that are not in it."""
     found = together([TOLD, Account(core_lower_bounds=2), Account(byte_lower_bounds=3)])

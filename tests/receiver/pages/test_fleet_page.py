@@ -18,6 +18,8 @@ from jobmeter.receiver.pages.repositories import repository_body
 
 MIB = 2**20
 
+UNWASTED = Waste(runs=1, reserved=GIB_HOUR, used=GIB_HOUR, unused=0.0)
+
 
 def words(html: str) -> str:
     """What is read of a page."""
@@ -46,7 +48,8 @@ def test_hardly_anything_is_told_as_that() -> None:
     said = fleet(Account(runs=4, cpu=cpu(4e-5, 0.0, 3.1e-5), cost=0.0003, wasted_cost=0.004))
 
     assert said.count("< 0.01 EUR") == 4
-    assert "< 0.01 of < 0.01 core-h" in said
+    assert "0.112 of 0.144 core-s" in said
+    assert "0.144 core-seconds" in said
     assert "e-05" not in said
 
 
@@ -54,6 +57,42 @@ def test_hardly_anything_is_told_as_that() -> None:
 def test_a_cost_has_two_digits(cost: float, told: str) -> None:
     """And nothing is nothing."""
     assert told in fleet(Account(runs=1, cost=cost, wasted_cost=0.0))
+
+
+def test_little_memory_has_a_unit_that_fits() -> None:
+    """Rather than hardly anything of hardly anything."""
+    memory = Waste(runs=4, reserved=900 * MIB, used=600 * MIB, unused=300 * MIB)
+    said = fleet(Account(runs=4, memory=memory))
+
+    assert "900 MiB-seconds" in said
+    assert "300 of 900 MiB-s" in said
+
+
+@pytest.mark.parametrize(
+    "account, told",
+    [
+        (Account(runs=1, cost=2.0), "Wasted not told no run tells what CPU and memory it reserved"),
+        (Account(runs=1, cost=2.0, wasted_cost=0.0, memory=UNWASTED), "Wasted not told no run tells what CPU it"),
+        (
+            Account(runs=1, cost=2.0, wasted_cost=1.0, memory=UNWASTED),
+            "Wasted 1.00 EUR 50 % of it · no run tells what CPU it reserved",
+        ),
+        (Account(runs=1, cost=2.0, wasted_cost=0.0, memory=UNWASTED, cpu=UNWASTED), "Wasted 0.00 EUR 0 % of it"),
+    ],
+)  # fmt: skip
+def test_waste_that_is_not_known_is_not_nothing(account: Account, told: str) -> None:
+    """And nothing wasted is no warning."""
+    job = FleetJob(organization="o", repository="r", workflow="w", job="j", account=account)
+    html = fleet_body(Fleet(since="d", until="e", currency="EUR", total=account, jobs=[job]), Drawing())
+    assert told in words(html)
+    assert ('class="value warn"' in html) == bool(account.wasted_cost)
+
+
+def test_little_of_what_is_known_in_part_is_told_in_words_that_fit() -> None:
+    """It is not at least less than something."""
+    said = fleet(Account(runs=1, cpu=cpu(3.0, 1.0, 2.0, 1), cost=0.003, wasted_cost=0.002))
+
+    assert "Cost < 0.01 EUR part of it not known; of what was reserved" in said
 
 
 def test_what_is_unused_is_that_of_each_run() -> None:

@@ -36,7 +36,8 @@ class Account(Struct, frozen=True, kw_only=True):
         Meta(description="Of what was reserved, and used where nothing was; null without prices."),
     ] = None
     wasted_cost: Annotated[
-        float | None, Meta(description="Of what was reserved and not used; null without prices.")
+        float | None,
+        Meta(description="Of what was reserved and not used; null without prices, or where no run tells it."),
     ] = None
 
     @property
@@ -54,9 +55,10 @@ class Account(Struct, frozen=True, kw_only=True):
 
 def priced(account: Account, price: Price) -> Account:
     """The same with what it cost."""
+    is_told = account.cpu.unused is not None or account.memory.unused is not None
     cost = price.cost(_held(account.core_seconds, account.cpu), _held(account.byte_seconds, account.memory))
     told = {name: getattr(account, name) for name in account.__struct_fields__}
-    return Account(**told | {"cost": cost, "wasted_cost": wasted(account, price)})
+    return Account(**told | {"cost": cost, "wasted_cost": wasted(account, price) if is_told else None})
 
 
 def wasted(account: Account, price: Price) -> float:

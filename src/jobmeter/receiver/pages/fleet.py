@@ -1,9 +1,10 @@
 """The page of the fleet: what was reserved and used over some days, what it cost, and who wastes most."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from jobmeter.model.history.digest import Waste
-from jobmeter.model.prices import CORE_HOUR, GIB_HOUR
+from jobmeter.model.history.fleet import Account
 from jobmeter.model.quantities import format_percent
 from jobmeter.receiver.api.history_types import Fleet, FleetJob
 from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, Width, figures
@@ -21,6 +22,7 @@ from jobmeter.receiver.pages.history_parts import (
     table,
     tile,
     tiles,
+    unit_of,
     waste_cell,
 )
 from jobmeter.receiver.store.usages import Names
@@ -29,6 +31,9 @@ from jobmeter.report.history_charts import fleet_chart
 from jobmeter.report.html_parts import bar, section, text
 from jobmeter.report.palette import CSS
 from jobmeter.report.text import clean, fit, plural
+
+Resource = Literal["cpu", "memory"]
+_LEAST_MONEY = 0.01
 
 
 def fleet_charts(found: Fleet) -> list[Pair]:
@@ -68,27 +73,41 @@ def _filter(found: Fleet) -> str:
 def _tiles(found: Fleet) -> list[str]:
     total = found.total
     made = [
-        _waste_tile("CPU reserved", total.cpu, "cpu", CORE_HOUR, "core-hours", total.runs),
-        _waste_tile("Memory reserved", total.memory, "memory", GIB_HOUR, "GiB-hours", total.runs),
+        _waste_tile("CPU reserved", total.cpu, "cpu", total.runs),
+        _waste_tile("Memory reserved", total.memory, "memory", total.runs),
     ]
-    if found.currency is not None and total.cost is not None and total.wasted_cost is not None:
-        share = f"{format_percent(total.wasted_cost / total.cost)} of it" if total.cost else ""
-        least = "at least " if total.is_lower_bound else ""
-        made.append(
-            tile("Cost", least + _money(total.cost, found), "of what was reserved, or used where nothing was")
-        )
-        made.append(tile("Wasted", _money(total.wasted_cost, found), share, style="warn"))
+    if found.currency is not None and total.cost is not None:
+        made += [_cost_tile(total, total.cost, found), _wasted_tile(total, total.cost, found)]
     return made
 
 
-def _waste_tile(title: str, waste: Waste, colour: str, unit: float, name: str, runs: int) -> str:
+def _cost_tile(total: Account, cost: float, found: Fleet) -> str:
+    about, value = "of what was reserved, or used where nothing was", _money(cost, found)
+    if total.is_lower_bound and 0 < cost < _LEAST_MONEY:
+        return tile("Cost", value, f"part of it not known; {about}")
+    return tile("Cost", f"at least {value}" if total.is_lower_bound else value, about)
+
+
+def _wasted_tile(total: Account, cost: float, found: Fleet) -> str:
+    """Where nothing is known to be wasted and not all is known, nothing is said of it."""
+    untold = [name for name, waste in (("CPU", total.cpu), ("memory", total.memory)) if waste.unused is None]
+    missing = f"no run tells what {' and '.join(untold)} it reserved" if untold else ""
+    if total.wasted_cost is None or (untold and not total.wasted_cost):
+        return tile("Wasted", "not told", missing)
+    share = f"{format_percent(total.wasted_cost / cost)} of it" if cost else ""
+    about = " · ".join(one for one in (share, missing) if one)
+    return tile("Wasted", _money(total.wasted_cost, found), about, style="warn" if total.wasted_cost else "")
+
+
+def _waste_tile(title: str, waste: Waste, resource: Resource, runs: int) -> str:
     share = waste.share
     if waste.reserved is None or share is None:
         return tile(title, "not told", "no run tells what it reserved")
     of = "" if waste.runs == runs else f" · of {waste.runs:,} runs that tell it"
     part = f" · of {waste.partial:,} in part: not all of their containers were read" if waste.partial else ""
-    value = f"{'at least ' if waste.partial else ''}{amount(waste.reserved / unit)} {name}"
-    return tile(title, value, f"{format_percent(share)} unused{of}{part}", meter=bar(share, colour))
+    unit = unit_of(resource, waste.reserved)
+    value = f"{'at least ' if waste.partial else ''}{amount(waste.reserved / unit.size)} {unit.long}"
+    return tile(title, value, f"{format_percent(share)} unused{of}{part}", meter=bar(share, resource))
 
 
 def _ranked_by(found: Fleet) -> str:
@@ -106,14 +125,14 @@ def _job_row(job: FleetJob, found: Fleet) -> tuple[str, Sequence[Cell]]:
     cells = [
         Cell(
             "memory unused",
-            waste_cell(account.memory, "memory") + small(_hours(account.memory, GIB_HOUR, "GiB-h")),
+            waste_cell(account.memory, "memory") + small(_hours(account.memory, "memory")),
         ),
-        Cell("CPU unused", waste_cell(account.cpu, "cpu") + small(_hours(account.cpu, CORE_HOUR, "core-h"))),
+        Cell("CPU unused", waste_cell(account.cpu, "cpu") + small(_hours(account.cpu, "cpu"))),
         Cell("runs", f"{account.runs:,}"),
     ]
     if found.currency is not None:
         cells.append(Cell("cost", text(_money(account.cost or 0.0, found))))
-        cells.append(Cell("wasted", text(_money(account.wasted_cost or 0.0, found))))
+        cells.append(Cell("wasted", _wasted(account, found)))
     cells.append(Cell("advice", _advice(names)))
     return _name(names), cells
 
@@ -130,15 +149,23 @@ def _advice(names: Names) -> str:
     return f'<a href="{text(job_address(names, "sizing"))}">what to request</a>' if all(names) else ""
 
 
-def _hours(waste: Waste, unit: float, name: str) -> str:
+def _wasted(account: Account, found: Fleet) -> str:
+    if account.wasted_cost is None:
+        return '<span class="unknown">not told</span>'
+    return text(_money(account.wasted_cost, found))
+
+
+def _hours(waste: Waste, resource: Resource) -> str:
     if waste.reserved is None or waste.unused is None:
         return ""
     least = LOWER_BOUND if waste.partial else ""
-    return f"{least}{amount(waste.unused / unit)} of {least}{amount(waste.reserved / unit)} {name}"
+    unit = unit_of(resource, waste.reserved)
+    unused, reserved = amount(waste.unused / unit.size), amount(waste.reserved / unit.size)
+    return f"{least}{unused} of {least}{reserved} {unit.short}"
 
 
 def _money(value: float, found: Fleet) -> str:
-    told = "< 0.01" if 0 < value < 0.01 else f"{value:,.2f}"
+    told = f"< {_LEAST_MONEY}" if 0 < value < _LEAST_MONEY else f"{value:,.2f}"
     return f"{told} {clean(found.currency or '')}"
 
 

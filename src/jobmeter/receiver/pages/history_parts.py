@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import compress
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from jobmeter.model.history.digest import PastRun, Waste
+from jobmeter.model.prices import CORE_HOUR, GIB_HOUR
 from jobmeter.model.quantities import format_percent
 from jobmeter.receiver.pages.layout import Crumb, address
 from jobmeter.receiver.store.usages import Names
@@ -75,6 +76,26 @@ def place_of(path: str, query: Mapping[str, str]) -> str:
     """The same, to be escaped by who puts it into a page."""
     known = {name: value for name, value in query.items() if value}
     return f"{path}?{urlencode(known)}" if known else path
+
+
+class Unit(NamedTuple):
+    """What resources over time are told in: so many core-seconds or byte-seconds, and its long and short name."""
+
+    size: float
+    long: str
+    short: str
+
+
+_UNITS = {
+    "cpu": (Unit(CORE_HOUR, "core-hours", "core-h"), Unit(1, "core-seconds", "core-s")),
+    "memory": (Unit(GIB_HOUR, "GiB-hours", "GiB-h"), Unit(2**20, "MiB-seconds", "MiB-s")),
+}
+
+
+def unit_of(resource: Literal["cpu", "memory"], most: float) -> Unit:
+    """The unit that fits amounts up to ``most``: the small one where the large one has no digits for it."""
+    large, little = _UNITS[resource]
+    return large if most == 0 or most / large.size >= _LEAST_AMOUNT else little
 
 
 def amount(value: float) -> str:
