@@ -94,6 +94,16 @@ def test_refused_token_says_where_one_is_given(
         assert max(map(len, sentences)) <= 78
 
 
+@pytest.mark.parametrize("status, told", [(401, True), (403, False)])
+def test_no_token_is_asked_for_where_one_is_known_that_is_not_good_for_the_run(
+    send: Send, receiver: FlakyReceiver, status: int, told: bool
+) -> None:
+    """With 401 it may be a wrong one."""
+    receiver.always = status
+    _, (text,) = send(receiver=receiver.url, push_token="of-another-organization")
+    assert ("Give its push token" in text) == told
+
+
 @pytest.mark.parametrize("status", [404, 405])
 def test_wrong_address_says_how_addresses_end(
     send: Send, tmp_path: Path, receiver: FlakyReceiver, status: int

@@ -183,7 +183,8 @@ class _Sidecar:
         elif problem.retryable:
             self._log.warn(f"{problem}; it is tried again")
         else:
-            self._log.warn(f"{problem}; nothing more is sent. {advice(problem)}".removesuffix(". "))
+            hint = advice(problem, self._settings.push_token)
+            self._log.warn(f"{problem}; nothing more is sent. {hint}".removesuffix(". "))
 
     def _unfinished(self, job: Job) -> Unfinished | None:
         path = self._settings.journal

@@ -51,7 +51,7 @@ def _stream(settings: ReportSettings, url: str, run_uid: str) -> None:
     endpoint = Endpoint(url, settings.push_token)
     with closing(Feed.of_file(run_uid, settings.files[0])) as feed, closing(endpoint):
         stream = Stream(endpoint, run_uid, feed, resumed=True)
-        _deliver(stream, settings.grace, f"{run_uid} was not sent whole")
+        _deliver(stream, settings, f"{run_uid} was not sent whole")
     outputs.say(f"{run_uid}: {stream.sent_records} records sent, {endpoint.name} has all of it")
 
 
@@ -59,12 +59,13 @@ def _push(settings: ReportSettings, url: str, run_uid: str | None) -> None:
     endpoint = Endpoint(url, settings.push_token)
     summary = load(settings.files[0], run_uid, settings.top).summary
     with closing(endpoint):
-        _deliver(Push(endpoint, summary), settings.grace, f"the summary of {summary.run_uid} was not pushed")
+        _deliver(Push(endpoint, summary), settings, f"the summary of {summary.run_uid} was not pushed")
     outputs.say(f"{summary.run_uid}: summary pushed to {endpoint.name}")
 
 
-def _deliver(errand: Errand, patience: float, failed: str) -> None:
+def _deliver(errand: Errand, settings: ReportSettings, failed: str) -> None:
     try:
-        deliver(errand, patience)
+        deliver(errand, settings.grace)
     except SendError as error:
-        raise JobmeterError(f"{failed}: {error}.\n{advice(error)}".removesuffix(".\n")) from None
+        hint = advice(error, settings.push_token)
+        raise JobmeterError(f"{failed}: {error}.\n{hint}".removesuffix(".\n")) from None

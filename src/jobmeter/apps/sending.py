@@ -15,7 +15,8 @@ from jobmeter.spool.push import Push
 from jobmeter.spool.stream import Stream
 from jobmeter.transport import Endpoint, shown
 
-_TOKEN_REFUSED = (401, 403)
+_NOT_FOR_THIS = 403
+_TOKEN_REFUSED = (401, _NOT_FOR_THIS)
 _NOT_THERE = (404, 405)
 _PUSH_PATH = "/api/v1/metrics"
 # With its indentation a line fits the smallest usual terminal.
@@ -134,7 +135,7 @@ class Sending:
     def _failure(self, what: str, delivery: Delivery, flag: str, url: str) -> str:
         """What was not sent, why, what to do: a line for each."""
         problem = delivery.problem or SendError(f"{shown(url)} took too long", retryable=True)
-        sentences = (f"{what}.", f"{problem}.", advice(problem))
+        sentences = (f"{what}.", f"{problem}.", advice(problem, self._settings.push_token))
         lines = [line for one in sentences for line in wrap(one, _WIDTH, break_on_hyphens=False)]
         if not self._journal.complete:
             return "\n".join([*lines, "No journal has all of it."])
@@ -158,8 +159,13 @@ def _other_address(status: int | None, flag: str, url: str) -> str | None:
     return base + _PUSH_PATH if base.count("/") == 2 else None
 
 
-def advice(problem: SendError) -> str:
-    """What can be done about it, a sentence; nothing where that is plain or nobody knows."""
+def advice(problem: SendError, token: str | None) -> str:
+    """What can be done about it, a sentence; nothing where that is plain or nobody knows.
+
+    A ``token`` that was given and is refused with 403 is known there, but not good for this run.
+    """
+    if problem.status == _NOT_FOR_THIS and token is not None:
+        return ""
     if problem.status in _TOKEN_REFUSED:
         return "Give its push token with --push-token-file FILE or $JOBMETER_PUSH_TOKEN."
     if problem.status in _NOT_THERE:

@@ -91,14 +91,21 @@ def _password(credentials: bytes) -> bytes | None:
     return password if colon else None
 
 
-def unauthorized(access: Access, challenge: Literal["Bearer", "Basic"], missing: bool) -> Problem:
-    """The problem 401 of a request without a token, or with one that is not good for it."""
+def unauthorized(
+    access: Access, challenge: Literal["Bearer", "Basic"], missing: bool, *, only_stores: bool = False
+) -> Problem:
+    """The problem 401 of a request without a token, or with one that is not good for it.
+
+    ``only_stores`` says of a valid token that it is good for storing runs and for nothing else.
+    """
     header = 'Bearer realm="jobmeter"' if challenge == "Bearer" else 'Basic realm="jobmeter", charset="UTF-8"'
     token = access if access in ("push", "mint") else "read"
-    what = "needs" if missing else "was sent a token that is not"
+    told = "needs" if missing else "was sent a token that is not"
+    if only_stores:
+        told = "was sent a token that may only store runs: it needs"
     return Problem(
         401,
-        f"This route {what} the {token} token; it is sent as `Authorization: Bearer TOKEN`.",
+        f"This route {told} the {token} token; it is sent as `Authorization: Bearer TOKEN`.",
         people=_FOR_PEOPLE,
         headers={"WWW-Authenticate": header},
     )

@@ -402,6 +402,23 @@ def _part(records: list[wire.AnyRecord]) -> bytes:
     return b"".join(wire.encode(record) + b"\n" for record in records)
 
 
+@pytest.mark.parametrize(
+    "token, told",
+    [
+        (PUSH, "was sent a token that may only store runs: it needs the read token"),
+        ("nonsense", "was sent a token that is not the read token"),
+        (None, "needs the read token"),
+    ],
+)
+def test_who_reads_with_a_token_that_stores_is_told(
+    receiver: RunningReceiver, token: str | None, told: str
+) -> None:
+    """Others learn nothing of which tokens there are."""
+    answer = receiver.get("/api/v1/runs", token=token)
+    assert answer.status_code == 401
+    assert f"This route {told};" in answer.text
+
+
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_parameter_that_no_route_knows_is_refused(guarded: Guarded, route: str) -> None:
     """It was meant to change the answer; only who probes or scrapes may send any."""

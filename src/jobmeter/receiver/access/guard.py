@@ -106,7 +106,7 @@ class Guard:
 
     def _let_in(self, route: Route, scope: Scope, found: Credential) -> None:
         if _right(route) not in found.rights and not self._may_mint(route, scope, found):
-            self._let_in_without(route, scope, True)
+            self._let_in_without(route, scope, True, only_stores=found.rights == {"push"})
             return
         scopes = found.grant.scopes
         if scopes is not None:
@@ -132,12 +132,13 @@ class Guard:
             return False
         return "read" in found.rights and is_bearer(scope)
 
-    def _let_in_without(self, route: Route, scope: Scope, given: bool) -> None:
+    def _let_in_without(self, route: Route, scope: Scope, given: bool, *, only_stores: bool = False) -> None:
         """Without a token that is good for it: where none is asked for."""
         if self.needs(_right(route)):
             if not given and _is_browser(route, scope):
                 raise Problem(303, "Sign in to see this page.", headers={"Location": _login(scope)})
-            raise self.refused(route, scope, unauthorized(route.access, route.challenge, not given))
+            problem = unauthorized(route.access, route.challenge, not given, only_stores=only_stores)
+            raise self.refused(route, scope, problem)
         if route.access == "debug" and not self._rules.loopback:
             raise self.refused(route, scope, Problem(403, OPEN_ON_LOOPBACK))
         put_grant(scope, ANYONE)
