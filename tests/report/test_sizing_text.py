@@ -9,7 +9,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from jobmeter.model.sizing.advise import answer
-from jobmeter.model.sizing.answer import Advice
+from jobmeter.model.sizing.answer import Advice, Backtest, Outlier
 from jobmeter.model.sizing.observation import Observation
 from jobmeter.model.sizing.parameters import Parameters
 from jobmeter.report.sizing_forms import (
@@ -19,7 +19,7 @@ from jobmeter.report.sizing_forms import (
     kubernetes_yaml,
     sizing_json,
 )
-from jobmeter.report.sizing_text import render_sizing, rule
+from jobmeter.report.sizing_text import render_sizing, rule, saved, whose
 from tests.model.sizing.strategies import histories, parameters
 from tests.report.sizing_examples import SIZINGS, confident, pod
 
@@ -82,6 +82,54 @@ def test_how_names_containers_where_they_differ(of_build: str, of_postgres: str,
     rules = (replace(build, memory_rule=of_build), replace(postgres, memory_rule=of_postgres))
 
     assert rule(replace(advice, evidence=rules)) == said
+
+
+GIB_HOUR = 2**30 * 3600
+
+
+@pytest.mark.parametrize(
+    "byte_seconds, core_seconds, said",
+    [
+        (14.3 * GIB_HOUR, -3.83 * 3600, "14.3 GiB-hours less memory and 3.83 core-hours more CPU"),
+        (0.1 * GIB_HOUR, 360.0, "0.1 GiB-hours less memory and 0.1 core-hours less CPU"),
+        (-0.02 * GIB_HOUR, 359.0, "20.5 MiB-hours more memory and 359 core-seconds less CPU"),
+        (-0.000511 * GIB_HOUR, None, "1,884 MiB-seconds more memory"),
+        (0.0, 0.0, "0 MiB-seconds less memory and 0 core-seconds less CPU"),
+    ],
+)
+def test_what_was_asked_for_is_told_in_a_fitting_unit(
+    byte_seconds: float, core_seconds: float | None, said: str
+) -> None:
+    """And said to be of the runs looked at, not of the advice of now."""
+    backtest = Backtest(
+        runs=12,
+        would_be_killed=0,
+        would_be_throttled=0,
+        saved_memory_byte_seconds=byte_seconds,
+        saved_core_seconds=core_seconds,
+    )
+
+    assert saved(backtest) == (
+        f"over these 12 runs the advice of their time asked for {said} than is requested today"
+    )
+
+
+@pytest.mark.parametrize(
+    "ref, end_time, said",
+    [
+        ("refs/heads/wip\x1b[1m", "2026-11-21T12:00:05.000Z", " of wip"),
+        (None, "2026-11-21T12:00:05.000Z", ", 2026-11-21 12:00:05 UTC"),
+        ("refs/pull/7/head", None, " of pull/7/head"),
+        (None, None, ""),
+    ],
+)
+def test_an_outlier_names_its_branch_and_time(ref: str | None, end_time: str | None, said: str) -> None:
+    """As far as they are known; without what a terminal would obey."""
+    outlier = Outlier("uid", "build", "memory", 2, 1, ref, end_time)
+
+    assert whose(outlier).startswith(said)
+    assert (said != "") == bool(whose(outlier))
+    assert "\x1b" not in whose(outlier)
 
 
 def test_colour_changes_no_text() -> None:

@@ -20,9 +20,18 @@ def size(settings: SizeSettings, environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _check_known(found: Sized, what: str) -> None:
+    """The default of a job without a run, whose name may be mistyped, goes into no file. Raises JobmeterError."""
+    if not found.advice.containers:
+        reason = found.advice.meta.reason
+        raise JobmeterError(f"{what}: {reason[:1].lower()}{reason[1:]}")
+
+
 def _said(found: Sized, settings: SizeSettings, environ: Mapping[str, str]) -> str:
     from jobmeter.report import sizing_forms
 
+    if settings.format not in ("text", "json"):
+        _check_known(found, f"nothing to write as {settings.format}")
     match settings.format:
         case "json":
             return sizing_forms.sizing_json(found.advice).decode()
@@ -43,13 +52,14 @@ def _said(found: Sized, settings: SizeSettings, environ: Mapping[str, str]) -> s
 
 
 def _patch(path: str, settings: SizeSettings) -> None:
-    """Raises UsageError for a file that cannot be read, or is none that takes advice."""
+    """Raises UsageError for a file that cannot be read, or is none that takes advice; JobmeterError without a run."""
     from jobmeter.report.sizing_patch import patch
 
     if settings.write:
         outputs.check_file("--patch", path)
     before = _text(path)
     found = sized(settings)
+    _check_known(found, f"{path} is not changed")
     changed = patch(before, found.advice, name=_shown(path), job=found.job.job)
     meta = found.advice.meta
     if meta.confidence_phase != "confident":

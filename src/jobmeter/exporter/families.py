@@ -61,7 +61,7 @@ CONTAINER_FAMILIES = (
          lambda row: row.account.memory_working_set_bytes),
     _one("memory_anon_bytes", "gauge", "Memory of its own that no file backs.",
          lambda row: row.account.memory_anon_bytes),
-    _one("memory_charged_peak_bytes", "gauge", "The most memory charged so far, page cache included: an upper bound.",
+    _one("memory_charged_peak_bytes", "gauge", "The most memory charged so far, page cache included: not a need.",
          lambda row: row.account.memory_charged_peak_bytes),
     _one("memory_limit_bytes", "gauge", "The memory limit that binds it.", lambda row: _limit(row.bounds.memory_bytes)),
     _one("memory_oom_kills_total", "counter", "Processes killed for want of memory.",

@@ -74,8 +74,8 @@ class ContainerSummary(Struct, kw_only=True):
     memory_charged_peak_bytes: Annotated[
         int | None,
         _meta(
-            "The kernel's own peak: exact, but with page cache in it: an upper bound, never a need; "
-            "null where it may be from before the run, or could not be read to the end.",
+            "The kernel's own peak of what it charged: page cache is in it, shared pages charged elsewhere are not: "
+            "never a need; null where it may be from before the run, or could not be read to the end.",
             "bytes",
             "memory.peak, memory.max_usage_in_bytes",
         ),

@@ -42,7 +42,7 @@ _OF_CONTAINER = (
     ("memory_high_water_bytes", "bytes", "memory_high_water_bytes", "Largest resident set of one process."),
     (
         *("memory_charged_peak_bytes", "bytes", "memory_charged_peak_bytes"),
-        "Kernel's peak with page cache: an upper bound.",
+        "Kernel's peak with page cache: not a need.",
     ),
     ("memory_limit_bytes", "bytes", "memory_limit_bytes", "Memory limit; +Inf: none."),
     ("memory_request_bytes", "bytes", "memory_request_bytes", "Memory request."),

@@ -5,12 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from jobmeter.model.quantities import format_bytes, format_cores
 from jobmeter.model.sample import ByteLimit, Limit
 from jobmeter.model.sizing.answer import Advice, Backtest, Evidence, Outlier
+from jobmeter.report.figures import moment
+from jobmeter.report.history_words import short_ref
 from jobmeter.report.layout import Column, Line, paint, table
 from jobmeter.report.text import clean, plural, wrap
 
 TONES = {"unknown": "bad", "learning": "warn", "confident": "good"}
 _MAX_OUTLIERS = 5
-_GIB_HOUR, _CORE_HOUR = 2**30 * 3600.0, 3600.0
+_Units = tuple[tuple[str, float, float], ...]
+# The name of a unit, what it is in bytes or cores by seconds, and from how many of it on it is used.
+_MEMORY_UNITS: _Units = (
+    ("GiB-hours", 2**30 * 3600.0, 0.1),
+    ("MiB-hours", 2**20 * 3600.0, 1.0),
+    ("MiB-seconds", 2**20, 0.0),
+)
+_CPU_UNITS: _Units = (("core-hours", 3600.0, 0.1), ("core-seconds", 1.0, 0.0))
 
 
 def render_sizing(advice: Advice, title: str = "", *, width: int = 80, colour: bool = False) -> str:
@@ -125,7 +134,8 @@ def _outliers(outliers: Sequence[Outlier], width: int) -> list[Line]:
     lines: list[Line] = []
     for each in outliers[:_MAX_OUTLIERS]:
         said = (
-            f"{clean(each.container)} took {took(each)} in run {clean(each.run_uid)}, usual is {usual(each)}"
+            f"{clean(each.container)} took {took(each)} in run {clean(each.run_uid)}{whose(each)}, "
+            f"usual is {usual(each)}"
         )
         lines += _wrapped(said, width, "  outlier: ", "warn")
     hidden = len(outliers) - _MAX_OUTLIERS
@@ -135,6 +145,12 @@ def _outliers(outliers: Sequence[Outlier], width: int) -> list[Line]:
 def took(outlier: Outlier) -> str:
     """What the run needed, with its unit."""
     return _form(outlier)(outlier.value)
+
+
+def whose(outlier: Outlier) -> str:
+    """`` of main, 2026-11-21 12:03:00 UTC``, to follow the run; empty where neither branch nor time is known."""
+    branch = f" of {short_ref(outlier.ref)}" if outlier.ref else ""
+    return branch + (f", {moment(clean(outlier.end_time))}" if outlier.end_time else "")
 
 
 def usual(outlier: Outlier) -> str:
@@ -154,7 +170,7 @@ def _backtest(backtest: Backtest | None, width: int) -> list[Line]:
     style = "warn" if backtest.would_be_killed else ""
     return [
         *_wrapped(judged(backtest), width, "backtest: ", style),
-        *_wrapped(saved(backtest), width, "  it asks for: "),
+        *_wrapped(saved(backtest), width, "  in sum: "),
     ]
 
 
@@ -169,20 +185,28 @@ def judged(backtest: Backtest) -> str:
 
 
 def saved(backtest: Backtest) -> str:
-    """Against what is requested today: so much less, or more."""
+    """What the advice of each run's time comes to against what is requested today: so much less, or more.
+
+    Not of the advice of now: while few runs were known it was higher.
+    """
     memory, cpu = backtest.saved_memory_byte_seconds, backtest.saved_core_seconds
     parts = [
-        _less(memory / _GIB_HOUR, "GiB-hours", "memory") if memory is not None else "",
-        _less(cpu / _CORE_HOUR, "core-hours", "CPU") if cpu is not None else "",
+        _less(memory, _MEMORY_UNITS, "memory") if memory is not None else "",
+        _less(cpu, _CPU_UNITS, "CPU") if cpu is not None else "",
     ]
     known = " and ".join(part for part in parts if part)
-    return f"{known} than is requested today" if known else "not known, what is requested today was not told"
+    if not known:
+        return "not known whether it asks for less, what is requested today was not told"
+    runs = "this run" if backtest.runs == 1 else f"these {backtest.runs:,} runs"
+    return f"over {runs} the advice of their time asked for {known} than is requested today"
 
 
-def _less(value: float, unit: str, resource: str) -> str:
-    """``14.3 GiB-hours less memory``."""
-    amount = f"{abs(value):,.0f}" if abs(value) >= 100 else f"{abs(value):.3g}"
-    return f"{amount} {unit} {'less' if value >= 0 else 'more'} {resource}"
+def _less(value: float, units: _Units, resource: str) -> str:
+    """``14.3 GiB-hours less memory``, in the largest unit of which it is enough."""
+    unit, size = next((name, size) for name, size, least in units if abs(value) >= least * size)
+    amount = abs(value) / size
+    shown = f"{amount:,.0f}" if amount >= 100 else f"{amount:.3g}"
+    return f"{shown} {unit} {'less' if value >= 0 else 'more'} {resource}"
 
 
 def _wrapped(text: str, width: int, first: str, style: str = "") -> list[Line]:

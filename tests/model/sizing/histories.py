@@ -72,7 +72,12 @@ def metered(
     return Summary(
         run_uid=f"019aa5e2-4f00-7abc-8def-{number:012x}",
         job=Job(
-            organization="acme", repository="acme/shop", workflow="ci.yml", job="build", matrix=truth.matrix
+            organization="acme",
+            repository="acme/shop",
+            workflow="ci.yml",
+            job="build",
+            matrix=truth.matrix,
+            ref="refs/heads/main",
         ),
         start_time=when(number),
         end_time=when(number),

@@ -176,7 +176,7 @@ def test_of_a_job_that_is_not_known_others_of_the_repository_are_named(
         found = receiver.get(f"/api/v1/sizing/repo/near/{repository}/ci.yaml/{job}{query}")
         return str(found.json()["meta"]["reason"])
 
-    default = "No run was observed: this is the default of 4 GiB and 0.50 cores."
+    default = "No run was observed; the default is 4 GiB and 0.50 cores."
     assert reason("bild") == (
         f"{default} Known jobs of near/engine: ci.yaml/build, ci.yaml/built%2Fall, ci.yaml/deploy and 1 more."
     )

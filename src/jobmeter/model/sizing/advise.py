@@ -140,10 +140,11 @@ def _outliers(
         for leg in dict.fromkeys(run.leg for run, _ in seen):
             clean = [(run, use) for run, use in seen if run.leg == leg and is_clean(run, use)]
             for run, need, middle in _far([(run, use.memory_need_bytes) for run, use in clean]):
-                yield Outlier(run.run_uid, name, "memory", need, middle)
+                yield Outlier(run.run_uid, name, "memory", need, middle, run.ref, run.end_time)
             percentile = parameters.cpu_percentile
             for run, cores, middle in _far([(run, cores_needed(run, use, percentile)) for run, use in clean]):
-                yield Outlier(run.run_uid, name, "cpu", round(cores, 3), round(middle, 3))
+                told = (round(cores, 3), round(middle, 3), run.ref, run.end_time)
+                yield Outlier(run.run_uid, name, "cpu", *told)
 
 
 def _far(values: Sequence[tuple[Observation, float | None]]) -> Iterator[tuple[Observation, float, float]]:

@@ -46,6 +46,8 @@ class Outlier(Struct, frozen=True):
     resource: Annotated[Literal["memory", "cpu"], Meta(description="memory in bytes, cpu in cores.")]
     value: Annotated[int | float, Meta(description="What it needed.")]
     median: Annotated[int | float, Meta(description="What half of the runs looked at did not exceed.")]
+    ref: Annotated[str | None, Meta(description="Full git reference of the run, as refs/heads/main.")] = None
+    end_time: Annotated[str | None, Meta(description="When the run ended.")] = None
 
 
 class About(Struct, frozen=True, kw_only=True):
@@ -86,7 +88,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     ]
     memory_need_median_bytes: Annotated[int | None, Meta(description="The median of these runs.")]
     memory_charged_peak_bytes: Annotated[
-        int | None, Meta(description="The most the kernel charged: an upper bound, page cache is in it.")
+        int | None, Meta(description="The most the kernel charged, page cache included: not a need.")
     ]
     memory_unread_runs: Annotated[
         int,

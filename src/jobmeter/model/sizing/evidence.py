@@ -99,7 +99,7 @@ def memory_notes(
         yield f"Without a clean run no less than the default of {default} is advised."
     if charged_peak_bytes is not None and need is not None and charged_peak_bytes >= _CACHE_SHARE * need:
         charged = format_bytes(charged_peak_bytes)
-        yield f"The kernel charged it up to {charged}, page cache included: an upper bound, not a need."
+        yield f"The kernel charged it up to {charged}, page cache included: that is not a need."
 
 
 def _kill_notes(known: Sequence[Aggregate]) -> Iterator[str]:

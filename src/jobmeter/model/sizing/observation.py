@@ -21,6 +21,8 @@ Outcome = Literal["ok", "failed", "lost", "killed"]
 
 # A job that did not succeed, and whose working set came this near to its limit, probably ended of it.
 NEAR_LIMIT = 0.95
+# Of a branch's name so much is kept.
+_MAX_REF_LENGTH = 200
 
 # What engines and runners put into a name is new in each run: numbers of tasks, ids.
 _VOLATILE = (
@@ -57,6 +59,7 @@ class Observation(Struct, frozen=True, kw_only=True, array_like=True):
     """One run: its containers (those nested in no other, their numbers include the nested ones) and how it ended.
 
     ``leg`` names the leg of a matrix, "" without one. ``cpu_complete`` is False where CPU use is a lower bound.
+    ``ref`` is the full git reference, None also in what an older release stored.
     """
 
     run_uid: str
@@ -68,6 +71,7 @@ class Observation(Struct, frozen=True, kw_only=True, array_like=True):
     cpu_complete: bool = True
     host_cpus: int | None = None
     host_memory_bytes: int | None = None
+    ref: str | None = None
 
 
 def observe(summary: Summary) -> Observation:
@@ -88,6 +92,7 @@ def observe(summary: Summary) -> Observation:
         cpu_complete=summary.cpu_complete,
         host_cpus=summary.host.cpus,
         host_memory_bytes=summary.host.memory_bytes,
+        ref=summary.job.ref[:_MAX_REF_LENGTH] if summary.job.ref else None,
     )
 
 

@@ -39,7 +39,7 @@ def confidence(
 def nothing_observed(parameters: Parameters) -> str:
     """The reason where there is no run."""
     memory, cores = format_bytes(parameters.default_memory_bytes), format_cores(parameters.default_cpu_cores)
-    return f"No run was observed: this is the default of {memory} and {cores} cores."
+    return f"No run was observed; the default is {memory} and {cores} cores."
 
 
 def worst(known: Iterable[Aggregate]) -> Phase:

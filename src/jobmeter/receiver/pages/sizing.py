@@ -83,13 +83,14 @@ def _backtest(advice: Advice) -> str:
     said = f'<span class="{tone}">{text(_sentence(sizing_text.judged(backtest)))}.</span>'
     if not backtest.runs:
         return f'<div class="card">{said}</div>'
-    return f'<div class="card">{said}<br>The advice asks for {text(sizing_text.saved(backtest))}.</div>'
+    return f'<div class="card">{said}<br>In sum: {text(sizing_text.saved(backtest))}.</div>'
 
 
 def _outliers(outliers: Iterable[Outlier]) -> str:
     items = [
         f"<li>{text(each.container)} took {text(sizing_text.took(each))} in "
-        f'<a href="{text(address("runs", each.run_uid))}">a run</a>, usual is {text(sizing_text.usual(each))}.</li>'
+        f'<a href="{text(address("runs", each.run_uid))}">a run</a>{text(sizing_text.whose(each))}, '
+        f"usual is {text(sizing_text.usual(each))}.</li>"
         for each in outliers
     ]
     hidden = f"<li>… and {len(items) - _MAX_OUTLIERS:,} more.</li>" if len(items) > _MAX_OUTLIERS else ""
