@@ -25,9 +25,18 @@ def export(settings: ExportSettings) -> int:
         closing(Database.open(settings.db)) as database,
         closing(Progress("exported")) as progress,
     ):
-        found = export(database, Path(settings.target), progress, with_tokens=settings.with_tokens)
-    runs, size = sum(file.runs for file in found.files), sum(file.size for file in found.files)
+        written = 0
+
+        def told(done: int, total: int) -> None:
+            nonlocal written
+            written = done
+            progress(done, total)
+
+        found = export(database, Path(settings.target), told, with_tokens=settings.with_tokens)
+    # A run that went on is in the files of several rounds: all that they hold are more than there are runs.
+    size = sum(file.size for file in found.files)
     print(
-        f"{encodable(settings.target)}: {plural(runs, 'run')} in {plural(len(found.files), 'file')}, {size:,} bytes"
+        f"{encodable(settings.target)}: {plural(written, 'run')} written now; the export is complete with "
+        f"{plural(len(found.files), 'file')}, {size:,} bytes"
     )
     return 0
