@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +32,27 @@ class Room:
         self._left += count
 
 
+class Held:
+    """What one exchange holds of a room: from the begin of ``with`` to its end."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._taken)
+
+    def take(self, count: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        if not self._room.take(count):
+            return False
+        self._taken += count
+        return True
+
+
 class Client:
     """One request of a runner. ``target`` is its path and query as they were sent."""
 
@@ -56,17 +77,24 @@ class Client:
         said = self.headers.get("connect-timeout-ms", "")
         return int(said) if said.isascii() and said.isdigit() and len(said) <= 10 else None
 
+    async def chunk(self) -> bytes | None:
+        """The next piece of the body, which may be empty; None after the last. Raises Gone."""
+        if self._whole.is_set():
+            return None
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.left = True
+            raise Gone
+        if not message.get("more_body", False):
+            self._whole.set()
+        body: bytes = message.get("body", b"")
+        return body
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises Gone."""
-        while not self._whole.is_set():
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.left = True
-                raise Gone
-            if not message.get("more_body", False):
-                self._whole.set()
-            if body := message.get("body", b""):
-                yield body
+        while (chunk := await self.chunk()) is not None:
+            if chunk:
+                yield chunk
 
     async def gone(self) -> None:
         """Return when the runner has closed its connection, once its request is whole."""

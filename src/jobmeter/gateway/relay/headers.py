@@ -27,7 +27,8 @@ _HOP_BY_HOP = frozenset(
 _OURS = frozenset({b"host", b"expect", b"content-length"})
 """Of a request: said anew, or answered here (the body is asked for when it is wanted)."""
 _ONCE = frozenset(name.encode() for name in CREDENTIAL_HEADERS if name != "cookie")
-_GUARDED = _HOP_BY_HOP | _OURS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+_NOT_PASSED = _HOP_BY_HOP | _OURS
+_GUARDED = _NOT_PASSED | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
 
 
 def smuggled(headers: Pairs) -> str | None:
@@ -38,14 +39,17 @@ def smuggled(headers: Pairs) -> str | None:
     names = [name for name, _ in headers]
     if names.count(b"host") != 1:
         return "A request has one Host header."
-    if names.count(b"transfer-encoding") > 1 or names.count(b"content-length") > 1:
+    several = len(set(names)) < len(names)
+    if several and (names.count(b"transfer-encoding") > 1 or names.count(b"content-length") > 1):
         return "A request says once how long its body is."
-    if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in headers):
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings and codings[0].strip().lower() != b"chunked":
         return "A request's body has no other transfer coding than chunked."
-    if any(names.count(name) > 1 for name in _ONCE):
+    if several and any(names.count(name) > 1 for name in _ONCE):
         # Forges take the first one; here several would make one runner many.
         return "A request shows each of its credentials once."
-    if any(b"_" in name and name.replace(b"_", b"-") in _GUARDED for name in names):
+    underscored = [name for name in names if b"_" in name]
+    if underscored and any(name.replace(b"_", b"-") in _GUARDED for name in underscored):
         # Some servers take the one for the other.
         return "A header's name has an underscore where its own has a hyphen."
     return None
@@ -67,7 +71,7 @@ def to_forge(headers: Pairs, client: str | None) -> Text:
     What it asked for is not added: of a request whose scheme is told Gitea believes the Host, which is the forge's
     own here, and would send jobs there with their artifacts. Without it that is the address of its settings.
     """
-    dropped = _OURS | _HOP_BY_HOP | _named(headers)
+    dropped = _with_named(_NOT_PASSED, headers)
     kept = [(name, value) for name, value in headers if name not in dropped]
     via = [value for name, value in kept if name == b"x-forwarded-for"] + (
         [client.encode()] if client else []
@@ -80,7 +84,7 @@ def to_forge(headers: Pairs, client: str | None) -> Text:
 def to_runner(headers: Pairs, status: int) -> list[tuple[bytes, bytes]]:
     """An answer's headers; names are in lower case on the other side too."""
     low = [(name.lower(), value) for name, value in headers]
-    dropped = _HOP_BY_HOP | _named(low)
+    dropped = _with_named(_HOP_BY_HOP, low)
     if status in (204, 304):
         # There is no body that the length could be of.
         dropped |= {b"content-length"}
@@ -96,7 +100,7 @@ def by_name(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return joined
 
 
-def _named(headers: Pairs) -> frozenset[bytes]:
-    """Those that a Connection header calls its own."""
-    lists = (value.lower().split(b",") for name, value in headers if name == b"connection")
-    return frozenset(token.strip() for tokens in lists for token in tokens)
+def _with_named(dropped: frozenset[bytes], headers: Pairs) -> frozenset[bytes]:
+    """These, and those that a Connection header calls its own."""
+    lists = [value.lower().split(b",") for name, value in headers if name == b"connection"]
+    return dropped.union(token.strip() for tokens in lists for token in tokens) if lists else dropped

@@ -81,7 +81,7 @@ class Lanes:
         """
         known = self._home.memory.tasks.get(report.task_id)
         gitlab = self._home.options.kind == "gitlab"
-        if known is not None and (self.is_of(known, client, body) or (make and not gitlab)):
+        if known is not None and ((make and not gitlab) or self.is_of(known, client, body)):
             return self.of(known.proof, known.identity)
         if gitlab:
             # Its jobs have tokens of their own, which do not tell whose they are.

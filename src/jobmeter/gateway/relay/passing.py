@@ -1,7 +1,7 @@
 """Bytes from a runner to the forge and back: as they come, or read whole where somebody must know them."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from jobmeter.gateway.forges.bodies import plain_body
 from jobmeter.gateway.forges.port import Dialect, Other, Reply, Request, Unreadable
 from jobmeter.gateway.relay import headers as rules
-from jobmeter.gateway.relay.client import Client, Room
+from jobmeter.gateway.relay.client import Client, Held, Room
 from jobmeter.gateway.relay.leaving import unless_gone
 from jobmeter.gateway.relay.upstream import Answered, Limits, Unreachable, Upstream, pieces
 from jobmeter.ops.log import Log
@@ -67,43 +67,33 @@ class Passing:
         """Pass a request and its answer as they come; ``before`` is what was read of the body already."""
         await unless_gone(client, self._stream(client, before))
 
-    @contextlib.asynccontextmanager
-    async def body_of(self, client: Client) -> AsyncIterator[tuple[bytes, bool]]:
-        """A request's body, held as long as this lasts, and whether that is all of it. Raises Gone."""
-        if int(rules.length(client.pairs) or 0) > self._most_bytes:
-            yield b"", False
-            return
-        parts: list[bytes] = []
-        size = taken = 0
-        whole = True
-        try:
-            async for chunk in client.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                whole = size <= self._most_bytes and self._room.take(len(chunk))
-                if not whole:
-                    break
-                taken += len(chunk)
-            body = b"".join(parts)
-            parts.clear()  # Two copies of all that is held would be twice the room.
-            yield body, whole
-        finally:
-            self._room.give_back(taken)
+    def holding(self) -> Held:
+        """Room for what one exchange holds."""
+        return Held(self._room)
 
-    @contextlib.contextmanager
-    def plain_body_of(self, client: Client, raw: bytes) -> Iterator[bytes]:
-        """The body without its content coding; what it is unpacked to is held as long as this lasts.
+    async def read_body(self, client: Client, held: Held) -> tuple[bytes, bool]:
+        """A request's body, of which ``held`` takes the room, and whether that is all of it. Raises Gone."""
+        if int(rules.length(client.pairs) or 0) > self._most_bytes:
+            return b"", False
+        parts: list[bytes] = []
+        size = 0
+        whole = True
+        # What runs for each report is no async generator here and below: the loop keeps an account of those.
+        while whole and (chunk := await client.chunk()) is not None:
+            parts.append(chunk)
+            size += len(chunk)
+            whole = size <= self._most_bytes and held.take(len(chunk))
+        return b"".join(parts), whole
+
+    def plain_body(self, client: Client, raw: bytes, held: Held) -> bytes:
+        """The body without its content coding; ``held`` takes the room of what it is unpacked to.
 
         Raises Unreadable, also where there is no room for it.
         """
         body = plain_body(client.headers, raw, self._most_bytes)
-        taken = 0 if body is raw else len(body)
-        if not self._room.take(taken):
+        if body is not raw and not held.take(len(body)):
             raise Unreadable("There is no room to unpack a body.")
-        try:
-            yield body
-        finally:
-            self._room.give_back(taken)
+        return body
 
     async def ask_whole(self, client: Client, body: bytes, *, limits: Limits, uncoded: bool = False) -> Whole:
         """Ask the forge with this body in place of the client's, and hold its answer. Raises Unreachable.
@@ -124,7 +114,7 @@ class Passing:
     async def _hold(self, answered: Answered) -> Whole:
         _check_status(answered)
         held = bytearray()
-        async for chunk in answered.chunks():
+        while chunk := await answered.chunk():
             held += chunk
             if len(held) > MOST_ANSWER_BYTES:
                 raise Unreachable(f"The forge's answer has more than {MOST_ANSWER_BYTES} bytes.")

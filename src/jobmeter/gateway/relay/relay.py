@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -192,19 +192,19 @@ class Relay:
         if not self._dialect.wants_body(client.method, path, client.headers):
             await self._passing.stream(client)
             return
-        with suppress(Gone):
-            async with self._passing.body_of(client) as (raw, whole):
-                if not whole:
-                    self._not_understood("it is larger than what is read")
-                elif await self._understood(client, raw):
-                    return
-                await self._passing.stream(client, raw)
+        with suppress(Gone), self._passing.holding() as held:
+            raw, whole = await self._passing.read_body(client, held)
+            if not whole:
+                self._not_understood("it is larger than what is read")
+            elif await self._understood(client, raw):
+                return
+            await self._passing.stream(client, raw)
 
     async def _understood(self, client: Client, raw: bytes) -> bool:
         """Answer a request that is understood; False if it is not, and then nothing of it is held here."""
-        with ExitStack() as held:
+        with self._passing.holding() as held:
             try:
-                body = held.enter_context(self._passing.plain_body_of(client, raw))
+                body = self._passing.plain_body(client, raw, held)
                 request = self._dialect.read_request(client.method, client.target, client.headers, body)
             except Unreadable as error:
                 self._not_understood(str(error))

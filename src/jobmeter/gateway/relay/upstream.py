@@ -3,8 +3,8 @@
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -49,14 +49,40 @@ class Answered:
         self._content = response.content
         self._place = place
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body, coded as it was sent. Raises Unreachable when it breaks off."""
+    async def chunk(self) -> bytes:
+        """The next piece of the body, coded as it was sent; empty after the last. Raises Unreachable."""
         try:
-            while chunk := await self._content.readany():
-                yield chunk
+            return await self._content.readany()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             kind = TooLate if _is_late(error) else Unreachable
             raise kind(f"The forge at {self._place} broke off its answer: {_reason(error)}.") from None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises Unreachable when it breaks off."""
+        while chunk := await self.chunk():
+            yield chunk
+
+
+class Asking(AbstractAsyncContextManager[Answered]):
+    """One request; its answer is let go of at the end, and its connection closed if that was not whole."""
+
+    def __init__(self, asked: Awaitable[aiohttp.ClientResponse], place: str) -> None:
+        self._asked = asked
+        self._place = place
+
+    async def __aenter__(self) -> Answered:
+        try:
+            self._response = await self._asked
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            kind = TooLate if _is_late(error) else Unreachable
+            raise kind(f"The forge at {self._place} gives no answer: {_reason(error)}.") from None
+        return Answered(self._response, self._place)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
 
 
 class Upstream:
@@ -91,8 +117,7 @@ class Upstream:
             await self._session.close()
             self._session = None
 
-    @asynccontextmanager
-    async def ask(
+    def ask(
         self,
         method: str,
         target: str,
@@ -100,7 +125,7 @@ class Upstream:
         body: bytes | AsyncIterator[bytes] | None = None,
         *,
         limits: Limits = UNLIMITED,
-    ) -> AsyncIterator[Answered]:
+    ) -> Asking:
         """One request to ``target`` below the forge's address; the answer is let go of at the end.
 
         Leaving before the answer is whole closes the connection. Raises Unreachable.
@@ -117,20 +142,7 @@ class Upstream:
                 total=limits.total, sock_connect=CONNECT_SECONDS, sock_read=limits.silence
             ),
         )
-        try:
-            response = await asked
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            kind = TooLate if _is_late(error) else Unreachable
-            raise kind(f"The forge at {self.place} gives no answer: {_reason(error)}.") from None
-        whole = False
-        try:
-            yield Answered(response, self.place)
-            whole = response.content.at_eof()
-        finally:
-            if whole:
-                response.release()
-            else:
-                response.close()
+        return Asking(asked, self.place)
 
 
 async def pieces(body: bytes) -> AsyncIterator[bytes]:
