@@ -118,6 +118,7 @@ def test_a_job_says_what_it_uses_since_its_last_change(receiver: RunningReceiver
 def test_runs_of_a_matrix_say_of_which_leg_they_are(receiver: RunningReceiver) -> None:
     """In a column of their own, which a job without legs does not have."""
     assert re.search(r"began, UTC leg end memory .* python=3\.\d+ success", look(receiver, TEST).text)
+    assert re.search(r"test ci\.yaml · python=3\.\d+ ", look(receiver, "/repositories/acme/engine").text)
     assert "began, UTC end memory" in look(receiver, JOB).text
 
 

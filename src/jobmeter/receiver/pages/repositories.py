@@ -130,7 +130,7 @@ def _heads(place: str, order: str, words: str) -> dict[str, str]:
 
 def _job_row(found: RepositoryDetail, job: JobItem) -> tuple[str, Sequence[Cell]]:
     names = (found.organization, found.repository, job.workflow, job.job)
-    link = f'<a href="{text(job_address(names))}">{text(fit(clean(job.job), NAME_CELLS))}</a>{small(job.workflow)}'
+    link = f'<a href="{text(job_address(names))}">{text(fit(clean(job.job), NAME_CELLS))}</a>{small(_place(job))}'
     last = day_and_time(job.last_run.began_at) + _ended(job) if job.last_run else ""
     return link, (
         Cell("memory", _followed(job, "memory", "memory", size)),
@@ -141,6 +141,11 @@ def _job_row(found: RepositoryDetail, job: JobItem) -> tuple[str, Sequence[Cell]
         Cell("runs", f"{job.runs:,}"),
         Cell("last run, UTC", last),
     )
+
+
+def _place(job: JobItem) -> str:
+    """Its workflow, and the leg of the matrix whose use is told."""
+    return f"{job.workflow} · {job.leg}" if job.leg else job.workflow
 
 
 def _ended(job: JobItem) -> str:
