@@ -328,7 +328,9 @@ def main() -> None:
             found.append((name, first[1], *counted))
             print(*found[-1], sep="; ", flush=True)
         database.close()
-    table(("question", "first p99 ms", "median ms", "p99 ms", "most ms", "our CPU ms", "server's CPU ms"), found)
+    table(
+        ("question", "first p99 ms", "median ms", "p99 ms", "most ms", "our CPU ms", "server's CPU ms"), found
+    )
 
 
 def timed(

@@ -51,7 +51,12 @@ def in_job(**variables: str) -> dict[str, str]:
             OLDER,
             "the newest one of build, which the environment names",
         ),
-        (*LEGS, in_job(RUNNER_NAME="one"), OLDER, "build · run 7 on two; taken is the newest one of acme/engine"),
+        (
+            *LEGS,
+            in_job(RUNNER_NAME="one"),
+            OLDER,
+            "build · run 7 on two; taken is the newest one of acme/engine",
+        ),
         (*LEGS, in_job(RUNNER_NAME="two"), NEWER, None),
         (BUILD, Job(), in_job(), OLDER, "run is of a job without a name; taken"),
     ],
