@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from msgspec.structs import replace
 
+from jobmeter.model.exits import Exit
 from jobmeter.report.terminal import render_terminal
 from tests.report.examples import EXAMPLES, brief, make_build, sidecar
 
@@ -31,6 +33,16 @@ def test_colour_changes_no_text() -> None:
 def test_a_run_of_milliseconds_gets_a_few_lines() -> None:
     """There is nothing to tell of a run without samples but its verdict."""
     assert render_terminal(*brief()).count("\n") == 3
+
+
+def test_a_kill_for_want_of_memory_after_milliseconds_has_its_numbers() -> None:
+    """How much it had is the question then."""
+    summary, timeline = brief()
+
+    told = render_terminal(replace(summary, exit=Exit(reason="oom", signal=9)), timeline)
+
+    assert "memory peaks" in told
+    assert "1.86 MiB" in told
 
 
 def test_without_a_timeline_the_rest_is_shown() -> None:

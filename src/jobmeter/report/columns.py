@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from jobmeter.model.memory_need import memory_need_bytes
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.sample import Stall
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Section, Summary
@@ -70,8 +71,8 @@ def memory_columns(containers: Containers) -> list[Column]:
 
 
 def _limit_share(container: ContainerSummary) -> str:
-    limit, peak = finite(container.memory_limit_bytes), container.memory_bytes.peak
-    return format_percent(peak / limit) if limit and peak is not None else ""
+    limit, need = finite(container.memory_limit_bytes), memory_need_bytes(container)
+    return format_percent(need / limit) if limit and need is not None else ""
 
 
 def _count(value: float) -> str:

@@ -30,9 +30,9 @@ def render_terminal(
 ) -> str:
     """The report in lines of at most ``width`` cells; ANSI colours only when ``colour``.
 
-    A run too short for statistics gets its verdict and sources alone.
+    A run too short for statistics gets its verdict and sources alone, but where it ran out of memory.
     """
-    if summary.duration_seconds < BRIEF_SECONDS:
+    if summary.duration_seconds < BRIEF_SECONDS and summary.exit.reason != "oom":
         return paint([*_opening(summary, width), *_closing(summary, width)], width, colour=colour)
     blocks = [_opening(summary, width)]
     blocks += [_containers(summary, width), timeline_lines(summary, timeline, width)]

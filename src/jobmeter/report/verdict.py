@@ -1,6 +1,7 @@
 """The one sentence that opens every report: what happened, and the fact that explains most."""
 
 from jobmeter.model.exits import Exit, killed_sentence
+from jobmeter.model.memory_need import memory_need_bytes
 from jobmeter.model.quantities import format_percent
 from jobmeter.model.summary import ContainerSummary, ProcessSummary, ProgramSummary, Summary
 from jobmeter.report.figures import (
@@ -199,5 +200,5 @@ def _pinch(summary: Summary) -> str | None:
 
 
 def _memory_share(container: ContainerSummary) -> float:
-    limit, peak = finite(container.memory_limit_bytes), container.memory_bytes.peak
-    return peak / limit if limit and peak else 0.0
+    limit, need = finite(container.memory_limit_bytes), memory_need_bytes(container)
+    return need / limit if limit and need else 0.0

@@ -97,7 +97,7 @@ def test_a_job_says_what_changed_and_what_stands_out(receiver: RunningReceiver, 
     assert re.search(
         r"Memory rose from \d+ MiB to 1\.\d+ GiB \(\+6\d %\) from commit [0-9a-f]{12}, 2026-11-", text
     )
-    assert re.search(r"Outlier 2026-\d\d-\d\d \d\d:\d\d : memory 1\.\d+ GiB, usually \d+ MiB", text)
+    assert re.search(r"Outlier 2026-\d\d-\d\d \d\d:\d\d:\d\d : memory 1\.\d+ GiB, usually \d+ MiB", text)
     assert f"GiB-hours in {120 if query else 128} runs" in text
 
 
@@ -219,6 +219,15 @@ def test_two_runs_are_compared(receiver: RunningReceiver) -> None:
     assert "Compare two runs" in look(receiver, "/compare?before=x").text
     assert "is not there" in look(receiver, "/compare?before=x&after=y", 404).text
     assert "no whole run of its job and leg began before" in look(receiver, "/compare?after=y", 404).text
+
+
+def test_the_first_run_of_a_job_has_none_before_it(receiver: RunningReceiver) -> None:
+    """The page says so, with the way to the run and to its job."""
+    history = receiver.get("/api/v1/history/repo/acme/engine/ci.yaml/build?limit=1000").json()
+    first = history["runs"][-1]["run_uid"]
+    page = look(receiver, f"/compare?after={first}")
+    assert "No whole run of the same job and leg began before the run of 2026-" in page.text
+    assert {JOB, f"/runs/{first}"} <= set(page.links)
 
 
 def test_what_too_few_runs_tell_is_not_called_the_same(receiver: RunningReceiver) -> None:

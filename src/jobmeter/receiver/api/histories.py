@@ -120,10 +120,10 @@ def compare_runs(connection: Connection, scopes: Scopes, before: str | None, aft
     What is usual is said by the last whole runs of the first one's leg and branch up to it; where it names no branch,
     by runs that name none either.
     """
-    new = _seen(connection, scopes, after)
+    new = seen_run(connection, scopes, after)
     if new is None:
         return None
-    old = _run_before(connection, *new) if before is None else _seen(connection, scopes, before)
+    old = _run_before(connection, *new) if before is None else seen_run(connection, scopes, before)
     if old is None:
         return None
     names, (begun_at, run) = old
@@ -137,7 +137,8 @@ def compare_runs(connection: Connection, scopes: Scopes, before: str | None, aft
     )
 
 
-def _seen(connection: Connection, scopes: Scopes, run_uid: str) -> tuple[Names, FoundRun] | None:
+def seen_run(connection: Connection, scopes: Scopes, run_uid: str) -> tuple[Names, FoundRun] | None:
+    """A run that is over, with the names of its job; None unless it is there and may be seen."""
     found = find_past_run(connection, run_uid)
     return found if found is not None and covered_job(scopes, found[0]) else None
 

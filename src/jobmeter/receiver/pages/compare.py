@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from jobmeter.model.history.compare import Difference, Verdict
+from jobmeter.model.history.digest import PastRun
 from jobmeter.model.history.levels import LEAST_RUNS
 from jobmeter.model.quantities import format_change
 from jobmeter.model.summary import Summary
@@ -49,6 +50,15 @@ def no_comparison_body() -> str:
         '<h1 class="plain">Compare two runs</h1><p class="lead">Two runs are chosen on the page of their job, where '
         "two branches can be compared too; or name them by their keys.</p>"
         f"{form('/compare', *fields, button='Compare')}"
+    )
+
+
+def no_run_before_body(names: Names, run: PastRun) -> str:
+    """For a run that is the first whole one of its job and leg."""
+    place = f'<a href="{text(job_address(names))}">its job</a>' if all(names) else "its job"
+    return (
+        '<h1 class="plain">Nothing to compare with</h1><p class="lead">No whole run of the same job and leg began '
+        f"before the run of {run_link(run)}. All runs of {place} can be compared there.</p>"
     )
 
 

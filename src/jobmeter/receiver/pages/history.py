@@ -15,8 +15,8 @@ from jobmeter.receiver.pages.history_parts import (
     Option,
     amount,
     asked,
+    began,
     choice,
-    day_and_time,
     end_cell,
     form,
     job_address,
@@ -193,9 +193,7 @@ def _notes(digest: Digest, runs: Sequence[PastRun]) -> str:
 
 def _change_note(change: Change) -> str:
     commit = f"commit {short_sha(change.sha)}, " if change.sha else ""
-    when = (
-        f'<a href="{text(address("runs", change.run_uid))}">{text(commit)}{day_and_time(change.began_at)}</a>'
-    )
+    when = f'<a href="{text(address("runs", change.run_uid))}">{text(commit)}{began(change.began_at)}</a>'
     said = change_words(change)
     return f"{text(said[:1].upper() + said[1:])} from {when} on."
 
@@ -289,7 +287,7 @@ def _reserved(run: PastRun) -> str:
 
 
 def _radio(side: str, run: PastRun) -> str:
-    label = f"{side}: the run of {day_and_time(run.began_at)}"
+    label = f"{side}: the run of {began(run.began_at)}"
     return (
         f'<input type="radio" name="{side}" value="{text(run.run_uid)}" aria-label="{text(label)}" required>'
     )

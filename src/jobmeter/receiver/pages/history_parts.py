@@ -153,9 +153,14 @@ def day_and_time(time: str | None) -> str:
     return "" if time is None else text(moment(time).removesuffix(" UTC")[:16])
 
 
+def began(run_began_at: str) -> str:
+    """``2026-11-20 12:00:05``: runs of a job may begin within a minute."""
+    return text(moment(run_began_at).removesuffix(" UTC"))
+
+
 def run_link(run: PastRun) -> str:
     """The run's page, by when it began."""
-    return f'<a href="{text(address("runs", run.run_uid))}">{day_and_time(run.began_at)}</a>'
+    return f'<a href="{text(address("runs", run.run_uid))}">{began(run.began_at)}</a>'
 
 
 def end_cell(run: PastRun) -> str:

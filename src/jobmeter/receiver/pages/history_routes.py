@@ -157,7 +157,7 @@ class HistoryPages:
             return page("Compare two runs", compare.no_comparison_body(), here="runs", trail=_COMPARE)
         found = await self._history.read(runs_compared(request, query))
         if found is None:
-            raise no_pair(query)
+            return await self._without_another(request, query)
         run_uids = (found.before.runs[0].run_uid, found.after.runs[0].run_uid)
         before, after = await self._history.read(partial(_summaries, run_uids=run_uids))
         return page(
@@ -166,6 +166,16 @@ class HistoryPages:
             here="repositories",
             trail=compare.runs_trail(found),
         )
+
+    async def _without_another(self, request: Request, query: Mapping[str, str]) -> Response:
+        """A run that has none before it; 404 where the run itself is not there."""
+        ask = partial(histories.seen_run, scopes=grant_of(request).scopes, run_uid=query["after"])
+        seen = None if "before" in query else await self._history.read(ask)
+        if seen is None:
+            raise no_pair(query)
+        names, found = seen
+        body = compare.no_run_before_body(names, found.run)
+        return page("Nothing to compare with", body, here="runs", trail=_COMPARE)
 
     async def branches(self, request: Request) -> Response:
         """Two branches."""
