@@ -39,7 +39,7 @@ def test_a_kill_for_want_of_memory_after_milliseconds_has_its_numbers() -> None:
     """How much it had is the question then."""
     summary, timeline = brief()
 
-    told = render_terminal(replace(summary, exit=Exit(reason="oom", signal=9)), timeline)
+    told = render_terminal(replace(summary, exit=Exit(reason="oom", signal="SIGKILL")), timeline)
 
     assert "memory peaks" in told
     assert "1.86 MiB" in told
