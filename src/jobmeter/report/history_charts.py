@@ -26,7 +26,7 @@ _SCALES = {
     "memory": (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)),
     "time": (("h", 3600.0), ("min", 60.0), ("s", 1.0)),
 }
-_PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~f')"
+_PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~g')"
 
 
 def job_chart(runs: Sequence[PastRun], digest: Digest, *, width: int, palette: Palette) -> Chart | None:
