@@ -15,6 +15,8 @@ from jobmeter.gateway.forges import messages
 from tests.support.forges.raw import Line, RawForge, Seen, response
 from tests.support.forges.serving import Got, Wire, request, wire
 
+FETCH_SECONDS = 0.01
+"""So long the database is looked into: of two requests at a time both are seen."""
 PATH = "/api/actions/runner.v1.RunnerService/"
 LOST, RESET, HANG = "lost", "reset", "hang"
 """Done but not answered; not done and not answered; nothing for long."""
@@ -81,7 +83,9 @@ class ActionsForge(RawForge):
         self.version = 1
         self.faults: dict[str, deque[Fault]] = {}
         self.calls: Counter[str] = Counter()
-        self.fetching = self.most_fetching = 0
+        self.fetching: Counter[str] = Counter()
+        # At a time, of one runner.
+        self.most_fetching = 0
 
     def enqueue(self, *ids: int, script: str | None = None) -> None:
         """These tasks wait for a runner."""
@@ -105,14 +109,17 @@ class ActionsForge(RawForge):
             await self._do(call, seen, line, fault)
 
     async def _do(self, call: str, seen: Seen, line: Line, fault: Fault | None) -> None:
-        self.fetching += call == "FetchTask"
-        self.most_fetching = max(self.most_fetching, self.fetching)
+        uuid = seen.by_name.get("x-runner-uuid", "")
+        self.fetching[uuid] += call == "FetchTask"
+        self.most_fetching = max(self.most_fetching, self.fetching[uuid])
         try:
             said = self._said(call, seen)
             if isinstance(fault, float):
                 await asyncio.sleep(fault)
+            elif call == "FetchTask":
+                await asyncio.sleep(FETCH_SECONDS)
         finally:
-            self.fetching -= call == "FetchTask"
+            self.fetching[uuid] -= call == "FetchTask"
         if fault == LOST:
             line.reset()
         else:
