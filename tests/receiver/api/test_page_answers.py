@@ -77,8 +77,11 @@ def test_the_run_before_is_a_link_away(receiver: RunningReceiver) -> None:
     assert compared.status_code == 200
     assert all(f'href="/runs/{uid(number)}"' in compared.text for number in (77, 78))
     nothing = receiver.get(f"/compare?after={uid(77)}")
-    assert nothing.status_code == 404
-    assert "/api/" not in nothing.text
+    assert "No whole run of the same job and leg began before" in nothing.text
+    assert f'href="/runs/{uid(77)}"' in nothing.text
+    absent = receiver.get(f"/compare?after={uid(7777)}")
+    assert absent.status_code == 404
+    assert "/api/" not in absent.text
 
 
 def test_a_run_that_has_only_begun_has_no_zeros(receiver: RunningReceiver) -> None:
