@@ -100,6 +100,8 @@ POD_BUILD = replace(
     bounds=LIMITED,
 )  # fmt: skip
 ROWS = (BUILD, WITHIN, ENDED, SANDBOX, POD_BUILD)
+ELSEWHERE = replace(BUILD, path="vm-1/4f0c", machine="vm-1", runtime="linux-vm", started=None)
+"""A container of another machine, with the id of one here."""
 
 
 def group(path: str, account: Account, bounds: Bounds = UNLIMITED) -> Row:

@@ -52,7 +52,7 @@ class Host:
         self.inner = Used("/a/b", self.outer, INNER)
 
     def credited(self, now: float = NOW) -> dict[Of, Sums]:
-        self.crediting.credit((self.outer, self.inner), now)  # type: ignore[arg-type]
+        self.crediting.credit((self.outer, self.inner), now)
         return dict(self.totals.shown_to(Asking(str(now))))
 
 
@@ -73,7 +73,7 @@ def test_those_who_were_there_before_anyone_watched() -> None:
     host = Host()
     host.outer.use(5.0, 100, 10, 3)
     host.inner.use(2.0, 30, 4, 1)
-    host.crediting.begin((host.outer, host.inner))  # type: ignore[arg-type]
+    host.crediting.begin((host.outer, host.inner))
     assert host.credited() == {OF_OUTER: Sums(), OF_INNER: Sums()}
     host.outer.use(9.0, 100, 10, 3)
     host.inner.use(3.0, 30, 4, 1)
@@ -112,9 +112,9 @@ def test_one_within_that_is_shown_no_more() -> None:
     host.outer.use(4.0)
     host.inner.use(3.0)
     host.credited()
-    host.crediting.finish(host.inner, within=True)  # type: ignore[arg-type]
+    host.crediting.finish(host.inner, within=True)
     host.outer.use(4.5)
-    host.crediting.credit((host.outer,), NOW)  # type: ignore[arg-type]
+    host.crediting.credit((host.outer,), NOW)
     assert dict(host.totals.shown_to(Asking("x")))[OF_OUTER].cpu_seconds == 1.5
 
 
@@ -136,7 +136,7 @@ def test_held_while_more_may_be_known(job: Job | None, ended: bool, held: float)
     if ended:
         one.row = replace(one.row, ended=NOW)
     if held:
-        host.crediting.credit((one,), NOW + held - 0.1)  # type: ignore[arg-type]
+        host.crediting.credit((one,), NOW + held - 0.1)
         assert dict(host.totals.shown_to(Asking("x"))) == {}
-    host.crediting.credit((one,), NOW + held)  # type: ignore[arg-type]
+    host.crediting.credit((one,), NOW + held)
     assert [sums.cpu_seconds for _, sums in host.totals.shown_to(Asking("y"))] == [1.0]

@@ -16,6 +16,7 @@ from jobmeter.model.job import Job
 from tests.exporter.reading import read
 from tests.exporter.rows import (
     BUILD,
+    ELSEWHERE,
     ENDED,
     GROUPS,
     JOB,
@@ -54,7 +55,7 @@ def test_what_is_known_of_a_container() -> None:
     assert tuple(labels) == CONTAINER_INFO_LABELS
     assert labels == {
         "id": "7aa1", "name": "postgres", "image": "postgres:16", "engine": "docker", "runtime": "linux-native",
-        "role": "service", "parent": "4f0c", "namespace": "", "pod": "", "repo": "acme/engine",
+        "machine": "", "role": "service", "parent": "4f0c", "namespace": "", "pod": "", "repo": "acme/engine",
         "workflow": "ci.yml", "job": "build", "run_id": "4711", "attempt": "2", "task_id": "12",
         "attribution": "nesting",
     }  # fmt: skip
@@ -64,6 +65,29 @@ def test_a_container_of_which_nothing_is_known() -> None:
     """It has the name that its path gives, and nothing else."""
     labels, _ = only("jobmeter", "jobmeter_container_info", ENDED)
     assert {name for name, value in labels.items() if value} == {"id", "name", "engine", "runtime"}
+
+
+def test_a_container_of_another_machine() -> None:
+    """No label of it is that of one here, and what it lies in is of its machine."""
+    within = replace(ELSEWHERE, id="7aa1", path="vm-1/7aa1", parent="4f0c")
+    labels = [one for one, _ in found("jobmeter", "jobmeter_container_info", BUILD, ELSEWHERE, within)]
+    names = ("id", "machine", "runtime", "parent")
+    assert [tuple(one[name] for name in names) for one in labels] == [
+        ("4f0c", "", "linux-native", ""),
+        ("vm-1/4f0c", "vm-1", "linux-vm", ""),
+        ("vm-1/7aa1", "vm-1", "linux-vm", "vm-1/4f0c"),
+    ]
+    cpu = found("jobmeter", "jobmeter_container_cpu_usage_seconds_total", BUILD, ELSEWHERE)
+    assert [(one["id"], one["runtime"]) for one, _ in cpu] == [
+        ("4f0c", "linux-native"),
+        ("vm-1/4f0c", "linux-vm"),
+    ]
+
+
+def test_a_start_that_nobody_told() -> None:
+    """There is no series of it."""
+    assert found("jobmeter", "jobmeter_container_start_time_seconds", ELSEWHERE) == []
+    assert found("cadvisor", "container_start_time_seconds", ELSEWHERE) == []
 
 
 def test_a_pod_is_named_as_it_is_known() -> None:
@@ -158,6 +182,18 @@ def test_containers_within_are_not_shown() -> None:
     assert [
         labels["id"] for labels, _ in found("ephemerd", "ephemerd_container_memory_bytes", BUILD, WITHIN)
     ] == ["4f0c"]
+
+
+@pytest.mark.parametrize("rows", [(BUILD, ELSEWHERE), (ELSEWHERE, BUILD)])
+def test_an_id_of_two_machines(rows: tuple[Row, Row]) -> None:
+    """There is no label for the machine: told apart by how they run, else the host's own is shown."""
+    name = "ephemerd_container_cpu_usage_seconds_total"
+    assert sorted(labels["runtime"] for labels, _ in found("ephemerd", name, *rows)) == [
+        "linux-native",
+        "linux-vm",
+    ]
+    alike = [replace(one, runtime="linux-vm", account=Account(cpu_seconds=len(one.machine))) for one in rows]
+    assert [value for _, value in found("ephemerd", name, *alike)] == [0]
 
 
 # --- cadvisor

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from jobmeter.exporter.container import Row
 from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.host import Host
 from jobmeter.exporter.machine import MachineReader
 from jobmeter.exporter.scrapers import Asking
 from tests.exporter.reading import read
+from tests.exporter.rows import ELSEWHERE
 from tests.exporter.tree import Watched
 
 BUILD = "/docker/" + "4f" * 32
@@ -54,3 +56,23 @@ def test_the_machine_is_read_with_its_containers(watched: Watched) -> None:
 
     host.tick()
     assert shown() == {CONTAINERS: 2.0, USER: 7.0}
+
+
+class Source:
+    """Another machine, of which nothing is told before the first tick."""
+
+    rows: tuple[Row, ...] = ()
+
+    def tick(self) -> None:
+        self.rows = (ELSEWHERE,)
+
+
+def test_containers_of_other_machines(watched: Watched) -> None:
+    """They are shown after those of the host."""
+    host = Host(watched.fleet, None, MachineReader(str(watched.proc), {}), Exposition(), (Source(),))
+    host.wait(0.001)
+    host.tick()
+    assert [row.path for row in host.rows] == [BUILD, ELSEWHERE.path]
+    assert host.shown == 2
+    page = read("".join(host.page(Asking("a scraper"), openmetrics=False)))
+    assert [one.labels["id"] for one in page if one.name == CONTAINERS] == [BUILD[8:], ELSEWHERE.path]

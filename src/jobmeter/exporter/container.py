@@ -21,6 +21,8 @@ Attribution = Literal["own", "nesting", "ancestry", "only_job"]
 """How it is known whose a container is: it says so itself, it lies in another's cgroup, its processes descend from
 another's, or only one job can have made it."""
 
+NATIVE = "linux-native"
+"""How containers of the host itself run, unless someone calls it otherwise: in its own kernel."""
 _MAX_INNER = 64
 
 
@@ -50,7 +52,12 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """A container as a scrape shows it. Times are seconds since 1970; ``ended`` is None while it lives."""
+    """A container as a scrape shows it. Times are seconds since 1970; ``ended`` is None while it lives.
+
+    ``runtime`` says how it is run. ``machine`` is the name of the other machine that it is on, and empty for the host
+    itself; ``id`` and ``parent`` are that machine's words, and ``path`` is no other container's on any machine.
+    ``started`` is None where nobody told.
+    """
 
     id: str
     path: str
@@ -60,8 +67,20 @@ class Row(Struct, frozen=True, kw_only=True):
     identity: Identity
     account: Account
     bounds: Bounds
-    started: float
+    started: float | None
     ended: float | None = None
+    runtime: str = NATIVE
+    machine: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its id as all machines of one page tell it apart."""
+        return self.path if self.machine else self.id
+
+    @property
+    def parent_key(self) -> str | None:
+        """The key of the container that it lies in."""
+        return f"{self.machine}/{self.parent}" if self.machine and self.parent else self.parent
 
     @property
     def name(self) -> str:
@@ -74,6 +93,7 @@ class Container:
 
     ``detailed``: each device and what is set on the cgroup itself are read too. ``seen`` is when it was noticed,
     by a clock that nobody sets, and ``gone`` when its end was, None until then.
+    ``started`` is by the clock of what is shown.
     ``around`` is the container that it lies in: that very one, not another that has its path later.
     """
 
@@ -88,10 +108,12 @@ class Container:
         descriptors: Descriptors,
         errors: dict[str, int],
         detailed: bool = False,
+        runtime: str = NATIVE,
     ) -> None:
         self.ref = ref
         self.around = around
         self.seen = seen
+        self.started = started
         self.gone: float | None = None
         self._tops = tops
         self._descriptors = descriptors
@@ -106,6 +128,7 @@ class Container:
         self.row: Row = Row(
             id=ref.id or ref.path, path=ref.path, parent=around.row.id if around else None, engine=ref.engine,
             pod=ref.pod, identity=Identity(), account=Account(), bounds=Bounds(), started=started,
+            runtime=runtime,
         )  # fmt: skip
 
     def read(
@@ -201,7 +224,8 @@ class Container:
 
     def began_by(self, moment: float) -> None:
         """It was there then, in seconds since 1970."""
-        if moment < self.row.started:
+        if moment < self.started:
+            self.started = moment
             self.row = replace(self.row, started=moment)
 
     def lie_in(self, around: "Container") -> None:

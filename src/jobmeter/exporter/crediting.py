@@ -6,16 +6,36 @@ by the next reading.
 """
 
 from collections.abc import Collection
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from jobmeter.exporter.container import Container, Row
+from jobmeter.exporter.container import Row
 from jobmeter.exporter.totals import Sums, Totals
 from jobmeter.model.account import Account
 
 _LEARNING_SECONDS = 2.0
 """So long the first word on a container that lives may be followed by a better one."""
 _UNNAMED_SECONDS = 30.0
+
+
+class Credited(Protocol):
+    """A container that uses something: not another one that has its path later."""
+
+    @property
+    def row(self) -> Row:
+        """As it was read last."""
+        ...
+
+    @property
+    def seen(self) -> float:
+        """When it was noticed, by the clock of crediting."""
+        ...
+
+    @property
+    def around(self) -> "Credited | None":
+        """The one that it lies in."""
+        ...
 
 
 class Crediting:
@@ -25,23 +45,23 @@ class Crediting:
         self._totals = totals
         self._kills_are_nested = kills_are_nested
         # By container, not by path: another one may have the path while those within the first are still shown.
-        self._credited: dict[Container, tuple[Row, Sums | None]] = {}
-        self._used: dict[Container, Sums] = {}
-        self._within: dict[Container, Sums] = {}
-        self._gone_within: dict[Container, Sums] = {}
-        self._earlier: set[Container] = set()
+        self._credited: dict[Credited, tuple[Row, Sums | None]] = {}
+        self._used: dict[Credited, Sums] = {}
+        self._within: dict[Credited, Sums] = {}
+        self._gone_within: dict[Credited, Sums] = {}
+        self._earlier: set[Credited] = set()
 
-    def begin(self, containers: Collection[Container]) -> None:
+    def begin(self, containers: Collection[Credited]) -> None:
         """These were there before anyone watched: what they have used and their jobs were the last watcher's to count.
 
         Prometheus takes a total that begins anew as grown from 0, so a restart would count them twice.
         """
         self._gather(containers)
         for one in containers:
-            self._totals.start(one.ref.path, self._own(one))
+            self._totals.start(one.row.path, self._own(one))
             self._earlier.add(one)
 
-    def credit(self, containers: Collection[Container], now: float) -> None:
+    def credit(self, containers: Collection[Credited], now: float) -> None:
         """Add what these, as read last, have used since: all, or one and all that lie in it, however deep.
 
         Those around were read before those within.
@@ -51,23 +71,23 @@ class Crediting:
             if not _is_held(one, now):
                 self._credit(one)
 
-    def finish(self, container: Container, *, within: bool) -> None:
+    def finish(self, container: Credited, *, within: bool) -> None:
         """It is shown no more, and was credited since it ended; ``within`` if the one around it still is."""
         self._credit(container)
         if within:
             self._add_within(self._gone_within, container)
-        self._totals.forget(container.ref.path)
+        self._totals.forget(container.row.path)
         self._credited.pop(container, None)
         self._earlier.discard(container)
         for kept in (self._used, self._within, self._gone_within):
             kept.pop(container, None)
 
-    def _gather(self, containers: Collection[Container]) -> None:
+    def _gather(self, containers: Collection[Credited]) -> None:
         self._within = dict(self._gone_within)
         for one in containers:
             self._add_within(self._within, one)
 
-    def _add_within(self, sums: dict[Container, Sums], container: Container) -> None:
+    def _add_within(self, sums: dict[Credited, Sums], container: Credited) -> None:
         around = container.around
         if around is None:
             return
@@ -80,23 +100,23 @@ class Crediting:
             used = replace(used, oom_kills=0)
         sums[around] = sums.get(around, Sums()).plus(used)
 
-    def _credit(self, container: Container) -> None:
+    def _credit(self, container: Credited) -> None:
         row, within = container.row, self._within.get(container)
         last = self._credited.get(container)
         if last is not None and last[0] is row and last[1] == within:
             return
         self._credited[container] = row, within
         self._totals.credit(
-            container.ref.path, row.identity.job, self._own(container), row.identity.execution,
+            container.row.path, row.identity.job, self._own(container), row.identity.execution,
             begun=container not in self._earlier,
         )  # fmt: skip
 
-    def _own(self, container: Container) -> Account:
+    def _own(self, container: Credited) -> Account:
         within = self._within.get(container)
         return container.row.account if within is None else _beyond(container.row.account, within)
 
 
-def _is_held(container: Container, now: float) -> bool:
+def _is_held(container: Credited, now: float) -> bool:
     """Whether it may soon be known better whose it is."""
     row, age = container.row, now - container.seen
     if not row.identity.resolved:

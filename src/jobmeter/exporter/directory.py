@@ -147,7 +147,7 @@ class Identities:
         known = self._known.get(container.ref.path)
         if known is None:
             known = self._known[container.ref.path] = _Known(now)
-            self._owners.enter(container.ref.path, container.ref.parent_path, container.row.started)
+            self._owners.enter(container.ref.path, container.ref.parent_path, container.started)
         news = version != known.version and self._ask_engines(container.ref, known)
         known.version = version
         if container.row.ended is None:

@@ -30,7 +30,6 @@ class Exposition:
     def __init__(
         self,
         dialects: Sequence[str] = ("jobmeter",),
-        runtime: str = "linux-native",
         *,
         machine: Machine | None = None,
         sys_path: str = "/sys",
@@ -41,8 +40,8 @@ class Exposition:
         Raises UsageError for a dialect that is not known.
         """
         makers: Mapping[str, Callable[[], Dialect]] = {
-            "jobmeter": lambda: JobmeterDialect(runtime),
-            "ephemerd": lambda: EphemerdDialect(runtime),
+            "jobmeter": JobmeterDialect,
+            "ephemerd": EphemerdDialect,
             "cadvisor": lambda: CadvisorDialect(machine or Machine(), BlockDevices(sys_path).name, clock),
         }
         for name in dialects:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
 from jobmeter.exporter.beginnings import age_seconds, began
-from jobmeter.exporter.container import Container, Identity, Row
+from jobmeter.exporter.container import NATIVE, Container, Identity, Row
 from jobmeter.exporter.crediting import Crediting
 from jobmeter.exporter.events import Events
 from jobmeter.exporter.looks import Looks
@@ -59,6 +59,7 @@ class Fleet:
         linger_seconds: float,
         descriptors: Descriptors,
         detailed: bool = False,
+        runtime: str = NATIVE,
         root: str = "/proc",
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -77,6 +78,7 @@ class Fleet:
         self._clock = clock
         self._monotonic = monotonic
         self._detailed = detailed
+        self._runtime = runtime
         self._root = root
         self._machine = MachineActivity(root)
         self._networks = Networks(descriptors, root, each_interface=detailed)
@@ -187,10 +189,11 @@ class Fleet:
         container = Container(
             ref, self._tops, around=self._containers.get(ref.parent_path or ""), started=made,
             seen=self._monotonic(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
+            runtime=self._runtime,
         )  # fmt: skip
         self._containers[path] = container
         self._settle(path, container)
-        self._looks.begin(path, time.monotonic(), age=self._clock() - container.row.started)
+        self._looks.begin(path, time.monotonic(), age=self._clock() - container.started)
         self._read(path, container)
 
     def _refuse(self, ref: ContainerRef) -> None:

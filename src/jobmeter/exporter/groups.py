@@ -130,7 +130,7 @@ class Groups:
             started = (self._machine.booted if path == ROOT else None) or self._clock()
             if group is not None:
                 group.close()
-                started = group.row.started
+                started = group.started
             reader = AccountReader(directories, self._descriptors, self._errors, detailed=True)
             group = _Group(path, inode, directories, reader, started)
         group.row = replace(group.row, bounds=read_bounds(directories, self._tops, with_spec=True))
@@ -185,6 +185,7 @@ class _Group:
         self, path: str, inode: int, directories: Mapping[str, str], reader: AccountReader, started: float
     ) -> None:
         self.inode = inode
+        self.started = started
         self.directories = directories
         self._reader = reader
         self.close = reader.close
@@ -195,7 +196,8 @@ class _Group:
 
     def began_by(self, moment: float) -> None:
         """It was there then, in seconds since 1970."""
-        if moment < self.row.started:
+        if moment < self.started:
+            self.started = moment
             self.row = replace(self.row, started=moment)
 
     def read(self) -> None:

@@ -1,8 +1,12 @@
-"""A host as the exporter sees it: the machine, its containers, its other cgroups where they are shown, their page."""
+"""A host as the exporter sees it: the machine, its containers, its other cgroups where they are shown, their page.
+
+And the containers of other machines that someone tells it of.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from jobmeter.exporter.container import Row
+from jobmeter.exporter.elsewhere import RowSource
 from jobmeter.exporter.exposition import Exposition
 from jobmeter.exporter.fleet import Fleet
 from jobmeter.exporter.groups import Groups
@@ -14,9 +18,16 @@ class Host:
     """Reads in one thread, and writes pages in others."""
 
     def __init__(
-        self, fleet: Fleet, groups: Groups | None, machine: MachineReader, exposition: Exposition
+        self,
+        fleet: Fleet,
+        groups: Groups | None,
+        machine: MachineReader,
+        exposition: Exposition,
+        sources: Sequence[RowSource] = (),
     ) -> None:
+        """``sources`` credit to the totals of the fleet."""
         self._fleet = fleet
+        self._sources = sources
         self._groups = groups
         self._machine = machine
         self._exposition = exposition
@@ -24,8 +35,9 @@ class Host:
 
     @property
     def rows(self) -> Sequence[Row]:
-        """The containers that are shown."""
-        return self._fleet.rows
+        """The containers that are shown, those of the host itself first."""
+        others = [row for source in self._sources for row in source.rows]
+        return (*self._fleet.rows, *others) if others else self._fleet.rows
 
     @property
     def errors(self) -> Mapping[str, int]:
@@ -56,6 +68,8 @@ class Host:
         """Read everything and publish it: the machine beside its containers, so that they can be compared."""
         self._fleet.tick()
         self._use = self._machine.read()
+        for source in self._sources:
+            source.tick()
         if self._groups is not None:
             self._groups.tick()
 

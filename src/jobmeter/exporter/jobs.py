@@ -19,7 +19,7 @@ class RunningJobs:
         """One for each execution, the oldest first; what is not known of one is left out."""
         first: dict[object, Row] = {}
         count: dict[object, int] = {}
-        for row in sorted(self._rows(), key=lambda row: row.started):
+        for row in sorted(self._rows(), key=lambda row: row.started or 0.0):
             if row.ended is None and row.identity.job is not None:
                 key = _execution(row.identity)
                 first.setdefault(key, row)
@@ -33,7 +33,7 @@ class RunningJobs:
         known = {
             "url": f"{(job.server_url or '').rstrip('/')}/{job.repository}" if placed else None,
             "state": "running",
-            "duration": f"{max(0.0, self._clock() - row.started):.0f}s",
+            "duration": f"{max(0.0, self._clock() - row.started):.0f}s" if row.started is not None else None,
             "containers": str(containers),
             "forge": job.forge,
             "repository": job.repository,

@@ -49,7 +49,12 @@ class Memo(Generic[_Made]):
 
 
 def _is_known_as(before: Row, now: Row) -> bool:
-    return before.identity is now.identity and before.id == now.id and before.parent == now.parent
+    return (
+        before.identity is now.identity
+        and before.id == now.id
+        and before.parent == now.parent
+        and before.runtime == now.runtime
+    )
 
 
 class Renderer:
@@ -72,7 +77,10 @@ class Renderer:
 
 
 def outermost(named: Iterable[tuple[str, Row]]) -> dict[str, Row]:
-    """A scraper takes no series twice: of rows of one name the outermost, which nobody within can feign."""
+    """A scraper takes no series twice: of rows of one name the outermost, which nobody within can feign.
+
+    Those of the host itself come before those of other machines.
+    """
     kept: dict[str, Row] = {}
     for name, row in named:
         other = kept.setdefault(name, row)
@@ -81,8 +89,8 @@ def outermost(named: Iterable[tuple[str, Row]]) -> dict[str, Row]:
     return kept
 
 
-def _depth(row: Row) -> tuple[bool, int]:
-    return row.parent is not None, row.path.count("/")
+def _depth(row: Row) -> tuple[bool, bool, int]:
+    return row.machine != "", row.parent is not None, row.path.count("/")
 
 
 class _Page:

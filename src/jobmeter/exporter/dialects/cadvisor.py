@@ -259,7 +259,7 @@ _PROCESSES = (
 )  # fmt: skip
 _SPEC = (
     _one("container_start_time_seconds", "gauge", "When it began, in seconds since 1970.",
-         lambda row: int(row.started)),
+         lambda row: int(row.started) if row.started is not None else None),
     _spec("cpu_period", "Length of a period of its CPU quota, in microseconds.",
           lambda spec: spec.cpu_period_microseconds),
     _one("container_spec_cpu_quota", "gauge", "CPU time that it may use in a period, in microseconds.", _quota),

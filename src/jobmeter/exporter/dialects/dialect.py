@@ -32,5 +32,5 @@ class Dialect(Protocol):
 
 
 def one_of_each_id(rows: Sequence[Row]) -> list[Row]:
-    """No two with the same id."""
-    return list(outermost((row.id, row) for row in rows).values())
+    """No two with the same id on one machine."""
+    return list(outermost((row.key, row) for row in rows).values())

@@ -51,15 +51,16 @@ class EphemerdDialect:
     detailed = True
     with_groups = False
 
-    def __init__(self, runtime: str) -> None:
-        self._runtime = runtime
-        self._renderer = Renderer(FAMILIES, self._labels)
+    def __init__(self) -> None:
+        self._renderer = Renderer(FAMILIES, _labels)
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[str]:
         """All outermost containers."""
         rows = [row for row in one_of_each_id(snapshot.rows) if row.parent is None]
         return self._renderer.render(rows, openmetrics=openmetrics)
 
-    def _labels(self, row: Row) -> Labels:
-        job = row.identity.job
-        return ("id", row.id), ("repo", (job and job.repository) or ""), ("runtime", self._runtime)
+
+def _labels(row: Row) -> Labels:
+    """With the id alone, as there: of two machines' containers that agree in all three the first is shown."""
+    job = row.identity.job
+    return ("id", row.id), ("repo", (job and job.repository) or ""), ("runtime", row.runtime)

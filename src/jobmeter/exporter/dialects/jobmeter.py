@@ -15,8 +15,8 @@ CONTAINER_INFO = Family(
     "jobmeter_container_info", "gauge", "What is known of a container; 1.", (((), lambda row: 1),)
 )
 CONTAINER_INFO_LABELS = (
-    "id", "name", "image", "engine", "runtime", "role", "parent", "namespace", "pod", "repo", "workflow", "job",
-    "run_id", "attempt", "task_id", "attribution",
+    "id", "name", "image", "engine", "runtime", "machine", "role", "parent", "namespace", "pod", "repo", "workflow",
+    "job", "run_id", "attempt", "task_id", "attribution",
 )  # fmt: skip
 JOB_INFO = ("jobmeter_job_info", "A job of which a container is shown; 1.")
 JOB_LABELS = ("repo", "workflow", "job", "run_id", "attempt", "task_id")
@@ -70,10 +70,9 @@ class JobmeterDialect:
     detailed = False
     with_groups = False
 
-    def __init__(self, runtime: str) -> None:
-        self._runtime = runtime
-        self._containers = Renderer(CONTAINER_FAMILIES, self._series_labels)
-        self._infos = Renderer((CONTAINER_INFO,), self._info_labels)
+    def __init__(self) -> None:
+        self._containers = Renderer(CONTAINER_FAMILIES, _series_labels)
+        self._infos = Renderer((CONTAINER_INFO,), _info_labels)
         self._jobs = Memo(_job_labels)
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool) -> Iterator[str]:
@@ -85,27 +84,6 @@ class JobmeterDialect:
         yield from _totals(snapshot.totals, openmetrics=openmetrics)
         yield from _host(snapshot.machine, openmetrics=openmetrics)
 
-    def _series_labels(self, row: Row) -> Labels:
-        job = row.identity.job
-        return ("id", row.id), ("repo", (job and job.repository) or ""), ("runtime", self._runtime)
-
-    def _info_labels(self, row: Row) -> Labels:
-        identity = row.identity
-        known = {
-            "id": row.id,
-            "name": row.name,
-            "image": identity.image,
-            "engine": row.engine,
-            "runtime": self._runtime,
-            "role": identity.role,
-            "parent": row.parent,
-            "namespace": identity.namespace,
-            "pod": identity.pod_name or row.pod,
-            "attribution": identity.attribution,
-            **_job_fields(identity.job, identity.task_id),
-        }
-        return tuple((name, known[name] or "") for name in CONTAINER_INFO_LABELS)
-
     def _job_infos(self, rows: Sequence[Row], *, openmetrics: bool) -> Iterator[str]:
         """One of each job: the one of which most is known."""
         jobs: dict[str, tuple[int, str]] = {}
@@ -115,6 +93,30 @@ class JobmeterDialect:
                 jobs[which] = max(jobs.get(which, (0, "")), (known, text))
         samples = [Sample(text, 1) for _, text in jobs.values()]
         return family(JOB_INFO[0], "gauge", JOB_INFO[1], samples, openmetrics=openmetrics)
+
+
+def _series_labels(row: Row) -> Labels:
+    job = row.identity.job
+    return ("id", row.key), ("repo", (job and job.repository) or ""), ("runtime", row.runtime)
+
+
+def _info_labels(row: Row) -> Labels:
+    identity = row.identity
+    known = {
+        "id": row.key,
+        "name": row.name,
+        "image": identity.image,
+        "engine": row.engine,
+        "runtime": row.runtime,
+        "machine": row.machine,
+        "role": identity.role,
+        "parent": row.parent_key,
+        "namespace": identity.namespace,
+        "pod": identity.pod_name or row.pod,
+        "attribution": identity.attribution,
+        **_job_fields(identity.job, identity.task_id),
+    }
+    return tuple((name, known[name] or "") for name in CONTAINER_INFO_LABELS)
 
 
 def _job_fields(job: Job | None, task_id: str | None) -> dict[str, str | None]:
