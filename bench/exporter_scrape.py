@@ -114,7 +114,7 @@ def busier(row: Row, random: Random) -> Row:
         elif isinstance(value, int):
             grown[name] = value + random.getrandbits(20)
     grown["interfaces"] = tuple(
-        Interface(one.name, *(count + random.getrandbits(16) for count in one[1:]))
+        Interface(one.name, *((count or 0) + random.getrandbits(16) for count in one[1:]))
         for one in account.interfaces or ()
     )
     for name in ("io_bytes_by_device", "io_operations_by_device"):

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from jobmeter.exporter.evidence import parent_of
 from jobmeter.linux import procfs
@@ -76,14 +76,20 @@ class _Counted:
 
 def _grown(before: Interface | None, now: Interface) -> Interface:
     """All of it where a counter fell: the interface was made anew, and its counters began at 0."""
-    if before is None or any(one < other for one, other in zip(now[1:], before[1:], strict=True)):
+    if before is None:
         return now
-    return Interface(now.name, *(one - other for one, other in zip(now[1:], before[1:], strict=True)))
+    grown = [one - other for one, other in zip(_counters(now), _counters(before), strict=True)]
+    return Interface(now.name, *grown) if min(grown) >= 0 else now
 
 
 def _together(name: str, interfaces: Iterable[Interface | None]) -> Interface:
-    counters = [one[1:] for one in interfaces if one is not None]
+    counters = [_counters(one) for one in interfaces if one is not None]
     return Interface(name, *map(sum, zip(*counters, strict=True)))
+
+
+def _counters(interface: Interface) -> tuple[int, ...]:
+    """The kernel tells all of them."""
+    return cast("tuple[int, ...]", interface[1:])
 
 
 @dataclass

@@ -8,16 +8,19 @@ from jobmeter.model.sample import ByteLimit, Limit
 
 
 class Interface(NamedTuple):
-    """One network interface: counters of bytes and packets both ways (netdevice statistics, /proc/PID/net/dev)."""
+    """One network interface: counters of bytes and packets both ways (netdevice statistics, /proc/PID/net/dev).
+
+    None for what the system does not count: Windows no errors.
+    """
 
     name: str
     received_bytes: int
     received_packets: int
-    received_errors: int
+    received_errors: int | None
     received_dropped: int
     sent_bytes: int
     sent_packets: int
-    sent_errors: int
+    sent_errors: int | None
     sent_dropped: int
 
 
@@ -75,11 +78,17 @@ class Account(Struct, frozen=True, kw_only=True):
     io_bytes_by_device: tuple[DeviceCount, ...] | None = None
     io_operations_by_device: tuple[DeviceCount, ...] | None = None
     process_count: Annotated[int | None, Meta(description="Processes of its own cgroup.")] = None
+    memory_private_working_set_bytes: Annotated[int | None, Meta(description="Told by Windows alone.")] = None
     filesystems: Annotated[tuple[Filesystem, ...], Meta(description="Of the whole machine only.")] = ()
 
     @property
     def memory_working_set_bytes(self) -> int | None:
-        """What cannot be taken back without effort: the usage without file pages that were not used lately."""
+        """What cannot be taken back without effort: the usage without file pages that were not used lately.
+
+        On Windows the private working set.
+        """
+        if self.memory_private_working_set_bytes is not None:
+            return self.memory_private_working_set_bytes
         if self.memory_usage_bytes is None or self.memory_inactive_file_bytes is None:
             return None
         return max(0, self.memory_usage_bytes - self.memory_inactive_file_bytes)
