@@ -225,7 +225,9 @@ def test_a_cgroup_without_an_account_of_cpu_is_not_made(
     assert not list(tmp_path.glob("*/x"))
 
 
-@pytest.mark.parametrize("pid, there", [(os.getpid(), True), (1, True), (2**22 + 5, False)])
+@pytest.mark.parametrize(
+    "pid, there", [(os.getpid(), True), (1, True), (2**22 + 5, False)], ids=("ours", "first", "none")
+)
 def test_start_times_tell_who_is_alive(pid: int, there: bool) -> None:
     """A pid alone does not: it is given away again."""
     assert (own_start_ticks(pid) is not None) == there
