@@ -45,7 +45,9 @@ def test_without_a_port_it_is_dockers_own():
 )  # fmt: skip
 def test_anything_else_is_refused(text):
     """With what is accepted."""
-    with pytest.raises(UsageError, match=r"accepted is NAME=tcp://HOST:PORT, as build-3=tcp://10\.0\.0\.7:2376"):
+    with pytest.raises(
+        UsageError, match=r"accepted is NAME=tcp://HOST:PORT, as build-3=tcp://10\.0\.0\.7:2376"
+    ):
         parse_engine(text)
 
 
