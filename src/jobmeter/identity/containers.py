@@ -66,7 +66,7 @@ def identify_container(
     vouched = told is not None or (own_job is not None and own_job.repository is not None)
     told = told or Told(job=Job())
     job = _combine(told.job, inside or Job())
-    job = _bounded(_override(job, own_job) if own_job else job)
+    job = bounded_job(_override(job, own_job) if own_job else job)
     return ContainerIdentity(
         job=job,
         role=role or told.role,
@@ -176,7 +176,8 @@ def _override(job: Job, said: Job) -> Job:
     return msgspec.structs.replace(job, **fields)
 
 
-def _bounded(job: Job) -> Job:
+def bounded_job(job: Job) -> Job:
+    """The job with no text, list or matrix longer than is kept."""
     fields: dict[str, Any] = {}
     for name in Job.__struct_fields__:
         value = getattr(job, name)
