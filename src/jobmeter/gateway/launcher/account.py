@@ -1,0 +1,66 @@
+"""The account that launched runners have, and what of this machine's files it can read."""
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from jobmeter.model.errors import UsageError
+
+_ACCESS_LIST = "system.posix_acl_access"
+_READ, _SEARCH = 4, 1
+
+
+class Account(NamedTuple):
+    """Numbers of one account; ``groups`` are all that it is in."""
+
+    name: str
+    uid: int
+    groups: frozenset[int]
+
+
+def account_of(name: str) -> Account:
+    """The account of this name. Raises UsageError if there is none."""
+    try:
+        found = pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        raise UsageError(f"there is no account {name[:80]!r} on this machine") from None
+    groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem}
+    return Account(name, found.pw_uid, frozenset({found.pw_gid, *groups}))
+
+
+def may_read(account: Account, path: str | Path) -> bool:
+    """Whether it can read this file, by owners and modes of it and of all folders above. Raises OSError.
+
+    Where an access list adds to them, it is taken for somebody whom that list names.
+    """
+    real = Path(path).resolve(strict=True)
+    return may_enter(account, real.parent) and _allows(account, real, _READ)
+
+
+def may_enter(account: Account, folder: str | Path) -> bool:
+    """Whether it can reach what is in this folder, and in all above it. Raises OSError."""
+    real = Path(folder).resolve(strict=True)
+    return all(_allows(account, one, _SEARCH) for one in (real, *real.parents))
+
+
+def _allows(account: Account, path: Path, wanted: int) -> bool:
+    if account.uid == 0:
+        return True
+    told = path.stat()
+    mode = stat.S_IMODE(told.st_mode)
+    if account.uid == told.st_uid:
+        return bool(mode >> 6 & wanted)
+    if told.st_gid in account.groups:
+        return bool(mode >> 3 & wanted)
+    # With an access list the bits of the group are the most that it gives to anybody.
+    return bool((mode >> 3 | mode if _has_access_list(path) else mode) & wanted)
+
+
+def _has_access_list(path: Path) -> bool:
+    try:
+        return _ACCESS_LIST in os.listxattr(path)
+    except OSError:
+        return False
