@@ -44,7 +44,9 @@ def test_a_file_that_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     other = text.replace("one", "two").replace(":8090", "127.0.0.1:8091")
     code, out, err = checked(tmp_path, text + other, capsys)
     assert (code, out) == (0, "gateway.toml is fine: 2 forges, one, two\n")
-    assert err.startswith("jobmeter gateway: note: gateway.toml: [[forge]] 2 'two': jobs reach the forge")
+    assert err.startswith(
+        "jobmeter gateway: note: gateway.toml: [[forge]] 2 'two': listen: jobs reach the forge"
+    )
 
 
 def test_all_that_is_wrong_with_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +69,7 @@ def test_certificates_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert code == 2
     first, second, third = err.splitlines()
     assert first.startswith("jobmeter gateway: gateway.toml: tls_")
-    assert second.startswith("jobmeter gateway: gateway.toml: one: tls_")
+    assert second.startswith("jobmeter gateway: gateway.toml: [[forge]] 1 'one': tls_")
     assert "forge 'one': ca_cert" in third
 
 
@@ -162,7 +164,8 @@ def test_an_address_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         text = 'metrics_server = ""\n' + FORGE.format(listen=f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(
-            JobmeterError, match=r"one: listen: 127.0.0.1:\d+ cannot be listened on: Address already"
+            JobmeterError,
+            match=r"toml: \[\[forge\]\] 1 'one': listen: 127.0.0.1:\d+ cannot be listened on: Address already",
         ):
             gateway(settings(tmp_path, text, f"--state-dir={tmp_path / 'state'}"))
 

@@ -144,7 +144,7 @@ RULE = "[[check.job]]\njob = 'a'\n"
             "number 1, matrix.lto: true is no text; accepted are patterns as 'arm*'",
         ),
         (RULE + "fail = 1", "number 1, fail: 1 is not accepted; accepted are true and false"),
-        ("[check", "budgets.toml is not TOML"),
+        ("[check", "budgets.toml: at its end: this is not TOML"),
     ],
 )
 def test_every_mistake_in_the_file_is_one_sentence(write, text, sentence):

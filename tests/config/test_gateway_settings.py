@@ -58,6 +58,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     found = settings(tmp_path, FORGE)
     assert (found.listen, found.dialect, found.shutdown_timeout) == ("127.0.0.1:9252", ("jobmeter",), 600.0)
     assert (found.read_token, found.push_token, found.warnings) == (None, None, ())
+    assert (found.listen_place, found.tls_places) == ("--listen", ("--tls-cert", "--tls-key"))
     assert found.forges[0].capacity is None
     health = found.health_check
     assert (health.min_free_disk_space, health.script, health.interval, health.timeout) == (
@@ -114,6 +115,25 @@ def test_a_key_of_the_file_is_a_flag(tmp_path: Path, text: str, field: str, valu
     assert getattr(found, field) == value
 
 
+@pytest.mark.parametrize(
+    "argv, environ, sentence",
+    [
+        (["--tls-cert=/dev/null"], {}, "--tls-cert: it needs tls_key too"),
+        ([], {"JOBMETER_TLS_KEY": "/dev/null"}, "JOBMETER_TLS_KEY: it needs tls_cert too"),
+        (["--state-dir="], {}, "--state-dir: it is empty; accepted is the name of a directory"),
+        (["--listen=8080"], {}, "--listen: '8080' is not accepted: a port alone is written with a colon, :8080"),
+        (["--listen=:8090"], {}, "gateway.toml: [[forge]] 1 'one': listen: '10.0.0.1:8090' is taken by the metrics "
+         "(--listen: ':8090'); each has its own"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_where_it_was_given(
+    tmp_path: Path, argv: list[str], environ: dict[str, str], sentence: str
+) -> None:
+    """By a flag, or a variable, that the file does not go with."""
+    (found,) = settings(tmp_path, FORGE, *argv, **environ).mistakes
+    assert found.replace(f"{tmp_path}/", "").startswith(sentence)
+
+
 def test_a_token_is_in_a_file(tmp_path: Path) -> None:
     """That of the pages, that of draining, that of the forge."""
     token = tmp_path / "token"
@@ -149,27 +169,44 @@ timeout = "1s"
 @pytest.mark.parametrize(
     "line, sentence",
     [
-        ('fetch_intervall = "1s"', "the key 'fetch_intervall' is not known; 'fetch_interval' is meant?"),
-        ('zzz = "1s"', "the key 'zzz' is not known; accepted are api_token, api_token_file, ca_cert, "),
-        ("fetch_interval = 5", "fetch_interval: '5' is not a duration; accepted are forms such as 500ms"),
-        ('fetch_interval = "0s"', "fetch_interval: '0s' is not a duration above zero"),
+        ('fetch_intervall = "1s"', "fetch_intervall: there is no such key; 'fetch_interval' is meant?"),
+        ('zzz = "1s"', "zzz: there is no such key; accepted are api_token, api_token_file, ca_cert, "),
+        ("fetch_interval = 5",
+         "fetch_interval: the number 5 is not accepted; accepted is a duration in quotes, as \"30s\" or \"5m\""),
+        ('fetch_interval = "5"', "fetch_interval: '5' is not a duration; accepted are forms such as 500ms"),
+        ('fetch_interval = "0s"', "fetch_interval: '0s' is not accepted; an interval is from 50ms to 1h"),
         ('fetch_timeout = "61s"', "fetch_timeout: '61s' is too long; accepted are durations up to 60s"),
-        ("capacity = 0", "capacity: 0 is not accepted; accepted are 1 and more"),
-        ('capacity = "many"', "capacity: 'many' is not a whole number"),
-        ("capacity = [1]", "capacity: a value of this kind is not accepted; accepted is a text or a number"),
+        ("capacity = 0", "capacity: '0' is not accepted; accepted are whole numbers from 1 to 999999999"),
+        ("capacity = 4.5", "capacity: '4.5' is not accepted; accepted are whole numbers from 1 to 999999999"),
+        ("capacity = -1", "capacity: '-1' is not accepted; accepted are whole numbers from 1"),
+        ('capacity = "4"',
+         "capacity: the text '4' is not accepted; accepted is a whole number without quotes, as 4"),
+        ("capacity = [1]", "capacity: a list is not accepted; accepted is a whole number without quotes"),
+        ("capacity = true", "capacity: true is not accepted; accepted is a whole number without quotes"),
+        ("capacity.most = 1", "capacity: a table is not accepted; accepted is a whole number without quotes"),
         ('mode = "launch"', "mode: 'launch' is not offered by this release; accepted is relay"),
         ('mode = "other"', "mode: 'other' is not accepted; accepted is relay"),
-        ('insecure = "maybe"', "insecure: 'maybe' is not accepted; accepted are true and false"),
-        ('public_url = "forge"', "public_url: 'forge' is no address; accepted is http:// or https://"),
+        ('insecure = "yes"', "insecure: the text 'yes' is not accepted; accepted are true and false, without quotes"),
+        ("insecure = 1", "insecure: the number 1 is not accepted; accepted are true and false"),
+        ('public_url = "forge"', "public_url: 'forge' is no address; accepted is http:// or https:// with a host, as https://forge.example/"),
+        ('public_url = "https://me:two words@forge.example"', "public_url: the address of 'forge.example' has "),
+        ('tls_cert = ""', "tls_cert: it is empty; without a file the key is left out"),
         ('tls_cert = "/nonesuch"', "tls_cert: '/nonesuch' cannot be read: No such file or directory"),
-        ('tls_cert = "/dev/null"', "tls_cert needs tls_key too"),
-        ('client_key = "/dev/null"', "client_key needs client_cert too"),
+        ('tls_cert = "/dev/null"', "tls_cert: it needs tls_key too"),
+        ('client_key = "/dev/null"', "client_key: it needs client_cert too"),
         ('queue = ["everything"]', "queue: 'everything' is not accepted; accepted are admin, user, orgs/NAME"),
         ('queue = "projects/7"\napi_token = "a"',
          "queue: 'projects/7' is not for forgejo; accepted are admin, user, orgs/NAME and repos/OWNER/NAME"),
-        ('queue = "admin"', "queue needs api_token_file or api_token too"),
+        ('queue = "admin"', "queue: it needs api_token_file or api_token too"),
         ('api_token = "a"\napi_token_file = "/dev/null"', "api_token_file: /dev/null: this is no token"),
         ('api_token = "two words"', "api_token: this is no token"),
+        ('api_token = ["two words"]', "api_token: a list is not accepted; accepted is a text in quotes"),
+        ("api_token = 12345", "api_token: a number is not accepted; accepted is a text in quotes"),
+        ('shutdown_timeout = "1m"',
+         "shutdown_timeout: there is no such key here; it belongs at the top of the file, above all tables"),
+        ('shutdown_timout = "1m"', "shutdown_timout: there is no such key; 'shutdown_timeout' is meant? It belongs at"),
+        ("max_memory_pressure = 5", "max_memory_pressure: there is no such key here; it belongs in [health_check]"),
+        ("[forge.health_check]", "[health_check]: there is no such key here; it belongs at the top of the file"),
     ],
 )  # fmt: skip
 def test_a_forge_that_is_not_accepted(tmp_path: Path, line: str, sentence: str) -> None:
@@ -183,38 +220,70 @@ def test_a_forge_that_is_not_accepted(tmp_path: Path, line: str, sentence: str) 
 @pytest.mark.parametrize(
     "before, after, sentence",
     [
-        ('name = "one"\n', "", "[[forge]] 1: the key 'name' is missing: what it is called"),
+        ('name = "one"\n', "", "[[forge]] 1: name: this key is missing: what it is called"),
         ('name = "one"', 'name = "a b"', "[[forge]] 1 'a b': name: 'a b' is no name; accepted are up to 63"),
-        ("name = ", "name = [] #", "[[forge]] 1: name: a value of this kind is not accepted"),
+        ("name = ", "name = [] #", "[[forge]] 1: name: a list is not accepted; accepted is a text in quotes"),
         ('kind = "forgejo"', 'kind = "github"',
          "kind: 'github' is not accepted; accepted are forgejo, gitea, gitlab"),
         ("https://forge.example/git/", "ftp://forge.example", "url: 'ftp://forge.example' is no address"),
         ("https://forge.", "https://me:s3cret@forge.",
          "url: the address of 'forge.example' has a user name; accepted is one without"),
         ("10.0.0.1:8090", "8090", "listen: '8090' is not accepted: a port alone is written with a colon, :8090"),
-        ("[[forge]]", "[forge]", "gateway.toml: forge is not accepted; each forge is a table of its own"),
-        (FORGE, "", "gateway.toml: there is no forge; each is a table that begins with [[forge]]"),
-        (FORGE, FORGE * 2, "[[forge]] 2 'one': the name is that of [[forge]] 1 too; each forge has its own"),
-        (FORGE, FORGE + FORGE.replace('"one"', '"two"'),
-         "[[forge]] 2 'two': listen: '10.0.0.1:8090' is also where [[forge]] 1 'one' listens"),
-        ("10.0.0.1:8090", "127.0.0.1:9252", "is also where the metrics, --listen listens; each has its own"),
+        ("[[forge]]", "[forge]", "gateway.toml: forge: accepted is [[forge]], with two brackets, once for each forge"),
+        (FORGE, "", "gateway.toml: [[forge]]: there is no forge; each is a table that begins so"),
+        (FORGE, FORGE * 2, "[[forge]] 2 'one': name: it is that of [[forge]] 1 too; each forge has its own"),
+        ("10.0.0.1:8090", "http://10.0.0.1:8090",
+         "listen: 'http://10.0.0.1:8090' is not accepted; an address to listen at is HOST:PORT without http://"),
+        ("https://forge.example/git/", "https://forge.example/git/api/v4",
+         "url: the path '/api/v4' is asked by runners themselves; accepted is the address of the forge without it"),
         ("[[forge]]", 'metrics_server = "8080"\n[[forge]]', "gateway.toml: metrics_server: '8080' is not accepted"),
-        ("[[forge]]", 'metric_server = ":1"\n[[forge]]', "the key 'metric_server' is not known; accepted are"),
+        ("[[forge]]", 'metric_server = ":1"\n[[forge]]',
+         "metric_server: there is no such key; 'metrics_server' is meant?"),
+        ("[[forge]]", 'adress = ":1"\n[[forge]]', "adress: there is no such key; 'addr' is meant?"),
+        ("[[forge]]", 'dialekts = "jobmeter"\n[[forge]]', "dialekts: there is no such key; 'dialects' is meant?"),
+        ("[[forge]]", 'token = "s3cret"\n[[forge]]', "token: there is no such key; 'read_token' is meant?"),
+        ("[[forge]]", "capacity = 4\n[[forge]]", "capacity: there is no such key here; it belongs in [[forge]]"),
+        ("[[forge]]", "[[forges]]", "[[forges]]: there is no such key; [[forge]] is meant?"),
+        ("[[forge]]", "[healthcheck]\n[[forge]]", "[healthcheck]: there is no such key; [health_check] is meant?"),
+        ("[[forge]]", "[gateway]\n[[forge]]",
+         "[gateway]: there is no such key; accepted are addr, dialect, dialects, [[forge]], [health_check], listen, "),
+        ("[[forge]]", '"a b" = 1\n[[forge]]', "'a b': there is no such key; accepted are addr"),
+        ("[[forge]]", "state_dir = 5\n[[forge]]",
+         "gateway.toml: state_dir: the number 5 is not accepted; accepted is a text in quotes"),
+        ("[[forge]]", 'state_dir = ""\n[[forge]]', "state_dir: it is empty; accepted is the name of a directory"),
+        ("[[forge]]", 'state_dir = "/dev/null"\n[[forge]]', "state_dir: '/dev/null' is no directory"),
+        ("[[forge]]", "log_level = 2026-01-01\n[[forge]]", "log_level: a date or time is not accepted"),
+        ("[[forge]]", "dialects = [5]\n[[forge]]", "dialects: the number 5 is not accepted"),
+        ("[[forge]]", 'read_token = ["s3cret"]\n[[forge]]', "read_token: a list is not accepted"),
         ("[[forge]]", 'dialects = ["other"]\n[[forge]]', "dialects: 'other' is not accepted; accepted are jobmeter"),
         ("[[forge]]", 'metrics_server = ":1"\nlisten = ":2"\n[[forge]]',
-         "'metrics_server' and 'listen' are the same; one of them is enough"),
-        ("[[forge]]", 'tls_key = "k"\n[[forge]]', "gateway.toml: tls_key needs tls_cert too"),
+         "gateway.toml: listen: it is the same as metrics_server; one of them is enough"),
+        ("[[forge]]", 'tls_key = "k"\n[[forge]]', "gateway.toml: tls_key: it needs tls_cert too"),
+        ("[[forge]]", 'tls_cert = ""\n[[forge]]',
+         "gateway.toml: tls_cert: it is empty; accepted is the name of a file"),
         ("[[forge]]", 'read_token = "a"\nread_token_file = "/nonesuch"\n[[forge]]',
          "read_token_file: /nonesuch cannot be read"),
-        ("[[forge]]", "health_check = 1\n[[forge]]", "health_check is not accepted; it is a table"),
+        ("[[forge]]", "health_check = 1\n[[forge]]",
+         "health_check: it is no table; accepted is one, as [health_check]"),
         ("[[forge]]", '[health_check]\nscript = "true"\n[[forge]]',
          "[health_check]: script: 'true' is not accepted; accepted is a program by its whole name"),
         ("[[forge]]", '[health_check]\nscript = "/etc/passwd"\n[[forge]]',
          "[health_check]: script: '/etc/passwd' cannot be executed"),
         ("[[forge]]", '[health_check]\ndisk_paths = ["/nonesuch"]\n[[forge]]', "'/nonesuch' is no directory"),
-        ("[[forge]]", '[health_check]\nmax_memory_pressure = "much"\n[[forge]]', "'much' is no share"),
+        ("[[forge]]", '[health_check]\nmax_memory_pressure = "much"\n[[forge]]',
+         "'much' is no percentage; accepted are numbers from 1 to 100"),
+        ("[[forge]]", "[health_check]\nmax_memory_pressure = 0.5\n[[forge]]",
+         "max_memory_pressure: '0.5' would be 0.5 %; 50 is meant, or '0.5%' as a text?"),
+        ("[[forge]]", "[health_check]\nmax_memory_pressure = 120\n[[forge]]", "'120' is no percentage"),
+        ("[[forge]]", "[health_check]\nmin_free_disk_space = 2\n[[forge]]",
+         "min_free_disk_space: '2' is no such size; accepted are forms such as 512Mi, 1.5Gi or 2G, from 1Mi on"),
+        ("[[forge]]", '[health_check]\nmin_available_memory = "0.2"\n[[forge]]', "'0.2' is no such size"),
+        ("[[forge]]", '[health_check]\nmin_available_memory = "2GB"\n[[forge]]', "'2GB' is no such size"),
+        ("[[forge]]", '[health_check]\ndisk_paths = "/"\n[[forge]]',
+         "[health_check]: disk_paths: it needs min_free_disk_space too"),
+        ("[[forge]]", '[health_check]\ndisk_paths = []\n[[forge]]', "disk_paths: the list is empty"),
         ("[[forge]]", '[health_check]\nmin_free_disk_space = "1G"\nmin_free_disk_space_mb = 5\n[[forge]]',
-         "min_free_disk_space and min_free_disk_space_mb are the same"),
+         "min_free_disk_space_mb: it is the same as min_free_disk_space; one of them is enough"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_accepted(tmp_path: Path, before: str, after: str, sentence: str) -> None:
@@ -230,8 +299,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     text = 'nonesuch = 1\nshutdown_timeout = "x"\n[[forge]]\nname = "one"\nkind = "forgejo"\n[[forge]]\ncapacity = 0\n'
     found = mistakes(tmp_path, text)
     assert [one.split(": ")[1] for one in found] == [
-        "the key 'nonesuch' is not known; accepted are dialect, listen, log_format, log_level, push_token, "
-        "push_token_file, read_token, read_token_file, shutdown_tasks, shutdown_timeout, state_dir, tls_cert, tls_key",
+        "nonesuch",
         "shutdown_timeout",
         *["[[forge]] 1 'one'"] * 2,
         *["[[forge]] 2"] * 5,
@@ -243,7 +311,18 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     [
         ('fetch_interval_max = "1s"', "fetch_interval_max (1 s) is shorter than fetch_interval (2 s)"),
         ("insecure = true", "insecure: whoever is between here and https://forge.example/git/ can read"),
-        ('public_url = "http://localhost:8090"', "in a container localhost is the container itself"),
+        (
+            'public_url = "http://localhost:8090"',
+            "public_url: in a container localhost is the container itself",
+        ),
+        (
+            'public_url = "https://forge.example"',
+            "url: it is the server of public_url too: if what runners ask there",
+        ),
+        (
+            'lost_after = "1s"',
+            "lost_after: a runner may say nothing of a job for a minute; one that is silent for 1 s",
+        ),
     ],
 )
 def test_what_is_accepted_but_seldom_meant(tmp_path: Path, line: str, sentence: str) -> None:
@@ -259,7 +338,7 @@ def test_a_loopback_address_is_no_address_in_a_container(tmp_path: Path, listen:
     text = FORGE.replace("10.0.0.1:8090", listen)
     (sentence,) = settings(tmp_path, text).warnings
     assert "is the container itself: let a reverse proxy of the forge pass its runners' paths" in sentence
-    assert settings(tmp_path, text + 'public_url = "https://forge.example/git/"\n').warnings == ()
+    assert settings(tmp_path, text + 'public_url = "https://runners.example/git/"\n').warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -45,14 +45,9 @@ def _bad_certificates(settings: GatewaySettings) -> Iterator[str]:
     from jobmeter.gateway.relay.upstream import Upstream
 
     log = Log("error", "text")
-    tried: list[Callable[[], object]] = [
-        partial(certificate_of, settings.tls_cert, settings.tls_key, settings.config, log)
-    ]
+    tried: list[Callable[[], object]] = [partial(certificate_of, settings, log)]
     for forge in settings.forges:
-        tried.append(
-            partial(certificate_of, forge.tls_cert, forge.tls_key, f"{settings.config}: {forge.name}", log)
-        )
-        tried.append(partial(Upstream, options_of(forge)))
+        tried += [partial(certificate_of, forge, log), partial(Upstream, options_of(forge))]
     for one in tried:
         try:
             one()

@@ -109,7 +109,7 @@ def serve(settings: GatewaySettings, log: Log) -> None:
     with ExitStack() as stack:
         stack.enter_context(_alone(Path(settings.state_dir)))
         parts = _Parts(settings, log)
-        doors = {forge.name: _door(settings, forge, parts, stack) for forge in settings.forges}
+        doors = {forge.name: _door(forge, parts, stack) for forge in settings.forges}
         metrics = _metrics(settings, parts, stack)
 
         def started() -> None:
@@ -158,18 +158,18 @@ def options_of(forge: ForgeSettings) -> ForgeOptions:
     return ForgeOptions(**{name: getattr(forge, name) for name in names})
 
 
-def certificate_of(certificate: str | None, key: str | None, place: str, log: Warns) -> Certificate | None:
+def certificate_of(settings: GatewaySettings | ForgeSettings, log: Warns) -> Certificate | None:
     """That of a listener. Raises UsageError if it cannot be used."""
+    certificate, key = settings.tls_cert, settings.tls_key
     if certificate is None or key is None:
         return None
-    return Certificate(certificate, key, log, (f"{place}: tls_cert", f"{place}: tls_key"))
+    return Certificate(certificate, key, log, settings.tls_places)
 
 
-def _door(settings: GatewaySettings, forge: ForgeSettings, parts: _Parts, stack: ExitStack) -> Listener:
+def _door(forge: ForgeSettings, parts: _Parts, stack: ExitStack) -> Listener:
     """Where the runners of a forge come."""
-    place = f"{settings.config}: {forge.name}"
-    listening = listening_socket(forge.listen, f"{place}: listen", default_port=FORGE_PORT)
-    certificate = certificate_of(forge.tls_cert, forge.tls_key, place, parts.log)
+    listening = listening_socket(forge.listen, f"{forge.place}: listen", default_port=FORGE_PORT)
+    certificate = certificate_of(forge, parts.log)
     application = parts.relays[forge.name].application
     return Listener(application, stack.enter_context(listening), _FOR_RUNNERS, certificate)
 
@@ -181,7 +181,7 @@ def _metrics(settings: GatewaySettings, parts: _Parts, stack: ExitStack) -> List
     listening = listening_socket(settings.listen, settings.listen_place, default_port=METRICS_PORT)
     stack.enter_context(listening)
     pages = parts.pages(settings, beyond=listens_beyond_loopback(listening))
-    certificate = certificate_of(settings.tls_cert, settings.tls_key, settings.config, parts.log)
+    certificate = certificate_of(settings, parts.log)
     return Listener(pages, listening, certificate=certificate)
 
 

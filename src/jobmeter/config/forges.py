@@ -2,24 +2,29 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from jobmeter.config.file import table_values
-from jobmeter.config.options import Option, duration, secret, secret_file, web_address, whole_number
+from jobmeter.config.options import Option, duration, interval, secret, secret_file, web_address, whole_number
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import parse_bytes
-from jobmeter.ops.addresses import address_of
+from jobmeter.ops.addresses import Address, address_of
 
 FORGE_PORT = 8090
 """Where a forge is offered to its runners when the address has no port."""
 Kind = Literal["forgejo", "gitea", "gitlab"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SCOPE = re.compile(r"admin|user|orgs/[^/\s]+|repos/[^/\s]+/[^/\s]+|projects/[^\s]+")
+_API = re.compile(r"/api/(?:actions|v\d+)\b.*")
 _LONGEST_FETCH_SECONDS = 60.0
+_SILENT_SECONDS = 60.0
+"""Runners may say nothing of a job for so long: gitlab-runner for 30 s, others until it logs something."""
+_LEAST_BYTES = 2**20
+_INTERVAL_MAX_SECONDS = 5.0
 _GITLAB_FETCH_SECONDS = 60.0
 """GitLab holds a request for about 50 s."""
 
@@ -35,15 +40,29 @@ def forge_name(text: str) -> str:
 
 def forge_address(text: str) -> str:
     """Where a forge is offered to its runners."""
-    return str(address_of(text, FORGE_PORT))
+    return str(listen_address(text, FORGE_PORT))
+
+
+def listen_address(text: str, port: int) -> Address:
+    """Where the gateway listens; not at a URL."""
+    if "://" in text:
+        raise UsageError(
+            f"{text[:80]!r} is not accepted; an address to listen at is HOST:PORT without http://"
+        )
+    return address_of(text, port)
 
 
 def forge_url(text: str) -> str:
-    """Where a forge is; who asks it shows credentials of its own."""
-    address = web_address(text)
-    if "@" in urlsplit(address).netloc:
+    """Where a forge is, also for its runners; who asks it shows credentials of its own."""
+    address = web_address(text, "https://forge.example/")
+    parts = urlsplit(address)
+    if found := _API.search(parts.path):
         raise UsageError(
-            f"the address of {urlsplit(address).hostname!r} has a user name; accepted is one without: runners show "
+            f"the path {found[0]!r} is asked by runners themselves; accepted is the address of the forge without it"
+        )
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"the address of {parts.hostname!r} has a user name; accepted is one without: runners show "
             f"credentials of their own"
         )
     return address
@@ -51,6 +70,8 @@ def forge_url(text: str) -> str:
 
 def readable_file(text: str) -> str:
     """The name of a file that can be read now."""
+    if not text:
+        raise UsageError("it is empty; without a file the key is left out")
     try:
         with open(text, "rb"):
             return text
@@ -79,11 +100,10 @@ def directory(text: str) -> str:
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on."""
-    number = whole_number(text)
-    if not number:
-        raise UsageError("0 is not accepted; accepted are 1 and more")
-    return number
+    """A whole number from 1 to 999,999,999."""
+    if not text.isdecimal() or len(text) > 9 or not int(text):
+        raise UsageError(f"{text[:40]!r} is not accepted; accepted are whole numbers from 1 to 999999999")
+    return int(text)
 
 
 def fetch_timeout(text: str) -> float:
@@ -95,14 +115,31 @@ def fetch_timeout(text: str) -> float:
 
 
 def percentage(text: str) -> float:
-    """A number above 0, up to 100."""
+    """From 1 to 100 percent; less only with its sign, since 0.5 may be meant as a half."""
     try:
         number = float(text.removesuffix("%"))
     except ValueError:
         number = 0.0
+    if 0 < number < 1 and not text.endswith("%"):
+        raise UsageError(f"{text!r} would be {text} %; {number * 100:g} is meant, or '{text}%' as a text?")
     if not 0 < number <= 100:
-        raise UsageError(f"{text[:40]!r} is no share; accepted are numbers above 0 up to 100, as 20 or 20%")
+        raise UsageError(
+            f"{text[:40]!r} is no percentage; accepted are numbers from 1 to 100, as 20 or '0.5%'"
+        )
     return number
+
+
+def size(text: str) -> int:
+    """Bytes: 0, or from 1 MiB on, since 2 may be meant as gigabytes."""
+    try:
+        found = parse_bytes(text)
+    except UsageError:
+        found = 1
+    if 0 < found < _LEAST_BYTES or (not found and re.search("[1-9]", text)):
+        raise UsageError(
+            f"{text[:40]!r} is no such size; accepted are forms such as 512Mi, 1.5Gi or 2G, from 1Mi on"
+        )
+    return found
 
 
 def mebibytes(text: str) -> int:
@@ -132,16 +169,16 @@ def mode(text: str) -> Literal["relay"]:
 FORGE_KEYS = (
     Option("name", "", "what it is called in logs and on pages; each has its own", forge_name, "NAME"),
     Option("kind", "", "which protocol its runners speak", metavar="KIND", choices=("forgejo", "gitea", "gitlab")),
-    Option("url", "", "where the forge is, with the path below which it is", forge_url, "URL"),
+    Option("url", "", "where the forge itself is, not its proxy, with the path below which it is", forge_url, "URL"),
     Option("listen", "", "where its runners reach the gateway", forge_address, "HOST:PORT"),
     Option("tls-cert", "", "the certificate to serve HTTPS with, as PEM, with its chain", readable_file, "FILE"),
     Option("tls-key", "", "its key, as PEM", readable_file, "FILE"),
-    Option("public-url", "", "the address that runners were given, if that is another one", web_address, "URL"),
+    Option("public-url", "", "the address that runners were given, if that is another one", forge_url, "URL"),
     Option("mode", "", "how tasks reach runners: `relay`", mode, "MODE", default="relay"),
-    Option("fetch-interval", "", "the shortest wait after a request without a task", duration, "DURATION",
+    Option("fetch-interval", "", "the shortest wait after a request without a task, from 50ms", interval, "DURATION",
            default="2s"),
     Option("fetch-interval-max", "", "the longest one; the same as `fetch_interval` for one that never grows",
-           duration, "DURATION", default="5s"),
+           interval, "DURATION", default="5s"),
     Option("fetch-timeout", "", "how long such a request may take, 60s at most", fetch_timeout, "DURATION",
            default="5s, of GitLab 60s"),
     Option("capacity", "", "so many tasks a runner may have at once; without it nothing holds one back", count, "N"),
@@ -156,27 +193,27 @@ FORGE_KEYS = (
     Option("api-token-file", "", "the file it is in", secret_file, "FILE"),
     Option("queue", "", "whose waiting jobs are counted: `admin`, `user`, `orgs/NAME`, `repos/OWNER/NAME`; of GitLab "
            "`projects/ID`", scope, "SCOPES", default="admin", many=True),
-    Option("queue-interval", "", "how often they are counted", duration, "DURATION", default="30s"),
+    Option("queue-interval", "", "how often they are counted", interval, "DURATION", default="30s"),
 )  # fmt: skip
 """Of each ``[[forge]]``: a key is the name with ``_``."""
 
 HEALTH_KEYS = (
-    Option("min-free-disk-space", "", "so much must be free", parse_bytes, "SIZE"),
+    Option("min-free-disk-space", "", "so much must be free, as `2Gi`", size, "SIZE"),
     Option("min-free-disk-space-mb", "", "the same in MiB", mebibytes, "N"),
     Option("disk-paths", "", "directories on the disks that are looked at", directory, "DIRECTORIES",
            default="/", many=True),
-    Option("min-available-memory", "", "so much memory must be available", parse_bytes, "SIZE"),
-    Option("max-memory-pressure", "", "at most this share of the last 10 s work may have waited for memory",
+    Option("min-available-memory", "", "so much memory must be available, as `512Mi`", size, "SIZE"),
+    Option("max-memory-pressure", "", "so many percent of the last 10 s may work have waited for memory, as `20`",
            percentage, "PERCENT"),
     Option("script", "", "a program; while it fails nothing is fetched", program, "FILE"),
-    Option("interval", "", "how often all this is looked at", duration, "DURATION", default="30s"),
+    Option("interval", "", "how often all this is looked at", interval, "DURATION", default="30s"),
     Option("timeout", "", "how long the program may take", duration, "DURATION", default="10s"),
 )  # fmt: skip
 """Of ``[health_check]``."""
 
 
 class ForgeSettings(Struct, frozen=True, kw_only=True):
-    """One forge; durations in seconds."""
+    """One forge; durations in seconds. ``place`` is the file and the table in it, for sentences."""
 
     name: str
     kind: Kind
@@ -187,7 +224,7 @@ class ForgeSettings(Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     mode: Literal["relay"] = "relay"
     fetch_interval: float = 2.0
-    fetch_interval_max: float = 5.0
+    fetch_interval_max: float = _INTERVAL_MAX_SECONDS
     fetch_timeout: float = 5.0
     capacity: int | None = None
     lost_after: float = 900.0
@@ -198,6 +235,12 @@ class ForgeSettings(Struct, frozen=True, kw_only=True):
     api_token: str | None = None
     queue: tuple[str, ...] = ("admin",)
     queue_interval: float = 30.0
+    place: str = ""
+
+    @property
+    def tls_places(self) -> tuple[str, str]:
+        """Where certificate and key are given."""
+        return f"{self.place}: tls_cert", f"{self.place}: tls_key"
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -216,44 +259,74 @@ class HealthSettings(Struct, frozen=True, kw_only=True):
     timeout: float = 10.0
 
 
-def forge_settings(table: Mapping[str, Any], place: str, mistakes: list[str]) -> ForgeSettings | None:
-    """One ``[[forge]]``; None if it is not whole. Each mistake is a sentence."""
+def forge_settings(
+    table: Mapping[str, Any], place: str, mistakes: list[str], elsewhere: Mapping[str, str]
+) -> ForgeSettings | None:
+    """One ``[[forge]]``; None if it is not whole. ``elsewhere`` says where other keys belong."""
     before = len(mistakes)
-    values = table_values(table, FORGE_KEYS, place, mistakes)
-    mistakes += [
-        f"{place}: the key {missing!r} is missing: {_help(missing)}"
-        for missing in ("name", "kind", "url", "listen")
-        if missing not in table
-    ]
-    for one, other in (("tls_cert", "tls_key"), ("client_cert", "client_key")):
-        for given, needed in ((one, other), (other, one)):
-            if given in table and needed not in table:
-                mistakes.append(f"{place}: {given} needs {needed} too")
-    if "queue" in table and not {"api_token", "api_token_file"} & table.keys():
-        mistakes.append(f"{place}: queue needs api_token_file or api_token too")
-    if {"api_token", "api_token_file"} <= table.keys():
-        mistakes.append(f"{place}: api_token and api_token_file both say the token; one of them is enough")
+    values = table_values(table, FORGE_KEYS, place, mistakes, elsewhere=elsewhere)
+    given = {key.replace("-", "_") for key in table}
+    mistakes += [f"{place}: {sentence}" for sentence in _of_keys(given, values)]
     mistakes += _scopes_of_another_kind(values, place)
     if len(mistakes) > before:
         return None
     if (token := values.pop("api_token_file", None)) is not None:
         values["api_token"] = token
+    values.setdefault("fetch_interval_max", max(_INTERVAL_MAX_SECONDS, values.get("fetch_interval", 0.0)))
     if values["kind"] == "gitlab":
         values.setdefault("fetch_timeout", _GITLAB_FETCH_SECONDS)
         values.setdefault("queue", ())
-    return ForgeSettings(**values)
+    return ForgeSettings(**values, place=place)
 
 
-def health_settings(table: Mapping[str, Any], place: str, mistakes: list[str]) -> HealthSettings:
+def _of_keys(given: set[str], values: Mapping[str, Any]) -> Iterator[str]:
+    """Of those that must be there, and those that go together; ``values`` are of those that are accepted."""
+    for missing in ("name", "kind", "url", "listen"):
+        if missing not in given:
+            yield f"{missing}: this key is missing: {_help(missing)}"
+    for one, other in (("tls_cert", "tls_key"), ("client_cert", "client_key")):
+        for key, needed in ((one, other), (other, one)):
+            if key in values and needed not in given:
+                yield f"{key}: it needs {needed} too"
+    if "queue" in given and not {"api_token", "api_token_file"} & given:
+        yield "queue: it needs api_token_file or api_token too"
+    if {"api_token", "api_token_file"} <= given:
+        yield "api_token_file: api_token says the token too; one of them is enough"
+
+
+def forge_notes(forge: ForgeSettings) -> Iterator[str]:
+    """What is accepted and seldom meant."""
+    encrypted = forge.url.startswith("https:")
+    if not encrypted:
+        for key in ("ca_cert", "client_cert", "insecure"):
+            if getattr(forge, key):
+                yield f"{forge.place}: {key}: it does nothing: url is not https"
+    elif forge.insecure:
+        yield f"{forge.place}: insecure: whoever is between here and {forge.url} can read and change all that passes"
+    if forge.lost_after < _SILENT_SECONDS:
+        yield (
+            f"{forge.place}: lost_after: a runner may say nothing of a job for a minute; one that is silent for "
+            f"{forge.lost_after:g} s loses its slot while it runs"
+        )
+
+
+def health_settings(
+    table: Mapping[str, Any], place: str, mistakes: list[str], elsewhere: Mapping[str, str]
+) -> HealthSettings:
     """``[health_check]``; what is wrong with it is a sentence more."""
-    values = table_values(table, HEALTH_KEYS, place, mistakes)
+    values = table_values(table, HEALTH_KEYS, place, mistakes, elsewhere=elsewhere)
+    given = {key.replace("-", "_") for key in table}
     mebi = values.pop("min_free_disk_space_mb", None)
-    if mebi is not None and "min_free_disk_space" in values:
+    if {"min_free_disk_space", "min_free_disk_space_mb"} <= given:
         mistakes.append(
-            f"{place}: min_free_disk_space and min_free_disk_space_mb are the same; one is enough"
+            f"{place}: min_free_disk_space_mb: it is the same as min_free_disk_space; one of them is enough"
         )
     elif mebi is not None:
         values["min_free_disk_space"] = mebi
+    if "disk_paths" in given and not {"min_free_disk_space", "min_free_disk_space_mb"} & given:
+        mistakes.append(f"{place}: disk_paths: it needs min_free_disk_space too")
+    if values.get("disk_paths") == ():
+        mistakes.append(f"{place}: disk_paths: the list is empty; accepted are directories, as '/'")
     return HealthSettings(**values)
 
 
@@ -262,8 +335,8 @@ def _scopes_of_another_kind(values: Mapping[str, Any], place: str) -> list[str]:
     wrong = [one for one in values.get("queue", ()) if one.startswith("projects/") != gitlab]
     if not wrong or "kind" not in values:
         return []
-    accepted = "projects/ID" if gitlab else "admin, user, orgs/NAME and repos/OWNER/NAME"
-    return [f"{place}: queue: {wrong[0]!r} is not for {values['kind']}; accepted are {accepted}"]
+    accepted = "is projects/ID" if gitlab else "are admin, user, orgs/NAME and repos/OWNER/NAME"
+    return [f"{place}: queue: {wrong[0]!r} is not for {values['kind']}; accepted {accepted}"]
 
 
 def _help(name: str) -> str:

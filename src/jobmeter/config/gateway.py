@@ -1,30 +1,34 @@
 """The options of `jobmeter gateway`, its configuration file, and the settings they make."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from jobmeter.config.file import read_toml, table_values
 from jobmeter.config.forges import (
+    FORGE_KEYS,
+    HEALTH_KEYS,
     ForgeSettings,
     HealthSettings,
+    forge_notes,
     forge_settings,
     health_settings,
+    listen_address,
 )
+from jobmeter.config.listeners import Listener, address_mistakes, address_notes
 from jobmeter.config.options import Invocation, Option, parse, secret, secret_file
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.gateway.figures.dialects import DIALECTS
 from jobmeter.gateway.polling.backoff import pace_of
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import parse_duration
-from jobmeter.ops.addresses import AddressError, address_of
 
 METRICS_PORT = 9252
 _ALIASES = {"metrics_server": "listen", "addr": "listen", "dialects": "dialect"}
 _ADDRESS_FLAGS = ("listen", "addr", "metrics_server")
-_TABLES = ("forge", "health_check")
+_TABLES = {"forge": "[[forge]]", "health_check": "[health_check]"}
 
 
 GATEWAY_OPTIONS = (
@@ -85,8 +89,22 @@ GATEWAY_OPTIONS = (
 )
 
 
+_FILE_OPTIONS = tuple(
+    option
+    for option in GATEWAY_OPTIONS
+    if option.name not in ("config", "check-config", "addr", "metrics-server")
+)
+_TOP = dict.fromkeys(
+    (*_TABLES, *_ALIASES, *(option.field for option in _FILE_OPTIONS)),
+    "at the top of the file, above all tables",
+)
+_WITHIN_FORGES = {option.field: "in [[forge]]" for option in FORGE_KEYS}
+_WITHIN_CHECKS = {option.field: "in [health_check]" for option in HEALTH_KEYS}
+
+
 class GatewaySettings(Struct, frozen=True, kw_only=True):
-    """Settings of `jobmeter gateway`; durations in seconds. ``listen_place`` is where ``listen`` was given.
+    """Settings of `jobmeter gateway`; durations in seconds. ``listen_place`` is where ``listen`` was given,
+    ``tls_places`` where certificate and key were.
 
     ``mistakes`` are sentences on what is not accepted: with one of them it must not start. ``warnings`` are sentences
     for the log.
@@ -106,6 +124,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     push_token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    tls_places: tuple[str, str] = ("--tls-cert", "--tls-key")
     log_level: Literal["debug", "info", "warn", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     forges: tuple[ForgeSettings, ...] = ()
@@ -128,32 +147,33 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
         raise UsageError("--config is missing: the TOML file that names the forges, as --config gateway.toml")
     invocation.merge_file("read_token")
     invocation.merge_file("push_token")
-    _settle_address(invocation)
+    places = {option.field: option.flag for option in GATEWAY_OPTIONS} | {
+        option.field: option.env
+        for option in GATEWAY_OPTIONS
+        if option.field in values and option.field not in invocation.flags
+    }
+    _settle_address(invocation, places)
     mistakes: list[str] = []
     tables = read_toml(config)
-    _merge(values, {key: value for key, value in tables.items() if key not in _TABLES}, config, mistakes)
+    _merge(values, tables, config, mistakes, places)
     forges = _forges(tables.get("forge", []), config, mistakes)
-    health = tables.get("health_check", {})
-    if not isinstance(health, dict):
-        mistakes.append(f"{config}: health_check is not accepted; it is a table, as [health_check]")
-        health = {}
-    check = health_settings(health, f"{config}: [health_check]", mistakes)
-    _check_addresses(values, forges, config, mistakes)
-    if ("tls_cert" in values) != ("tls_key" in values):
-        given, missing = ("tls_cert", "tls_key") if "tls_cert" in values else ("tls_key", "tls_cert")
-        mistakes.append(f"{config}: {given} needs {missing} too")
+    check = _health(tables.get("health_check", {}), config, mistakes)
+    mistakes += _settle_files(values, places)
+    mistakes += address_mistakes(_metrics(values, places, config, mistakes), forges)
     values["dialect"] = tuple(dict.fromkeys(values.get("dialect") or ("jobmeter",)))
     return GatewaySettings(
         config=config,
         mistakes=tuple(mistakes),
-        warnings=tuple(_warnings(forges, config)),
-        forges=tuple(forge for _, forge in forges),
+        warnings=tuple(sentence for forge in forges for sentence in _warnings(forge)),
+        listen_place=places["listen"],
+        tls_places=(places["tls_cert"], places["tls_key"]),
+        forges=tuple(forges),
         health_check=check,
         **values,
     )
 
 
-def _settle_address(invocation: Invocation) -> None:
+def _settle_address(invocation: Invocation, places: dict[str, str]) -> None:
     """Of the three names of one address a flag wins over a variable. Raises UsageError for two flags."""
     values, flags = invocation.values, invocation.flags
     named = [field for field in _ADDRESS_FLAGS if field in flags]
@@ -167,90 +187,102 @@ def _settle_address(invocation: Invocation) -> None:
     address = values[field]
     for one in _ADDRESS_FLAGS:
         values.pop(one, None)
-    variable = next(option.env for option in GATEWAY_OPTIONS if option.field == field)
     values["listen"] = address
-    values["listen_place"] = f"--{field.replace('_', '-')}" if named else variable
+    places["listen"] = places[field]
 
 
-def _merge(values: dict[str, Any], table: Mapping[str, Any], config: str, mistakes: list[str]) -> None:
+def _merge(
+    values: dict[str, Any], table: Mapping[str, Any], config: str, mistakes: list[str], places: dict[str, str]
+) -> None:
     """Take from the file what neither argv nor the environment says."""
-    known = [
-        option
-        for option in GATEWAY_OPTIONS
-        if option.name not in ("config", "check-config", "addr", "metrics-server")
-    ]
-    told = table_values(table, known, config, mistakes, _ALIASES)
+    told = table_values(
+        table,
+        _FILE_OPTIONS,
+        config,
+        mistakes,
+        _ALIASES,
+        tables=_TABLES,
+        elsewhere=_WITHIN_FORGES | _WITHIN_CHECKS,
+    )
     for token in ("read_token", "push_token"):
         found = told.pop(f"{token}_file", None)
         if found is not None and token in told:
-            mistakes.append(f"{config}: {token} and {token}_file both say the token; one of them is enough")
+            mistakes.append(f"{config}: {token}_file: {token} says the token too; one of them is enough")
         elif found is not None:
             told[token] = found
-    if "listen" in told and "listen" not in values:
-        key = next(key for key in table if _ALIASES.get(key.replace("-", "_"), key) == "listen")
-        values["listen_place"] = f"{config}: {key}"
+    for key in table:
+        name = key.replace("-", "_")
+        name = _ALIASES.get(name, name)
+        if name in told and name not in values:
+            places[name] = f"{config}: {key}"
     values.update({**told, **values})
 
 
-def _forges(tables: Any, config: str, mistakes: list[str]) -> list[tuple[str, ForgeSettings]]:
-    """Each forge that is whole, with its place in the file."""
+def _settle_files(values: dict[str, Any], places: Mapping[str, str]) -> list[str]:
+    """What is wrong with names of files, wherever they were given; those that are empty are left out."""
+    mistakes = []
+    needed = [
+        f"{places[given]}: it needs {other} too"
+        for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert"))
+        if values.get(given) and other not in values
+    ]
+    for field, what in (("state_dir", "directory"), ("tls_cert", "file"), ("tls_key", "file")):
+        if values.get(field) == "":
+            mistakes.append(f"{places[field]}: it is empty; accepted is the name of a {what}")
+            del values[field]
+    state_dir = values.get("state_dir", "/")
+    if os.path.exists(state_dir) and not os.path.isdir(state_dir):
+        mistakes.append(f"{places['state_dir']}: {state_dir!r} is no directory")
+    return mistakes + needed
+
+
+def _forges(tables: Any, config: str, mistakes: list[str]) -> list[ForgeSettings]:
+    """Each forge that is whole."""
     if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-        mistakes.append(f"{config}: forge is not accepted; each forge is a table of its own, as [[forge]]")
+        mistakes.append(f"{config}: forge: accepted is [[forge]], with two brackets, once for each forge")
         return []
     if not tables:
-        mistakes.append(f"{config}: there is no forge; each is a table that begins with [[forge]]")
+        mistakes.append(f"{config}: [[forge]]: there is no forge; each is a table that begins so")
     found = []
     named: dict[str, str] = {}
     for number, table in enumerate(tables, 1):
         name = table.get("name")
         place = f"{config}: [[forge]] {number}" + (f" {name[:63]!r}" if isinstance(name, str) else "")
-        forge = forge_settings(table, place, mistakes)
+        forge = forge_settings(table, place, mistakes, _TOP | _WITHIN_CHECKS)
         if isinstance(name, str) and name in named:
-            mistakes.append(f"{place}: the name is that of {named[name]} too; each forge has its own")
+            mistakes.append(f"{place}: name: it is that of {named[name]} too; each forge has its own")
         elif isinstance(name, str):
             named[name] = f"[[forge]] {number}"
         if forge is not None:
-            found.append((place, forge))
+            found.append(forge)
     return found
 
 
-def _check_addresses(
-    values: Mapping[str, Any], forges: Sequence[tuple[str, ForgeSettings]], config: str, mistakes: list[str]
-) -> None:
-    """No two listen at one address."""
-    place = values.get("listen_place", "--listen")
-    metrics = values.get("listen", f"127.0.0.1:{METRICS_PORT}")
-    taken: dict[str, str] = {}
-    if metrics:
-        try:
-            taken[str(address_of(metrics, METRICS_PORT))] = f"the metrics, {place}"
-        except AddressError as error:
-            mistakes.append(f"{place}: {error}")
-    for where, forge in forges:
-        if forge.listen in taken and not forge.listen.endswith(":0"):
-            who = taken[forge.listen].removeprefix(f"{config}: ")
-            mistakes.append(
-                f"{where}: listen: {forge.listen!r} is also where {who} listens; each has its own"
-            )
-        taken.setdefault(forge.listen, where)
+def _health(table: Any, config: str, mistakes: list[str]) -> HealthSettings:
+    if not isinstance(table, dict):
+        mistakes.append(f"{config}: health_check: it is no table; accepted is one, as [health_check]")
+        return HealthSettings()
+    return health_settings(table, f"{config}: [health_check]", mistakes, _TOP | _WITHIN_FORGES)
 
 
-def _warnings(forges: Sequence[tuple[str, ForgeSettings]], config: str) -> Iterator[str]:
-    for place, forge in forges:
-        _, sentence = pace_of(forge.fetch_interval, forge.fetch_interval_max)
-        if sentence is not None:
-            yield f"{place}: {sentence}"
-        if (address := _loopback(forge)) is not None:
-            yield (
-                f"{place}: jobs reach the forge at the address that their runner was given, and in a container "
-                f"{address} is the container itself: let a reverse proxy of the forge pass its runners' paths to the "
-                f"gateway, and say in public_url what runners are given"
-            )
-        if forge.insecure:
-            yield f"{place}: insecure: whoever is between here and {forge.url} can read and change all that passes"
+def _metrics(
+    values: Mapping[str, Any], places: Mapping[str, str], config: str, mistakes: list[str]
+) -> list[Listener]:
+    """Where metrics are served, if they are."""
+    text = values.get("listen", f"127.0.0.1:{METRICS_PORT}")
+    if not text:
+        return []
+    where = places["listen"].removeprefix(f"{config}: ") if "listen" in values else "the default"
+    try:
+        return [Listener(listen_address(text, METRICS_PORT), f"the metrics ({where}: {text!r})")]
+    except UsageError as error:
+        mistakes.append(f"{places['listen']}: {error}")
+        return []
 
 
-def _loopback(forge: ForgeSettings) -> str | None:
-    """The loopback address that runners of this forge are given; None if it is none."""
-    host = urlsplit(forge.public_url or f"http://{forge.listen}").hostname or ""
-    return host if host in ("localhost", "::1") or host.startswith("127.") else None
+def _warnings(forge: ForgeSettings) -> Iterator[str]:
+    _, sentence = pace_of(forge.fetch_interval, forge.fetch_interval_max)
+    if sentence is not None:
+        yield f"{forge.place}: {sentence}"
+    yield from address_notes(forge)
+    yield from forge_notes(forge)

@@ -103,11 +103,11 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def web_address(text: str) -> str:
+def web_address(text: str, example: str = "https://receiver.example:8080") -> str:
     """An http or https URL with a host; a user name and password in it are never repeated in a sentence."""
     from urllib.parse import urlsplit
 
-    accepted = "accepted is http:// or https:// with a host, as https://receiver.example:8080"
+    accepted = f"accepted is http:// or https:// with a host, as {example}"
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
