@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from jobmeter.containers.cgroup_path import locate
+from jobmeter.exporter.announced import Announcements
 from jobmeter.exporter.container import Container, Identity
 from jobmeter.exporter.directory import Identities
 from jobmeter.linux.descriptors import Descriptors
@@ -44,8 +45,9 @@ class Host:
     def __post_init__(self) -> None:
         (self.root / "proc").mkdir()
         self.proc = Processes(self.root / "proc")
+        self.announced = Announcements(lambda: self.now + self.set_by)
         self.identities = Identities(
-            self.catalog, root=self.proc.host.root, clock=lambda: self.now + self.set_by,
+            self.catalog, self.announced, root=self.proc.host.root, clock=lambda: self.now + self.set_by,
             monotonic=lambda: self.now,
         )  # fmt: skip
 

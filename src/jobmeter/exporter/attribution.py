@@ -1,8 +1,9 @@
 """Whose job each container is. Nothing is guessed: what none of these tells is nobody's.
 
+0. "announced": a trusted daemon has said that this container, or all in its cgroup, is a task's.
 1. "nesting": it lies within the container of a known job. Whatever it says of itself, it is in that account.
 2. "own": an engine of the host tells so by its name or labels; what these leave open its environment, or another
-   container of the same execution.
+   container of the same execution. "announced": the name has the number of a task, and a trusted daemon the rest.
 3. "ancestry": its first process descends from a process in the container of a known job.
 4. "own": its environment alone tells so, which whoever starts it can make up.
 5. "only_job": the engine that made it can be reached by the one job that was there from before it was made until
@@ -56,7 +57,7 @@ class _Execution:
 
     def __init__(self, first: "_Member", key: str | bytes) -> None:
         self.key = key
-        self.name = first.name
+        self.name = str(key) if first.placed else first.name
         self.members: set[_Member] = set()
         self.started = first.started
         self.ended: float | None = None
@@ -81,8 +82,8 @@ class _Member:
     """A container."""
 
     __slots__ = (
-        "above", "ended", "engines", "execution", "fixed", "lost", "name", "own", "owner", "parent", "reaches",
-        "started", "undecided", "version",
+        "above", "attribution", "ended", "engines", "execution", "fixed", "lost", "name", "own", "owner", "parent",
+        "placed", "reaches", "started", "undecided", "version",
     )  # fmt: skip
 
     def __init__(self, path: str, parent: str | None, started: float) -> None:
@@ -91,6 +92,8 @@ class _Member:
         self.started = started
         self.ended: float | None = None
         self.own: ContainerIdentity | None = None
+        self.attribution: Attribution = "own"
+        self.placed = False
         self.execution: _Execution | None = None
         self.above: tuple[str, ...] = ()
         self.engines: frozenset[str] = frozenset()
@@ -126,11 +129,21 @@ class Owners:
         self._containers[path] = _Member(path, parent, started)
         self.version += 1
 
-    def tell(self, path: str, own: ContainerIdentity | None) -> None:
-        """What the container says of itself; it may say more later."""
+    def tell(
+        self,
+        path: str,
+        own: ContainerIdentity | None,
+        attribution: Attribution = "own",
+        *,
+        placed: bool = False,
+    ) -> None:
+        """What the container says of itself, or was announced of it; it may be more later.
+
+        ``placed`` if that holds wherever the container lies.
+        """
         one = self._containers[path]
-        one.own = own
-        key = _key(own) if own is not None and not self._is_within_job(one) else None
+        one.own, one.attribution, one.placed = own, attribution, placed
+        key = _key(own) if own is not None and (placed or not self._is_within_job(one)) else None
         if key != (one.execution.key if one.execution is not None else None):
             self._leave(one)
             if key is not None:
@@ -257,6 +270,8 @@ class Owners:
 
     def _find(self, one: _Member, now: float, depth: int) -> Owner:
         own = _own(one)
+        if one.placed and own.resolved:
+            return own
         outer = self._as(one.parent, "nesting", now, depth)
         if outer.resolved or (own.resolved and one.own is not None and one.own.vouched):
             return outer if outer.resolved else own
@@ -310,7 +325,7 @@ def _own(one: _Member) -> Owner:
     job, execution = one.own.job, one.execution
     if execution is not None and not execution.disputed and not one.own.labelled:
         job = execution.job or job
-    return Owner(job, one.own.task_id, "own", _execution(one))
+    return Owner(job, one.own.task_id, one.attribution, _execution(one))
 
 
 def _execution(one: _Member) -> str:

@@ -17,9 +17,10 @@ from jobmeter.linux.machine_activity import EVERYTHING
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.job import Job
 
-Attribution = Literal["own", "nesting", "ancestry", "only_job"]
-"""How it is known whose a container is: it says so itself, it lies in another's cgroup, its processes descend from
-another's, or only one job can have made it."""
+Attribution = Literal["announced", "own", "nesting", "ancestry", "only_job", "machine"]
+"""How it is known whose a container is: a trusted daemon has announced it, it says so itself, it lies in another's
+cgroup, its processes descend from another's, only one job can have made it, or the machine that it is on says so and no
+more."""
 
 NATIVE = "linux-native"
 """How containers of the host itself run, unless someone calls it otherwise: in its own kernel."""

@@ -11,8 +11,9 @@ from jobmeter.containers.cgroup_path import ContainerRef
 from jobmeter.containers.engines import buildkit, docker
 from jobmeter.containers.engines.ids import is_build_id, is_long_hex
 from jobmeter.exporter import evidence
+from jobmeter.exporter.announced import Announcements, Found
 from jobmeter.exporter.attribution import NOBODY, Owner, Owners
-from jobmeter.exporter.container import Container, Identity
+from jobmeter.exporter.container import Attribution, Container, Identity
 from jobmeter.identity.containers import ContainerIdentity, identify_container, job_within
 from jobmeter.model.account import Account
 from jobmeter.model.job import Job
@@ -63,11 +64,14 @@ class _Known:
 
     def __init__(self, now: float) -> None:
         self.since = now
-        self.version: int | None = None
+        self.version: tuple[int, int] | None = None
         self.facts: ContainerFacts | None = None
+        self.told: ContainerIdentity | None = None
+        self.found: Found | None = None
         self.inside: Job | None = None
         self.own: ContainerIdentity | None = None
-        self.claimed = False
+        self.attribution: Attribution = "own"
+        self.placed = False
         self.ended = False
         self.looked: dict[int, float] = {}
         self.look_at = now
@@ -79,13 +83,18 @@ class _Known:
         self.owners_version: int | None = None
         self.identity = Identity()
 
-    def is_quiet(self, version: int, now: float) -> bool:
+    @property
+    def claimed(self) -> bool:
+        """Whether a runner's name or labels tell of it."""
+        return self.told is not None
+
+    def is_quiet(self, version: tuple[int, int], now: float) -> bool:
         """Whether there is nothing to ask of one that lives: not of its engine, and not yet of its processes."""
         return version == self.version and now < self.look_at
 
 
 class Identities:
-    """Asks a ``catalog`` and the processes below ``root``, which is /proc. For one thread.
+    """Asks a ``catalog``, what was ``announced``, and the processes below ``root``, which is /proc. For one thread.
 
     Nothing is looked up again while neither the catalog nor the processes changed: without a change of its account
     nothing was started in a container. One whose repository is not known is looked into more and more seldom, but
@@ -95,12 +104,14 @@ class Identities:
     def __init__(
         self,
         catalog: Catalog,
+        announced: Announcements | None = None,
         *,
         root: str = "/proc",
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
+        self._announced = announced or Announcements(clock)
         self._root = root
         self._clock = clock
         self._monotonic = monotonic
@@ -110,7 +121,7 @@ class Identities:
 
     def learn(self, containers: Iterable[Container]) -> None:
         """Take what can be learned of them now."""
-        version, now = self._catalog.version, self._monotonic()
+        version, now = (self._catalog.version, self._announced.version), self._monotonic()
         self._follow_clock()
         for container in containers:
             known = self._known.get(container.ref.path)
@@ -143,13 +154,16 @@ class Identities:
             self._owners.set_clock(ahead - self._ahead)
             self._ahead = ahead
 
-    def _learn(self, container: Container, version: int, now: float) -> None:
+    def _learn(self, container: Container, version: tuple[int, int], now: float) -> None:
         known = self._known.get(container.ref.path)
         if known is None:
             known = self._known[container.ref.path] = _Known(now)
             self._owners.enter(container.ref.path, container.ref.parent_path, container.started)
-        news = version != known.version and self._ask_engines(container.ref, known)
-        known.version = version
+        news = False
+        if version != known.version:
+            news = self._ask_engines(container.ref, known)
+            news = self._look_for_task(container, known) or news
+            known.version = version
         if container.row.ended is None:
             if now >= known.look_at and container.row.account is not known.quiet:
                 news = self._look_inside(container, known, now) or news
@@ -177,12 +191,21 @@ class Identities:
         if facts is known.facts or facts is None:
             return False  # One that ended is forgotten by its engine before it is forgotten here.
         known.facts = facts
-        known.claimed = identify_container(facts.name, facts.all_labels()) is not None
+        known.told = identify_container(facts.name, facts.all_labels())
         known.looked.clear()
         known.look_at, known.quiet = known.since, None
         socket = self._catalog.told_by(facts.id)
         if socket is not None and not _made_by_kubelet(facts):
             self._owners.made_by(ref.path, _paths((socket,)))
+        return True
+
+    def _look_for_task(self, container: Container, known: _Known) -> bool:
+        """Whether another task than before was announced for it. One that ended stays whose it was."""
+        ended = container.row.ended
+        found = self._announced.find(container.ref, known.told, container.started, ended)
+        if found == known.found or (found is None and ended is not None):
+            return False
+        known.found = found
         return True
 
     def _look_inside(self, container: Container, known: _Known, now: float) -> bool:
@@ -253,10 +276,14 @@ class Identities:
         """Say anew what the container says of itself."""
         facts = known.facts
         name, labels = (facts.name, facts.all_labels()) if facts is not None else (None, {})
-        own = identify_container(name, labels, known.inside)
-        if own != known.own:
-            known.own = own
-            self._owners.tell(path, own)
+        if known.found is not None:
+            own, attribution = known.found.identify(name, labels, known.inside)
+        else:
+            own, attribution = identify_container(name, labels, known.inside), "own"
+        placed = known.found is not None and known.found.placed
+        if (own, attribution, placed) != (known.own, known.attribution, known.placed):
+            known.own, known.attribution, known.placed = own, attribution, placed
+            self._owners.tell(path, own, attribution, placed=placed)
         known.identity = _describe(known)
 
 
