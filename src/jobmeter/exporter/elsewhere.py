@@ -16,7 +16,7 @@ from jobmeter.exporter.crediting import Crediting
 from jobmeter.exporter.totals import Totals
 from jobmeter.model.rates import delta
 
-MAX_CONTAINERS = 5000
+MAX_CONTAINERS = 2000
 """Of one machine."""
 _SAME_START_SECONDS = 1.0
 

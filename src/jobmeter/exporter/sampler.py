@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from jobmeter.exporter.figures import Figures
@@ -43,7 +44,7 @@ class Sampler:
         self._log = Sparing(log)
         self._thread = threading.Thread(target=self._work, name="sampler", daemon=True)
         self._stopping = False
-        self._asking: deque[asyncio.Future[None]] = deque()
+        self._asking: deque[Callable[[], object]] = deque()
         self._read_at: float | None = None
         self._failure: str | None = None
 
@@ -73,12 +74,37 @@ class Sampler:
 
     async def fresh(self) -> None:
         """Return once the last sample is not older than FRESH_SECONDS, or when that takes too long."""
-        if self._read_at is not None and time.monotonic() - self._read_at <= FRESH_SECONDS:
-            return
-        asked = asyncio.get_running_loop().create_future()
-        self._asking.append(asked)
-        self._watcher.wake()
+        if not self._is_fresh(FRESH_SECONDS):
+            await self._next()
+
+    async def sample(self) -> bool:
+        """Read once more, from now on; False where that fails or takes too long."""
+        now = time.monotonic()
+        await self._next()
+        return self._read_at is not None and self._read_at >= now
+
+    async def _next(self) -> None:
+        """Return after the next sample, or when that takes too long."""
+        loop = asyncio.get_running_loop()
+        asked: asyncio.Future[None] = loop.create_future()
+        self._ask(lambda: loop.call_soon_threadsafe(_answer, asked))
         await asyncio.wait((asked,), timeout=_PATIENCE_SECONDS)
+
+    def wait_fresh(self, seconds: float) -> bool:
+        """Wait until the last sample is not older than that; False when it takes too long. Not for an event loop."""
+        if self._is_fresh(seconds):
+            return True
+        asked = threading.Event()
+        self._ask(asked.set)
+        asked.wait(_PATIENCE_SECONDS)
+        return self._is_fresh(seconds)
+
+    def _is_fresh(self, seconds: float) -> bool:
+        return self._read_at is not None and time.monotonic() - self._read_at <= seconds
+
+    def _ask(self, answer: Callable[[], object]) -> None:
+        self._asking.append(answer)
+        self._watcher.wake()
 
     def _work(self) -> None:
         started = time.monotonic()
@@ -101,8 +127,8 @@ class Sampler:
         else:
             self._failure, self._read_at = None, begun
             self._figures.sample_seconds.observe(time.monotonic() - begun)
-        for asked in asking:
-            asked.get_loop().call_soon_threadsafe(_answer, asked)
+        for answer in asking:
+            answer()
 
     def _follow(self, seconds: float) -> None:
         try:

@@ -53,15 +53,23 @@ class Certificate:
         self._look_seconds = look_seconds
         self._seen = _identity(self._files)
         self._looked = time.monotonic()
-        self._context = _context(self._files, flags)
+        self._context, self._pem = _context(self._files, flags), _read(self._files)
 
     def context(self) -> ssl.SSLContext:
         """What a connection that begins now uses: TLS 1.2 or newer."""
+        self._look_at_times()
+        return self._context
+
+    def pem(self) -> tuple[bytes, bytes]:
+        """Certificate and key, for who does not use the standard library's TLS."""
+        self._look_at_times()
+        return self._pem
+
+    def _look_at_times(self) -> None:
         now = time.monotonic()
         if now - self._looked >= self._look_seconds:
             self._looked = now
             self._look()
-        return self._context
 
     def _look(self) -> None:
         found = _identity(self._files)
@@ -69,9 +77,31 @@ class Certificate:
             return
         self._seen = found
         try:
-            self._context = _context(self._files, self._flags)
-        except UsageError as error:
+            self._context, self._pem = _context(self._files, self._flags), _read(self._files)
+        except (UsageError, OSError) as error:
             self._log.warn("the changed certificate cannot be used; the one before stays", error=str(error))
+
+
+def check_authorities(file: str, flag: str) -> bytes:
+    """What is in a file of certificates that others are held against. Raises UsageError where it has none."""
+    _check(file, flag, b"CERTIFICATE")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+        with open(file, "rb") as opened:
+            return opened.read(_MOST_BYTES)
+    except ssl.SSLError as error:
+        raise UsageError(f"{flag}: {file} cannot be used: OpenSSL says {error.reason or 'PEM'}") from None
+    except OSError as error:
+        raise UsageError(f"{flag}: {file} cannot be read: {error.strerror}") from None
+
+
+def _read(files: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Raises OSError."""
+    texts = []
+    for file in files:
+        with open(file, "rb") as opened:
+            texts.append(opened.read(_MOST_BYTES))
+    return texts[0], texts[1]
 
 
 def _identity(files: tuple[str, str]) -> Identity:

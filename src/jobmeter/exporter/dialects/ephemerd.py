@@ -17,14 +17,21 @@ def _limit(value: Limit) -> Value:
     return 0 if isinstance(value, str) else value
 
 
+# Of a container of another machine it may be known only together.
+
+
 def _received(row: Row) -> Value:
     interfaces = row.account.interfaces
-    return sum(one.received_bytes for one in interfaces) if interfaces is not None else None
+    if interfaces is None:
+        return row.account.network_received_bytes
+    return sum(one.received_bytes for one in interfaces)
 
 
 def _sent(row: Row) -> Value:
     interfaces = row.account.interfaces
-    return sum(one.sent_bytes for one in interfaces) if interfaces is not None else None
+    if interfaces is None:
+        return row.account.network_sent_bytes
+    return sum(one.sent_bytes for one in interfaces)
 
 
 FAMILIES = (
