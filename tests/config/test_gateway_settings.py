@@ -371,3 +371,17 @@ def test_each_place_is_stronger_than_the_one_before(tmp_path: Path) -> None:
     environ = {"JOBMETER_STATE_DIR": "/b", "JOBMETER_SHUTDOWN_TIMEOUT": "2s"}
     found = settings(tmp_path, text, "--state-dir=/c", **environ)
     assert (found.state_dir, found.shutdown_timeout, found.log_level) == ("/c", 2.0, "debug")
+
+
+def test_hooks(tmp_path: Path) -> None:
+    """The gateway's own socket, and those that it announces to, each once."""
+    found = settings(tmp_path, 'hooks = "/run/g.sock"\nannounce = ["/run/e.sock", "/run/e.sock"]\n' + FORGE)
+    assert (found.mistakes, found.hooks, found.announce) == ((), "/run/g.sock", ("/run/e.sock",))
+    assert found.hooks_place == f"{tmp_path}/gateway.toml: hooks"
+    said = settings(tmp_path, FORGE, "--hooks=/run/h", JOBMETER_ANNOUNCE="/run/a,/run/b")
+    assert (said.hooks, said.hooks_place, said.announce) == ("/run/h", "--hooks", ("/run/a", "/run/b"))
+    assert mistakes(tmp_path, 'hooks = "/run/s"\nannounce = ["/run/s"]\n' + FORGE) == [
+        "gateway.toml: announce: '/run/s' is the gateway's own hooks socket"
+    ]
+    (long,) = mistakes(tmp_path, f'hooks = "/{"x" * 107}"\n' + FORGE)
+    assert long.endswith("is no path of a socket; accepted are 1 to 107 bytes")

@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +11,17 @@ from jobmeter import __version__
 from jobmeter.collector.log import Log
 from jobmeter.config.forges import FORGE_PORT, ForgeSettings, HealthSettings
 from jobmeter.config.gateway import METRICS_PORT, GatewaySettings
+from jobmeter.gateway.figures.events import Event, Identity
 from jobmeter.gateway.figures.exposition import Exposition
 from jobmeter.gateway.figures.process import Build, CountingLog, ProcessFigures
 from jobmeter.gateway.figures.runners import Runners
 from jobmeter.gateway.gate import AvailableMemory, Check, FreeDisk, MemoryPressure, Script
+from jobmeter.gateway.hooks import Hooks, RelayedTasks
 from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.own import OwnFigures
 from jobmeter.gateway.pages import Drains, Pages
 from jobmeter.gateway.queue import Queue, Supply
+from jobmeter.gateway.relay.home import Tell
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.gateway.relay.relay import Relay
 from jobmeter.gateway.rest import Rest
@@ -28,6 +31,7 @@ from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.access import Tokens, warn_of_who_may
 from jobmeter.ops.application import Application
 from jobmeter.ops.connection import Bounds
+from jobmeter.ops.hooks.door import hook_socket
 from jobmeter.ops.log import Log as Warns
 from jobmeter.ops.metrics import daemon_registry
 from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, run_daemon
@@ -44,12 +48,15 @@ class _Parts:
         self.process = ProcessFigures(Build.here(__version__))
         self.log = CountingLog(log, self.process)
         self.runners = Runners()
+        self.hooks = (
+            Hooks(settings.announce, self.log) if settings.hooks is not None or settings.announce else None
+        )
         state_dir = Path(settings.state_dir)
         self.relays = {
             forge.name: Relay(
                 options_of(forge),
                 self.log,
-                self.runners.tell,
+                self._tell(forge),
                 Keeping(state_dir, forge.name, self.log),
             )
             for forge in settings.forges
@@ -88,6 +95,18 @@ class _Parts:
             interval_seconds=forge.queue_interval,
         )
 
+    def _tell(self, forge: ForgeSettings) -> Tell:
+        """Who hears what happens to the runners of a forge."""
+        if self.hooks is None:
+            return self.runners.tell
+        tasks = RelayedTasks(self.hooks, forge.kind, forge.public_url or forge.url)
+
+        def tell(identity: Identity, event: Event) -> None:
+            self.runners.tell(identity, event)
+            tasks.tell(identity, event)
+
+        return tell
+
     def works(self) -> Iterator[Work]:
         """What goes on in the background."""
         for name, queue in self.queues.items():
@@ -111,6 +130,9 @@ def serve(settings: GatewaySettings, log: Log) -> None:
         parts = _Parts(settings, log)
         doors = {forge.name: _door(forge, parts, stack) for forge in settings.forges}
         metrics = _metrics(settings, parts, stack)
+        hooks = None
+        if settings.hooks is not None:
+            hooks = stack.enter_context(hook_socket(settings.hooks, settings.hooks_place))
 
         def started() -> None:
             log.info(
@@ -126,9 +148,10 @@ def serve(settings: GatewaySettings, log: Log) -> None:
 
         async def work() -> None:
             listeners = [*doors.values(), *([metrics] if metrics is not None else [])]
-            if not await parts.gateway.run(listeners, parts.registry, started, list(parts.works())):
-                log.warn("the gateway leaves tasks behind that could not be cancelled")
-                os._exit(1)
+            async with parts.hooks.life(hooks) if parts.hooks is not None else nullcontext():
+                if not await parts.gateway.run(listeners, parts.registry, started, list(parts.works())):
+                    log.warn("the gateway leaves tasks behind that could not be cancelled")
+                    os._exit(1)
 
         run_daemon(work, log)
     log.info("gateway stopped")

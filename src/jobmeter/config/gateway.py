@@ -18,7 +18,7 @@ from jobmeter.config.forges import (
     listen_address,
 )
 from jobmeter.config.listeners import Listener, address_mistakes, address_notes
-from jobmeter.config.options import Invocation, Option, parse, secret, secret_file
+from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.gateway.figures.dialects import DIALECTS
 from jobmeter.gateway.polling.backoff import pace_of
@@ -75,6 +75,21 @@ GATEWAY_OPTIONS = (
         choices=("leave", "cancel"),
         default="leave",
     ),
+    Option(
+        "hooks",
+        "JOBMETER_HOOKS",
+        "a Unix socket, made for this account alone, that tells scripts which tasks start and end",
+        socket_path,
+        "PATH",
+    ),
+    Option(
+        "announce",
+        "JOBMETER_ANNOUNCE",
+        "the hooks socket of an exporter, which names containers by the tasks that it is told of; several may be given",
+        socket_path,
+        "PATH",
+        many=True,
+    ),
     *READ_TOKEN_OPTIONS,
     Option(
         "push-token",
@@ -104,7 +119,7 @@ _WITHIN_CHECKS = {option.field: "in [health_check]" for option in HEALTH_KEYS}
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter gateway`; durations in seconds. ``listen_place`` is where ``listen`` was given,
-    ``tls_places`` where certificate and key were.
+    ``hooks_place`` and ``tls_places`` where the socket, certificate and key were.
 
     ``mistakes`` are sentences on what is not accepted: with one of them it must not start. ``warnings`` are sentences
     for the log.
@@ -120,6 +135,9 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     state_dir: str = "/var/lib/jobmeter/gateway"
     shutdown_timeout: float = 600.0
     shutdown_tasks: Literal["leave", "cancel"] = "leave"
+    hooks: str | None = None
+    hooks_place: str = "--hooks"
+    announce: tuple[str, ...] = ()
     read_token: str | None = None
     push_token: str | None = None
     tls_cert: str | None = None
@@ -161,11 +179,15 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
     mistakes += _settle_files(values, places)
     mistakes += address_mistakes(_metrics(values, places, config, mistakes), forges)
     values["dialect"] = tuple(dict.fromkeys(values.get("dialect") or ("jobmeter",)))
+    values["announce"] = tuple(dict.fromkeys(values.get("announce", ())))
+    if values.get("hooks") in values["announce"]:
+        mistakes.append(f"{places['announce']}: {values['hooks']!r} is the gateway's own hooks socket")
     return GatewaySettings(
         config=config,
         mistakes=tuple(mistakes),
         warnings=tuple(sentence for forge in forges for sentence in _warnings(forge)),
         listen_place=places["listen"],
+        hooks_place=places["hooks"],
         tls_places=(places["tls_cert"], places["tls_key"]),
         forges=tuple(forges),
         health_check=check,

@@ -128,6 +128,13 @@ def columns(text: str) -> int:
     return number
 
 
+def socket_path(text: str) -> str:
+    """The path of a Unix socket: up to 107 bytes (unix(7), "Address format")."""
+    if not 0 < len(text.encode("utf-8", "surrogateescape")) <= 107 or "\0" in text:
+        raise UsageError(f"{text[:60]!r} is no path of a socket; accepted are 1 to 107 bytes")
+    return text
+
+
 def secret(text: str) -> str:
     """A token: up to 4,096 visible ASCII characters; what was given is never repeated in a sentence."""
     token = text.strip()

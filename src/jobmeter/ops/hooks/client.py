@@ -92,7 +92,7 @@ class Announcer:
 
     def _end(self, task: TaskEvent) -> _Said:
         self._running.pop(task.key, None)
-        return self._say(replace(task, event="on_task_destroy"))
+        return self._say(task if task.event == "on_task_destroy" else replace(task, event="on_task_destroy"))
 
     def _say(self, event: TaskEvent) -> _Said:
         said = _Said(event)

@@ -16,8 +16,8 @@ from jobmeter.model.errors import UsageError
 from jobmeter.model.job import Job
 
 SCHEMA = "jobmeter.hook/1"
-MAX_LINE_BYTES = 64 * 1024
-"""Of a client, with the line's end; a longer one is not accepted."""
+MAX_LINE_BYTES = 256 * 1024
+"""Of a client, with the line's end; a longer one is not accepted. No job that is bounded needs as much."""
 MAX_TEXT = 4096
 """Characters of a path or an id."""
 
