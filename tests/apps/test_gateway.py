@@ -70,7 +70,10 @@ def test_certificates_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixtur
     first, second, third = err.splitlines()
     assert first.startswith("jobmeter gateway: gateway.toml: tls_")
     assert second.startswith("jobmeter gateway: gateway.toml: [[forge]] 1 'one': tls_")
-    assert "forge 'one': ca_cert" in third
+    assert third == (
+        "jobmeter gateway: gateway.toml: [[forge]] 1 'one': ca_cert: 'rubbish.pem' cannot be used: "
+        "NO_CERTIFICATE_OR_CRL_FOUND"
+    )
 
 
 def test_a_file_with_mistakes_starts_nothing(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_client_certificate(own):
 def test_certificates_that_cannot_be_used(given, tmp_path):
     """They are a mistake of who gave them, told when the relay is made."""
     (tmp_path / "empty").write_bytes(b"")
-    with pytest.raises(UsageError, match="forge 'forge'"):
+    with pytest.raises(UsageError, match=f"forge 'forge': {next(iter(given))}: '.*' cannot be used: "):
         upstream("https://forge.example/", **{key: str(tmp_path / name) for key, name in given.items()})
 
 

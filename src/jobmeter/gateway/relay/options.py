@@ -18,7 +18,7 @@ ACTIONS_ANSWER_SECONDS = 60.0
 
 class ForgeOptions(Struct, frozen=True, kw_only=True):
     """One forge: ``url`` is where it is, a path below it too, ``public_url`` what its runners were given if that is
-    another address; durations in seconds, sizes in bytes.
+    another address, ``place`` where all this is written; durations in seconds, sizes in bytes.
 
     ``fetch_timeout`` None is the usual one of the forge's kind; so is ``answer_seconds``, how long a runner waits for
     an answer to a report if it does not say so. Without ``capacity`` no runner is held back.
@@ -31,6 +31,7 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     url: str
+    place: str = ""
     public_url: str | None = None
     fetch_interval: float = INTERVAL_SECONDS
     fetch_interval_max: float = INTERVAL_MAX_SECONDS

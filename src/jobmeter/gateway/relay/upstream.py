@@ -158,16 +158,17 @@ def _context(options: ForgeOptions) -> ssl.SSLContext:
     if options.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    key = "ca_cert"
     try:
         if options.ca_cert is not None:
             context.load_verify_locations(options.ca_cert)
+        key = "client_cert"
         if options.client_cert is not None:
             context.load_cert_chain(options.client_cert, options.client_key)
     except (OSError, ssl.SSLError) as error:
         reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "it is not PEM"
-        raise UsageError(
-            f"forge {options.name!r}: ca_cert, client_cert and client_key cannot be used: {reason}"
-        ) from None
+        place = options.place or f"forge {options.name!r}"
+        raise UsageError(f"{place}: {key}: {getattr(options, key)!r} cannot be used: {reason}") from None
     return context
 
 
