@@ -9,6 +9,7 @@ import pytest
 from jobmeter.exporter.evidence import (
     MAX_ENVIRON_BYTES,
     MAX_VARIABLES,
+    container_of,
     containers_above,
     parent_of,
     reachable,
@@ -86,6 +87,13 @@ def test_ancestors_without_end(proc: Processes) -> None:
     proc.put(40, B, parent=30)
     proc.put(30, A, parent=40)
     assert containers_above(proc.host.root, 40) == [A, B]
+
+
+def test_the_container_of_a_process(proc: Processes) -> None:
+    """The innermost; none for one of the host, and for one that is gone."""
+    proc.put(40, A + B)
+    proc.put(10, "/system.slice/cron.service")
+    assert [container_of(proc.host.root, pid) for pid in (40, 10, 99)] == [A + B, None, None]
 
 
 ROOT = "90 80 0:44 / / rw - overlay overlay rw\n"

@@ -146,3 +146,13 @@ def test_a_reading_that_hangs_does_not_keep_the_daemon_from_ending(monkeypatch: 
     assert sampled.sampler.close() is False
     let.set()
     assert sampled.sampler.close() is True
+
+
+def test_one_more_sample_begins_when_it_is_asked_for() -> None:
+    """However fresh the last one is; one that fails is none."""
+    with sampling(3600.0) as sampled:
+        until(lambda: sampled.sampler.trouble() is None)
+        assert asyncio.run(sampled.sampler.sample())
+        assert sampled.host.ticks == 2
+        sampled.host.fails = OSError(5, "the disk is gone")
+        assert not asyncio.run(sampled.sampler.sample())

@@ -69,13 +69,26 @@ def containers_above(root: str, pid: int) -> list[str] | None:
             break
         pid = parent
         try:
-            paths = cgroup_paths(root, pid)
+            path = _innermost(root, pid)
         except (OSError, KernelFormatError):
             return None
-        # An engine within a container may know some hierarchies only: the innermost place is the true one.
-        refs = sorted((ref.path for path in paths if (ref := locate(path)) is not None), key=len)
-        found += [path for path in refs[-1:] if path not in found]
+        if path is not None and path not in found:
+            found.append(path)
     return found
+
+
+def container_of(root: str, pid: int) -> str | None:
+    """Cgroup path of the container that a process is in; None where it is in none, or gone."""
+    try:
+        return _innermost(root, pid)
+    except (OSError, KernelFormatError):
+        return None
+
+
+def _innermost(root: str, pid: int) -> str | None:
+    """An engine within a container may know some hierarchies only: the innermost place is the true one."""
+    found = (ref.path for path in cgroup_paths(root, pid) if (ref := locate(path)) is not None)
+    return max(found, key=len, default=None)
 
 
 def reachable(root: str, pid: int, sockets: Iterable[str]) -> frozenset[str]:
