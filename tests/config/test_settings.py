@@ -99,6 +99,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "state-dir": ("/srv/gateway", "/srv/gateway"),
     "shutdown-timeout": ("0s", 0.0),
     "shutdown-tasks": ("cancel", "cancel"),
+    "receiver-token": ("s3cret", "s3cret"),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
 }
 # Each task of `admin` has options of its own: `test_admin.py`.

@@ -16,12 +16,14 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "N": (int, float),
     "SIZE": (str, int, float),
     "PERCENT": (str, int, float),
+    "CORES": (str, int, float),
 }
 """The kinds of TOML that an option takes, by its metavar; one that is not here takes texts."""
 _ACCEPTED = {
     "N": "a whole number without quotes, as 4",
     "SIZE": 'a size, as "2Gi" or 1073741824',
     "PERCENT": "a number of percent, as 20",
+    "CORES": 'a number of cores, as "2", 0.5 or "500m"',
     "DURATION": 'a duration in quotes, as "30s" or "5m"',
 }
 _OPEN = "a text is not closed: its last quote is missing"

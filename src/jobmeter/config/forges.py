@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from jobmeter.config.file import table_values
 from jobmeter.config.options import Option, duration, interval, secret, secret_file, web_address, whole_number
+from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import parse_bytes
 from jobmeter.ops.addresses import Address, address_of
@@ -157,15 +158,6 @@ def scope(text: str) -> str:
     return text
 
 
-def mode(text: str) -> Literal["relay"]:
-    """How tasks reach runners."""
-    if text == "launch":
-        raise UsageError("'launch' is not offered by this release; accepted is relay")
-    if text != "relay":
-        raise UsageError(f"{text[:40]!r} is not accepted; accepted is relay")
-    return "relay"
-
-
 FORGE_KEYS = (
     Option("name", "", "what it is called in logs and on pages; each has its own", forge_name, "NAME"),
     Option("kind", "", "which protocol its runners speak", metavar="KIND", choices=("forgejo", "gitea", "gitlab")),
@@ -174,7 +166,8 @@ FORGE_KEYS = (
     Option("tls-cert", "", "the certificate to serve HTTPS with, as PEM, with its chain", readable_file, "FILE"),
     Option("tls-key", "", "its key, as PEM", readable_file, "FILE"),
     Option("public-url", "", "the address that runners were given, if that is another one", forge_url, "URL"),
-    Option("mode", "", "how tasks reach runners: `relay`", mode, "MODE", default="relay"),
+    Option("mode", "", "`relay`: runners come for tasks; `launch`: for each task [one is started](launch.md)",
+           metavar="MODE", choices=("relay", "launch"), default="relay"),
     Option("fetch-interval", "", "the shortest wait after a request without a task, from 50ms", interval, "DURATION",
            default="2s"),
     Option("fetch-interval-max", "", "the longest one; the same as `fetch_interval` for one that never grows",
@@ -196,6 +189,8 @@ FORGE_KEYS = (
     Option("queue-interval", "", "how often they are counted", interval, "DURATION", default="30s"),
 )  # fmt: skip
 """Of each ``[[forge]]``: a key is the name with ``_``."""
+
+_TABLES = {"runner": "[[forge.runner]]"}
 
 HEALTH_KEYS = (
     Option("min-free-disk-space", "", "so much must be free, as `2Gi`", size, "SIZE"),
@@ -222,7 +217,7 @@ class ForgeSettings(Struct, frozen=True, kw_only=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     public_url: str | None = None
-    mode: Literal["relay"] = "relay"
+    mode: Literal["relay", "launch"] = "relay"
     fetch_interval: float = 2.0
     fetch_interval_max: float = _INTERVAL_MAX_SECONDS
     fetch_timeout: float = 5.0
@@ -235,7 +230,17 @@ class ForgeSettings(Struct, frozen=True, kw_only=True):
     api_token: str | None = None
     queue: tuple[str, ...] = ("admin",)
     queue_interval: float = 30.0
+    runners: tuple[RunnerOptions, ...] = ()
     place: str = ""
+
+    @property
+    def given_url(self) -> str:
+        """The address that its runners have."""
+        if self.public_url is not None:
+            return self.public_url
+        host, port = address_of(self.listen, FORGE_PORT)
+        at = Address("127.0.0.1" if host in ("", "0.0.0.0", "::") else host, port)
+        return f"http{'s' if self.tls_cert else ''}://{at}/"
 
     @property
     def tls_places(self) -> tuple[str, str]:
@@ -264,9 +269,10 @@ def forge_settings(
 ) -> ForgeSettings | None:
     """One ``[[forge]]``; None if it is not whole. ``elsewhere`` says where other keys belong."""
     before = len(mistakes)
-    values = table_values(table, FORGE_KEYS, place, mistakes, elsewhere=elsewhere)
+    values = table_values(table, FORGE_KEYS, place, mistakes, tables=_TABLES, elsewhere=elsewhere)
     given = {key.replace("-", "_") for key in table}
     mistakes += [f"{place}: {sentence}" for sentence in _of_keys(given, values)]
+    mistakes += [f"{place}: {sentence}" for sentence in _of_mode(given, values.get("mode", "relay"))]
     mistakes += _scopes_of_another_kind(values, place)
     if len(mistakes) > before:
         return None
@@ -292,6 +298,16 @@ def _of_keys(given: set[str], values: Mapping[str, Any]) -> Iterator[str]:
         yield "queue: it needs api_token_file or api_token too"
     if {"api_token", "api_token_file"} <= given:
         yield "api_token_file: api_token says the token too; one of them is enough"
+
+
+def _of_mode(given: set[str], mode: str) -> Iterator[str]:
+    """Of those that only one of the modes has."""
+    if mode == "relay" and "runner" in given:
+        yield "[[forge.runner]]: it is for runners that are launched: mode = 'launch' is missing"
+    if mode == "launch" and "runner" not in given:
+        yield "[[forge.runner]]: there is none; each runner that is launched is a table that begins so"
+    if mode == "launch" and "capacity" in given:
+        yield "capacity: of launched runners each has its own, in [[forge.runner]]"
 
 
 def forge_notes(forge: ForgeSettings) -> Iterator[str]:

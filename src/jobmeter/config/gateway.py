@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from jobmeter.config.file import read_toml, table_values
@@ -17,8 +18,9 @@ from jobmeter.config.forges import (
     health_settings,
     listen_address,
 )
+from jobmeter.config.launch import RUNNER_KEYS, runner_settings
 from jobmeter.config.listeners import Listener, address_mistakes, address_notes
-from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path
+from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path, web_address
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.gateway.figures.dialects import DIALECTS
 from jobmeter.gateway.polling.backoff import pace_of
@@ -99,6 +101,9 @@ GATEWAY_OPTIONS = (
         "TOKEN",
     ),
     Option("push-token-file", "JOBMETER_GATEWAY_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+    Option("receiver", "JOBMETER_RECEIVER", "where summaries of launched jobs are sent", web_address, "URL"),
+    Option("receiver-token", "JOBMETER_PUSH_TOKEN", "what the receiver asks for", secret, "TOKEN"),
+    Option("receiver-token-file", "JOBMETER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
     *TLS_OPTIONS,
     *LOG_OPTIONS,
 )
@@ -114,6 +119,9 @@ _TOP = dict.fromkeys(
     "at the top of the file, above all tables",
 )
 _WITHIN_FORGES = {option.field: "in [[forge]]" for option in FORGE_KEYS}
+_WITHIN_RUNNERS = dict.fromkeys(
+    (*(option.field for option in RUNNER_KEYS), "command", "limits", "environment"), "in [[forge.runner]]"
+)
 _WITHIN_CHECKS = {option.field: "in [health_check]" for option in HEALTH_KEYS}
 
 
@@ -140,6 +148,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     announce: tuple[str, ...] = ()
     read_token: str | None = None
     push_token: str | None = None
+    receiver: str | None = None
+    receiver_token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
     tls_places: tuple[str, str] = ("--tls-cert", "--tls-key")
@@ -165,6 +175,7 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
         raise UsageError("--config is missing: the TOML file that names the forges, as --config gateway.toml")
     invocation.merge_file("read_token")
     invocation.merge_file("push_token")
+    invocation.merge_file("receiver_token")
     places = {option.field: option.flag for option in GATEWAY_OPTIONS} | {
         option.field: option.env
         for option in GATEWAY_OPTIONS
@@ -185,7 +196,10 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
     return GatewaySettings(
         config=config,
         mistakes=tuple(mistakes),
-        warnings=tuple(sentence for forge in forges for sentence in _warnings(forge)),
+        warnings=(
+            *(sentence for forge in forges for sentence in _warnings(forge)),
+            *_receiver_notes(values, places["receiver"], forges, config),
+        ),
         listen_place=places["listen"],
         hooks_place=places["hooks"],
         tls_places=(places["tls_cert"], places["tls_key"]),
@@ -224,9 +238,9 @@ def _merge(
         mistakes,
         _ALIASES,
         tables=_TABLES,
-        elsewhere=_WITHIN_FORGES | _WITHIN_CHECKS,
+        elsewhere=_WITHIN_RUNNERS | _WITHIN_FORGES | _WITHIN_CHECKS,
     )
-    for token in ("read_token", "push_token"):
+    for token in ("read_token", "push_token", "receiver_token"):
         found = told.pop(f"{token}_file", None)
         if found is not None and token in told:
             mistakes.append(f"{config}: {token}_file: {token} says the token too; one of them is enough")
@@ -270,13 +284,14 @@ def _forges(tables: Any, config: str, mistakes: list[str]) -> list[ForgeSettings
     for number, table in enumerate(tables, 1):
         name = table.get("name")
         place = f"{config}: [[forge]] {number}" + (f" {name[:63]!r}" if isinstance(name, str) else "")
-        forge = forge_settings(table, place, mistakes, _TOP | _WITHIN_CHECKS)
+        forge = forge_settings(table, place, mistakes, _WITHIN_RUNNERS | _TOP | _WITHIN_CHECKS)
+        runners = runner_settings(table.get("runner", []), table.get("kind"), place, mistakes)
         if isinstance(name, str) and name in named:
             mistakes.append(f"{place}: name: it is that of {named[name]} too; each forge has its own")
         elif isinstance(name, str):
             named[name] = f"[[forge]] {number}"
         if forge is not None:
-            found.append(forge)
+            found.append(msgspec.structs.replace(forge, runners=runners))
     return found
 
 
@@ -300,6 +315,17 @@ def _metrics(
     except UsageError as error:
         mistakes.append(f"{places['listen']}: {error}")
         return []
+
+
+def _receiver_notes(
+    values: Mapping[str, Any], place: str, forges: Sequence[ForgeSettings], config: str
+) -> Iterator[str]:
+    """Only the file is for this daemon alone; a variable may be a whole fleet's."""
+    launched = any(forge.mode == "launch" for forge in forges)
+    if launched and "receiver" not in values:
+        yield f"{config}: receiver: this key is missing: summaries of launched jobs are sent nowhere"
+    if forges and not launched and place.startswith(config):
+        yield f"{place}: it does nothing: no forge has mode = 'launch'"
 
 
 def _warnings(forge: ForgeSettings) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from jobmeter.config.forges import FORGE_PORT, ForgeSettings
+from jobmeter.gateway.launcher.templates import executor_of
 from jobmeter.ops.addresses import Address, address_of
 
 _PORTS = {"http": 80, "https": 443}
@@ -42,7 +43,9 @@ def address_notes(forge: ForgeSettings) -> Iterator[str]:
     """What is seldom meant with the addresses of a forge."""
     if forge.public_url is None:
         host = address_of(forge.listen, FORGE_PORT).host
-        if _is_loopback(host):
+        if _is_loopback(host) and forge.mode == "launch":
+            yield from _launched_notes(forge, host)
+        elif _is_loopback(host):
             yield (
                 f"{forge.place}: listen: jobs reach the forge at the address that their runner was given, and in a "
                 f"container {host} is the container itself: let a reverse proxy of the forge pass its runners' paths "
@@ -59,6 +62,17 @@ def address_notes(forge: ForgeSettings) -> Iterator[str]:
             f"{forge.place}: url: it is the server of public_url too: if what runners ask there is passed to the "
             f"gateway, so is what the gateway asks, in a circle; the forge behind it has an address of its own"
         )
+
+
+def _launched_notes(forge: ForgeSettings, host: str) -> Iterator[str]:
+    """Of runners that are launched here: they reach this address, and only their containers do not."""
+    for runner in forge.runners:
+        labels = [label for label in runner.labels if ":docker" in label]
+        if labels or executor_of(runner.command).startswith("docker"):
+            yield (
+                f"{forge.place}: listen: in a container {host} is the container itself, so that jobs of "
+                f"{runner.name!r} do not reach the forge: let it be an address of this machine that they reach"
+            )
 
 
 def _table_of(forge: ForgeSettings) -> str:

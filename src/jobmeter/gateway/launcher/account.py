@@ -10,7 +10,7 @@ from typing import NamedTuple
 from jobmeter.model.errors import UsageError
 
 _ACCESS_LIST = "system.posix_acl_access"
-_READ, _SEARCH = 4, 1
+_READ, _EXECUTE, _SEARCH = 4, 1, 1
 
 
 class Account(NamedTuple):
@@ -38,6 +38,12 @@ def may_read(account: Account, path: str | Path) -> bool:
     """
     real = Path(path).resolve(strict=True)
     return may_enter(account, real.parent) and _allows(account, real, _READ)
+
+
+def may_execute(account: Account, path: str | Path) -> bool:
+    """Whether it can execute this program. Raises OSError."""
+    real = Path(path).resolve(strict=True)
+    return may_enter(account, real.parent) and _allows(account, real, _EXECUTE)
 
 
 def may_enter(account: Account, folder: str | Path) -> bool:

@@ -4,14 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What one task may use at most; None is not limited. Memory includes swap."""
-
-    cpu_cores: float | None = None
-    memory_bytes: int | None = None
-    pids: int | None = None
-    timeout_seconds: float | None = None
+from jobmeter.supervise.keeper.spec import Limits
 
 
 class RunnerOptions(Struct, frozen=True, kw_only=True):
