@@ -98,15 +98,18 @@ class Gateway:
         self.health.stopping()
         self._stopping = True
         self._settle()
+        pollers = [poller for front in self._fronts.values() for poller in front.pollers]
         shutdown = Shutdown(
-            [poller for front in self._fronts.values() for poller in front.pollers],
+            pollers,
             self._log,
             patience_seconds=self._patience_seconds,
             cancel=self._cancel_tasks if self._cancels else None,
         )
         signals.again = shutdown.hurry
         self._log.info(
-            "the gateway stops when the running tasks have ended", patience_seconds=self._patience_seconds
+            "the gateway stops when the running tasks have ended",
+            count=sum(len(poller.held) for poller in pollers),
+            patience_seconds=self._patience_seconds,
         )
         return await shutdown.run()
 

@@ -107,7 +107,7 @@ def test_when_patience_is_over_tasks_are_cancelled_and_may_report_it(patience: f
         end = await shut_down(rig, patience=patience)
         assert (end.complete, end.seconds) == (True, patience + 4)
         assert work.cancelled == ["7", "8"]
-        assert end.log.warned == [{"message": CANCELLED, "tasks": ["7", "8"]}]
+        assert end.log.warned == [{"message": CANCELLED, "count": 2, "tasks": ["7", "8"]}]
         assert rig.why == [("7", "returned"), ("8", "returned")]
 
     simulate(main)
@@ -254,18 +254,22 @@ def test_a_second_cancellation_does_not_break_off_the_report_of_the_first() -> N
     simulate(main)
 
 
-@pytest.mark.parametrize("reported,seconds,said", [(300.0, 300, []), (NEVER, 600, [])])
+@pytest.mark.parametrize(
+    "reported,signals,seconds,said",
+    [(300.0, (), 300, []), (NEVER, (), 600, [CANCELLED]), (NEVER, (20.0,), 20, [CANCELLED])],
+)
 def test_adopted_tasks_are_waited_for_but_cannot_be_cancelled(
-    reported: float, seconds: float, said: list[str]
+    reported: float, signals: tuple[float, ...], seconds: float, said: list[str]
 ) -> None:
-    """A job of which only the reports pass by is worth the patience, and no more."""
+    """A job of which only the reports pass by is worth the patience, and no more; then it is named."""
 
     async def main() -> None:
         rig = await started(Rig(Forge(), Work()))
         rig.book.sign("7")
         asyncio.get_running_loop().call_later(reported, rig.book.end, "7", "final")
-        end = await shut_down(rig, patience=600)
+        end = await shut_down(rig, patience=600, signals=signals)
         assert (end.complete, end.seconds, end.log.texts) == (True, seconds, said)
+        assert [one["tasks"] for one in end.log.warned] == [["7"]] * len(said)
 
     simulate(main)
 

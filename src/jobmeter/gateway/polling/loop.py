@@ -74,6 +74,11 @@ class Poller:
         return [holder.task_id for holder in self._running.values()]
 
     @property
+    def held(self) -> list[str]:
+        """The ids of the tasks that hold a slot, also of those that nobody here runs."""
+        return list(self._book.slots.held)
+
+    @property
     def over(self) -> bool:
         """Whether nothing is asked and nothing run (any more)."""
         return not self._running and (self._loop is None or self._loop.done())

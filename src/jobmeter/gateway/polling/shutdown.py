@@ -46,8 +46,8 @@ class Shutdown:
             poller.stop_asking()
         if await self._within(self._patience_seconds, self._each(Poller.quiet)):
             return True
-        if running := self._left():
-            self._log.warn("tasks are still running and are waited for no more", tasks=running)
+        if held := [task_id for poller in self._pollers for task_id in poller.held]:
+            self._log.warn("tasks are still running and are waited for no more", count=len(held), tasks=held)
         if self._cancel is not None:
             await self._within(self._cancel_seconds, self._cancel())
         for poller in self._pollers:
@@ -55,7 +55,8 @@ class Shutdown:
         await self._within(self._cancel_seconds, self._each(Poller.finished))
         if all(poller.over for poller in self._pollers):
             return True
-        self._log.warn("the end does not wait for what cannot be cancelled", tasks=self._left())
+        left = [task_id for poller in self._pollers for task_id in poller.left]
+        self._log.warn("the end does not wait for what cannot be cancelled", tasks=left)
         return False
 
     async def _within(self, seconds: float, end: Coroutine[Any, Any, None]) -> bool:
@@ -73,6 +74,3 @@ class Shutdown:
     async def _each(self, end: Callable[[Poller], Awaitable[None]]) -> None:
         for poller in self._pollers:
             await end(poller)
-
-    def _left(self) -> list[str]:
-        return [task_id for poller in self._pollers for task_id in poller.left]
