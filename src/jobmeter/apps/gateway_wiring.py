@@ -117,7 +117,13 @@ class _Parts:
         drains: Drains = "token" if settings.push_token else "nobody" if beyond else "machine"
         exposition = Exposition(self.runners, self.process, settings.dialect)
         pages = Pages(
-            self.runners, exposition, self.registry, self.relays, self.gateway.health, drains=drains
+            self.runners,
+            exposition,
+            self.registry,
+            self.relays,
+            self.gateway.health,
+            self.log,
+            drains=drains,
         )
         tokens = Tokens(settings.read_token, settings.push_token, loopback=not beyond)
         return Application(pages.routes(), tokens, self.log, answered=lambda route, status: None)

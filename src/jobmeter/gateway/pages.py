@@ -14,11 +14,12 @@ from starlette.responses import HTMLResponse, Response
 
 from jobmeter.gateway.figures.exposition import CONTENT_TYPE, Exposition, written
 from jobmeter.gateway.figures.runner import Running
-from jobmeter.gateway.figures.runners import Runners
+from jobmeter.gateway.figures.runners import Runners, short_name
 from jobmeter.gateway.port import Front, RunnerState
 from jobmeter.model.job import Job
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route, lines_response
+from jobmeter.ops.log import Notices
 from jobmeter.ops.pprof.routes import Pprof
 from jobmeter.ops.problems import NotFound, Problem
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
@@ -67,6 +68,7 @@ class Pages:
         registry: CollectorRegistry,
         fronts: Mapping[str, Front],
         health: Health,
+        log: Notices,
         *,
         drains: Drains,
     ) -> None:
@@ -75,6 +77,7 @@ class Pages:
         self._registry = registry
         self._fronts = fronts
         self._health = health
+        self._log = log
         self._drains = drains
 
     def routes(self) -> tuple[Route, ...]:
@@ -116,8 +119,11 @@ class Pages:
         )
 
     async def _list(self, _: Request) -> Response:
+        names = {figures.key: name for name, figures in self._runners.shown().items()}
         return lines_response(
-            _described(forge, runner) for forge, front in self._fronts.items() for runner in front.standing()
+            _described(forge, runner, names.get(runner.key) or runner.name or short_name(runner.key))
+            for forge, front in self._fronts.items()
+            for runner in front.standing()
         )
 
     async def _drain(self, request: Request) -> Response:
@@ -132,6 +138,8 @@ class Pages:
         drained = [one for one in ([name] if name else names) if self._drained(names[one], on)]
         if name is not None and not drained:
             raise NotFound(f"The runner {name[:100]!r} has gone.")
+        asks = request.client.host if request.client is not None else None
+        self._log.info("draining was switched", on=on, runners=drained, client=asks)
         return Response(msgspec.json.encode(Drained(drained, on)), media_type="application/json")
 
     def _drained(self, key: str, on: bool) -> bool:
@@ -190,9 +198,9 @@ def _address(job: Job, task_id: str) -> str:
     return f"{repository}/-/jobs/{task_id}" if job.forge == "gitlab" else repository
 
 
-def _described(forge: str, runner: RunnerState) -> dict[str, str]:
+def _described(forge: str, runner: RunnerState, name: str) -> dict[str, str]:
     known = {
-        "runner": runner.name or runner.key,
+        "runner": name,
         "forge": forge,
         "standing": runner.standing,
         "tasks": str(len(runner.tasks)),
