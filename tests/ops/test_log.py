@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobmeter.ops.log import SAME_AGAIN_SECONDS, Sparing
+from jobmeter.ops.log import SAME_AGAIN_SECONDS, Naming, Sparing
 
 
 class Notes:
@@ -13,6 +13,8 @@ class Notes:
 
     def warn(self, message: str, **fields: object) -> None:
         self.said.append((message, fields))
+
+    info = warn
 
 
 def test_the_same_is_said_once_in_a_while() -> None:
@@ -25,6 +27,15 @@ def test_the_same_is_said_once_in_a_while() -> None:
         sparing.warn("another")
     assert [fields["second"] for message, fields in notes.said if message == "one"] == [0, 10, 20]
     assert SAME_AGAIN_SECONDS == 10.0
+
+
+def test_whose_message_it_is() -> None:
+    """The same fields are with all that is said."""
+    notes = Notes()
+    naming = Naming(notes, forge="lab")
+    naming.warn("one")
+    naming.info("another", task="7")
+    assert notes.said == [("one", {"forge": "lab"}), ("another", {"forge": "lab", "task": "7"})]
 
 
 def test_what_was_said_long_ago_is_not_remembered() -> None:

@@ -29,6 +29,22 @@ class FullLog(Log, Notices, Protocol):
     """Takes both."""
 
 
+class Naming:
+    """Adds the same ``fields`` to all that is said."""
+
+    def __init__(self, log: FullLog, **fields: object) -> None:
+        self._log = log
+        self._fields = fields
+
+    def warn(self, message: str, **fields: object) -> None:
+        """Something that needs the operator."""
+        self._log.warn(message, **self._fields, **fields)
+
+    def info(self, message: str, **fields: object) -> None:
+        """Something a reader of the log wants to know."""
+        self._log.info(message, **self._fields, **fields)
+
+
 class Sparing:
     """Says the same once in a while: it is for what any client, or each of many requests, can make a daemon say."""
 

@@ -219,6 +219,22 @@ def test_a_task_that_is_delivered_again() -> None:
     assert told.of()['act_runner_job_total{status="success"}'] == 1
 
 
+def test_a_task_that_goes_on_after_its_end() -> None:
+    """It runs again, as the job that it was; its steps are counted once too."""
+    told = Told("act_runner", "jobmeter").tell(
+        BEGAN, StepChanged("12", 0, "0", 3), TaskEnded("12", "unknown", 9)
+    )
+    told.tell(TaskBegan("12", None), StepChanged("12", 0, "0", 3))
+    series = told.of()
+    assert series["act_runner_job_running"] == 1
+    counts = [
+        series[line] for line in series if line.startswith("jobmeter_runner_step_duration_seconds_count")
+    ]
+    assert counts == [1]
+    assert any(line.startswith("jobmeter_runner_job_info") and "acme/engine" in line for line in series)
+    assert told.tell(TaskEnded("12", "success", 9)).of()['act_runner_job_total{status="unknown"}'] == 1
+
+
 @pytest.mark.parametrize("seconds", [-0.5, float("nan"), float("inf")])
 def test_a_duration_that_is_none(seconds: float) -> None:
     """A clock was set: the job is counted, its duration is not; nor is that of a step."""

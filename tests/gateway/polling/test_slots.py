@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.gateway.polling import slots as slots_module
-from jobmeter.gateway.polling.slots import SILENT_SECONDS, Ended, Holder, Slots, Why
+from jobmeter.gateway.polling.slots import LONG_SILENT_SECONDS, SILENT_SECONDS, Ended, Holder, Slots, Why
 
 LOST_AFTER = 10.0
 IDS = ["1", "2", "3", "4"]
@@ -202,12 +202,21 @@ def test_a_runner_that_does_one_at_a_time_asks_for_the_next() -> None:
     assert list(slots.held) == ["8"]
 
 
-@pytest.mark.parametrize("capacity", [None, 2])
+@pytest.mark.parametrize("capacity", [None, 5])
 def test_a_runner_that_may_do_several_asks_for_more(capacity: int | None) -> None:
-    """That says nothing of the others."""
+    """That says nothing of the others, but of those that have been silent for longer than any runner is at work."""
     slots = Slots(capacity)
+    slots.take("6", 0.0)
     slots.sign("7", 0.0)
-    assert slots.asked(SILENT_SECONDS) == []
+    slots.sign("8", 0.0)
+    slots.sign("9", 1.0)
+    assert slots.asked(LONG_SILENT_SECONDS - 1.0) == []
+    assert [(one.holder.task_id, one.why) for one in slots.asked(LONG_SILENT_SECONDS)] == [
+        ("7", "asked"),
+        ("8", "asked"),
+    ]
+    assert list(slots.held) == ["6", "9"]
+    assert slots.sign("7", LONG_SILENT_SECONDS) is not None
 
 
 def test_a_runner_that_asks_has_a_free_hand() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,9 +30,13 @@ class Messages:
 
     def __init__(self) -> None:
         self.warned: list[dict[str, object]] = []
+        self.informed: list[dict[str, object]] = []
 
     def warn(self, message: str, **fields: object) -> None:
         self.warned.append({"message": message, **fields})
+
+    def info(self, message: str, **fields: object) -> None:
+        self.informed.append({"message": message, **fields})
 
     @property
     def texts(self) -> list[object]:
@@ -86,13 +91,20 @@ class Rig:
     name a limit."""
 
     def __init__(
-        self, forge: RawForge, *, steady: float = 0.001, keeping: Any = None, **options: Any
+        self,
+        forge: RawForge,
+        *,
+        steady: float = 0.001,
+        keeping: Any = None,
+        clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
         told: dict[str, Any] = {"kind": "forgejo", "fetch_interval": steady, "fetch_interval_max": steady}
         told |= {"answer_seconds": 0.0, **options}
         self.told = Told()
         self.log = Messages()
-        self.relay = Relay(ForgeOptions(name="forge", url=forge.url, **told), self.log, self.told, keeping)
+        named = ForgeOptions(name="forge", url=forge.url, **told)
+        self.relay = Relay(named, self.log, self.told, keeping, clock)
         self.port = 0
 
     @asynccontextmanager

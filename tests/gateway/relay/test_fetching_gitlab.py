@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from jobmeter.gateway.figures.events import StageChanged, TaskEnded
 from tests.gateway.relay.rig import Rig, until
@@ -129,7 +130,7 @@ def test_a_job_that_nobody_wants_is_reported():
             lane_has_it = asyncio.create_task(Runner(rig.port, TOKEN).fetch())
             assert (await lane_has_it).status == 201
             (lane,) = rig.relay._lanes.all()
-            lane.handing._park(rig.relay._memory.tasks["7"])
+            lane.workload.handing._park(rig.relay._memory.tasks["7"])
             await until(lambda: forge.jobs[7].state == "failed")
             assert rig.ended == [("7", "failure")]
             assert "private-token" not in forge.seen[-1].by_name
@@ -171,5 +172,48 @@ def test_a_stranger_frees_no_slot():
             await forge.listen()
             assert (await runner.update(7, "success")).status == 200
             assert rig.ended == [("7", "success")]
+
+    run(main)
+
+
+def test_a_job_whose_answer_was_lost_is_handed_out_while_its_runner_waits():
+    """Not before the runner would have reported it, and not first when its request has been held for long."""
+
+    async def main():
+        async with (
+            gitlab_forge(TOKEN) as forge,
+            Rig(forge, kind="gitlab", capacity=1, sign_seconds=0.3).running() as rig,
+        ):
+            runner = Runner(rig.port, TOKEN)
+            forge.enqueue(7)
+            assert (await runner.fetch()).status == 201
+            asking = asyncio.create_task(runner.fetch())
+            await asyncio.sleep(0.1)
+            assert not asking.done()
+            got = await asyncio.wait_for(asking, 5)
+            assert (got.status, json.loads(got.body)["id"]) == (201, 7)
+            assert rig.held == ["7"]
+
+    run(main)
+
+
+def test_a_runner_that_asks_for_more_at_once_gets_no_job_twice():
+    """It reports the one that it has meanwhile."""
+
+    async def main():
+        async with (
+            gitlab_forge(TOKEN) as forge,
+            Rig(forge, kind="gitlab", capacity=1, sign_seconds=0.2).running() as rig,
+        ):
+            runner = Runner(rig.port, TOKEN)
+            forge.enqueue(7)
+            await runner.fetch()
+            asking = asyncio.create_task(runner.fetch())
+            await runner.trace(7, 0, b"a")
+            await asyncio.sleep(0.4)
+            assert not asking.done()
+            forge.enqueue(8)
+            await runner.update(7, "success")
+            assert json.loads((await asyncio.wait_for(asking, 5)).body)["id"] == 8
 
     run(main)

@@ -365,7 +365,12 @@ def test_a_forge_that_says_nothing_sensible(said, words):
             got = await client.answer()
             assert got.status == 503
             assert words in got.body.decode()
-        assert log.texts == ["a request of a runner could not be passed"]
+        (told,) = log.warned
+        assert told.pop("error")
+        assert told == {
+            "message": "a request of a runner could not be passed",
+            "runner": "unknown", "client": "127.0.0.1", "call": "GET /",
+        }  # fmt: skip
 
     run(main)
 

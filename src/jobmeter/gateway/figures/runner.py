@@ -91,7 +91,7 @@ class RunnerFigures:
         self.state_seconds = Histogram(REPORT_SECONDS)
         self.client_errors = Counts()
         self.running: OrderedDict[str, Running] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, Running | None] = OrderedDict()
         self._totals = totals
 
     @property
@@ -160,13 +160,15 @@ class RunnerFigures:
             self.client_errors.add(method)
 
     def _task_began(self, event: TaskBegan) -> None:
-        """A task that comes a second time is no other one, though more may be known of it."""
+        """A task that comes a second time is no other one, also after its end, though more may be known of it."""
         task = self.running.get(event.task_id)
         if task is not None:
             task.job = task.job or event.job
             return
-        self.running[event.task_id] = Running(event.at, event.job)
-        self._totals.job_began(event.job)
+        task = self._ended.get(event.task_id) or Running(event.at, event.job)
+        task.closing = False
+        self.running[event.task_id] = task
+        self._totals.job_began(task.job)
         if len(self.running) > MAX_RUNNING:
             self.running.popitem(last=False)
 
@@ -202,7 +204,7 @@ class RunnerFigures:
         task = self.running.pop(event.task_id, None)
         if event.task_id in self._ended:
             return
-        self._ended[event.task_id] = None
+        self._ended[event.task_id] = task
         if len(self._ended) > _MAX_ENDED:
             self._ended.popitem(last=False)
         self.jobs.add(event.result)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from jobmeter.gateway.forges.port import Call
 from jobmeter.gateway.keeping.files import make_folder, remove, write_whole
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import FullLog, Log
 
 QUIET_SECONDS = 30.0
 """A runner that tries again itself pauses no longer."""
@@ -23,6 +23,7 @@ MAX_BYTES = 256 * 1024 * 1024
 """So much all logs that are kept may have together; without its log a task's result is kept still."""
 _NAME = re.compile(r"\d{1,20}")
 
+_KINDS: tuple[Literal["log"], Literal["state"]] = ("log", "state")
 Verdict = Literal["taken", "closed", "later", "away"]
 """The forge has it; wants it no more; did not take it this time; cannot be asked now, for no task."""
 
@@ -87,7 +88,7 @@ class Finals:
         self,
         spool: Spool | None,
         send: Callable[[str, Call], Awaitable[Verdict]],
-        log: Log,
+        log: FullLog,
         *,
         quiet_seconds: float = QUIET_SECONDS,
         wall: Callable[[], float] = time.time,
@@ -111,6 +112,8 @@ class Finals:
         """Take over what a former process has left. Raises OSError."""
         if self._spool is not None:
             self._kept = {final.task_id: final for final in self._spool.read(self._log)}
+        if self._kept:
+            self._log.info("last reports of a former process are told to the forge", count=len(self._kept))
 
     def keep(self, task_id: str, *, log: Call | None = None, state: Call | None = None) -> None:
         """The forge has not taken this; the newest of each kind is kept."""
@@ -124,6 +127,9 @@ class Finals:
             return
         final = self._kept.setdefault(task_id, Final(task_id=task_id, since=self._wall(), at=0.0))
         final.at = self._wall()
+        for kind, call in zip(_KINDS, (log, state), strict=True):
+            if call is not None and getattr(final, kind) is None:
+                self._log.info(f"the last {kind} of a task is kept until the forge takes it", task=task_id)
         final.log, final.state = log or final.log, state or final.state
         self._unwritten.add(task_id)
         self._news.set()
@@ -135,14 +141,18 @@ class Finals:
     def taken(self, task_id: str, kind: Literal["log", "state"]) -> None:
         """The runner itself has brought it to the forge."""
         final = self._kept.get(task_id)
-        if final is None:
-            return
+        if final is not None and getattr(final, kind) is not None:
+            self._log.info(f"the last {kind} of a task was brought by its runner after all", task=task_id)
+            self._let_go(final, kind)
+
+    def _let_go(self, final: Final, kind: Literal["log", "state"]) -> None:
+        """The forge has it, or does not want it."""
         setattr(final, kind, None)
         if final.calls:
-            self._unwritten.add(task_id)
+            self._unwritten.add(final.task_id)
             self._news.set()
         else:
-            self.drop(task_id)
+            self.drop(final.task_id)
 
     def drop(self, task_id: str) -> None:
         """Nobody wants it any more."""
@@ -192,7 +202,7 @@ class Finals:
 
     async def _deliver_one(self, final: Final) -> bool:
         """Tell the forge of one task, in order; False if it is away."""
-        for kind in ("log", "state"):
+        for kind in _KINDS:
             call: Call | None = getattr(final, kind)
             if call is None:
                 continue
@@ -202,10 +212,12 @@ class Finals:
             if verdict == "later":
                 final.at = self._wall()
                 return True
-            if verdict == "closed" and kind == "state":
-                self._log.warn("a last report was dropped, the forge does not want it", task=final.task_id)
+            if verdict == "closed":
+                self._log.warn(
+                    f"the last {kind} of a task was dropped: the forge does not want it", task=final.task_id
+                )
             if verdict == "taken":
-                self._log.warn(f"the last {kind} of a task was delivered for its runner", task=final.task_id)
+                self._log.info(f"the last {kind} of a task was delivered for its runner", task=final.task_id)
             if self._kept.get(final.task_id) is final and getattr(final, kind) is call:
-                self.taken(final.task_id, kind)
+                self._let_go(final, kind)
         return True

@@ -10,15 +10,19 @@ from msgspec import Struct
 LOST_AFTER_SECONDS = 900.0
 """A runner that works reports every few seconds, and the forges give a task up after about as long."""
 SILENT_SECONDS = 120.0
-"""Runners at work report every 30 s at the latest; only old ones of Gitea's may say nothing during a long step."""
+"""Runners at work report every few seconds, GitLab's each minute while nobody looks at the log; only act_runner 0.4 is
+silent during a quiet step.
+"""
+LONG_SILENT_SECONDS = 300.0
+"""GitLab's runners can be told to say nothing for four of these minutes."""
 _MAX_REMEMBERED = 1024
 
 Why = Literal["final", "terminal", "over", "asked", "lost", "returned"]
 """What ended a slot.
 
 final: the runner's final report; terminal: a result in an answer that was passed to the runner; over: the forge says
-that it has closed the task; asked: a runner asks for the next one that was thought to have its hands full; lost: no
-sign for too long; returned: whoever was to run the task has come to an end, by a failure too.
+that it has closed the task; asked: its runner asks for another one and reports it no more; lost: no sign for too long;
+returned: whoever was to run the task has come to an end, by a failure too.
 """
 _SETTLED: frozenset[Why] = frozenset({"final", "terminal", "over"})
 """Said by the runner or the forge: what the runner still reports afterwards does not take a slot again."""
@@ -108,18 +112,20 @@ class Slots:
         return None if holder is None else Ended(holder, why, now)
 
     def asked(self, now: float) -> list[Ended]:
-        """The runner asks for a task: if all slots are held, one that it has worked on is over, by a way unseen here.
+        """The runner asks for a task, so it lives: what it has worked on and reports no more is over, unseen here.
 
-        If it has one, that is it; of several the one that is silent for the longest time, if that is long enough.
+        With one slot that is its task; with several each that is silent for long, and if all slots are held the one
+        that is silent for the longest time a little sooner.
         A task without any sign is not over: its hand-out may have been lost on the way.
         """
         signs = {one.task_id: one.last_sign for one in self._held.values() if one.last_sign is not None}
         if self.capacity == 1:
             return self._end_all("asked", now, [self._held[task_id] for task_id in signs])
-        silent = [task_id for task_id, sign in signs.items() if now - sign >= SILENT_SECONDS]
-        if not (silent and self.full):
-            return []
-        return self._end_all("asked", now, [self._held[min(silent, key=signs.__getitem__)]])
+        over = [task_id for task_id, sign in signs.items() if now - sign >= LONG_SILENT_SECONDS]
+        if self.full and not over:
+            longest = min(signs, key=signs.__getitem__, default=None)
+            over = [] if longest is None or now - signs[longest] < SILENT_SECONDS else [longest]
+        return self._end_all("asked", now, [self._held[task_id] for task_id in over])
 
     def lose(self, now: float) -> list[Ended]:
         """Free the slots of those that have shown no sign for too long."""

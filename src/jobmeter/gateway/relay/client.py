@@ -9,6 +9,8 @@ from starlette.types import Receive, Scope, Send
 from jobmeter.gateway.forges.port import Reply
 from jobmeter.gateway.relay import headers as rules
 
+_MAX_CALL = 200
+
 
 class Gone(Exception):
     """The runner has closed its connection."""
@@ -70,6 +72,11 @@ class Client:
         self._receive = receive
         self._send = send
         self._whole = asyncio.Event()
+
+    @property
+    def call(self) -> str:
+        """What it asks, for a log: its query may hold a secret."""
+        return f"{self.method} {self.target.partition('?')[0][:_MAX_CALL]}"
 
     @property
     def milliseconds(self) -> int | None:

@@ -27,7 +27,7 @@ from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.lanes import Lanes
 from jobmeter.gateway.relay.passing import Whole
 from jobmeter.gateway.relay.reports import Reported, Reports
-from jobmeter.gateway.relay.upstream import Limits, Unreachable
+from jobmeter.gateway.relay.upstream import AWAY, Limits, Unreachable
 
 _REPORT_SECONDS = 120.0
 _PATIENCE_SECONDS = 900.0
@@ -35,7 +35,6 @@ _PATIENCE_SECONDS = 900.0
 _SHARE_OF_A_LIMIT = 0.9
 _SHORTEST_LIMIT_SECONDS = 0.001
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
-_AWAY = frozenset({502, 503, 504})
 _CLOSED = frozenset(
     {
         "not_found",
@@ -101,7 +100,7 @@ class Exchanges:
         if verdict in ("taken", "closed"):
             self.finals.taken(request.task_id, kind)
             return
-        known = self._home.memory.tasks.get(request.task_id)
+        known = self._home.memory.find(request.task_id)
         if known is None or not _is_last(request) or not self._lanes.is_of(known, client, body):
             return
         if isinstance(request, StateReport):
@@ -144,7 +143,8 @@ class Exchanges:
             if isinstance(request, LogReport | StateReport):
                 lane = self._lanes.of_task(client, request, body)
                 self._reports.missed(lane, request, self._home.clock() - began)
-            return _Attempt(self._home.passing.refusal(error, request), "away", changed=False)
+            refusal = self._home.passing.refusal(client, error, request, self._home.called(request))
+            return _Attempt(refusal, "away", changed=False)
         before = self._home.memory.changes
         answer = self._hear(client, request, body, whole, self._home.clock() - began)
         return _Attempt(whole, _verdict(request, answer, whole.status), self._home.memory.changes != before)
@@ -162,7 +162,7 @@ class Exchanges:
             lane = self._lanes.of_task(client, request, body, make=accepted)
             if lane is not None:
                 if accepted:
-                    lane.ends.reported(request.task_id, client, body)
+                    lane.workload.ends.reported(request.task_id, client, body)
                 self._reports.heard(lane, Reported(request, body, answer, seconds))
         return answer
 
@@ -213,7 +213,7 @@ def _is_last(request: Request) -> bool:
 
 def _verdict(request: Request, answer: Answer, status: int) -> Verdict:
     """What an answer means for a report: only who has taken it, or never will, need not hear it again."""
-    if status in _AWAY:  # The forge says so, or what stands before it.
+    if status in AWAY:  # The forge says so, or what stands before it.
         return "away"
     match answer:
         case LogTaken() if isinstance(request, LogReport):

@@ -7,15 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jobmeter.gateway.figures.events import (
-    Declared,
-    Draining,
-    Event,
-    Fetched,
-    FetchOutcome,
-    TaskBegan,
-    TaskEnded,
-)
+from jobmeter.gateway.figures.events import Declared, Draining, Event, Fetched, FetchOutcome
 from jobmeter.gateway.forges.port import (
     Answer,
     Empty,
@@ -30,17 +22,14 @@ from jobmeter.gateway.forges.port import (
     Unreadable,
 )
 from jobmeter.gateway.polling.backoff import Backoff, pace_of
-from jobmeter.gateway.polling.book import SlotBook
 from jobmeter.gateway.polling.loop import Poller
-from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
 from jobmeter.gateway.relay.client import Client
-from jobmeter.gateway.relay.ends import Ends
 from jobmeter.gateway.relay.flights import Flights
-from jobmeter.gateway.relay.handing import Handing
 from jobmeter.gateway.relay.home import Asker, Home
 from jobmeter.gateway.relay.passing import Whole
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.gateway.relay.upstream import TooLate, Unreachable
+from jobmeter.gateway.relay.workload import Workload
 
 _GITLAB_HOLD_SECONDS = 50.0
 """As long as GitLab itself holds a request."""
@@ -58,7 +47,10 @@ _WORDS: dict[type[Outcome], FetchOutcome] = {
 
 
 class Lane:
-    """One runner: its one loop, its slots, its askers. It is the loop's Fetcher, TaskRunner and Availability."""
+    """One runner's way through the gateway, beside those of others: its one loop, its askers, its workload.
+
+    It is the loop's Fetcher, TaskRunner and Availability.
+    """
 
     def __init__(self, home: Home, proof: str, identity: str | None) -> None:
         self._home = home
@@ -77,16 +69,13 @@ class Lane:
         self._flights = Flights(home, self._came_late, self._wake)
         self._looks_anew = False
         self._singles: set[asyncio.Task[None]] = set()
-        options = home.options
-        self.ends = Ends(home)
-        self.handing = Handing(home, proof, self.ends, lambda task_id: self.end(task_id, "over"))
-        held = [self._holder(known) for known in home.memory.of(proof)]
-        self.book = SlotBook(Slots(options.capacity, options.lost_after, held), self._ended, home.clock)
-        pace, _ = pace_of(options.fetch_interval, options.fetch_interval_max)
+        self.workload = Workload(home, proof, self.key, self.tell)
+        self._handing, self._book = self.workload.handing, self.workload.book
+        pace, _ = pace_of(home.options.fetch_interval, home.options.fetch_interval_max)
         self.poller = Poller(
             self,
             self,
-            self.book,
+            self._book,
             Backoff(pace),
             tell=self.tell,
             log=home.sparing,
@@ -102,26 +91,26 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether nothing is held for it, and nobody waits."""
-        return not (self._askers or self.book.slots.held or self._home.memory.of(self.proof))
+        return not self._askers and self.workload.idle
 
     def start(self) -> None:
         """Begin."""
         for known in self._home.memory.of(self.proof):
             self.accept()
-            self.tell(TaskBegan(known.id, known.at, known.job))
-        self.handing.start()
+            self.workload.began(known.id)
+        self._handing.start()
         self.poller.start()
 
     async def close(self) -> None:
         """Leave; what is known stays remembered."""
-        self.book.close()
+        self._book.close()
         for asker in self._askers:
             asker.settle(self._home.dialect.nothing(asker.fetch))
         self.poller.cancel()
         await self.poller.finished()
         await asyncio.gather(*self._singles, return_exceptions=True)
         await self._flights.close()
-        await self.handing.close()
+        await self._handing.close()
 
     def drain(self, on: bool) -> None:
         """Ask for no more tasks, or do so again; what runs is left alone."""
@@ -157,7 +146,7 @@ class Lane:
         self.used_at = self._home.clock()
         self._version = fetch.version or self._version
         self.executor = fetch.executor or self.executor
-        self.ends.asked(client)
+        self.workload.ends.asked(client)
         asker = Asker(client, fetch, body, raw)
         leaving = asyncio.create_task(client.gone())
         try:
@@ -172,22 +161,28 @@ class Lane:
             asker.answer.cancel()
             self._leave(asker)
             if gone:
-                self.handing.undelivered(asker)
+                self._handing.undelivered(asker)
 
     async def _answered(self, asker: Asker, leaving: asyncio.Task[None]) -> None:
         """Wait for its answer, for its end, or for as long as it may be held."""
         waited: set[asyncio.Future[Any]] = {asker.answer, leaving}
         limit = self._hold_seconds(asker.client)
+        again = self._handing.due_seconds()
+        if again is not None and again < limit:
+            await asyncio.wait(waited, timeout=again, return_when=asyncio.FIRST_COMPLETED)
+            if asker.waits and not leaving.done():
+                self._hand_again(asker)
+            limit -= again
         await asyncio.wait(waited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if self._flights.is_of(asker) and self._home.options.kind == "gitlab":
             # To break off what GitLab holds could lose a job; it is over soon.
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
 
     def _arrive(self, asker: Asker) -> None:
-        self.book.asked()
+        self._book.asked()
         if self._hand_again(asker):
             return
-        if asker.fetch.single and not (self._held_back or self.book.slots.full):
+        if asker.fetch.single and not (self._held_back or self._book.slots.full):
             fetching = asyncio.create_task(self._fetch_single(asker))
             self._singles.add(fetching)
             fetching.add_done_callback(self._singles.discard)
@@ -199,7 +194,7 @@ class Lane:
 
     def _hand_again(self, asker: Asker) -> bool:
         """Give it the tasks that never reached the runner; False if there are none."""
-        again = self.handing.again(asker.fetch)
+        again = self._handing.again(asker.fetch)
         if again:
             asker.settle(self._home.dialect.hand_out(asker.fetch, again), tuple(task.id for task in again))
         return bool(again)
@@ -267,8 +262,8 @@ class Lane:
     def _take(self, outcome: Outcome) -> None:
         """Slots for tasks that the loop did not ask for."""
         for task in outcome.tasks if isinstance(outcome, Tasks) else ():
-            if self.book.take(task.id) is not None:
-                self._began(task.id)
+            if self._book.take(task.id) is not None:
+                self.workload.began(task.id)
 
     async def _fetch(self, asker: Asker, body: bytes, joined: Callable[[], list[Asker]]) -> Outcome:
         """One request, with the answer to who asked, and to who has ``joined`` meanwhile."""
@@ -296,14 +291,14 @@ class Lane:
         match answer:
             case Tasks():
                 self.accept()
-                self.handing.fetched(asker, answer.tasks, self.identity)
+                self._handing.fetched(asker, answer.tasks, self.identity)
                 await self._home.kept()
                 ids = tuple(task.id for task in answer.tasks)
                 if asker.waits:
                     asker.settle(whole, ids)
                 else:
                     asker.tasks = ids
-                    self.handing.undelivered(asker)
+                    self._handing.undelivered(asker)
                 asyncio.get_running_loop().call_soon(self._turn_away)
                 return answer
             case Empty():
@@ -334,71 +329,14 @@ class Lane:
         self._change.set()
         self._change = asyncio.Event()
 
-    # --- tasks ---------------------------------------------------------------------------------------------
+    # --- the runner's work ---------------------------------------------------------------------------------
 
     async def run(self, task: Task) -> None:
         """Wait until its slot is free again; the runner does the work, and goes on when this is cancelled."""
-        self._began(task.id)
-        await self.book.over(task.id)
-
-    def _began(self, task_id: str) -> None:
-        known = self._home.memory.tasks.get(task_id)
-        if known is not None:
-            self.tell(TaskBegan(task_id, known.at, known.job))
+        self.workload.began(task.id)
+        await self.workload.book.over(task.id)
 
     def sign(self, task_id: str) -> Known | None:
         """The runner has been heard of a task: what is known of it; None if it is over already."""
         self.used_at = self._home.clock()
-        if self.book.sign(task_id) is not None:
-            adopted = Known(
-                id=task_id, proof=self.proof, identity=self.key, at=self._home.wall(), adopted=True
-            )
-            self._home.memory.add(adopted)
-            self._home.log.warn("a task is reported that nobody saw handed out", task=task_id)
-            self.tell(TaskBegan(task_id, None))
-        known = self._home.memory.tasks.get(task_id)
-        if known is not None and not known.signed:
-            known.signed, known.task, known.parked, known.key = True, None, None, None
-            self.handing.arrived(task_id)
-            self._home.memory.touch()
-        return known
-
-    def seconds(self, task_id: str) -> float | None:
-        """How long ago the runner got a task, if that was seen."""
-        holder = self.book.slots.held.get(task_id)
-        return None if holder is None or holder.adopted else self._home.clock() - holder.since
-
-    async def cancel(self, known: Known) -> None:
-        """Have the forge cancel a task: its runner hears so with the next report."""
-        if await self.ends.tell(known, "cancelled"):
-            known.result = "cancelled"
-            self.end(known.id, "over")
-
-    def end(self, task_id: str, why: Why) -> None:
-        """Free its slot, if it has one."""
-        self.book.end(task_id, why)
-
-    def _ended(self, ended: Ended) -> None:
-        if ended.why == "returned":
-            return  # This process ends; the runner works on, and what is known of the task stays remembered.
-        known = self._home.memory.drop(ended.holder.task_id)
-        self.handing.arrived(ended.holder.task_id)
-        self.ends.forget(ended.holder.task_id)
-        if ended.why == "lost":
-            self._home.log.warn(
-                "a task is given up: its runner shows no sign of it", task=ended.holder.task_id
-            )
-        self.tell(
-            TaskEnded(
-                ended.holder.task_id,
-                (known.result if known else None) or "unknown",
-                None if ended.holder.adopted else ended.seconds,
-                known.failure_reason if known else None,
-            )
-        )
-
-    def _holder(self, known: Known) -> Holder:
-        """The slot of a task that was known before a restart; signs of it are not older than this moment."""
-        now = self._home.clock()
-        since = now - max(0.0, self._home.wall() - known.at)
-        return Holder(known.id, since, last_sign=now if known.signed else None, adopted=known.adopted)
+        return self.workload.sign(task_id)

@@ -62,6 +62,11 @@ class Handing:
             self._home.log.warn("a task that never reached its runner is handed out again", tasks=ids)
         return [known.task for known in chosen if known.task is not None]
 
+    def due_seconds(self) -> float | None:
+        """In how long who asks now may get a task again; None if there is no such task."""
+        mine = filter(self._may_be_lost, self._home.memory.of(self._proof))
+        return min((max(0.0, self._unreported_left(known)) for known in mine), default=None)
+
     def fetched(self, asker: Asker, tasks: Iterable[Task], identity: Identity) -> None:
         """The forge has handed them out, to this asker if it still waits."""
         for task in tasks:
@@ -107,9 +112,16 @@ class Handing:
             return known.key == fetch.request_key
         if known.parked is not None:
             return True
-        # One that asks on at once has got it, and more slots than it has here.
-        since = self._seconds_since(known)
-        return self._home.options.capacity == 1 and since >= self._home.options.fetch_interval
+        return self._may_be_lost(known) and self._unreported_left(known) <= 0
+
+    def _may_be_lost(self, known: Known) -> bool:
+        """Whether any request of its runner may get it again, if no report of it comes."""
+        unreported = known.task is not None and not known.signed and known.parked is None
+        return unreported and known.key is None and self._home.options.capacity == 1
+
+    def _unreported_left(self, known: Known) -> float:
+        """So many seconds more it may still be on its way: who asks at once has got it, and more slots than here."""
+        return self._home.options.unreported_seconds - self._seconds_since(known)
 
     def _is_forgotten(self, known: Known, fetch: Fetch) -> bool:
         """Whether the runner asks on with other keys and has shown no sign of it: it has begun anew without it."""

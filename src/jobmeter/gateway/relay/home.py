@@ -6,7 +6,17 @@ from collections.abc import Awaitable, Callable
 
 from jobmeter.gateway.figures.events import Event
 from jobmeter.gateway.forges.bodies import plain_body
-from jobmeter.gateway.forges.port import Answer, Dialect, Fetch, Identity, Reply, Request, Task
+from jobmeter.gateway.forges.port import (
+    Answer,
+    Dialect,
+    Fetch,
+    Identity,
+    LogReport,
+    Reply,
+    Request,
+    StateReport,
+    Task,
+)
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.options import ForgeOptions
@@ -14,7 +24,7 @@ from jobmeter.gateway.relay.passing import MOST_ANSWER_BYTES, Passing, Whole
 from jobmeter.gateway.relay.tasks import Memory
 from jobmeter.identity.variables import strip_url
 from jobmeter.model.job import Job
-from jobmeter.ops.log import Log, Sparing
+from jobmeter.ops.log import FullLog, Sparing
 
 Tell = Callable[[Identity, Event], None]
 
@@ -35,7 +45,7 @@ class Home:
         dialect: Dialect,
         passing: Passing,
         memory: Memory,
-        log: Log,
+        log: FullLog,
         tell: Tell,
         *,
         kept: Callable[[], Awaitable[None]] = kept_nowhere,
@@ -59,6 +69,19 @@ class Home:
         headers = by_name(whole.pairs)
         body = plain_body(headers, whole.body, MOST_ANSWER_BYTES)
         return self.dialect.read_answer(request, whole.status, headers, body)
+
+    def called(self, request: Request) -> str | None:
+        """What the runner that sends this is called, for a log; None if it is not known."""
+        key = request.identity
+        if key is None and isinstance(request, LogReport | StateReport):
+            known = self.memory.find(request.task_id)
+            key = known.identity if known is not None else None
+        return None if key is None else self.name_of(key)
+
+    def name_of(self, key: str) -> str:
+        """What the runner with this key is called, for a log."""
+        known = self.memory.names.get(key)
+        return (known.name if known is not None else None) or key
 
     def job_of(self, task: Task, identity: Identity) -> Job:
         """Whose work it is, in the words of all rooms."""

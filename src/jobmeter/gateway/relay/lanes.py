@@ -16,7 +16,7 @@ _IDLE_SECONDS = 3600.0
 
 
 class Lanes:
-    """One lane for each runner; they are made when they are first heard of."""
+    """One lane for each runner; it is made when the runner is first heard of."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -42,7 +42,7 @@ class Lanes:
     async def cancel_tasks(self, but: Container[str]) -> None:
         """Have the forge cancel what runs, each tried once, but for these tasks."""
         cancels = [
-            lane.cancel(known)
+            lane.workload.cancel(known)
             for lane in self._lanes.values()
             for known in self._home.memory.of(lane.proof)
             if known.id not in but
@@ -79,7 +79,7 @@ class Lanes:
 
         A task that nobody knows is then of whoever shows credentials with it.
         """
-        known = self._home.memory.tasks.get(report.task_id)
+        known = self._home.memory.find(report.task_id)
         gitlab = self._home.options.kind == "gitlab"
         if known is not None and ((make and not gitlab) or self.is_of(known, client, body)):
             return self.of(known.proof, known.identity)

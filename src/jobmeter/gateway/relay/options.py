@@ -10,6 +10,8 @@ from jobmeter.gateway.polling.slots import LOST_AFTER_SECONDS
 
 Kind = Literal["forgejo", "gitea", "gitlab"]
 ACTIONS_FETCH_SECONDS = 5.0
+GITLAB_SIGN_SECONDS = 10.0
+"""Its runners report what they have got after about 3 s, and ask for more at once if they do several at a time."""
 GITLAB_FETCH_SECONDS = 60.0
 """GitLab holds a request for about 50 s."""
 ACTIONS_ANSWER_SECONDS = 60.0
@@ -21,7 +23,8 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
     another address, ``place`` where all this is written; durations in seconds, sizes in bytes.
 
     ``fetch_timeout`` None is the usual one of the forge's kind; so is ``answer_seconds``, how long a runner waits for
-    an answer to a report if it does not say so. Without ``capacity`` no runner is held back.
+    an answer to a report if it does not say so, and ``sign_seconds``, after which a task has not reached a runner that
+    asks on without a report of it. Without ``capacity`` no runner is held back.
     ``park_seconds`` is how long a task waits for its runner to ask again, ``quiet_seconds`` how long a runner has not
     tried its last report before it is delivered for it. A request's body of more than ``read_bytes``, packed or not,
     and what would make all of them that are held more than ``held_bytes``, passes without being read: 100,000 rows of
@@ -45,6 +48,7 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
     park_seconds: float = 60.0
     quiet_seconds: float = QUIET_SECONDS
     answer_seconds: float | None = None
+    sign_seconds: float | None = None
     read_bytes: int = 16 * 1024 * 1024
     held_bytes: int = 256 * 1024 * 1024
 
@@ -54,6 +58,13 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
         if self.fetch_timeout is not None:
             return self.fetch_timeout
         return GITLAB_FETCH_SECONDS if self.kind == "gitlab" else ACTIONS_FETCH_SECONDS
+
+    @property
+    def unreported_seconds(self) -> float:
+        """After so long without a report a task has not reached a runner that asks on."""
+        if self.sign_seconds is not None:
+            return self.sign_seconds
+        return max(self.fetch_interval, GITLAB_SIGN_SECONDS if self.kind == "gitlab" else 0.0)
 
     @property
     def patient_seconds(self) -> float:

@@ -129,9 +129,17 @@ class Passing:
         await client.begin(answer.status, answer.pairs)
         await client.write(answer.body, more=False)
 
-    def refusal(self, error: Exception, request: Request | None = None) -> Reply:
+    def refusal(
+        self, client: Client, error: Exception, request: Request | None = None, runner: str | None = None
+    ) -> Reply:
         """What a runner is told when the forge gives no answer; the operator is told too."""
-        self._log.warn("a request of a runner could not be passed", error=str(error))
+        self._log.warn(
+            "a request of a runner could not be passed",
+            runner=runner or "unknown",
+            client=client.address,
+            call=client.call,
+            error=str(error),
+        )
         return self._dialect.refuse(request or Other(), str(error))
 
     async def _stream(self, client: Client, before: bytes) -> None:
@@ -146,10 +154,12 @@ class Passing:
             if client.left:
                 return
             if not client.begun:
-                await client.reply(self.refusal(error))
+                await client.reply(self.refusal(client, error))
                 return
             # The answer ends here without its end, and the server closes the runner's connection.
-            self._log.warn("an answer of the forge broke off", error=str(error))
+            self._log.warn(
+                "an answer of the forge broke off", client=client.address, call=client.call, error=str(error)
+            )
 
     def _ask(
         self,

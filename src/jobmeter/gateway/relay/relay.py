@@ -23,6 +23,7 @@ from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.keeping.state import Keeper, State
 from jobmeter.gateway.polling.loop import Poller, Standing
 from jobmeter.gateway.relay.client import Client, Gone, Room
+from jobmeter.gateway.relay.contact import Contact
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.gateway.relay.home import Home, Tell
 from jobmeter.gateway.relay.lanes import Lanes
@@ -32,7 +33,7 @@ from jobmeter.gateway.relay.passing import Passing
 from jobmeter.gateway.relay.tasks import Memory
 from jobmeter.gateway.relay.upstream import Upstream
 from jobmeter.model.errors import JobmeterError
-from jobmeter.ops.log import Log, Sparing
+from jobmeter.ops.log import FullLog, Naming, Sparing
 
 
 class RunnerStanding(Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ class Relay:
     def __init__(
         self,
         options: ForgeOptions,
-        log: Log,
+        log: FullLog,
         tell: Tell,
         keeping: Keeping | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -66,7 +67,8 @@ class Relay:
     ) -> None:
         self.options = options
         self._dialect: Dialect = gitlab if options.kind == "gitlab" else actions
-        self._upstream = Upstream(options)
+        log = Naming(log, forge=options.name)
+        self._upstream = Upstream(options, Contact(log, clock))
         self._log = Sparing(log)
         self._passing = Passing(
             self._upstream, self._dialect, self._log, Room(options.held_bytes), options.read_bytes
@@ -148,7 +150,7 @@ class Relay:
                 standing=lane.poller.standing,
                 draining=lane.draining,
                 capacity=self.options.capacity,
-                tasks=tuple(lane.book.slots.held),
+                tasks=tuple(lane.workload.book.slots.held),
                 unregistered=lane.poller.unregistered,
                 trouble=lane.poller.trouble,
             )

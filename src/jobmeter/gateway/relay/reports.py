@@ -54,7 +54,7 @@ class Reports:
         if accepted:
             lane.accept()
         task_id = reported.report.task_id
-        before = self._home.memory.tasks.get(task_id)
+        before = self._home.memory.find(task_id)
         if not accepted and (before is None or before.proof != lane.proof):
             # Anybody can name a task; the forge alone says whose it is.
             return None
@@ -104,7 +104,7 @@ class Reports:
             # After a cancellation some runners report a failure; the forge keeps what it has said.
             known.result = taken.over if taken.over == "cancelled" else report.result
             known.failure_reason = report.failure_reason
-            lane.end(report.task_id, "final")
+            lane.workload.end(report.task_id, "final")
         elif taken.over != report.result:
             self._closed(lane, known, taken.over)
 
@@ -112,11 +112,11 @@ class Reports:
         """The forge has ended the task meanwhile, and its runner hears so with this answer."""
         if over is not None and known is not None:
             known.result = over
-            lane.end(known.id, "terminal")
+            lane.workload.end(known.id, "terminal")
 
     def _refused(self, lane: Lane, task_id: str, answer: Answer) -> None:
         if isinstance(answer, Failed) and answer.code in _GONE:
-            lane.end(task_id, "over")
+            lane.workload.end(task_id, "over")
 
     def _step(self, lane: Lane, known: Known, step: Step) -> None:
         if step.started_at is None:
@@ -127,7 +127,7 @@ class Reports:
     def _work_began(self, lane: Lane, known: Known) -> None:
         if not known.work_began:
             known.work_began = True
-            lane.tell(WorkBegan(known.id, lane.seconds(known.id)))
+            lane.tell(WorkBegan(known.id, lane.workload.seconds(known.id)))
 
     def _stages(self, lane: Lane, known: Known | None, report: LogReport, body: bytes) -> None:
         if known is None:

@@ -1,5 +1,6 @@
 """What is known of a task that the forge has handed out, until it is over; a restart needs it too."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from jobmeter.model.job import Job
 
 MAX_NAMES = 2000
 """So many runners' names are remembered, the latest ones."""
+_MAX_DOUBTED = 1000
 
 
 class Known(Struct, kw_only=True):
@@ -46,9 +48,11 @@ class Memory:
         self.changes = 0
         """How often something has changed."""
         self._tell = changed
+        self._doubted = OrderedDict[str, Known]()
 
     def add(self, known: Known) -> None:
         """A task was handed out, or is seen for the first time."""
+        self._doubted.pop(known.id, None)
         self.tasks[known.id] = known
         self._changed()
 
@@ -57,6 +61,28 @@ class Memory:
         known = self.tasks.pop(task_id, None)
         if known is not None:
             self._changed()
+        return known
+
+    def doubt(self, task_id: str) -> Known | None:
+        """It is taken to be over, and nobody has said so: a report may still show that it is not."""
+        known = self.drop(task_id)
+        if known is not None:
+            known.task = None
+            self._doubted[task_id] = known
+            if len(self._doubted) > _MAX_DOUBTED:
+                self._doubted.popitem(last=False)
+        return known
+
+    def find(self, task_id: str) -> Known | None:
+        """What is known of a task, also of one that is only taken to be over."""
+        return self.tasks.get(task_id) or self._doubted.get(task_id)
+
+    def take_back(self, task_id: str, proof: str) -> Known | None:
+        """It is not over: the runner with this proof works on it still. None if nothing is known of that."""
+        known = self._doubted.get(task_id)
+        if known is None or known.proof != proof:
+            return None
+        self.add(known)
         return known
 
     def call(self, identity: Identity) -> None:

@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from jobmeter.gateway.relay.contact import Contact
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.model.errors import JobmeterError, UsageError
 
 CONNECT_SECONDS = 10.0
+AWAY = frozenset({502, 503, 504})
+"""Statuses by which a forge, or what stands before it, says that it cannot be asked."""
 _KEEP_SECONDS = 15.0
 """An unused connection is closed before the forge, or what stands before it, would: 60 s and more are usual."""
 _READ_BYTES = 256 * 1024
@@ -64,18 +67,33 @@ class Answered:
 
 
 class Asking(AbstractAsyncContextManager[Answered]):
-    """One request; its answer is let go of at the end, and its connection closed if that was not whole."""
+    """One request; its answer is let go of at the end, and its connection closed if that was not whole.
 
-    def __init__(self, asked: Awaitable[aiohttp.ClientResponse], place: str) -> None:
+    ``contact`` hears whether there is one; ``patient`` if silence says something of the forge.
+    """
+
+    def __init__(
+        self,
+        asked: Awaitable[aiohttp.ClientResponse],
+        place: str,
+        contact: Contact | None = None,
+        *,
+        patient: bool = True,
+    ) -> None:
         self._asked = asked
         self._place = place
+        self._contact = contact
+        self._patient = patient
 
     async def __aenter__(self) -> Answered:
         try:
             self._response = await self._asked
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             kind = TooLate if _is_late(error) else Unreachable
+            if self._patient or kind is Unreachable:
+                self._tell(away=True)
             raise kind(f"The forge at {self._place} gives no answer: {_reason(error)}.") from None
+        self._tell(away=self._response.status in AWAY)
         return Answered(self._response, self._place)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -84,11 +102,16 @@ class Asking(AbstractAsyncContextManager[Answered]):
         else:
             self._response.close()
 
+    def _tell(self, *, away: bool) -> None:
+        if self._contact is not None:
+            (self._contact.missed if away else self._contact.heard)()
+
 
 class Upstream:
     """Asks one forge; to be used within ``async with``. Raises UsageError for certificates that cannot be used."""
 
-    def __init__(self, options: ForgeOptions) -> None:
+    def __init__(self, options: ForgeOptions, contact: Contact | None = None) -> None:
+        self._contact = contact
         address = urlsplit(options.url)
         self.place = address.netloc.rpartition("@")[2]
         self._base = options.url.rstrip("/")
@@ -142,7 +165,8 @@ class Upstream:
                 total=limits.total, sock_connect=CONNECT_SECONDS, sock_read=limits.silence
             ),
         )
-        return Asking(asked, self.place)
+        patient = limits.total is None or limits.total >= CONNECT_SECONDS
+        return Asking(asked, self.place, self._contact, patient=patient)
 
 
 async def pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -1,0 +1,41 @@
+"""A forge that was away and is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobmeter.gateway.relay.contact import Contact
+from tests.gateway.relay.rig import Messages
+
+BACK = "the forge answers again"
+
+
+@pytest.mark.parametrize(
+    "history, away",
+    [
+        pytest.param("h h h", [], id="always-there"),
+        pytest.param("m m m", [], id="never-back"),
+        pytest.param("h m m m h h", [3.0], id="back"),
+        pytest.param("m h m . . h", [1.0, 3.0], id="twice"),
+    ],
+)
+def test_how_long_it_was_away(history: str, away: list[float]) -> None:
+    """From the first request without an answer to the next one with; a second passes after each."""
+    now, log = [0.0], Messages()
+    contact = Contact(log, lambda: now[0])
+    for second, what in enumerate(history.split()):
+        now[0] = float(second)
+        if what != ".":
+            (contact.missed if what == "m" else contact.heard)()
+    assert log.informed == [{"message": BACK, "away_seconds": seconds} for seconds in away]
+    assert log.warned == []
+
+
+def test_a_single_request_that_fails_is_no_absence() -> None:
+    """Others are answered all the time."""
+    now, log = [0.0], Messages()
+    contact = Contact(log, lambda: now[0])
+    contact.missed()
+    now[0] = 0.9
+    contact.heard()
+    assert log.informed == []

@@ -1,0 +1,137 @@
+"""Tasks that ended where nobody heard it are over after a while, and are not counted twice if they were not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from jobmeter.gateway.figures.events import TaskBegan
+from jobmeter.gateway.figures.runner import RunnerFigures
+from jobmeter.gateway.figures.totals import Totals
+from jobmeter.gateway.keeping.keeping import Keeping
+from jobmeter.gateway.polling.shutdown import Shutdown
+from jobmeter.gateway.polling.slots import LONG_SILENT_SECONDS
+from tests.gateway.relay.rig import Messages, Rig
+from tests.support.forges import gitlab
+from tests.support.forges.actions import Runner, actions_forge
+from tests.support.forges.gitlab import gitlab_forge
+
+SUCCESS = 1
+STEP = {"id": 0, "result": SUCCESS, "started_at": {"seconds": 100}, "stopped_at": {"seconds": 107}}
+TOKEN = "glrt-0123456789abcdefghij"
+
+
+def run(main):
+    asyncio.run(main())
+
+
+class Clock:
+    """The true one, ahead by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def figures_of(rig: Rig) -> RunnerFigures:
+    """What the series of its one runner show."""
+    figures = RunnerFigures("one", 0.0, Totals())
+    for _, event in rig.told.events:
+        figures.apply(event)
+    return figures
+
+
+def kept(folder: Path, forge: Any, clock: Clock) -> Rig:
+    keeping = Keeping(folder, "forge", Messages())
+    return Rig(forge, keeping=keeping, clock=clock, capacity=3, answer_seconds=0.0)
+
+
+def test_a_job_that_ended_while_the_gateway_was_passed_by(tmp_path):
+    """Below capacity too: after some minutes of silence of a runner that asks; the end does not wait for it."""
+
+    async def main():
+        clock = Clock()
+        async with actions_forge(one="secret") as forge:
+            async with kept(tmp_path, forge, clock).running() as first:
+                runner = Runner(first.port, "one", "secret")
+                forge.enqueue(7, 8)
+                assert [await runner.fetch(), await runner.fetch()] == [[7], [8]]
+                await runner.log(7, 0, "a")
+                await runner.log(8, 0, "a")
+            await Runner(forge.port, "one", "secret").state(7, SUCCESS)
+            async with kept(tmp_path, forge, clock).running() as second:
+                runner.port = second.port
+                clock.ahead = LONG_SILENT_SECONDS - 10
+                await runner.log(8, 1, "b")
+                await runner.fetch()
+                assert second.held == ["7", "8"]
+                clock.ahead = LONG_SILENT_SECONDS
+                await runner.fetch()
+                assert (second.held, second.ended) == (["8"], [("7", "unknown")])
+                assert second.log.warned[-1] == {
+                    "message": "a task is taken to be over: its runner asks for another one",
+                    "forge": "forge", "runner": "one", "task": "7",
+                }  # fmt: skip
+                await runner.state(8, SUCCESS)
+                shutdown = Shutdown(second.relay.pollers, second.log, patience_seconds=600.0)
+                assert await asyncio.wait_for(shutdown.run(), 5)
+
+    run(main)
+
+
+def test_a_late_report_takes_the_slot_again():
+    """The job is the one that it was, and neither it nor its steps are counted a second time."""
+
+    async def main():
+        clock = Clock()
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, clock=clock, capacity=3).running() as rig,
+        ):
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7)
+            await runner.fetch()
+            await runner.state(7, steps=[STEP])
+            clock.ahead = LONG_SILENT_SECONDS
+            await runner.fetch()
+            assert (rig.held, figures_of(rig).jobs_running) == ([], 0)
+            await runner.state(7, steps=[STEP])
+            assert (rig.held, figures_of(rig).jobs_running) == (["7"], 1)
+            first, again = rig.told.of(TaskBegan)
+            assert first == again
+            assert again.job is not None
+            await runner.state(7, SUCCESS, steps=[STEP])
+            figures = figures_of(rig)
+            assert (rig.held, figures.jobs_running) == ([], 0)
+            assert (figures.jobs, figures.step_seconds.count) == ({"unknown": 1}, 1)
+
+    run(main)
+
+
+def test_a_late_report_of_one_of_several_gitlab_runners():
+    """Its job's token tells whose it is."""
+
+    async def main():
+        clock = Clock()
+        async with (
+            gitlab_forge(TOKEN, hold_seconds=0.05) as forge,
+            Rig(forge, kind="gitlab", clock=clock, capacity=2).running() as rig,
+        ):
+            one, other = gitlab.Runner(rig.port, TOKEN, "s_1"), gitlab.Runner(rig.port, TOKEN, "s_2")
+            forge.enqueue(7)
+            await one.fetch()
+            await other.fetch()
+            await one.trace(7, 0, b"a")
+            clock.ahead = LONG_SILENT_SECONDS
+            await one.fetch()
+            assert rig.held == []
+            assert (await other.update(7, "success", token="guessed")).status == 403
+            assert rig.held == []
+            await one.trace(7, 1, b"b")
+            assert rig.held == ["7"]
+
+    run(main)
