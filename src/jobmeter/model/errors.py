@@ -9,6 +9,7 @@ JobmeterError                 exit code 1
 ├── StoreError                the receiver's database cannot be opened, read or written
 │   ├── StoreFull             there is no room for it
 │   └── NewerSchema           a later release made it
+├── LaunchError               a keeper cannot start, or cannot clear away, what it was told to
 ├── SendError                 another service cannot be reached, or does not take what it was sent
 └── CommandError              the command could not be started; carries its exit code
     ├── CommandNotExecutable  126
@@ -86,6 +87,10 @@ class StoreFull(StoreError):
 
 class NewerSchema(StoreError):
     """A later release has changed the database; this one must not touch it."""
+
+
+class LaunchError(JobmeterError):
+    """A task's runner cannot be started here, or what it left cannot be ended; the message says why."""
 
 
 class CommandError(JobmeterError):

@@ -1,0 +1,48 @@
+"""What a launcher needs of keepers; `starter.py` and `kept.py` do it with real processes."""
+
+from typing import Protocol
+
+from jobmeter.model.exits import Survivor
+from jobmeter.supervise.keeper.end import Ended, Kept
+from jobmeter.supervise.keeper.spec import Spec
+
+
+class Keepers(Protocol):
+    """Starts keepers, and knows those that were started before us."""
+
+    async def start(self, spec: Spec) -> Kept:
+        """Start a keeper and its runner.
+
+        What an earlier start has left in the folder is replaced. Raises LaunchError where nothing was started and
+        nothing is left. A command that cannot be executed is no error: its end is "not_started".
+        """
+
+    def kept(self, folder: str) -> Kept | None:
+        """The keeper that was started for this folder, at work or not; None where none was."""
+
+    def alive(self, kept: Kept) -> bool:
+        """Whether it is at work still, or sends what the receiver does not have yet."""
+
+    def end(self, folder: str) -> Ended | None:
+        """How the runner of this folder ended; None while it has not, or where its keeper was killed."""
+
+    async def ended(self, folder: str) -> Ended | None:
+        """Wait for that; None where the keeper was killed, so that ``clear`` has to do its work."""
+
+    async def gone(self, folder: str) -> str | None:
+        """Wait until the keeper is gone; a sentence on what the receiver did not get, if there is such."""
+
+    def stop(self, kept: Kept) -> None:
+        """Let it end its runner within 5 s; one that is gone is no error."""
+
+    async def clear(self, name: str) -> tuple[Survivor, ...]:
+        """End everything in the task's cgroup and remove that; returns what still ran. None is no error.
+
+        Raises LaunchError where a process does not end, or the cgroup stays.
+        """
+
+    def left(self, prefix: str) -> list[str]:
+        """Names of the tasks' cgroups that are there, of those that begin so."""
+
+    async def close(self) -> None:
+        """Start no more; keepers at work go on."""
