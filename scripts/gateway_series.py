@@ -1,4 +1,4 @@
-"""Writes the tables of docs/gateway-series.md and docs/gateway.md from the code.
+"""Writes the tables of docs/gateway-series.md, docs/gateway.md and docs/launch.md from the code.
 
 Command: PYTHONPATH=.:src .venv/bin/python scripts/gateway_series.py (make golden does it too; a test compares).
 """
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from jobmeter.config.forges import FORGE_KEYS, HEALTH_KEYS
+from jobmeter.config.launch import LIMIT_KEYS, RUNNER_KEYS, RUNNER_TABLES
 from jobmeter.config.options import Option
 from jobmeter.gateway.figures.dialects import act_runner, jobmeter
 from jobmeter.gateway.figures.dialects.dialect import RunnerFamily
@@ -20,7 +21,7 @@ from tests.gateway.figures.told import a_working_day
 from tests.gateway.watched import watched
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = (DOCS / "gateway-series.md", DOCS / "gateway.md")
+PAGES = (DOCS / "gateway-series.md", DOCS / "gateway.md", DOCS / "launch.md")
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -41,6 +42,8 @@ def written(page: str) -> str:
         ),
         "forge": lambda: _keys(FORGE_KEYS),
         "health": lambda: _keys(HEALTH_KEYS),
+        "runner": lambda: _keys((*RUNNER_KEYS, *RUNNER_TABLES)),
+        "limits": lambda: _keys(LIMIT_KEYS),
     }
     return _BLOCK.sub(lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}", page)
 

@@ -12,7 +12,7 @@ from jobmeter.config.gateway import gateway_settings
 from jobmeter.gateway.figures.dialects import DIALECTS
 from scripts.gateway_series import PAGES, a_day, own_families, written
 
-SERIES, GATEWAY = PAGES
+SERIES, GATEWAY, LAUNCH = PAGES
 DEPLOY = Path(__file__).parents[2] / "deploy/gateway"
 
 
@@ -52,3 +52,15 @@ def test_configurations_of_the_page_are_accepted(tmp_path: Path) -> None:
         file.write_text(re.sub(r'"(/etc/jobmeter/[^"]*|/usr/local/[^"]*)"', '"/bin/true"', block))
         mistakes = gateway_settings([f"--config={file}"], {}).mistakes
         assert [one for one in mistakes if "is no token" not in one] == []
+
+
+def test_launched_runners_of_the_page_are_accepted(tmp_path: Path) -> None:
+    """But for accounts, programs and files that are not here."""
+    blocks = re.findall(r"```toml\n(.*?)```", LAUNCH.read_text(), re.DOTALL)
+    assert len(blocks) >= 4
+    not_here = re.compile(r"there is no account|cannot be read|is not found in|is no program")
+    for block in blocks:
+        file = tmp_path / "gateway.toml"
+        file.write_text(block)
+        mistakes = gateway_settings([f"--config={file}"], {}).mistakes
+        assert [one for one in mistakes if not not_here.search(one)] == []

@@ -18,7 +18,7 @@ from jobmeter.config.forges import (
     health_settings,
     listen_address,
 )
-from jobmeter.config.launch import RUNNER_KEYS, runner_settings
+from jobmeter.config.launch import RUNNER_KEYS, RUNNER_TABLES, runner_settings
 from jobmeter.config.listeners import Listener, address_mistakes, address_notes
 from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path, web_address
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
@@ -119,9 +119,7 @@ _TOP = dict.fromkeys(
     "at the top of the file, above all tables",
 )
 _WITHIN_FORGES = {option.field: "in [[forge]]" for option in FORGE_KEYS}
-_WITHIN_RUNNERS = dict.fromkeys(
-    (*(option.field for option in RUNNER_KEYS), "command", "limits", "environment"), "in [[forge.runner]]"
-)
+_WITHIN_RUNNERS = {option.field: "in [[forge.runner]]" for option in (*RUNNER_KEYS, *RUNNER_TABLES)}
 _WITHIN_CHECKS = {option.field: "in [health_check]" for option in HEALTH_KEYS}
 
 

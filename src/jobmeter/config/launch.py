@@ -75,7 +75,16 @@ RUNNER_KEYS = (
            default=WORK_DIR),
     Option("keep-failed", "", "keep that directory if the task has failed", None, default="false"),
 )  # fmt: skip
-"""Of each ``[[forge.runner]]``, with its tables."""
+"""Of each ``[[forge.runner]]``."""
+
+RUNNER_TABLES = (
+    Option("command", "", "a list: the words that start it, with [placeholders](#the-command)", metavar="WORDS",
+           default="the ready one"),
+    Option("limits", "", "a table: what one task may use", metavar="TABLE", default="none"),
+    Option("environment", "", "a table: variables of the runner, and so of its jobs, beside `PATH`, `HOME`, `TMPDIR`, "
+           "`LANG`", metavar="TABLE"),
+)  # fmt: skip
+"""And those that are no single value."""
 
 LIMIT_KEYS = (
     Option("cpu", "", "cores, as `\"2\"` or `\"500m\"`", cores, "CORES"),
@@ -85,7 +94,7 @@ LIMIT_KEYS = (
 )  # fmt: skip
 """Of ``limits``: what one task may use."""
 
-_TABLES = {name: repr(name) for name in ("command", "limits", "environment")}
+_TABLES = {option.field: repr(option.field) for option in RUNNER_TABLES}
 _FIELDS = {"cpu": "cpu_cores", "memory": "memory_bytes", "pids": "pids", "timeout": "timeout_seconds"}
 
 
