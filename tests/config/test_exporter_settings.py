@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobmeter.config.exporter import exporter_settings
+from jobmeter.exporter.vm.target import Target
 from jobmeter.model.errors import UsageError
 
 
@@ -44,6 +45,9 @@ def test_each_place_is_stronger_than_the_one_before(tmp_path: Path) -> None:
          ("/run/a.sock", "docker=/run/b.sock")),
         ('engine_socket = "none"', "engine_socket", ()),
         ('read_token = "abc"', "read_token", "abc"),
+        ('stats_token = "abc"', "stats_token", "abc"),
+        ('subscribe = ["a=h:1", "b=i"]', "subscribe",
+         (Target(name="a", address="h:1"), Target(name="b", address="i:10001"))),
         ('log-level = "debug"', "log_level", "debug"),
     ],
 )  # fmt: skip
@@ -87,6 +91,16 @@ def test_a_token_from_a_variables_file_is_stronger_than_one_in_the_configuration
         (["--tls-key=a"], "--tls-key needs --tls-cert too"),
         (["word"], "'word' is not accepted: the exporter takes only flags"),
         (["--engine-socket=none", "--engine-socket=/a"], "none is said together with a socket"),
+        (["--runtime=two words"], "--runtime: 'two words' is no runtime; it is one word, as linux-native"),
+        (["--subscribe=a"], "--subscribe: 'a' has no name and no address; accepted is NAME=HOST:PORT"),
+        (["--subscribe=a=h", "--subscribe=a=i"], "--subscribe: two machines are called 'a'"),
+        (["--subscribe-interval=1500ms"], "--subscribe-interval: '1500ms' is not accepted"),
+        (["--stats-client-ca=/a", "--serve-stats=:1"], "--stats-client-ca needs --tls-cert too"),
+        (["--stats-client-ca=/a"], "--stats-client-ca needs --serve-stats too"),
+        (
+            ["--stats-token=a", "--stats-token-file=/dev/null"],
+            "--stats-token-file: /dev/null: this is no token",
+        ),
         (["--config=/nonesuch"], "/nonesuch cannot be read: No such file or directory"),
     ],
 )
@@ -138,3 +152,18 @@ def test_a_variable_that_is_not_accepted_is_refused() -> None:
     """A daemon that starts with other settings than it was given is worse than none."""
     with pytest.raises(UsageError, match=r"JOBMETER_INTERVAL: 'x' is not a duration.*1h$"):
         exporter_settings([], {"JOBMETER_INTERVAL": "x"})
+
+
+def test_hooks(tmp_path: Path) -> None:
+    """A socket, and where it was said."""
+    config = written(tmp_path, 'hooks = "/run/a"\n')
+    found = [
+        exporter_settings([f"--config={config}"], {}),
+        exporter_settings([f"--config={config}"], {"JOBMETER_HOOKS": "/run/b"}),
+        exporter_settings(["--hooks=/run/c"], {"JOBMETER_HOOKS": "/run/b"}),
+    ]
+    assert [(one.hooks, one.hooks_place) for one in found] == [
+        ("/run/a", f"{config}: hooks"), ("/run/b", "JOBMETER_HOOKS"), ("/run/c", "--hooks"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="--hooks: '' is no path of a socket"):
+        exporter_settings(["--hooks="], {})

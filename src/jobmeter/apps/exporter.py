@@ -1,10 +1,11 @@
 """`jobmeter exporter`: watches the containers of the host, serves their series, says when it starts and stops."""
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobmeter import __version__
+from jobmeter.apps.exporter_hooks import hooked
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
 from jobmeter.config.exporter import ExporterSettings
@@ -15,12 +16,24 @@ from jobmeter.model.errors import SourceUnavailable, UsageError
 if TYPE_CHECKING:
     from jobmeter.containers.catalog.catalog import Catalog
     from jobmeter.containers.catalog.sockets import EngineSocket
+    from jobmeter.exporter.announced import Announcements
+    from jobmeter.exporter.container import Row
     from jobmeter.exporter.figures import EngineState, Figures
     from jobmeter.exporter.host import Host
+    from jobmeter.exporter.sampler import Sampler
     from jobmeter.exporter.service import Exporter
     from jobmeter.ops.access import Tokens
 
 DEFAULT_PORT = 9925
+
+
+class _Parts(NamedTuple):
+    """The exporter, and what of it those need who tell of it."""
+
+    exporter: "Exporter"
+    sampler: "Sampler"
+    rows: "Callable[[], Sequence[Row]]"
+    announced: "Announcements"
 
 
 def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
@@ -37,7 +50,8 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
     with listening_socket(settings.listen, settings.listen_place, default_port=DEFAULT_PORT) as listening:
         beyond = listens_beyond_loopback(listening)
         with required("exporter"):
-            exporter = _exporter(settings, sockets, Tokens(settings.read_token, loopback=not beyond), log)
+            parts = _parts(settings, sockets, Tokens(settings.read_token, loopback=not beyond), log)
+        exporter = parts.exporter
 
         def started() -> None:
             log.info("exporter started", version=__version__, listen=place_of(listening))
@@ -49,10 +63,11 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
                     "network series, and jobs are known by labels and names alone"
                 )
 
-        serve(
-            exporter.application, listening, exporter.life, started, log,
-            certificate=certificate, stopping=exporter.health.stopping,
-        )  # fmt: skip
+        with hooked(exporter.life, settings, parts.rows, parts.sampler, parts.announced, log) as life:
+            serve(
+                exporter.application, listening, life, started, log,
+                certificate=certificate, stopping=exporter.health.stopping,
+            )  # fmt: skip
     log.info("exporter stopped")
     return 0
 
@@ -69,11 +84,10 @@ def engine_sockets(settings: ExporterSettings, environ: Mapping[str, str]) -> "l
         raise UsageError(f"--engine-socket: {error}") from None
 
 
-def _exporter(
-    settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "Tokens", log: Log
-) -> "Exporter":
+def _parts(settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "Tokens", log: Log) -> _Parts:
     """The exporter over this host. Raises SourceUnavailable where there is nothing to read."""
     from jobmeter.containers.catalog.catalog import Catalog
+    from jobmeter.exporter.announced import Announcements
     from jobmeter.exporter.figures import Figures
     from jobmeter.exporter.fleet import MAX_CONTAINERS
     from jobmeter.exporter.jobs import RunningJobs
@@ -84,17 +98,21 @@ def _exporter(
 
     catalog = Catalog(sockets, log)
     figures = Figures(daemon_registry(), __version__)
-    host = _host(settings, catalog, figures)
+    announced = Announcements()
+    host = _host(settings, catalog, announced, figures)
     catalog.start()
     figures.watch(
         host, lambda: _engines(catalog, sockets), max_containers=MAX_CONTAINERS, max_total_rows=MAX_ROWS
     )
     sampler = Sampler(host, settings.interval, figures, log)
     jobs = RunningJobs(lambda: host.rows)
-    return Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
+    exporter = Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
+    return _Parts(exporter, sampler, lambda: host.rows, announced)
 
 
-def _host(settings: ExporterSettings, catalog: "Catalog", figures: "Figures") -> "Host":
+def _host(
+    settings: ExporterSettings, catalog: "Catalog", announced: "Announcements", figures: "Figures"
+) -> "Host":
     from jobmeter.exporter.directory import Identities
     from jobmeter.exporter.exposition import Exposition
     from jobmeter.exporter.fleet import Fleet
@@ -113,7 +131,7 @@ def _host(settings: ExporterSettings, catalog: "Catalog", figures: "Figures") ->
     hierarchies = hierarchies_below(settings.cgroup_path)
     descriptors = Descriptors.of_process()
     fleet = Fleet(
-        hierarchies, Identities(catalog, root=settings.proc_path), linger_seconds=settings.linger,
+        hierarchies, Identities(catalog, announced, root=settings.proc_path), linger_seconds=settings.linger,
         descriptors=descriptors, detailed=exposition.detailed, root=settings.proc_path,
     )  # fmt: skip
     groups = None

@@ -1,12 +1,12 @@
 """The options of `jobmeter exporter`, its configuration file, and the settings they make."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from jobmeter.config.file import merge_config
-from jobmeter.config.options import Option, duration, interval, parse
+from jobmeter.config.options import Option, duration, interval, parse, socket_path
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.model.errors import UsageError
@@ -56,6 +56,13 @@ EXPORTER_OPTIONS = (
         default="the usual places of Docker, Podman, containerd and k3s",
         many=True,
     ),
+    Option(
+        "hooks",
+        "JOBMETER_HOOKS",
+        "a Unix socket, made for this account alone, that tells scripts what starts and ends, and is told of tasks",
+        socket_path,
+        "PATH",
+    ),
     *READ_TOKEN_OPTIONS,
     *TLS_OPTIONS,
     Option("proc-path", "JOBMETER_PROC_PATH", "the host's proc file system", metavar="DIR", default="/proc"),
@@ -71,7 +78,8 @@ EXPORTER_OPTIONS = (
 
 
 class ExporterSettings(Struct, frozen=True, kw_only=True):
-    """Settings of `jobmeter exporter`; durations in seconds. ``listen_place`` is where ``listen`` was given.
+    """Settings of `jobmeter exporter`; durations in seconds. ``listen_place`` is where ``listen`` was given,
+    ``hooks_place`` where ``hooks`` was.
 
     ``engine_socket`` is None for the usual places, and empty for none.
     """
@@ -82,6 +90,8 @@ class ExporterSettings(Struct, frozen=True, kw_only=True):
     linger: float = 120.0
     dialect: tuple[str, ...] = ("jobmeter",)
     engine_socket: tuple[str, ...] | None = None
+    hooks: str | None = None
+    hooks_place: str = "--hooks"
     read_token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -99,20 +109,30 @@ def exporter_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Export
         raise UsageError(problems[0].removesuffix("; it is left out"))
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: the exporter takes only flags")
-    place = "--listen" if "listen" in flags else "JOBMETER_LISTEN"
-    said = "listen" in values
+    said = frozenset(values)
     invocation.merge_file("read_token")
     config = values.pop("config", None)
     if config is not None:
         merge_config(invocation, EXPORTER_OPTIONS, config, _ALIASES)
     invocation.merge_file("read_token")
-    if "listen" in values:
-        values["listen_place"] = place if said else f"{config}: listen"
+    values.update(_places(values, said, flags, config))
     if ("tls_cert" in values) != ("tls_key" in values):
         given, missing = ("--tls-cert", "--tls-key") if "tls_cert" in values else ("--tls-key", "--tls-cert")
         raise UsageError(f"{given} needs {missing} too")
     _tidy(values)
     return ExporterSettings(**values)
+
+
+def _places(
+    values: Mapping[str, Any], said: frozenset[str], flags: frozenset[str], config: str | None
+) -> dict[str, str]:
+    """Where the places to listen at were given: as flags, as variables, which are ``said`` as well, or in the file."""
+    places = {}
+    for field in ("listen", "hooks"):
+        if field in values:
+            variable = f"JOBMETER_{field.upper()}" if field in said else f"{config}: {field}"
+            places[f"{field}_place"] = f"--{field}" if field in flags else variable
+    return places
 
 
 def _tidy(values: dict[str, tuple[str, ...]]) -> None:

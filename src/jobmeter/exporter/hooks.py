@@ -123,6 +123,7 @@ class ExporterHooks:
 
     def present(self) -> Iterator[Event]:
         """Tasks that run, then containers."""
+        self._look()
         return chain(self._announced.running(), self._comings.present())
 
     async def started(self, task: TaskEvent) -> None:
@@ -141,13 +142,15 @@ class ExporterHooks:
     async def _watch(self) -> None:
         expire_at = 0.0
         while True:
-            now = time.monotonic()
-            for event in self._comings.look(self._rows(), now):
-                self._server.tell(event)
-            if now >= expire_at:
+            self._look()
+            if time.monotonic() >= expire_at:
                 self._announced.expire()
-                expire_at = now + _EXPIRE_SECONDS
+                expire_at = time.monotonic() + _EXPIRE_SECONDS
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        for event in self._comings.look(self._rows(), time.monotonic()):
+            self._server.tell(event)
 
 
 def _now(task: TaskEvent, now: float) -> TaskEvent:
