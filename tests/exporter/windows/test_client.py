@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,6 @@ VERSION = ("Api-Version", "1.43")
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Authority:
-    """As a directory of `DOCKER_CERT_PATH`: its certificate is there as ca.pem."""
     return authority(tmp_path_factory.mktemp("certificates"))
 
 
@@ -180,39 +180,36 @@ def secure(own: Authority) -> ssl.SSLContext:
     return context
 
 
-def meeting(serving: ssl.SSLContext | None, asking: ssl.SSLContext | None) -> object:
+def meeting(serving: ssl.SSLContext | None, **asking: Any) -> object:
     async def main() -> object:
-        async with listening(WindowsEngine(), serving) as (engine, _), EngineClient(engine, asking) as client:
-            return await client.meet()
+        async with listening(WindowsEngine(), serving) as (there, _):
+            engine = there._replace(**asking)
+            async with EngineClient(engine, client_context(engine)) as client:
+                return await client.meet()
 
     return asyncio.run(main())
 
 
-def with_certificate(own: Authority) -> ssl.SSLContext:
-    certificate, key = own.issue("client")
-    certificate.replace(own.folder / "cert.pem")
-    key.replace(own.folder / "key.pem")
-    try:
-        return client_context(str(own.folder), "build-3")
-    finally:
-        (own.folder / "cert.pem").unlink()
-        (own.folder / "key.pem").unlink()
-
-
 def test_an_engine_that_wants_a_certificate_gets_it(own):
     """Both sides know the other."""
-    assert meeting(secure(own), with_certificate(own)) == About("process", 8)
+    cert, key = map(str, own.issue("client"))
+    assert meeting(secure(own), ca=str(own.certificate), cert=cert, key=key) == About("process", 8)
 
 
 def test_an_engine_that_wants_none_needs_the_authority_alone(own):
     """As `--tls` of dockerd."""
-    assert meeting(own.server(), client_context(str(own.folder), "build-3")) == About("process", 8)
+    assert meeting(own.server(), ca=str(own.certificate)) == About("process", 8)
+
+
+def test_an_engine_whose_certificate_has_another_name(own):
+    """It is told where the address is not a name that the certificate knows."""
+    serving = own.server("build-3.example")
+    assert meeting(serving, ca=str(own.certificate), server_name="build-3.example") == About("process", 8)
 
 
 def test_who_is_not_believed(own, tmp_path):
     """On either side, each with its reason."""
-    strange = client_context(str(authority(tmp_path).folder), "build-3")
-    trusting = client_context(str(own.folder), "build-3")
+    strange, trusting = str(authority(tmp_path).certificate), str(own.certificate)
     elsewhere = own.server("elsewhere.example")
     broken_off = "it broke off the connection"
     cases = (
@@ -221,9 +218,9 @@ def test_who_is_not_believed(own, tmp_path):
         (secure(own), trusting, f"{broken_off}, as one does that asks for a certificate"),
         (own.server(), None, broken_off),
     )
-    for serving, asking, reason in cases:
+    for serving, ca, reason in cases:
         with pytest.raises(SourceUnavailable) as failed:
-            meeting(serving, asking)
+            meeting(serving, ca=ca)
         assert str(failed.value).startswith(reason)
 
 
@@ -236,8 +233,9 @@ def test_an_engine_that_speaks_no_tls(own):
 
     async def main() -> None:
         async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
-            engine = Engine("b", "localhost", server.sockets[0].getsockname()[1])
-            async with EngineClient(engine, client_context(str(own.folder), "b")) as client:
+            port = server.sockets[0].getsockname()[1]
+            engine = Engine("b", "localhost", port, ca=str(own.certificate))
+            async with EngineClient(engine, client_context(engine)) as client:
                 with pytest.raises(SourceUnavailable, match="it does not speak TLS"):
                     await client.meet()
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from jobmeter.containers.catalog.facts import ContainerFacts, describe
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.windows import host as module
+from jobmeter.exporter.windows.address import Engine
 from jobmeter.exporter.windows.answers import About, Made, Usage
 from jobmeter.exporter.windows.client import EngineClient
 from jobmeter.exporter.windows.host import AT_ONCE, Asked, WindowsHost
@@ -21,6 +22,7 @@ from jobmeter.model.errors import SourceUnavailable, UsageError
 from tests.exporter.windows import told
 from tests.exporter.windows.engine import WindowsEngine, listening, silent
 
+ENGINE = Engine("build-3", "win", 2376)
 NOW = 1_795_300_000.0
 GITLAB = {
     "com.gitlab.gitlab-runner.job.id": "4711", "com.gitlab.gitlab-runner.job.url": "https://git.example/acme/engine/-/jobs/4711",
@@ -31,7 +33,7 @@ GITLAB = {
 class Host:
     """A host whose engine a test holds in its hands, with clocks that it moves on, and what was shown of it."""
 
-    def __init__(self, interval_seconds: float = 10.0) -> None:
+    def __init__(self, interval_seconds: float = 10.0, engine: Engine = ENGINE) -> None:
         self.passed = 1000.0
         self.names = ["a"]
         self.labels: dict[str, str] = {"jobmeter.repository": "acme/engine"}
@@ -44,7 +46,7 @@ class Host:
         self.sentences: list[str] = []
         self.meets: Callable[[], About] = lambda: About("process", 8)
         self.host = WindowsHost(
-            "build-3", "tcp://win:2376", self._open, self, self, interval_seconds=interval_seconds,
+            engine, self._open, self, self, interval_seconds=interval_seconds,
             clock=lambda: NOW, monotonic=lambda: self.passed,
         )  # fmt: skip
 
@@ -161,6 +163,13 @@ def test_the_runtime_says_how_it_is_isolated(host, isolation, runtime):
     host.made_as["a"] = Made(isolation=isolation)
     host.round(a=1.5)
     assert host.rows["a"].runtime == runtime
+
+
+def test_the_runtime_is_what_is_set_for_the_machine():
+    """Whatever the engine tells."""
+    host = Host(engine=ENGINE._replace(runtime="windows-hyperv"))
+    host.round(a=1.5)
+    assert host.rows["a"].runtime == "windows-hyperv"
 
 
 def test_a_container_of_nobody(host):
@@ -379,7 +388,7 @@ def test_a_host_over_the_network():
             def client() -> AbstractAsyncContextManager[Any]:
                 return EngineClient(where, None, answer_seconds=0.3)
 
-            host = WindowsHost("build-3", "tcp://win", client, shown, shown, interval_seconds=1.0)
+            host = WindowsHost(where, client, shown, shown, interval_seconds=1.0)
             task = asyncio.create_task(host.follow())
             async with asyncio.timeout(5):
                 while not shown.rows:

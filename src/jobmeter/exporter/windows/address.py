@@ -1,6 +1,5 @@
-"""Where an engine is asked, and with which certificates, as Docker's own clients are told."""
+"""Where an engine is asked, as an operator writes it: `NAME=tcp://HOST:PORT`, and `;key=value` where one needs more."""
 
-import os
 import re
 import ssl
 from typing import NamedTuple
@@ -11,73 +10,101 @@ from jobmeter.model.errors import UsageError
 
 PLAIN_PORT = 2375
 TLS_PORT = 2376
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
-_ACCEPTED = "accepted is NAME=tcp://HOST:PORT, as build-3=tcp://10.0.0.7:2376"
+_KEYS = ("ca", "cert", "key", "server_name", "runtime")
+_ACCEPTED = (
+    "accepted is NAME=tcp://HOST:PORT, with ;ca=, ;cert=, ;key=, ;server_name= or ;runtime= behind it, as "
+    "build-3=tcp://10.0.0.7:2376;ca=ca.pem"
+)
 
 
 class Engine(NamedTuple):
-    """An engine by the name that its machine is shown with. Without a port it is Docker's, with or without TLS."""
+    """An engine by the name that its machine is shown with; without a port it is Docker's, with or without TLS.
+
+    With ``ca``, a file of certificates, TLS is spoken; ``cert`` and ``key`` are what we show of us, ``server_name`` is
+    the name in the engine's certificate where it is not its host. ``runtime`` is that of all its containers, None for
+    what it tells of each.
+    """
 
     name: str
     host: str
     port: int | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+    runtime: str | None = None
 
-    def url(self, *, tls: bool) -> str:
+    @property
+    def url(self) -> str:
         """Where it is asked over HTTP."""
-        return f"{'https' if tls else 'http'}://{self._place(TLS_PORT if tls else PLAIN_PORT)}"
+        return f"{'http' if self.ca is None else 'https'}://{self._place}"
 
-    def shown(self, *, tls: bool) -> str:
-        """Its address, in the words of Docker's clients."""
-        return f"tcp://{self._place(TLS_PORT if tls else PLAIN_PORT)}"
+    @property
+    def address(self) -> str:
+        """In the words of Docker's clients."""
+        return f"tcp://{self._place}"
 
-    def _place(self, default_port: int) -> str:
+    @property
+    def _place(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port or default_port}"
+        return f"{host}:{self.port or (PLAIN_PORT if self.ca is None else TLS_PORT)}"
 
 
 def parse_engine(text: str) -> Engine:
-    """An engine as a user writes it. Raises UsageError."""
-    name, _, address = text.strip().partition("=")
+    """The engine that is meant. Raises UsageError."""
+    first, *more = (part.strip() for part in text.split(";"))
+    name, _, address = first.partition("=")
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
-    if not _NAME.fullmatch(name) or not _HOST.fullmatch(host) or port == 0:
-        raise UsageError(f"{shorten(text)} is no engine; {_ACCEPTED}")
-    if (
-        parts.scheme != "tcp"
-        or parts.username is not None
-        or parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-    ):
-        raise UsageError(f"{shorten(text)} is not the address of an engine; {_ACCEPTED}")
-    return Engine(name, host, port)
+        raise _refused(text) from None
+    beyond = parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment
+    if not _NAME.fullmatch(name) or parts.scheme != "tcp" or not _HOST.fullmatch(host) or port == 0 or beyond:
+        raise _refused(text)
+    return Engine(name, host, port, **_values(name, more))
 
 
-def client_context(directory: str, name: str) -> ssl.SSLContext:
-    """TLS 1.2 or newer with the ca.pem of the directory, and its cert.pem and key.pem where they are.
+def _refused(text: str) -> UsageError:
+    return UsageError(f"{shorten(text)} is no engine; {_ACCEPTED}")
 
-    Those in a directory below it of the engine's ``name`` are this engine's own. Raises UsageError.
-    """
-    own = os.path.join(directory, name)
-    place = own if os.path.isdir(own) else directory
-    authority, certificate, key = (os.path.join(place, f"{one}.pem") for one in ("ca", "cert", "key"))
-    there = [os.path.exists(one) for one in (certificate, key)]
-    if there[0] != there[1]:
-        raise UsageError(f"{place} has only one of cert.pem and key.pem; both are needed, or none")
+
+def _values(name: str, parts: list[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for part in filter(None, parts):
+        key, _, value = (word.strip() for word in part.partition("="))
+        key = key.replace("-", "_")
+        if key not in _KEYS or not value:
+            raise UsageError(f"{name}: {shorten(part)} is not accepted; {_ACCEPTED}")
+        values[key] = value
+    if not _NAME.fullmatch(values.get("runtime", "windows")):
+        raise UsageError(
+            f"{name}: {shorten(values['runtime'])} is no runtime; it is written as windows-hyperv"
+        )
+    if ("cert" in values) != ("key" in values):
+        raise UsageError(f"{name}: cert and key go together: what we show of us, and its key")
+    for needing in ("cert", "server_name"):
+        if needing in values and "ca" not in values:
+            raise UsageError(f"{name}: {needing} needs ca: without it there is no TLS")
+    return values
+
+
+def client_context(engine: Engine) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with the certificates of the engine; None without TLS. Raises UsageError."""
+    if engine.ca is None:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    file = authority
+    file = engine.ca
     try:
-        context.load_verify_locations(authority)
-        if all(there):
-            file = certificate
-            context.load_cert_chain(certificate, key, password=_no_password)
+        context.load_verify_locations(engine.ca)
+        if engine.cert is not None:
+            file = engine.cert
+            context.load_cert_chain(engine.cert, engine.key, password=_no_password)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file} cannot be used: {_reason(error)}") from None
+        raise UsageError(f"{engine.name}: {file} cannot be used: {_reason(error)}") from None
     return context
 
 

@@ -46,13 +46,15 @@ class _Refusal(Struct, frozen=True):
 class EngineClient:
     """One engine; to be used within ``async with``. Each question raises SourceUnavailable with the reason.
 
-    TLS is spoken where there is a ``context``. What is asked at once goes over as many connections, which are kept.
+    TLS is spoken by its ``context``, where there is one. What is asked at once goes over as many connections, which
+    are kept.
     """
 
     def __init__(
         self, engine: Engine, context: ssl.SSLContext | None, *, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
-        self._base = engine.url(tls=context is not None)
+        self._base = engine.url
+        self._server_name = engine.server_name
         self._context = context
         self._answer_seconds = answer_seconds
         self._version = ""
@@ -115,7 +117,9 @@ class EngineClient:
         if self._session is None:
             raise RuntimeError("the session with the engine is not open")
         try:
-            async with self._session.get(self._base + target, allow_redirects=False) as response:
+            async with self._session.get(
+                self._base + target, allow_redirects=False, server_hostname=self._server_name
+            ) as response:
                 gone = may_be_gone and response.status == _GONE
                 if response.status != 200 and not gone:
                     raise SourceUnavailable(await _refusal(response))

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from jobmeter.containers.catalog.facts import ContainerFacts
 from jobmeter.exporter.container import Identity, Row
 from jobmeter.exporter.elsewhere import path_of
+from jobmeter.exporter.windows.address import Engine
 from jobmeter.exporter.windows.answers import ENGINE, About, Isolation, Made, Usage
 from jobmeter.identity.containers import ContainerIdentity, identify_container
 from jobmeter.metering.timetable import Timetable
@@ -83,15 +84,14 @@ class _Known:
 
 
 class WindowsHost:
-    """The host ``name``; ``open_client`` makes a connection with its engine, ``address`` says where that is.
+    """The machine of an ``engine``; ``open_client`` makes a connection with it.
 
     To be followed by one task; ``up``, ``errors`` and ``round_seconds`` may be read by any thread.
     """
 
     def __init__(
         self,
-        name: str,
-        address: str,
+        engine: Engine,
         open_client: Callable[[], AbstractAsyncContextManager[Asked]],
         shown: Shown,
         log: FullLog,
@@ -100,13 +100,14 @@ class WindowsHost:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = name
-        self.address = address
+        self.name = engine.name
+        self.address = engine.address
         self.up = False
         self.errors = 0
         """Readings of a container that failed."""
         self.round_seconds: float | None = None
         """How long it took last to read all containers."""
+        self._runtime = engine.runtime
         self._open = open_client
         self._shown = shown
         self._log = log
@@ -242,7 +243,7 @@ class WindowsHost:
             account=usage.account,
             bounds=made.bounds(usage.cpus or self._cpus),
             started=min(made.started, self._clock()) if made.started is not None else facts.created,
-            runtime=_RUNTIMES[made.isolation],
+            runtime=self._runtime or _RUNTIMES[made.isolation],
             machine=self.name,
         )
 
