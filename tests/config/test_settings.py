@@ -101,6 +101,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "shutdown-tasks": ("cancel", "cancel"),
     "receiver-token": ("s3cret", "s3cret"),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
+    "hooks": ("/run/hooks.sock", "/run/hooks.sock"),
+    "announce": ("/run/hooks.sock", ("/run/hooks.sock",)),
 }
 # Each task of `admin` has options of its own: `test_admin.py`.
 OPTIONS = {command: options for command, (_, options) in USAGE.items()} | {
@@ -148,13 +150,13 @@ def test_tables_and_settings_agree(command: str) -> None:
         if option.name not in ALIASES | {"config"} and not option.name.endswith("-file")
     ]
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
-    others = {"problems", "flags", "command", "file", "files", "target", "listen_place"}
+    others = {"problems", "flags", "command", "file", "files", "target", "listen_place", "hooks_place"}
     if command == "gateway":
         others |= {"config", "mistakes", "warnings", "forges", "health_check", "tls_places"}
     assert {option.field for option in options} == set(fields) - others
     for option in options:
         default = fields.get(option.field)
-        if option.parse is not None and default is not None:
+        if option.parse is not None and default not in (None, ()):
             assert option.default is not None
             assert value_of(option, option.default, "") == default
     variables = [option.env for option in options if option.env]
