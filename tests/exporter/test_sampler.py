@@ -93,6 +93,19 @@ def test_who_asks_for_fresh_values_gets_them_before_the_next_tick_is_due() -> No
         assert sampled.host.ticks == 2
 
 
+def test_a_thread_says_how_fresh_it_wants_values() -> None:
+    """It is told when there are none so fresh."""
+    with sampling(3600.0) as sampled:
+        until(lambda: sampled.sampler.trouble() is None)
+        assert sampled.sampler.wait_fresh(60.0)
+        assert sampled.host.ticks == 1
+        sampled.sampler._read_at = time.monotonic() - 0.5
+        assert sampled.sampler.wait_fresh(0.4)
+        assert sampled.host.ticks == 2
+        sampled.host.fails, sampled.sampler._read_at = OSError("gone"), None
+        assert not sampled.sampler.wait_fresh(60.0)
+
+
 def test_several_who_ask_at_once_share_one_reading() -> None:
     """Two servers that scrape in one moment cost as much as one."""
 

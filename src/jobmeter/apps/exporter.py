@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobmeter import __version__
 from jobmeter.apps.exporter_hooks import hooked
+from jobmeter.apps.exporter_streams import following, machines, serving
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
 from jobmeter.config.exporter import ExporterSettings
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from jobmeter.containers.catalog.sockets import EngineSocket
     from jobmeter.exporter.announced import Announcements
     from jobmeter.exporter.container import Row
+    from jobmeter.exporter.elsewhere import Elsewhere
     from jobmeter.exporter.figures import EngineState, Figures
+    from jobmeter.exporter.fleet import Fleet
     from jobmeter.exporter.host import Host
     from jobmeter.exporter.sampler import Sampler
     from jobmeter.exporter.service import Exporter
@@ -28,10 +31,13 @@ DEFAULT_PORT = 9925
 
 
 class _Parts(NamedTuple):
-    """The exporter, and what of it those need who tell of it."""
+    """The exporter, and what of it those need who tell it of other machines, or are told of this one."""
 
     exporter: "Exporter"
+    fleet: "Fleet"
     sampler: "Sampler"
+    figures: "Figures"
+    machines: "dict[str, Elsewhere]"
     rows: "Callable[[], Sequence[Row]]"
     announced: "Announcements"
 
@@ -63,7 +69,11 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
                     "network series, and jobs are known by labels and names alone"
                 )
 
-        with hooked(exporter.life, settings, parts.rows, parts.sampler, parts.announced, log) as life:
+        with (
+            hooked(exporter.life, settings, parts.rows, parts.sampler, parts.announced, log) as life,
+            serving(settings, parts.fleet, parts.sampler, certificate, parts.figures, log),
+            following(settings, parts.machines, parts.figures, log),
+        ):
             serve(
                 exporter.application, listening, life, started, log,
                 certificate=certificate, stopping=exporter.health.stopping,
@@ -99,7 +109,7 @@ def _parts(settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "T
     catalog = Catalog(sockets, log)
     figures = Figures(daemon_registry(), __version__)
     announced = Announcements()
-    host = _host(settings, catalog, announced, figures)
+    fleet, host, others = _host(settings, catalog, announced, figures)
     catalog.start()
     figures.watch(
         host, lambda: _engines(catalog, sockets), max_containers=MAX_CONTAINERS, max_total_rows=MAX_ROWS
@@ -107,12 +117,13 @@ def _parts(settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "T
     sampler = Sampler(host, settings.interval, figures, log)
     jobs = RunningJobs(lambda: host.rows)
     exporter = Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
-    return _Parts(exporter, sampler, lambda: host.rows, announced)
+    return _Parts(exporter, fleet, sampler, figures, others, lambda: host.rows, announced)
 
 
 def _host(
     settings: ExporterSettings, catalog: "Catalog", announced: "Announcements", figures: "Figures"
-) -> "Host":
+) -> "tuple[Fleet, Host, dict[str, Elsewhere]]":
+    """The host with its fleet, and what is shown of other machines."""
     from jobmeter.exporter.directory import Identities
     from jobmeter.exporter.exposition import Exposition
     from jobmeter.exporter.fleet import Fleet
@@ -132,7 +143,8 @@ def _host(
     descriptors = Descriptors.of_process()
     fleet = Fleet(
         hierarchies, Identities(catalog, announced, root=settings.proc_path), linger_seconds=settings.linger,
-        descriptors=descriptors, detailed=exposition.detailed, root=settings.proc_path,
+        descriptors=descriptors, detailed=exposition.detailed or settings.serve_stats is not None,
+        runtime=settings.runtime, root=settings.proc_path,
     )  # fmt: skip
     groups = None
     if exposition.with_groups:
@@ -140,7 +152,9 @@ def _host(
             hierarchies, machine, descriptors=descriptors, errors=fleet.errors, root=settings.proc_path
         )
     figures.watch_bounds(descriptors, groups, max_groups=MAX_GROUPS)
-    return Host(fleet, groups, MachineReader(settings.proc_path, fleet.errors), exposition)
+    others = machines(settings, fleet.totals)
+    reader = MachineReader(settings.proc_path, fleet.errors)
+    return fleet, Host(fleet, groups, reader, exposition, tuple(others.values())), others
 
 
 def _engines(catalog: "Catalog", sockets: "list[EngineSocket]") -> "Iterator[EngineState]":

@@ -6,12 +6,37 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from jobmeter.config.file import merge_config
-from jobmeter.config.options import Option, duration, interval, parse, socket_path
+from jobmeter.config.options import Option, duration, interval, parse, secret, secret_file, socket_path
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
+from jobmeter.exporter.container import NATIVE
 from jobmeter.exporter.dialects import DIALECTS
+from jobmeter.exporter.vm.target import Target, is_name, parse_target
 from jobmeter.model.errors import UsageError
 
-_ALIASES = {"container_stats_interval": "interval", "dialects": "dialect", "engine_sockets": "engine_socket"}
+_ALIASES = {
+    "container_stats_interval": "interval",
+    "dialects": "dialect",
+    "engine_sockets": "engine_socket",
+    "subscriptions": "subscribe",
+}
+_TOKENS = ("read_token", "stats_token")
+
+
+def _whole_interval(text: str) -> float:
+    """Whole seconds, which is what the stream can ask for."""
+    seconds = interval(text)
+    if seconds != round(seconds):
+        raise UsageError(
+            f"{text!r} is not accepted; an interval between batches is whole seconds, from 1s to 1h"
+        )
+    return seconds
+
+
+def _runtime(text: str) -> str:
+    if not is_name(text):
+        raise UsageError(f"{text[:100]!r} is no runtime; it is one word, as {NATIVE}")
+    return text
+
 
 EXPORTER_OPTIONS = (
     Option(
@@ -63,6 +88,60 @@ EXPORTER_OPTIONS = (
         socket_path,
         "PATH",
     ),
+    Option(
+        "runtime",
+        "JOBMETER_RUNTIME",
+        "how this host's containers are run, as the label `runtime` says it",
+        _runtime,
+        "NAME",
+        default=NATIVE,
+    ),
+    Option(
+        "serve-stats",
+        "JOBMETER_SERVE_STATS",
+        "within a virtual machine: where its containers' statistics are served by gRPC, without a port at 10001; with "
+        "--tls-cert by TLS",
+        metavar="HOST:PORT",
+    ),
+    Option(
+        "stats-token",
+        "JOBMETER_STATS_TOKEN",
+        "what a subscriber must send, and what is sent to machines that are subscribed to",
+        secret,
+        "TOKEN",
+    ),
+    Option("stats-token-file", "JOBMETER_STATS_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
+    Option(
+        "stats-client-ca",
+        "JOBMETER_STATS_CLIENT_CA",
+        "a subscriber needs a certificate of one of these authorities, as PEM",
+        metavar="FILE",
+    ),
+    Option(
+        "subscribe",
+        "JOBMETER_SUBSCRIBE",
+        "a virtual machine whose containers are shown too: its name, and where it serves statistics; behind them "
+        "`;runtime=`, `;token_file=`, `;ca=`, `;cert=`, `;key=`, `;server_name=`; several may be given",
+        parse_target,
+        "NAME=HOST:PORT",
+        many=True,
+    ),
+    Option(
+        "subscribe-interval",
+        "JOBMETER_SUBSCRIBE_INTERVAL",
+        "how often a machine shall tell of its containers, in whole seconds",
+        _whole_interval,
+        "DURATION",
+        default="1s",
+    ),
+    Option(
+        "subscribe-grace",
+        "JOBMETER_SUBSCRIBE_GRACE",
+        "how long the containers of a machine are shown as they were last when nothing is heard of it",
+        duration,
+        "DURATION",
+        default="2m",
+    ),
     *READ_TOKEN_OPTIONS,
     *TLS_OPTIONS,
     Option("proc-path", "JOBMETER_PROC_PATH", "the host's proc file system", metavar="DIR", default="/proc"),
@@ -92,6 +171,13 @@ class ExporterSettings(Struct, frozen=True, kw_only=True):
     engine_socket: tuple[str, ...] | None = None
     hooks: str | None = None
     hooks_place: str = "--hooks"
+    runtime: str = NATIVE
+    serve_stats: str | None = None
+    stats_token: str | None = None
+    stats_client_ca: str | None = None
+    subscribe: tuple[Target, ...] = ()
+    subscribe_interval: float = 1.0
+    subscribe_grace: float = 120.0
     read_token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -110,17 +196,32 @@ def exporter_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Export
     if rest:
         raise UsageError(f"{rest[0]!r} is not accepted: the exporter takes only flags")
     said = frozenset(values)
-    invocation.merge_file("read_token")
+    for token in _TOKENS:
+        invocation.merge_file(token)
     config = values.pop("config", None)
     if config is not None:
         merge_config(invocation, EXPORTER_OPTIONS, config, _ALIASES)
-    invocation.merge_file("read_token")
+    for token in _TOKENS:
+        invocation.merge_file(token)
     values.update(_places(values, said, flags, config))
     if ("tls_cert" in values) != ("tls_key" in values):
         given, missing = ("--tls-cert", "--tls-key") if "tls_cert" in values else ("--tls-key", "--tls-cert")
         raise UsageError(f"{given} needs {missing} too")
+    _check_streams(values)
     _tidy(values)
     return ExporterSettings(**values)
+
+
+def _check_streams(values: Mapping[str, Any]) -> None:
+    """What needs something else."""
+    if "stats_client_ca" in values:
+        for needed, flag in (("serve_stats", "--serve-stats"), ("tls_cert", "--tls-cert")):
+            if needed not in values:
+                raise UsageError(f"--stats-client-ca needs {flag} too")
+    names = [target.name for target in values.get("subscribe", ())]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--subscribe: two machines are called {name!r}; each needs a name of its own")
 
 
 def _places(

@@ -77,7 +77,7 @@ def fields(body: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def read(body: bytes) -> dict[str, Entry]:
     """The entries of a batch, by id; what has another number is passed over."""
-    found = {}
+    found: dict[str, Entry] = {}
     for number, value in fields(body):
         if number == 2:
             assert isinstance(value, bytes)

@@ -127,7 +127,8 @@ def test_a_repository_does_not_change_any_more() -> None:
 def test_one_that_was_never_read_is_there() -> None:
     """It would have been told as one that uses nothing."""
     batch = told(PLAIN, replace(BUILD, account=Account(memory_usage_bytes=1)))
-    assert (list(batch.unread), stats(batch.stats).keys()) == (["ab"], {"4f0c"})
+    assert list(batch.unread) == ["ab"]
+    assert stats(batch.stats).keys() == {"4f0c"}
 
 
 def test_an_id_that_is_there_twice() -> None:

@@ -85,7 +85,7 @@ class StatsServer:
         self._server = grpc.server(
             self._workers, options=_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS + _SPARE_WORKERS
         )
-        handler = grpc.unary_stream_rpc_method_handler(self._stream, _request, None)
+        handler = grpc.unary_stream_rpc_method_handler(self._stream, None, None)
         service = {schema.METHOD.rpartition("/")[2]: handler}
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(schema.SERVICE, service),)
@@ -117,13 +117,16 @@ class StatsServer:
         self._server.stop(_CLOSE_SECONDS).wait(_CLOSE_SECONDS + 1.0)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def _stream(self, request: Any, context: Any) -> Iterator[bytes]:
+    def _stream(self, request: bytes, context: Any) -> Iterator[bytes]:
         self._admit(context)
-        if request is None:
+        try:
+            asked = schema.Request.FromString(request).interval_seconds
+        except DecodeError:
+            asked = 0
             context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT, "this is no ephemerd.v1.StreamContainerStatsRequest"
             )
-        seconds = max(1, min(request.interval_seconds or round(self._default), MAX_INTERVAL_SECONDS))
+        seconds = max(1, min(asked or round(self._default), MAX_INTERVAL_SECONDS))
         stream = self._enter(context)
         timetable, begun = Timetable(seconds), self._monotonic()
         while not stream.ended.is_set():
@@ -180,11 +183,3 @@ class StatsServer:
         self.refused += 1
         self._log.warn("a subscription to the statistics was refused", reason=why)
         context.abort(code, why)
-
-
-def _request(body: bytes) -> Any:
-    """None for what is none: the library would print what is raised here."""
-    try:
-        return schema.Request.FromString(body)
-    except DecodeError:
-        return None

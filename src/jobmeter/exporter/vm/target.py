@@ -37,7 +37,7 @@ class Target(Struct, frozen=True, kw_only=True):
 def parse_target(text: str) -> Target:
     """The machine that is meant. Raises UsageError."""
     first, *more = (part.strip() for part in text.split(";"))
-    name, equals, address = first.partition("=")
+    name, equals, address = (part.strip() for part in first.partition("="))
     if not equals:
         raise UsageError(f"{text[:100]!r} has no name and no address; {_ACCEPTED}")
     if not is_name(name):
