@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.gateway.launcher.account import Account, account_of, may_enter, may_read
+from jobmeter.gateway.launcher.account import Account, account_of, may_enter, may_execute, may_read
 from jobmeter.model.errors import UsageError
 
 OTHER = 54_321
@@ -65,6 +65,16 @@ def test_a_folder_above_keeps_it_out(tmp_path: Path) -> None:
     closed.chmod(0o711)
     assert may_read(account(), link)
     assert may_enter(account(), closed)
+
+
+@pytest.mark.parametrize("mode, executable", [(0o700, False), (0o755, True), (0o644, False)])
+def test_programs(tmp_path: Path, mode: int, executable: bool) -> None:
+    """A program that others may not execute is none for them."""
+    _let_in(tmp_path)
+    program = tmp_path / "program"
+    program.touch()
+    program.chmod(mode)
+    assert may_execute(account(), program) == executable
 
 
 def test_who_is_there() -> None:
