@@ -35,7 +35,7 @@ _GITLAB_HOLD_SECONDS = 50.0
 """As long as GitLab itself holds a request."""
 _SHARE_OF_A_LIMIT = 0.9
 """Of the time that a runner gives its request: our answer must still reach it."""
-
+_MOMENT_SECONDS = 0.005
 
 _WORDS: dict[type[Outcome], FetchOutcome] = {
     Tasks: "task",
@@ -166,14 +166,14 @@ class Lane:
     async def _answered(self, asker: Asker, leaving: asyncio.Task[None]) -> None:
         """Wait for its answer, for its end, or for as long as it may be held."""
         waited: set[asyncio.Future[Any]] = {asker.answer, leaving}
-        limit = self._hold_seconds(asker.client)
-        again = self._handing.due_seconds()
-        if again is not None and again < limit:
-            await asyncio.wait(waited, timeout=again, return_when=asyncio.FIRST_COMPLETED)
-            if asker.waits and not leaving.done():
-                self._hand_again(asker)
-            limit -= again
-        await asyncio.wait(waited, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        until = self._home.clock() + self._hold_seconds(asker.client)
+        while (left := until - self._home.clock()) > 0 and asker.waits and not leaving.done():
+            again = self._handing.due_seconds()
+            if again is not None and again <= 0 and self._hand_again(asker):
+                break
+            # A timer may be early by a moment; then the rest is waited for.
+            pause = left if again is None else min(left, max(again, _MOMENT_SECONDS))
+            await asyncio.wait(waited, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         if self._flights.is_of(asker) and self._home.options.kind == "gitlab":
             # To break off what GitLab holds could lose a job; it is over soon.
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
