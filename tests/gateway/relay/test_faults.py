@@ -127,7 +127,7 @@ def test_an_answer_that_is_cut_on_its_way_to_the_runner():
                 await line.send(runner.written("FetchTask"))
                 await until(lambda: rig.held == ["7"])
                 line.writer.transport.abort()
-            await asyncio.sleep(0.01)  # Longer than `fetch_interval`, within which it may still be on its way.
+            await asyncio.sleep(0.01)  # Within `fetch_interval` it may still be on its way.
             assert await runner.fetch() == [7]
             assert forge.jobs[7].handed == ["one"]
 
