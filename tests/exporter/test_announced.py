@@ -75,6 +75,17 @@ def test_what_was_announced_wins_over_what_a_job_can_feign(host: Host, labels: d
     assert known(host, A) == (TOLD, "12", "announced")
 
 
+def test_a_container_that_is_named_within_another_job(host: Host) -> None:
+    """Is the announced task's none the less: the one who said so has made it."""
+    host.catalog.put(A, labels=OWN)
+    host.begin(docker(A), 10)
+    host.begin(docker(A) + docker(B))
+    assert host.identity(docker(A) + docker(B)).attribution == "nesting"
+    host.announced.start(replace(STARTED, cgroup=docker(A) + docker(B)))
+    assert host.identity(docker(A) + docker(B)).job == TOLD
+    assert host.identity(docker(A)).attribution == "own"
+
+
 def test_an_id_within_another_container_proves_nothing(host: Host) -> None:
     """Whoever can make cgroups there can choose it."""
     host.begin(docker(B))

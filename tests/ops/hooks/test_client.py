@@ -79,8 +79,9 @@ def test_who_comes_later_is_told_what_runs(tmp_path: Path) -> None:
     run(main)
 
 
-def test_nobody_waits_for_who_is_away(tmp_path: Path) -> None:
-    """The end of a job goes on at once."""
+def test_nobody_waits_for_who_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a job goes on at once, whenever the next attempt is."""
+    monkeypatch.setattr(announcing, "_FIRST_PAUSE_SECONDS", 60.0)
 
     async def main() -> None:
         async with announcer(tmp_path / "s") as (one, notes):

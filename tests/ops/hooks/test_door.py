@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,16 @@ def test_one_that_answers_is_left_alone(tmp_path: Path) -> None:
             asking.connect(path)
 
 
-def test_of_many_at_once_one_gets_it(tmp_path: Path) -> None:
-    """Each sees what a dead one left."""
+def test_of_many_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would remove what a dead one left, however late: nobody removes one that lives."""
     path, refused, served = tmp_path / "s", [], []
+    unlink = os.unlink
+
+    def unlink_late(path: str) -> None:
+        time.sleep(0.01)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", unlink_late)
     left_behind(path)
     together, done = threading.Barrier(8), threading.Barrier(8)
 

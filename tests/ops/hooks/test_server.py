@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -204,6 +205,22 @@ def test_a_thousand_connections(tmp_path: Path) -> None:
             await until(lambda: len(daemon.server._clients) == 1)
             async with client(daemon.path) as late:
                 assert await late.ask(STARTED) == {"ok": True}
+
+    run(main)
+
+
+def test_a_thousand_clients_one_after_the_other(tmp_path: Path) -> None:
+    """Leave no descriptor and no task, whatever they said."""
+
+    async def main() -> None:
+        async with serving(tmp_path / "s") as daemon:
+            before = len(os.listdir("/proc/self/fd"))
+            for number in range(1000):
+                async with client(daemon.path) as one:
+                    one.say((LISTEN, STARTED, ENDS, b"?\n", b"")[number % 5])
+            await until(lambda: not daemon.server._clients)
+            await until(lambda: len(os.listdir("/proc/self/fd")) == before)
+            assert len(asyncio.all_tasks()) == 1
 
     run(main)
 
