@@ -40,3 +40,14 @@ def test_a_library_that_is_missing(daemon: str, library: str, tmp_path: Path) ->
     assert (done.returncode, done.stderr.startswith(said), done.stderr.count("\n")) == (1, True, 1), (
         done.stderr
     )
+
+
+def test_the_library_for_windows_hosts(tmp_path: Path) -> None:
+    """Only who follows one needs it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "aiohttp", "exporter", "--listen=127.0.0.1:0",
+         "--windows-engine=b=tcp://127.0.0.1:9"],
+        capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    said = "jobmeter exporter: aiohttp is not installed, it comes with jobmeter's extra windows: "
+    assert (done.returncode, done.stderr.startswith(said)) == (1, True), done.stderr

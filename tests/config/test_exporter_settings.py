@@ -8,6 +8,7 @@ import pytest
 
 from jobmeter.config.exporter import exporter_settings
 from jobmeter.exporter.vm.target import Target
+from jobmeter.exporter.windows.address import Engine
 from jobmeter.model.errors import UsageError
 
 
@@ -48,6 +49,7 @@ def test_each_place_is_stronger_than_the_one_before(tmp_path: Path) -> None:
         ('stats_token = "abc"', "stats_token", "abc"),
         ('subscribe = ["a=h:1", "b=i"]', "subscribe",
          (Target(name="a", address="h:1"), Target(name="b", address="i:10001"))),
+        ('windows_engines = ["a=tcp://h:1", "b=tcp://i"]', "windows_engine", (Engine("a", "h", 1), Engine("b", "i"))),
         ('log-level = "debug"', "log_level", "debug"),
     ],
 )  # fmt: skip
@@ -94,6 +96,8 @@ def test_a_token_from_a_variables_file_is_stronger_than_one_in_the_configuration
         (["--runtime=two words"], "--runtime: 'two words' is no runtime; it is one word, as linux-native"),
         (["--subscribe=a"], "--subscribe: 'a' has no name and no address; accepted is NAME=HOST:PORT"),
         (["--subscribe=a=h", "--subscribe=a=i"], "--subscribe: two machines are called 'a'"),
+        (["--windows-engine=a=h"], "--windows-engine: 'a=h' is no engine; accepted is NAME=tcp://HOST:PORT"),
+        (["--subscribe=a=h", "--windows-engine=a=tcp://i"], "two machines are called 'a'"),
         (["--subscribe-interval=1500ms"], "--subscribe-interval: '1500ms' is not accepted"),
         (["--stats-client-ca=/a", "--serve-stats=:1"], "--stats-client-ca needs --tls-cert too"),
         (["--stats-client-ca=/a"], "--stats-client-ca needs --serve-stats too"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jobmeter.config import admin, check, exporter, gateway, receiver, settings, size
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
+from jobmeter.exporter.windows.address import Engine
 from jobmeter.model.errors import UsageError
 
 Reader = Callable[[Sequence[str], Mapping[str, str]], Any]
@@ -100,6 +101,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "shutdown-timeout": ("0s", 0.0),
     "shutdown-tasks": ("cancel", "cancel"),
     "receiver-token": ("s3cret", "s3cret"),
+    "windows-engine": ("b=tcp://win:2376", (Engine("b", "win", 2376),)),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
     "hooks": ("/run/hooks.sock", "/run/hooks.sock"),
     "announce": ("/run/hooks.sock", ("/run/hooks.sock",)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jobmeter import __version__
 from jobmeter.apps.exporter_hooks import hooked
 from jobmeter.apps.exporter_streams import following, machines, serving
+from jobmeter.apps.exporter_windows import engine_states, windows_hosts, windows_machines, with_windows
 from jobmeter.apps.extras import required
 from jobmeter.collector.log import Log
 from jobmeter.config.exporter import ExporterSettings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jobmeter.exporter.host import Host
     from jobmeter.exporter.sampler import Sampler
     from jobmeter.exporter.service import Exporter
+    from jobmeter.exporter.windows.host import WindowsHost
     from jobmeter.ops.access import Tokens
 
 DEFAULT_PORT = 9925
@@ -40,6 +42,7 @@ class _Parts(NamedTuple):
     machines: "dict[str, Elsewhere]"
     rows: "Callable[[], Sequence[Row]]"
     announced: "Announcements"
+    windows: "Sequence[WindowsHost]"
 
 
 def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
@@ -69,8 +72,9 @@ def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
                     "network series, and jobs are known by labels and names alone"
                 )
 
+        whole = with_windows(exporter.life, parts.windows)
         with (
-            hooked(exporter.life, settings, parts.rows, parts.sampler, parts.announced, log) as life,
+            hooked(whole, settings, parts.rows, parts.sampler, parts.announced, log) as life,
             serving(settings, parts.fleet, parts.sampler, certificate, parts.figures, log),
             following(settings, parts.machines, parts.figures, log),
         ):
@@ -104,20 +108,25 @@ def _parts(settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "T
     from jobmeter.exporter.sampler import Sampler
     from jobmeter.exporter.service import Exporter
     from jobmeter.exporter.totals import MAX_ROWS
+    from jobmeter.exporter.windows.figures import WindowsCollector
     from jobmeter.ops.metrics import daemon_registry
 
     catalog = Catalog(sockets, log)
     figures = Figures(daemon_registry(), __version__)
     announced = Announcements()
     fleet, host, others = _host(settings, catalog, announced, figures)
+    windows = windows_hosts(settings, others, log)
     catalog.start()
     figures.watch(
-        host, lambda: _engines(catalog, sockets), max_containers=MAX_CONTAINERS, max_total_rows=MAX_ROWS
-    )
+        host, lambda: (*_engines(catalog, sockets), *engine_states(windows)), max_containers=MAX_CONTAINERS,
+        max_total_rows=MAX_ROWS,
+    )  # fmt: skip
+    if windows:
+        figures.registry.register(WindowsCollector(windows))
     sampler = Sampler(host, settings.interval, figures, log)
     jobs = RunningJobs(lambda: host.rows)
     exporter = Exporter(sampler, host.page, figures, tokens, log, jobs, held=(host, catalog))
-    return _Parts(exporter, fleet, sampler, figures, others, lambda: host.rows, announced)
+    return _Parts(exporter, fleet, sampler, figures, others, lambda: host.rows, announced, windows)
 
 
 def _host(
@@ -152,7 +161,7 @@ def _host(
             hierarchies, machine, descriptors=descriptors, errors=fleet.errors, root=settings.proc_path
         )
     figures.watch_bounds(descriptors, groups, max_groups=MAX_GROUPS)
-    others = machines(settings, fleet.totals)
+    others = {**machines(settings, fleet.totals), **windows_machines(settings, fleet.totals)}
     reader = MachineReader(settings.proc_path, fleet.errors)
     return fleet, Host(fleet, groups, reader, exposition, tuple(others.values())), others
 

@@ -11,6 +11,7 @@ from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTION
 from jobmeter.exporter.container import NATIVE
 from jobmeter.exporter.dialects import DIALECTS
 from jobmeter.exporter.vm.target import Target, is_name, parse_target
+from jobmeter.exporter.windows.address import Engine, parse_engine
 from jobmeter.model.errors import UsageError
 
 _ALIASES = {
@@ -18,6 +19,7 @@ _ALIASES = {
     "dialects": "dialect",
     "engine_sockets": "engine_socket",
     "subscriptions": "subscribe",
+    "windows_engines": "windows_engine",
 }
 _TOKENS = ("read_token", "stats_token")
 
@@ -142,6 +144,16 @@ EXPORTER_OPTIONS = (
         "DURATION",
         default="2m",
     ),
+    Option(
+        "windows-engine",
+        "JOBMETER_WINDOWS_ENGINE",
+        "a Windows host whose containers are shown too: its name, and where its Docker engine is asked, as "
+        "NAME=tcp://HOST:PORT; behind them `;ca=`, `;cert=`, `;key=`, `;server_name=`, `;runtime=`; several may be "
+        "given",
+        parse_engine,
+        "NAME=ADDRESS",
+        many=True,
+    ),
     *READ_TOKEN_OPTIONS,
     *TLS_OPTIONS,
     Option("proc-path", "JOBMETER_PROC_PATH", "the host's proc file system", metavar="DIR", default="/proc"),
@@ -178,6 +190,7 @@ class ExporterSettings(Struct, frozen=True, kw_only=True):
     subscribe: tuple[Target, ...] = ()
     subscribe_interval: float = 1.0
     subscribe_grace: float = 120.0
+    windows_engine: tuple[Engine, ...] = ()
     read_token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -218,10 +231,12 @@ def _check_streams(values: Mapping[str, Any]) -> None:
         for needed, flag in (("serve_stats", "--serve-stats"), ("tls_cert", "--tls-cert")):
             if needed not in values:
                 raise UsageError(f"--stats-client-ca needs {flag} too")
-    names = [target.name for target in values.get("subscribe", ())]
-    for name in names:
+    machines = [(target.name, "--subscribe") for target in values.get("subscribe", ())]
+    machines += [(engine.name, "--windows-engine") for engine in values.get("windows_engine", ())]
+    names = [name for name, _ in machines]
+    for name, flag in machines:
         if names.count(name) > 1:
-            raise UsageError(f"--subscribe: two machines are called {name!r}; each needs a name of its own")
+            raise UsageError(f"{flag}: two machines are called {name!r}; each needs a name of its own")
 
 
 def _places(

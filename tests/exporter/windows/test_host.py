@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -33,6 +33,8 @@ GITLAB = {
 class Host:
     """A host whose engine a test holds in its hands, with clocks that it moves on, and what was shown of it."""
 
+    refused = 0
+
     def __init__(self, interval_seconds: float = 10.0, engine: Engine = ENGINE) -> None:
         self.passed = 1000.0
         self.names = ["a"]
@@ -41,7 +43,7 @@ class Host:
         self.used: dict[str, Usage | Exception | None] = {}
         self.questions: list[str] = []
         self.at_once = self.most_at_once = 0
-        self.rows: dict[str, Row] = {}
+        self.by_id: dict[str, Row] = {}
         self.still: Collection[str] = ()
         self.sentences: list[str] = []
         self.meets: Callable[[], About] = lambda: About("process", 8)
@@ -61,7 +63,7 @@ class Host:
         asyncio.run(self.host.round(self))
 
     def cpu(self) -> dict[str, float | None]:
-        return {name: row.account.cpu_seconds for name, row in self.rows.items()}
+        return {name: row.account.cpu_seconds for name, row in self.by_id.items()}
 
     # --- As its engine
 
@@ -103,8 +105,12 @@ class Host:
 
     # --- As what shows it, and as its log
 
+    @property
+    def rows(self) -> Sequence[Row]:
+        return list(self.by_id.values())
+
     def tell(self, told: Iterable[Row], still: Collection[str] = ()) -> None:
-        self.rows, self.still = {row.id: row for row in told}, still
+        self.by_id, self.still = {row.id: row for row in told}, still
 
     def info(self, message: str, **fields: object) -> None:
         self.sentences.append(message)
@@ -125,7 +131,7 @@ def test_a_container_is_shown_as_those_of_this_host(host):
     """With its machine, how it is isolated, its limits, and its job by labels."""
     host.made_as["a"] = Made(isolation="hyperv", started=NOW - 60, nano_cpus=2 * 10**9, memory_bytes=4 << 30)
     host.round(a=1.5)
-    row = host.rows["a"]
+    row = host.by_id["a"]
     assert (row.path, row.machine, row.key, row.engine) == ("build-3/a", "build-3", "build-3/a", "docker")
     assert (row.runtime, row.started, row.ended, row.parent) == ("windows-hyperv", NOW - 60, None, None)
     assert row.bounds == Bounds(cpu_cores=2.0, memory_bytes=4 << 30)
@@ -138,19 +144,19 @@ def test_a_share_is_of_the_cpus_that_are_told(host):
     """With each sample, else by the engine."""
     host.made_as["a"] = Made(isolation="process", cpu_percent=25)
     host.round(a=1.5)
-    assert host.rows["a"].bounds.cpu_cores == 2.0
+    assert host.by_id["a"].bounds.cpu_cores == 2.0
     asyncio.run(_with_cpus(host, told=None, engine=16))
-    assert host.rows["a"].bounds.cpu_cores == 4.0
+    assert host.by_id["a"].bounds.cpu_cores == 4.0
 
 
 async def _with_cpus(host: Host, *, told: int | None, engine: int) -> None:
     """A round of an engine that tells so many."""
     host.meets = lambda: About("process", engine)
     host.used = {"a": Usage(Account(cpu_seconds=1.0), told)}
-    host.rows = {}
+    host.by_id = {}
     task = asyncio.create_task(host.host.follow())
     async with asyncio.timeout(5):
-        while not host.rows:
+        while not host.by_id:
             await asyncio.sleep(0)
     task.cancel()
 
@@ -162,45 +168,45 @@ def test_the_runtime_says_how_it_is_isolated(host, isolation, runtime):
     """As far as the engine tells."""
     host.made_as["a"] = Made(isolation=isolation)
     host.round(a=1.5)
-    assert host.rows["a"].runtime == runtime
+    assert host.by_id["a"].runtime == runtime
 
 
 def test_the_runtime_is_what_is_set_for_the_machine():
     """Whatever the engine tells."""
     host = Host(engine=ENGINE._replace(runtime="windows-hyperv"))
     host.round(a=1.5)
-    assert host.rows["a"].runtime == "windows-hyperv"
+    assert host.by_id["a"].runtime == "windows-hyperv"
 
 
 def test_a_container_of_nobody(host):
     """It is shown without a job."""
     host.labels = {}
     host.round(a=1.0)
-    assert (host.rows["a"].identity.job, host.rows["a"].identity.attribution) == (None, None)
+    assert (host.by_id["a"].identity.job, host.by_id["a"].identity.attribution) == (None, None)
 
 
 def test_the_containers_of_one_task_are_one_execution(host):
     """Of this machine: another one may count alike. Those that only name the same job are one each."""
     host.labels = GITLAB
     host.round(a=1.0, b=1.0)
-    assert {row.identity.execution for row in host.rows.values()} == {"build-3/https://git.example/4711"}
+    assert {row.identity.execution for row in host.by_id.values()} == {"build-3/https://git.example/4711"}
     host.labels = {"jobmeter.repository": "acme/engine"}
     host.round(a=1.0, b=1.0)
-    assert [row.identity.execution for row in host.rows.values()] == ["build-3/a", "build-3/b"]
+    assert [row.identity.execution for row in host.by_id.values()] == ["build-3/a", "build-3/b"]
     host.labels = {"jobmeter.repository": "acme/engine", "jobmeter.run_id": "7"}
     host.round(a=1.0, b=1.0)
-    assert len({row.identity.execution for row in host.rows.values()}) == 1
+    assert len({row.identity.execution for row in host.by_id.values()}) == 1
 
 
 def test_what_is_known_of_a_container_is_not_made_anew(host):
     """While it is called the same; what is written of it is kept by that."""
     host.round(a=1.0)
-    first = host.rows["a"].identity
+    first = host.by_id["a"].identity
     host.round(a=2.0)
-    assert host.rows["a"].identity is first
+    assert host.by_id["a"].identity is first
     host.labels = {"jobmeter.repository": "acme/tool"}
     host.round(a=3.0)
-    assert host.rows["a"].identity is not first
+    assert host.by_id["a"].identity is not first
 
 
 def test_limits_are_asked_for_once_in_a_while(host):
@@ -216,14 +222,14 @@ def test_one_that_was_started_again_says_when(host):
     host.round(a=5.0)
     host.made_as["a"] = Made(isolation="process", started=NOW - 1)
     host.round(a=0.5)
-    assert (host.rows["a"].started, host.cpu()) == (NOW - 1, {"a": 0.5})
+    assert (host.by_id["a"].started, host.cpu()) == (NOW - 1, {"a": 0.5})
 
 
 def test_a_start_in_the_future_is_now(host):
     """The clock of that host is not ours."""
     host.made_as["a"] = Made(isolation="process", started=NOW + 3600)
     host.round(a=5.0)
-    assert host.rows["a"].started == NOW
+    assert host.by_id["a"].started == NOW
 
 
 @pytest.mark.parametrize("answer", [FAILS, RuntimeError])
@@ -244,7 +250,7 @@ def test_one_that_cannot_be_read_costs_no_other(host, answer):
 def test_one_that_was_never_read_is_not_shown(host):
     """Nothing is known of what it uses: a first number would be taken for what it used at once."""
     host.round(a=FAILS)
-    assert (host.rows, host.still) == ({}, [])
+    assert (host.by_id, host.still) == ({}, [])
 
 
 def test_numbers_that_are_old_are_shown_no_more(host):
@@ -273,7 +279,7 @@ def test_one_that_is_gone_between_list_and_question_is_shown_no_more(host):
 def test_so_many_are_asked_about_at_once(host):
     """And no more."""
     host.round(**{f"c{number}": 1.0 for number in range(3 * AT_ONCE)})
-    assert len(host.rows) == 3 * AT_ONCE
+    assert len(host.by_id) == 3 * AT_ONCE
     assert host.most_at_once == AT_ONCE
 
 
@@ -391,12 +397,12 @@ def test_a_host_over_the_network():
             host = WindowsHost(where, client, shown, shown, interval_seconds=1.0)
             task = asyncio.create_task(host.follow())
             async with asyncio.timeout(5):
-                while not shown.rows:
+                while not shown.by_id:
                     await asyncio.sleep(0.01)
             task.cancel()
             assert (host.up, host.errors) == (True, 1)
 
     asyncio.run(main())
-    (row,) = shown.rows.values()
+    (row,) = shown.by_id.values()
     assert (row.id, row.account.cpu_seconds, row.bounds.cpu_cores) == (told.FIRST, 12.3456789, "unlimited")
     assert replace(row.bounds, cpu_cores=None) == Bounds(memory_bytes="unlimited")

@@ -34,13 +34,19 @@ def _sent(row: Row) -> Value:
     return sum(one.sent_bytes for one in interfaces)
 
 
+def _anon(row: Row) -> Value:
+    """As there: 0 on Windows, which knows no such number."""
+    is_windows = row.account.memory_private_working_set_bytes is not None
+    return 0 if is_windows else row.account.memory_anon_bytes
+
+
 FAMILIES = (
     Family("ephemerd_container_cpu_usage_seconds_total", "counter", "CPU time used since the container began.",
            (((), lambda row: row.account.cpu_seconds),)),
     Family("ephemerd_container_memory_bytes", "gauge", "Memory charged to it, page cache included.",
            (((), lambda row: row.account.memory_usage_bytes),)),
     Family("ephemerd_container_memory_anon_bytes", "gauge", "Memory of its own that no file backs.",
-           (((), lambda row: row.account.memory_anon_bytes),)),
+           (((), _anon),)),
     Family("ephemerd_container_memory_limit_bytes", "gauge", "The memory limit that binds it; 0 for none.",
            (((), lambda row: _limit(row.bounds.memory_bytes)),)),
     Family("ephemerd_container_cpu_limit", "gauge", "The CPU limit that binds it, in cores; 0 for none.",

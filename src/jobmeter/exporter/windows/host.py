@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Never, Protocol
 
@@ -59,7 +59,14 @@ class Asked(Protocol):
 
 
 class Shown(Protocol):
-    """Takes what is to be shown of the host."""
+    """Takes what is to be shown of the host, and shows it."""
+
+    refused: int
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """What is shown of it."""
+        ...
 
     def tell(self, told: Iterable[Row], still: Collection[str] = ()) -> None:
         """All that is there; of those ``still`` there, by id, nothing new is known."""
@@ -86,7 +93,8 @@ class _Known:
 class WindowsHost:
     """The machine of an ``engine``; ``open_client`` makes a connection with it.
 
-    To be followed by one task; ``up``, ``errors`` and ``round_seconds`` may be read by any thread.
+    To be followed by one task; what has no underscore may be read by any thread. ``answered_at`` is a time of
+    ``monotonic``.
     """
 
     def __init__(
@@ -103,13 +111,14 @@ class WindowsHost:
         self.name = engine.name
         self.address = engine.address
         self.up = False
+        self.answered_at: float | None = None
         self.errors = 0
         """Readings of a container that failed."""
         self.round_seconds: float | None = None
         """How long it took last to read all containers."""
         self._runtime = engine.runtime
         self._open = open_client
-        self._shown = shown
+        self.shown = shown
         self._log = log
         self._sparing = Sparing(log)
         self._interval = max(interval_seconds, _LEAST_INTERVAL_SECONDS)
@@ -150,6 +159,7 @@ class WindowsHost:
 
     def _succeed(self) -> None:
         self.up = True
+        self.answered_at = self._monotonic()
         if self._state != "":
             self._state = ""
             self._log.info(f"containers of the Windows host {self.name} are shown", at=self.address)
@@ -192,7 +202,7 @@ class WindowsHost:
                 still.append(known.facts.id)
             else:  # It is there, but what it uses is not known any more.
                 told.append(replace(known.row, account=Account()))
-        self._shown.tell(told, still)
+        self.shown.tell(told, still)
 
     # --- one container
 
