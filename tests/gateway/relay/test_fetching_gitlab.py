@@ -130,7 +130,7 @@ def test_a_job_that_nobody_wants_is_reported():
             lane_has_it = asyncio.create_task(Runner(rig.port, TOKEN).fetch())
             assert (await lane_has_it).status == 201
             (lane,) = rig.relay._lanes.all()
-            lane.workload.handing._park(rig.relay._memory.tasks["7"])
+            lane.workload.handing._park(rig.relay._footing.memory.tasks["7"])
             await until(lambda: forge.jobs[7].state == "failed")
             assert rig.ended == [("7", "failure")]
             assert "private-token" not in forge.seen[-1].by_name

@@ -108,6 +108,11 @@ class Finals:
         """The ids of the tasks whose last reports are kept."""
         return list(self._kept)
 
+    def holds(self, task_id: str, kind: Literal["log", "state"]) -> bool:
+        """Whether this report of a task is kept."""
+        final = self._kept.get(task_id)
+        return final is not None and getattr(final, kind) is not None
+
     def restore(self) -> None:
         """Take over what a former process has left. Raises OSError."""
         if self._spool is not None:

@@ -24,8 +24,8 @@ from jobmeter.gateway.keeping.finals import Finals, Spool, Verdict
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.headers import by_name, to_forge
 from jobmeter.gateway.relay.home import Home
-from jobmeter.gateway.relay.lanes import Lanes
 from jobmeter.gateway.relay.passing import Whole
+from jobmeter.gateway.relay.port import Workers
 from jobmeter.gateway.relay.reports import Reported, Reports
 from jobmeter.gateway.relay.upstream import AWAY, Limits, Unreachable
 
@@ -60,13 +60,15 @@ class _Attempt(NamedTuple):
 class Exchanges:
     """Reports of tasks, and what runners say of themselves. ``unread`` hears of an answer that is none."""
 
-    def __init__(self, home: Home, lanes: Lanes, spool: Spool | None, unread: Callable[[str], None]) -> None:
+    def __init__(
+        self, home: Home, workers: Workers, spool: Spool | None, unread: Callable[[str], None]
+    ) -> None:
         self._home = home
-        self._lanes = lanes
+        self._workers = workers
         self._unread = unread
         self._reports = Reports(home)
         self.finals = Finals(
-            spool, self._deliver, home.log, quiet_seconds=home.options.quiet_seconds, wall=home.wall
+            spool, self.deliver, home.log, quiet_seconds=home.options.quiet_seconds, wall=home.wall
         )
 
     async def pass_on(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
@@ -101,7 +103,7 @@ class Exchanges:
             self.finals.taken(request.task_id, kind)
             return
         known = self._home.memory.find(request.task_id)
-        if known is None or not _is_last(request) or not self._lanes.is_of(known, client, body):
+        if known is None or not _is_last(request) or not self._workers.is_of(known, client, body):
             return
         if isinstance(request, StateReport):
             known.result, known.failure_reason = request.result, request.failure_reason
@@ -141,8 +143,8 @@ class Exchanges:
             whole = await self._home.passing.ask_whole(client, raw, limits=Limits(total=limit))
         except Unreachable as error:
             if isinstance(request, LogReport | StateReport):
-                lane = self._lanes.of_task(client, request, body)
-                self._reports.missed(lane, request, self._home.clock() - began)
+                worker = self._workers.of_task(client, request, body)
+                self._reports.missed(worker, request, self._home.clock() - began)
             refusal = self._home.passing.refusal(client, error, request, self._home.called(request))
             return _Attempt(refusal, "away", changed=False)
         before = self._home.memory.changes
@@ -159,11 +161,11 @@ class Exchanges:
             self._declared(client, request, body, answer)
         elif isinstance(request, LogReport | StateReport):
             accepted = isinstance(answer, LogTaken | StateTaken)
-            lane = self._lanes.of_task(client, request, body, make=accepted)
-            if lane is not None:
+            worker = self._workers.of_task(client, request, body, make=accepted)
+            if worker is not None:
                 if accepted:
-                    lane.workload.ends.reported(request.task_id, client, body)
-                self._reports.heard(lane, Reported(request, body, answer, seconds))
+                    worker.reported(request.task_id, client, body)
+                self._reports.heard(worker, Reported(request, body, answer, seconds))
         return answer
 
     def _declared(self, client: Client, request: Request, body: bytes, answer: Declared) -> None:
@@ -173,13 +175,13 @@ class Exchanges:
         if identity.name is not None or identity.key not in self._home.memory.names:
             self._home.memory.call(identity)
         if isinstance(request, Declare):
-            lane = self._lanes.of(self._home.dialect.proof(client.headers, body), identity.key)
-            if lane is not None:
-                if lane.accepted:
-                    lane.declare()
-                lane.accept()
+            worker = self._workers.of(self._home.dialect.proof(client.headers, body), identity.key)
+            if worker is not None:
+                if worker.accepted:
+                    worker.declare()
+                worker.accept()
 
-    async def _deliver(self, task_id: str, call: Call) -> Verdict:
+    async def deliver(self, task_id: str, call: Call) -> Verdict:
         """Tell the forge for a runner that has given up."""
         began = self._home.clock()
         headers = by_name((name.encode("latin-1"), value.encode("latin-1")) for name, value in call.headers)
@@ -198,9 +200,9 @@ class Exchanges:
         if verdict == "away":
             return verdict
         known = self._home.memory.tasks.get(task_id)
-        lane = self._lanes.of(known.proof, known.identity) if known else None
-        if lane is not None and isinstance(request, LogReport | StateReport):
-            self._reports.heard(lane, Reported(request, body, answer, self._home.clock() - began))
+        worker = self._workers.of(known.proof, known.identity) if known else None
+        if worker is not None and isinstance(request, LogReport | StateReport):
+            self._reports.heard(worker, Reported(request, body, answer, self._home.clock() - began))
         return verdict
 
 

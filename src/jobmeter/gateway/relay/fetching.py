@@ -23,6 +23,7 @@ from jobmeter.gateway.forges.port import (
 )
 from jobmeter.gateway.polling.backoff import Backoff, pace_of
 from jobmeter.gateway.polling.loop import Poller
+from jobmeter.gateway.polling.slots import Why
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.flights import Flights
 from jobmeter.gateway.relay.home import Asker, Home
@@ -340,3 +341,15 @@ class Lane:
         """The runner has been heard of a task: what is known of it; None if it is over already."""
         self.used_at = self._home.clock()
         return self.workload.sign(task_id)
+
+    def reported(self, task_id: str, client: Client, body: bytes) -> None:
+        """The forge has taken a report on a task."""
+        self.workload.ends.reported(task_id, client, body)
+
+    def end(self, task_id: str, why: Why) -> None:
+        """A task is over."""
+        self.workload.end(task_id, why)
+
+    def seconds(self, task_id: str) -> float | None:
+        """How long ago the runner got a task, if that was seen."""
+        return self.workload.seconds(task_id)

@@ -1,6 +1,5 @@
 """Between the runners of one forge and the forge: one application that they are given the address of."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -8,10 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobmeter.gateway.forges import actions, gitlab
 from jobmeter.gateway.forges.port import (
     Declare,
-    Dialect,
     Fetch,
     LogReport,
     Register,
@@ -20,20 +17,14 @@ from jobmeter.gateway.forges.port import (
     Unreadable,
 )
 from jobmeter.gateway.keeping.keeping import Keeping
-from jobmeter.gateway.keeping.state import Keeper, State
 from jobmeter.gateway.polling.loop import Poller, Standing
-from jobmeter.gateway.relay.client import Client, Gone, Room
-from jobmeter.gateway.relay.contact import Contact
-from jobmeter.gateway.relay.exchanges import Exchanges
-from jobmeter.gateway.relay.home import Home, Tell
+from jobmeter.gateway.relay.client import Client, Gone
+from jobmeter.gateway.relay.footing import Footing
+from jobmeter.gateway.relay.home import Tell
 from jobmeter.gateway.relay.lanes import Lanes
 from jobmeter.gateway.relay.leaving import unless_gone
 from jobmeter.gateway.relay.options import ForgeOptions
-from jobmeter.gateway.relay.passing import Passing
-from jobmeter.gateway.relay.tasks import Memory
-from jobmeter.gateway.relay.upstream import Upstream
-from jobmeter.model.errors import JobmeterError
-from jobmeter.ops.log import FullLog, Naming, Sparing
+from jobmeter.ops.log import FullLog
 
 
 class RunnerStanding(Struct, frozen=True, kw_only=True):
@@ -66,33 +57,11 @@ class Relay:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.options = options
-        self._dialect: Dialect = gitlab if options.kind == "gitlab" else actions
-        log = Naming(log, forge=options.name)
-        self._upstream = Upstream(options, Contact(log, clock))
-        self._log = Sparing(log)
-        self._passing = Passing(
-            self._upstream, self._dialect, self._log, Room(options.held_bytes), options.read_bytes
-        )
-        self._keeping = keeping
-        self._keeper = Keeper(self._snapshot, self._write, self._log)
-        self._memory = Memory(self._keeper.changed)
-        self._home = Home(
-            options,
-            self._dialect,
-            self._passing,
-            self._memory,
-            log,
-            tell,
-            kept=self._keeper.kept,
-            clock=clock,
-            wall=wall,
-        )
-        self._lanes = Lanes(self._home)
-        self._exchanges = Exchanges(
-            self._home, self._lanes, keeping.finals if keeping else None, self._not_understood
-        )
-        self.unread = 0
-        """Bodies that passed without being understood."""
+        self._footing = Footing(options, log, tell, keeping, clock, wall)
+        home = self._footing.home
+        self._dialect, self._passing = home.dialect, home.passing
+        self._lanes = Lanes(home)
+        self._exchanges = self._footing.exchanges(self._lanes)
 
     # --- for the daemon ------------------------------------------------------------------------------------
 
@@ -102,6 +71,11 @@ class Relay:
         return self
 
     @property
+    def unread(self) -> int:
+        """Bodies that passed without being understood."""
+        return self._footing.unread
+
+    @property
     def pollers(self) -> list[Poller]:
         """The loops that ask the forge, one per runner."""
         return [lane.poller for lane in self._lanes.all()]
@@ -109,22 +83,12 @@ class Relay:
     @asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
         """While this lasts runners are answered."""
-        async with self._upstream:
-            self._restore()
-            duties = [
-                asyncio.create_task(self._keeper.run()),
-                asyncio.create_task(self._exchanges.finals.run()),
-            ]
+        async with self._footing.life(self._exchanges):
             self._lanes.restore()
             try:
                 yield
             finally:
                 await self._lanes.close()
-                for duty in duties:
-                    duty.cancel()
-                await asyncio.gather(*duties, return_exceptions=True)
-                await self._keeper.close()
-                await self._exchanges.finals.write()
 
     def drain(self, name: str, on: bool) -> int:
         """Give the runners of this name, or with this key, no more tasks, or do so again: how many there are."""
@@ -158,29 +122,6 @@ class Relay:
             if lane.accepted
         ]
 
-    # --- what a restart needs ------------------------------------------------------------------------------
-
-    def _restore(self) -> None:
-        """Take over from a former process. Raises JobmeterError where nothing can be kept."""
-        if self._keeping is None:
-            return
-        try:
-            state = self._keeping.state.read()
-            self._exchanges.finals.restore()
-        except OSError as error:
-            folder = self._keeping.folder
-            raise JobmeterError(
-                f"{folder} cannot be used for what a restart needs: {error.strerror}"
-            ) from None
-        self._memory.restore(state.tasks, state.names)
-
-    def _snapshot(self) -> State:
-        return State(tasks=list(self._memory.tasks.values()), names=list(self._memory.names.values()))
-
-    def _write(self, state: State) -> None:
-        if self._keeping is not None:
-            self._keeping.state.write(state)
-
     # --- for the runners -----------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -197,7 +138,7 @@ class Relay:
         with suppress(Gone), self._passing.holding() as held:
             raw, whole = await self._passing.read_body(client, held)
             if not whole:
-                self._not_understood("it is larger than what is read")
+                self._footing.not_understood("it is larger than what is read")
             elif await self._understood(client, raw):
                 return
             await self._passing.stream(client, raw)
@@ -209,7 +150,7 @@ class Relay:
                 body = self._passing.plain_body(client, raw, held)
                 request = self._dialect.read_request(client.method, client.target, client.headers, body)
             except Unreadable as error:
-                self._not_understood(str(error))
+                self._footing.not_understood(str(error))
                 return False
             await self._serve(client, request, body, raw)
             return True
@@ -224,7 +165,3 @@ class Relay:
             await unless_gone(client, self._exchanges.pass_on(client, request, body, raw))
             return
         await self._passing.stream(client, raw)
-
-    def _not_understood(self, why: str) -> None:
-        self.unread += 1
-        self._log.warn("a request of a runner passes without being understood", error=why)
