@@ -1,36 +1,26 @@
 """`jobmeter run`: start a command, meter it, report. One thread samples, one sends."""
 
 import os
-import resource
 import signal
 import time
 from collections.abc import Mapping
 
 from jobmeter.apps import outputs, run_report
+from jobmeter.apps.job_meter import JobMeter, reaped_io
 from jobmeter.apps.run_record import RunRecord
 from jobmeter.config.settings import RUN_ONLY_VARIABLES, RunSettings
-from jobmeter.linux.process_table import ProcessTable
 from jobmeter.metering.group import Group
 from jobmeter.metering.loop import Loop
 from jobmeter.metering.membership import JOB, Descent
-from jobmeter.metering.meter import Meter, boot_seconds, open_exit_records
-from jobmeter.metering.one_group import OneGroup
-from jobmeter.metering.processes import ProcessWatch
 from jobmeter.metering.timetable import Timetable
 from jobmeter.model import exits
 from jobmeter.model.errors import CommandError
-from jobmeter.model.exits import Exit, Survivor
-from jobmeter.model.oom import memory_sufficed
-from jobmeter.model.readings import ProcessReading
 from jobmeter.model.sample import ContainerInfo
 from jobmeter.supervise.command import Command, Inherited, become_subreaper, inherit
 from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener
 from jobmeter.supervise.placement import Placement, try_cgroup
 from jobmeter.supervise.signals import HANDLED, RELAYED, SignalQueue
 from jobmeter.supervise.unmetered import run_unmetered
-
-# A command that the kernel kills for want of memory, or whose child it kills, ends by then if it dies of it.
-_DEATH_SECONDS = 1.0
 
 
 def run(settings: RunSettings, environ: Mapping[str, str]) -> int:
@@ -85,9 +75,7 @@ class _Session:
         self._marks: MarkListener | None = None
         self._cancelled_by: str | None = None
         self._ended_at = 0.0
-        self._killed_at = 0.0
-        self._failed = False
-        self._meter: Meter | None = None
+        self._meter: JobMeter | None = None
         self.status = 0
         # When the command had ended, on the monotonic clock.
         self.ended = 0.0
@@ -100,7 +88,10 @@ class _Session:
         if self._settings.source in ("auto", "cgroup"):
             try_cgroup(self._placement, warn if self._settings.source == "cgroup" else None)
         self._group = self._make_group()
-        self._watch, self._meter = self._make_meter(self._group)
+        self._meter = JobMeter(
+            self.record, self._timetable, self._group, Descent(os.getpid()), source=self._settings.source,
+            top=self._settings.top,
+        )  # fmt: skip
         self._listen_for_marks()
         self._signals = SignalQueue()  # Before the start: what fails after it could start the command twice.
         self._tick(0.0, self._timetable.take(0.0).due_seconds)
@@ -123,12 +114,14 @@ class _Session:
         self._loop.run()
         self.ended = time.monotonic()
         self._tick(self._ended_at, self._ended_at, final=True)
-        survivors = tuple(Survivor(one.pid, one.name) for one in self._watch.members())
+        assert self._meter is not None
+        survivors = self._meter.survivors()
         for left in self._placement.remove():
             self.record.recorder.warn(
                 f"The cgroup {left} could not be removed: others made cgroups below it."
             )
-        self.record.recorder.end(self._ended_at, self._exit(), survivors)
+        exit_ = self._meter.exit(self.status, self._ended_at, self._cancelled_by)
+        self.record.recorder.end(self._ended_at, exit_, survivors)
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever happened."""
@@ -147,30 +140,7 @@ class _Session:
             cpu_limit_cores=bound.limits.cpu_cores,
             memory_limit_bytes=bound.limits.memory_bytes,
         )
-        return Group(info, self._placement.reader(), bounds, _reaped_io)
-
-    def _make_meter(self, group: Group) -> tuple[ProcessWatch, Meter]:
-        records = open_exit_records(self._settings.source, self.record.recorder.warn)
-        membership = Descent(os.getpid())
-        watch = ProcessWatch(
-            ProcessTable(max_descriptors=_spare_descriptors(), wanted=membership.admit),
-            membership,
-            started_after=boot_seconds(),
-            top=self._settings.top,
-            reaper=_reaper_reading,
-            reaper_group=JOB,
-            use_exit_records=records is not None,
-        )
-        meter = Meter(
-            watch,
-            OneGroup(group),
-            self.record.host,
-            source=self._settings.source,
-            exit_records=records,
-            declare=self.record.recorder.declare,
-            warn=self.record.recorder.warn,
-        )
-        return watch, meter
+        return Group(info, self._placement.reader(), bounds, reaped_io)
 
     def _listen_for_marks(self) -> None:
         try:
@@ -187,19 +157,8 @@ class _Session:
         return environ
 
     def _tick(self, elapsed: float, due: float, *, final: bool = False) -> None:
-        if self._failed or self._meter is None:
-            return
-        try:
-            kills = self._group.oom_kills
-            sample = self._meter.tick(elapsed, due, self._timetable.late_ticks, final=final)
-            if self._group.oom_kills != kills:
-                self._killed_at = elapsed
-            self.record.sample(sample)
-        except Exception as error:  # The job goes on, whatever fails in metering it.
-            self._failed = True
-            self.record.recorder.warn(
-                f"Metering stopped {elapsed:.1f} s after the start by a fault of ours: {error!r}."
-            )
+        if self._meter is not None:
+            self._meter.tick(elapsed, due, final=final)
 
     def _on_signals(self) -> None:
         for signum, to_group in self._signals.read():
@@ -217,47 +176,10 @@ class _Session:
                 self._loop.stop()
 
     def _on_marks(self) -> None:
-        if self._marks is None:
-            return
-        for name, sender in self._marks.read():
-            now = self._loop.elapsed
-            self._tick(now, now)
-            self.record.recorder.mark(now, name)
-            self._marks.answer(sender)
-
-    def _exit(self) -> Exit:
-        survived = self._ended_at - self._killed_at > _DEATH_SECONDS
-        certain = not survived and self._group.owns_oom_account()
-        return exits.from_wait_status(
-            self.status,
-            out_of_memory=self.record.out_of_memory(certain=certain),
-            # What was counted before metering stopped says nothing of the end.
-            memory_sufficed=not self._failed and memory_sufficed(self.record.fold.summary()),
-            cancelled_by=self._cancelled_by,
-        )
+        if self._marks is not None and self._meter is not None:
+            self._meter.hear(self._marks, self._loop.elapsed)
 
 
 def _without_our_own(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of the command: what this run writes and sends is not for a jobmeter in the job as well."""
     return {name: text for name, text in environ.items() if name not in RUN_ONLY_VARIABLES}
-
-
-def _reaper_reading() -> ProcessReading:
-    """This process as a member: nothing of its own, but the time of all children it reaped, to the microsecond."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ProcessReading(
-        pid=os.getpid(), name="", state="R", parent_pid=0, faults=0, user_seconds=0.0, system_seconds=0.0,
-        reaped_user_seconds=usage.ru_utime, reaped_system_seconds=usage.ru_stime, threads=0,
-        start_seconds=0.0, rss_bytes=0,
-    )  # fmt: skip
-
-
-def _reaped_io() -> tuple[int, int]:
-    """Bytes that reaped children read from and wrote to block devices; getrusage(2) counts 512-byte blocks."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_inblock * 512, usage.ru_oublock * 512
-
-
-def _spare_descriptors() -> int:
-    """How many descriptors may be kept: the soft limit was raised, a few are for everything else."""
-    return max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)

@@ -11,6 +11,7 @@ from jobmeter.config.settings import RunSettings
 from jobmeter.identity.job import identify_job
 from jobmeter.metering.host import HostReader, read_boot_id
 from jobmeter.model.exits import OutOfMemory
+from jobmeter.model.job import Job
 from jobmeter.model.oom import out_of_memory
 from jobmeter.model.sample import Sample
 from jobmeter.model.summarize import RunFold, rfc3339_of
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 class RunRecord:
     """Begins a run: identity, host, journal; ``started`` is its start on the monotonic clock."""
 
-    def __init__(self, settings: RunSettings, environ: Mapping[str, str], meter: str = "run") -> None:
+    def __init__(
+        self, settings: RunSettings, environ: Mapping[str, str], meter: str = "run", job: Job | None = None
+    ) -> None:
+        """``job`` is what is known of it; without it the environment tells."""
         begun = time.time()
         self.started = time.monotonic()
         self.fold = RunFold(settings.top)
         self.recorder = Recorder(uuid7(int(begun * 1000), os.urandom(10)), self.fold)
-        job, problems = identify_job(environ)
-        problems = list(problems)
+        problems: list[str] = []
+        if job is None:
+            job, found = identify_job(environ)
+            problems += found
         self.host = HostReader(warn=problems.append)
         path = settings.journal or outputs.default_journal(environ, self.recorder.run_uid)
         self.journal = outputs.open_journal(path, problems.append)
@@ -62,12 +68,16 @@ class RunRecord:
 
     def finish_sending(self, ended: float) -> None:
         """Wait for what was not yet sent, at most the grace period since ``ended``; say what became of it."""
-        if self._sending is None:
-            return
-        for text in self._sending.finish(self.fold.summary(), ended + self._settings.grace):
+        for text in self.unsent(ended):
             outputs.say(text)
-        if self._sending.page is not None and not self._settings.quiet:
+        if self._sending is not None and self._sending.page is not None and not self._settings.quiet:
             outputs.say(f"the run is at {self._sending.page}")
+
+    def unsent(self, ended: float) -> list[str]:
+        """The same wait; returns what is to be said of what was not sent."""
+        if self._sending is None:
+            return []
+        return self._sending.finish(self.fold.summary(), ended + self._settings.grace)
 
     def close(self) -> None:
         """Close the journal."""

@@ -46,7 +46,8 @@ class ProcessTable:
     """Reads every process below ``root``; at most ``max_descriptors`` are open, the rest is opened each time.
 
     ``wanted`` decides whether a new process is followed; it is asked ``looks`` times, since a container's
-    process starts outside of its cgroup. After that an unwanted pid is left alone until it has gone.
+    process starts outside of its cgroup. After that an unwanted pid is left alone until it has gone. ``pids`` lists
+    those that there are to look at, instead of all.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class ProcessTable:
         max_descriptors: int = 512,
         wanted: Callable[[ProcessReading], bool] | None = None,
         looks: int = 1,
+        pids: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self._root = root
+        self._pids = pids
         self._max_descriptors = max_descriptors
         self._wanted = wanted
         self._entries: dict[int, _Entry] = {}
@@ -112,7 +115,7 @@ class ProcessTable:
     def _list(self, again: bool = False) -> set[int] | None:
         """The pids there are, or None when they are the same as at the last scan."""
         try:
-            names = os.listdir(self._root)
+            names = os.listdir(self._root) if self._pids is None else [*self._pids()]
         except OSError as error:
             raise SourceUnavailable(f"cannot list the processes in {self._root}: {error.strerror}") from None
         if names == self._names and not again:

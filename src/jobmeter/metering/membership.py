@@ -1,4 +1,4 @@
-"""Which process belongs to which group: by descent for `run`, by cgroup for `collector`."""
+"""Which process belongs to which group: by descent, or because only those of the group are looked at."""
 
 from collections.abc import Iterable
 
@@ -47,4 +47,31 @@ class Descent:
 
     def adopt(self, pid: int, child: str) -> str | None:
         """Only members have members for children."""
+        return None
+
+
+class Everyone:
+    """The one group of all processes that are looked at."""
+
+    def admit(self, reading: ProcessReading) -> bool:
+        """True."""
+        return True
+
+    def group(self, reading: ProcessReading) -> str:
+        """The one group there is."""
+        return JOB
+
+    def regroup(self, reading: ProcessReading) -> str:
+        """Nobody leaves it."""
+        return JOB
+
+    def forget(self, pid: int) -> None:
+        """Nothing is kept."""
+
+    def ancestry(self, group: str) -> Iterable[str]:
+        """A group lies in itself only."""
+        return (group,)
+
+    def adopt(self, pid: int, child: str) -> str | None:
+        """A process that is not looked at has no children here."""
         return None

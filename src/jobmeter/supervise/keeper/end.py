@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from jobmeter.model.exits import Survivor
+from jobmeter.model.quantities import format_bytes, format_duration
 
 Reason = Literal["exit", "signal", "oom", "timeout", "stopped", "not_started"]
 
@@ -47,3 +48,42 @@ class Ended(Struct, frozen=True, kw_only=True):
     pids_peak: int | None = None
     survivors: tuple[Survivor, ...] = ()
     run_uid: str | None = None
+
+
+def detail_of(ended: Ended, timeout_seconds: float | None = None) -> str:
+    """One sentence on why a runner that was started ended, with what it had used by then."""
+    after = f"after {format_duration(ended.duration_seconds)}"
+    by = f"by {ended.signal}" if ended.signal is not None else f"with exit code {ended.code}"
+    killed = _killed_for_memory(ended.oom_kills or 1, ended.memory_limit_bytes)
+    cause = {
+        "exit": f"The runner ended {by} {after}",
+        "signal": f"The runner was killed {by} {after}",
+        "oom": f"{killed}, and the runner ended {by} {after}",
+        "timeout": f"The job was ended {after}, its time limit is {format_duration(timeout_seconds or 0.0)}",
+        "stopped": f"The runner was stopped {after}",
+    }
+    return f"{cause[ended.reason]}; {_used(ended.cpu_seconds, ended.memory_peak_bytes)}."
+
+
+def of_want(ended: Ended) -> str | None:
+    """One sentence where the kernel killed processes of the job for want of memory; else None.
+
+    For a runner that ended by itself, but before its job had a result.
+    """
+    if not ended.oom_kills:
+        return None
+    after = f"and the runner ended after {format_duration(ended.duration_seconds)}"
+    killed = _killed_for_memory(ended.oom_kills, ended.memory_limit_bytes)
+    return f"{killed}, {after}; {_used(ended.cpu_seconds, ended.memory_peak_bytes)}."
+
+
+def _killed_for_memory(kills: int, limit_bytes: int | None) -> str:
+    what = "a process" if kills == 1 else f"{kills} processes"
+    limit = f", whose limit is {format_bytes(limit_bytes)}" if limit_bytes is not None else ""
+    return f"The kernel killed {what} of the job for want of memory{limit}"
+
+
+def _used(cpu_seconds: float | None, memory_peak_bytes: int | None) -> str:
+    cpu = f"{format_duration(cpu_seconds)} of CPU time" if cpu_seconds is not None else None
+    memory = f"at most {format_bytes(memory_peak_bytes)} of memory" if memory_peak_bytes is not None else None
+    return "it had used " + (" and ".join(one for one in (cpu, memory) if one) or "what nobody could read")

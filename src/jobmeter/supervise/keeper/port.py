@@ -35,10 +35,14 @@ class Keepers(Protocol):
     def stop(self, kept: Kept) -> None:
         """Let it end its runner within 5 s; one that is gone is no error."""
 
-    async def clear(self, name: str) -> tuple[Survivor, ...]:
+    def open(self) -> None:
+        """Be ready, so that the first task does not wait. In a running loop."""
+
+    async def clear(self, name: str, kept: Kept | None = None) -> tuple[Survivor, ...]:
         """End everything in the task's cgroup and remove that; returns what still ran. None is no error.
 
-        Raises LaunchError where a process does not end, or the cgroup stays.
+        ``kept`` tells where it is if we are in another cgroup than who started the keeper was. Raises LaunchError where
+        a process does not end, or the cgroup stays.
         """
 
     def left(self, prefix: str) -> list[str]:

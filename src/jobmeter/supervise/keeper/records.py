@@ -1,0 +1,114 @@
+"""The files of a launch's folder by which a gateway knows of a keeper, also one that was started before it.
+
+`keeper.json` is there before the runner is, `ended.json` once nothing of it runs any more. The keeper holds the pipe
+`lifeline` open in between: who opens it too is woken when the keeper has written the end, and when it was killed.
+"""
+
+import contextlib
+import os
+from typing import TypeVar
+
+import msgspec
+
+from jobmeter.supervise.job_cgroup import own_start_ticks
+from jobmeter.supervise.keeper.end import Ended, Kept
+
+_KEPT, _ENDED, _UNSENT, _LIFELINE = "keeper.json", "ended.json", "unsent", "lifeline"
+_Record = TypeVar("_Record", Kept, Ended)
+
+
+class Records:
+    """Those of one folder, written by its keeper. Methods raise OSError."""
+
+    def __init__(self, folder: str) -> None:
+        """Begin anew: what an earlier keeper has left goes."""
+        self._folder = folder
+        self._place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for name in (_ENDED, _KEPT, _UNSENT, _LIFELINE):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._place)
+        os.mkfifo(_LIFELINE, 0o600, dir_fd=self._place)
+        # For reading as well: else there would have to be somebody who reads.
+        self._lifeline: int | None = os.open(
+            _LIFELINE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._place
+        )
+
+    def begin(self, kept: Kept) -> None:
+        """The runner will be started."""
+        self._write(_KEPT, msgspec.json.encode(kept))
+
+    def end(self, ended: Ended) -> None:
+        """It has ended: wake who waits for that."""
+        self._write(_ENDED, msgspec.json.encode(ended))
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    def unsent(self, sentence: str) -> None:
+        """The receiver did not get everything; the folder may be gone by now."""
+        self._write(_UNSENT, sentence.encode())
+
+    def abandon(self) -> None:
+        """Nothing was started: leave nothing."""
+        for name in (_KEPT, _LIFELINE):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._place)
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Whole and on disk, or not at all."""
+        new = f".{name}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(new, flags, 0o600, dir_fd=self._place)
+        try:
+            os.write(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(new, name, src_dir_fd=self._place, dst_dir_fd=self._place)
+        os.fsync(self._place)
+
+
+def read_kept(folder: str) -> Kept | None:
+    """The keeper that was started for this folder; None where none was."""
+    return _read(f"{folder}/{_KEPT}", Kept)
+
+
+def read_end(folder: str) -> Ended | None:
+    """How the runner ended; None where it has not, or its keeper was killed."""
+    return _read(f"{folder}/{_ENDED}", Ended)
+
+
+def read_unsent(folder: str) -> str | None:
+    """What the receiver did not get, a sentence."""
+    try:
+        with open(f"{folder}/{_UNSENT}") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def open_lifeline(folder: str) -> int | None:
+    """A descriptor that becomes readable when the keeper closes its own; None where there is no such pipe."""
+    try:
+        return os.open(f"{folder}/{_LIFELINE}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def is_alive(kept: Kept) -> bool:
+    """Whether the keeper is still there, and no other process that has its pid by now; a zombie is not."""
+    try:
+        with open(f"/proc/{kept.pid}/stat", "rb", buffering=0) as file:
+            line = file.read(1024)
+    except OSError:
+        return False
+    state = line[line.rfind(b")") + 2 :][:1]
+    return state not in (b"Z", b"X") and own_start_ticks(kept.pid) == kept.start_ticks
+
+
+def _read(path: str, kind: type[_Record]) -> _Record | None:
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
