@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -48,9 +48,8 @@ class _Parts:
         self.process = ProcessFigures(Build.here(__version__))
         self.log = CountingLog(log, self.process)
         self.runners = Runners()
-        self.hooks = (
-            Hooks(settings.announce, self.log) if settings.hooks is not None or settings.announce else None
-        )
+        self.hooks = Hooks(settings.announce, self.log)
+        self._is_heard = settings.hooks is not None or bool(settings.announce)
         state_dir = Path(settings.state_dir)
         self.relays = {
             forge.name: Relay(
@@ -97,7 +96,7 @@ class _Parts:
 
     def _tell(self, forge: ForgeSettings) -> Tell:
         """Who hears what happens to the runners of a forge."""
-        if self.hooks is None:
+        if not self._is_heard:
             return self.runners.tell
         tasks = RelayedTasks(self.hooks, forge.kind, forge.public_url or forge.url)
 
@@ -154,7 +153,7 @@ def serve(settings: GatewaySettings, log: Log) -> None:
 
         async def work() -> None:
             listeners = [*doors.values(), *([metrics] if metrics is not None else [])]
-            async with parts.hooks.life(hooks) if parts.hooks is not None else nullcontext():
+            async with parts.hooks.life(hooks):
                 if not await parts.gateway.run(listeners, parts.registry, started, list(parts.works())):
                     log.warn("the gateway leaves tasks behind that could not be cancelled")
                     os._exit(1)
