@@ -93,7 +93,7 @@ def serving(
     )  # fmt: skip
     port = server.open(place, credentials)
     log.info(
-        "statistics are served", listen=f"{place.rpartition(':')[0]}:{port}", tls=certificate is not None
+        "statistics are served", address=f"{place.rpartition(':')[0]}:{port}", tls=certificate is not None
     )
     if beyond and settings.stats_token is None and settings.stats_client_ca is None:
         log.warn("ANYONE who reaches this address may subscribe to the statistics: set JOBMETER_STATS_TOKEN")

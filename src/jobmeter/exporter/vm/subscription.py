@@ -145,7 +145,7 @@ class Subscription:
         except UsageError as error:
             return str(error)
         try:
-            self._listen(_OPEN_SECONDS + self._interval)
+            self._listen(self._interval, more=_OPEN_SECONDS)
             subscribe = channel.unary_stream(
                 schema.METHOD, schema.Request.SerializeToString, None, _registered_method=False
             )
@@ -185,8 +185,8 @@ class Subscription:
             self._back_off.delivered()
             self._say_here()
 
-    def _listen(self, interval_seconds: float) -> None:
-        self._due = time.monotonic() + _SILENT_INTERVALS * interval_seconds + _SILENT_SECONDS
+    def _listen(self, interval_seconds: float, more: float = 0.0) -> None:
+        self._due = time.monotonic() + _SILENT_INTERVALS * interval_seconds + _SILENT_SECONDS + more
 
     def _reason(self, error: Any) -> str:
         if self._silent:
