@@ -10,12 +10,13 @@ from typing import Any
 from jobmeter.config.file import table_values
 from jobmeter.config.forges import Kind, count, forge_name, readable_file, size
 from jobmeter.config.options import Option, duration, secret_file
-from jobmeter.gateway.launcher.account import Account, account_of, may_enter, may_execute
+from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.registration import read_registration, refuse_readable
 from jobmeter.gateway.launcher.templates import COMMANDS, PATH, check_command
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import parse_cores
+from jobmeter.supervise.keeper.account import Account
 from jobmeter.supervise.keeper.spec import Limits
 
 WORK_DIR = "/var/lib/jobmeter/work"

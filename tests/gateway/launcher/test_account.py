@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.gateway.launcher.account import Account, account_of, may_enter, may_execute, may_read
+from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute, may_read
 from jobmeter.model.errors import UsageError
+from jobmeter.supervise.keeper.account import Account
 
 OTHER = 54_321
 """No account of this machine has this number."""
 
 
 def account(uid: int = OTHER, *groups: int) -> Account:
-    return Account("ci", uid, frozenset({OTHER, *groups}))
+    return Account("ci", uid, OTHER, (OTHER, *groups), "/")
 
 
 @pytest.mark.parametrize(

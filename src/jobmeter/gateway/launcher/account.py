@@ -1,34 +1,22 @@
-"""The account that launched runners have, and what of this machine's files it can read."""
+"""What of this machine's files the account of launched runners can read."""
 
-import grp
 import os
-import pwd
 import stat
 from pathlib import Path
-from typing import NamedTuple
 
-from jobmeter.model.errors import UsageError
+from jobmeter.model.errors import LaunchError, UsageError
+from jobmeter.supervise.keeper.account import Account, look_up
 
 _ACCESS_LIST = "system.posix_acl_access"
 _READ, _EXECUTE, _SEARCH = 4, 1, 1
 
 
-class Account(NamedTuple):
-    """Numbers of one account; ``groups`` are all that it is in."""
-
-    name: str
-    uid: int
-    groups: frozenset[int]
-
-
 def account_of(name: str) -> Account:
     """The account of this name. Raises UsageError if there is none."""
     try:
-        found = pwd.getpwnam(name)
-    except (KeyError, ValueError):
-        raise UsageError(f"there is no account {name[:80]!r} on this machine") from None
-    groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem}
-    return Account(name, found.pw_uid, frozenset({found.pw_gid, *groups}))
+        return look_up(name)
+    except LaunchError as error:
+        raise UsageError(str(error)) from None
 
 
 def may_read(account: Account, path: str | Path) -> bool:

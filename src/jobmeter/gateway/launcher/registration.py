@@ -14,10 +14,11 @@ from jobmeter.gateway.forges.facts import digest
 from jobmeter.gateway.forges.own import NotRegistered, OwnDialect, Registration
 from jobmeter.gateway.forges.port import Call, Headers
 from jobmeter.gateway.keeping.files import make_folder, write_whole
-from jobmeter.gateway.launcher.account import Account, may_read
+from jobmeter.gateway.launcher.account import may_read
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.templates import Kind, executor_of
 from jobmeter.model.errors import UsageError
+from jobmeter.supervise.keeper.account import Account
 
 FOLDER = "registrations"
 _MOST_BYTES = 1024 * 1024

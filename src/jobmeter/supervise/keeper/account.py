@@ -30,13 +30,19 @@ class Account(NamedTuple):
 
 def find_account(name: str) -> Account:
     """The account of this name. Raises LaunchError where there is none, or where we cannot become it."""
+    found = look_up(name)
+    if os.geteuid() not in (0, found.uid):
+        mine = pwd_name(os.geteuid())
+        raise LaunchError(f"only root can start a runner as {name!r}, and the gateway runs as {mine}")
+    return found
+
+
+def look_up(name: str) -> Account:
+    """The account of this name, whether we can become it or not. Raises LaunchError where there is none."""
     try:
         found = pwd.getpwnam(name)
     except (KeyError, ValueError):
         raise LaunchError(f"there is no account {name[:80]!r} on this machine") from None
-    if os.geteuid() != 0 and os.geteuid() != found.pw_uid:
-        mine = pwd_name(os.geteuid())
-        raise LaunchError(f"only root can start a runner as {name!r}, and the gateway runs as {mine}")
     groups = {one.gr_gid for one in grp.getgrall() if name in one.gr_mem} | {found.pw_gid}
     return Account(name, found.pw_uid, found.pw_gid, tuple(sorted(groups)), found.pw_dir)
 
