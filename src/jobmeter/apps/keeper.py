@@ -90,7 +90,7 @@ class _Keeper:
             command=spec.argv, interval=spec.interval_seconds, journal=spec.journal, quiet=True,
             receiver=spec.receiver, push_token=spec.receiver_token, grace=spec.grace_seconds,
         )  # fmt: skip
-        self._record = RunRecord(self._settings, {}, "keeper", spec.job)
+        self._record = RunRecord(self._settings, {}, "keeper", job=spec.job, patient=True)
         undo.callback(self._discard_journal)
         self._timetable = Timetable(spec.interval_seconds)
         self._meter = self._make_meter()

@@ -26,9 +26,10 @@ class RunRecord:
     """Begins a run: identity, host, journal; ``started`` is its start on the monotonic clock."""
 
     def __init__(
-        self, settings: RunSettings, environ: Mapping[str, str], meter: str = "run", job: Job | None = None
-    ) -> None:
-        """``job`` is what is known of it; without it the environment tells."""
+        self, settings: RunSettings, environ: Mapping[str, str], meter: str = "run", *, job: Job | None = None,
+        patient: bool = False,
+    ) -> None:  # fmt: skip
+        """``job`` is what is known of it; without it the environment tells. ``patient``: see Sending."""
         begun = time.time()
         self.started = time.monotonic()
         self.fold = RunFold(settings.top)
@@ -43,7 +44,7 @@ class RunRecord:
         if self.journal.writable:
             outputs.bound_default_journals(path, environ, self.recorder.run_uid)
         self.recorder.add_sink(self.journal.write)
-        self._sending = self._make_sending(settings)
+        self._sending = self._make_sending(settings, patient)
         self._settings = settings
         self.recorder.start(
             start_time=rfc3339_of(begun), monotonic_seconds=self.started, boot_id=read_boot_id(),
@@ -83,13 +84,13 @@ class RunRecord:
         """Close the journal."""
         self.journal.close()
 
-    def _make_sending(self, settings: RunSettings) -> "Sending | None":
+    def _make_sending(self, settings: RunSettings, patient: bool) -> "Sending | None":
         if settings.receiver is None and settings.push_endpoint is None:
             return None
         from jobmeter.apps.sending import Sending
 
         sending = Sending(
-            settings, self.recorder.run_uid, self.journal, patient=False, first_offset=self.journal.size
+            settings, self.recorder.run_uid, self.journal, patient=patient, first_offset=self.journal.size
         )
         self.recorder.add_sink(sending.take)
         return sending

@@ -37,7 +37,7 @@ class Start(Record, frozen=True, kw_only=True, omit_defaults=True, tag="start"):
 
     ``start_time`` is RFC 3339 UTC; every later time is ``elapsed_seconds`` since then on the
     monotonic clock, whose reading was ``monotonic_seconds`` in the boot ``boot_id``. ``meter`` is the
-    command that meters: "run", "attach" or "collector".
+    command that meters: "run", "attach", "collector" or "keeper".
     """
 
     start_time: str

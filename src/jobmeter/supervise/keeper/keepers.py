@@ -62,6 +62,9 @@ class RealKeepers:
         """Start the starter, so that the first task does not wait for it."""
         if self._connection is not None:
             return
+        if self._starter is not None:  # It is gone, or as good as gone without its socket.
+            self._starter.kill()
+            self._starter.wait()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)
@@ -96,7 +99,10 @@ class RealKeepers:
                     await _readable(lifeline)
             finally:
                 os.close(lifeline)
-        return records.read_end(folder)
+        ended = records.read_end(folder)
+        if ended is None:
+            await self.gone(folder)  # Who is killed closes its pipe some moments before.
+        return ended
 
     async def gone(self, folder: str) -> str | None:
         """As Keepers has it."""

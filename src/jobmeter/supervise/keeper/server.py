@@ -33,6 +33,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 def serve(connection: socket.socket, keep: Callable[[Spec, Tell], None]) -> None:
     """Fork a keeper for each message, until there are no more; ``keep`` is its life, and tells once."""
+    connection.set_inheritable(False)  # It was handed to us over an exec; no runner gets it.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for keepers.
     gc.collect()
     gc.freeze()  # What all keepers share is not looked through, and so not copied.
