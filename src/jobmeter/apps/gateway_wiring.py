@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from jobmeter import __version__
+from jobmeter.apps.gateway_launch import launcher_of, make_ground
 from jobmeter.collector.log import Log
 from jobmeter.config.forges import FORGE_PORT, ForgeSettings, HealthSettings
 from jobmeter.config.gateway import METRICS_PORT, GatewaySettings
@@ -20,6 +21,7 @@ from jobmeter.gateway.hooks import Hooks, RelayedTasks
 from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.own import OwnFigures
 from jobmeter.gateway.pages import Drains, Pages
+from jobmeter.gateway.port import Front
 from jobmeter.gateway.queue import Queue, Supply
 from jobmeter.gateway.relay.home import Tell
 from jobmeter.gateway.relay.options import ForgeOptions
@@ -50,18 +52,9 @@ class _Parts:
         self.runners = Runners()
         self.hooks = Hooks(settings.announce, self.log)
         self._is_heard = settings.hooks is not None or bool(settings.announce)
-        state_dir = Path(settings.state_dir)
-        self.relays = {
-            forge.name: Relay(
-                options_of(forge),
-                self.log,
-                self._tell(forge),
-                Keeping(state_dir, forge.name, self.log),
-            )
-            for forge in settings.forges
-        }
+        self.fronts = {forge.name: self._front(forge, settings) for forge in settings.forges}
         self.gateway = Gateway(
-            self.relays,
+            self.fronts,
             list(_checks(settings.health_check)),
             self.log,
             check_seconds=settings.health_check.interval,
@@ -77,12 +70,21 @@ class _Parts:
             forge.name: self._queue(forge) for forge in settings.forges if forge.name in self.rests
         }
         self.registry = daemon_registry()
-        OwnFigures(self.registry, __version__, self.gateway.gate, self.relays, list(self.queues.values()))
+        OwnFigures(self.registry, __version__, self.gateway.gate, self.fronts, list(self.queues.values()))
+
+    def _front(self, forge: ForgeSettings, settings: GatewaySettings) -> Front:
+        """Who stands between a forge and its runners."""
+        if forge.mode == "launch":
+            machines = self.process.docker_machines
+            tell = self.runners.tell
+            return launcher_of(forge, options_of(forge), settings, self.log, tell, machines, self.hooks)
+        keeping = Keeping(Path(settings.state_dir), forge.name, self.log)
+        return Relay(options_of(forge), self.log, self._tell(forge), keeping)
 
     def _queue(self, forge: ForgeSettings) -> Queue:
         def supply() -> Iterator[Supply]:
             held = self.gateway.gate.why is not None
-            return supply_of(self.relays[forge.name], self.runners, held=held)
+            return supply_of(self.fronts[forge.name], self.runners, held=held)
 
         return Queue(
             forge.name,
@@ -119,7 +121,7 @@ class _Parts:
             self.runners,
             exposition,
             self.registry,
-            self.relays,
+            self.fronts,
             self.gateway.health,
             self.log,
             drains=drains,
@@ -132,6 +134,7 @@ def serve(settings: GatewaySettings, log: Log) -> None:
     """Answer until SIGTERM; the process is left at once if there is something that cannot be cancelled."""
     with ExitStack() as stack:
         stack.enter_context(_alone(Path(settings.state_dir)))
+        make_ground(settings)
         parts = _Parts(settings, log)
         doors = {forge.name: _door(forge, parts, stack) for forge in settings.forges}
         metrics = _metrics(settings, parts, stack)
@@ -198,7 +201,7 @@ def _door(forge: ForgeSettings, parts: _Parts, stack: ExitStack) -> Listener:
     """Where the runners of a forge come."""
     listening = listening_socket(forge.listen, f"{forge.place}: listen", default_port=FORGE_PORT)
     certificate = certificate_of(forge, parts.log)
-    application = parts.relays[forge.name].application
+    application = parts.fronts[forge.name].application
     return Listener(application, stack.enter_context(listening), _FOR_RUNNERS, certificate)
 
 

@@ -11,7 +11,10 @@ Level = Literal["panic", "fatal", "error", "warning"]
 LEVELS: tuple[Level, ...] = ("panic", "fatal", "error", "warning")
 MachineAction = Literal["created", "removed", "used"]
 MACHINE_ACTIONS: tuple[MachineAction, ...] = ("created", "removed", "used")
-MACHINE_STATES = ("acquired", "creating", "idle", "removing", "stuck-on-removing", "used")
+MachineState = Literal["acquired", "creating", "idle", "removing", "stuck-on-removing", "used"]
+MACHINE_STATES: tuple[MachineState, ...] = (
+    "acquired", "creating", "idle", "removing", "stuck-on-removing", "used",
+)  # fmt: skip
 CREATION_SECONDS = tuple(30 * 1.25**power for power in range(10))
 _GO_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -41,7 +44,7 @@ class Machines:
 
     def __init__(self) -> None:
         self.actions = dict.fromkeys(MACHINE_ACTIONS, 0)
-        self.states = dict.fromkeys(MACHINE_STATES, 0)
+        self.states: dict[str, int] = dict.fromkeys(MACHINE_STATES, 0)
         self.creation_seconds = Histogram(CREATION_SECONDS)
 
     def acted(self, action: MachineAction, seconds: float | None = None) -> None:
@@ -49,6 +52,13 @@ class Machines:
         self.actions[action] += 1
         if action == "created":
             self.creation_seconds.observe(seconds)
+
+    def move(self, before: MachineState | None, after: MachineState | None) -> None:
+        """One is in another state; None: it is not there."""
+        if before is not None:
+            self.states[before] -= 1
+        if after is not None:
+            self.states[after] += 1
 
     def now(self, states: Mapping[str, int]) -> None:
         """So many are in each state of MACHINE_STATES; what is not told of is 0."""

@@ -1,0 +1,127 @@
+"""What launched runners ask: each gets its one task and may report that; nobody else gets anything."""
+
+from contextlib import suppress
+
+from starlette.types import Receive, Scope, Send
+
+from jobmeter.gateway.forges.facts import digest
+from jobmeter.gateway.forges.own import Credential
+from jobmeter.gateway.forges.port import (
+    Declare,
+    Fetch,
+    LogReport,
+    Other,
+    Reply,
+    Request,
+    StateReport,
+    Unreadable,
+)
+from jobmeter.gateway.launcher.crew import Posts
+from jobmeter.gateway.launcher.launch import Launch, Shared
+from jobmeter.gateway.launcher.post import Post
+from jobmeter.gateway.relay.client import Client, Gone
+from jobmeter.gateway.relay.exchanges import Exchanges
+from jobmeter.gateway.relay.headers import by_name
+from jobmeter.gateway.relay.leaving import unless_gone
+from jobmeter.model.errors import JobmeterError
+
+
+class Door:
+    """The application of one forge. What is no call of runners, as a checkout, passes to the forge as it is."""
+
+    def __init__(self, shared: Shared, posts: Posts, exchanges: Exchanges) -> None:
+        self._own, self._passes = shared.own, shared.passes
+        self._home, self._passing = shared.home, shared.home.passing
+        self._posts = posts
+        self._exchanges = exchanges
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        client = await self._passing.admit(scope, receive, send)
+        if client is None:
+            return
+        if not self._own.is_service(client.method, client.target):
+            await self._passing.stream(client)
+            return
+        with suppress(Gone), self._passing.holding() as held, self._passing.holding() as unpacked:
+            raw, whole = await self._passing.read_body(client, held)
+            try:
+                if not whole:
+                    raise Unreadable("It is larger than what is read.")
+                body = self._passing.plain_body(client, raw, unpacked)
+                request = self._home.dialect.read_request(client.method, client.target, client.headers, body)
+            except Unreadable as error:
+                self._home.sparing.warn(
+                    "a request of a launched runner is not understood and refused",
+                    client=client.address,
+                    call=client.call,
+                    error=str(error),
+                )
+                await client.reply(self._own.reject(Other()))
+                return
+            await self._serve(client, request, body, raw)
+
+    async def _serve(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
+        shown = self._own.shown(client.headers, body)
+        launch = self._launch_of(client, request, body, shown)
+        if launch is None:
+            self._home.sparing.warn(
+                "a request with no credentials that are good is refused",
+                client=client.address,
+                call=client.call,
+            )
+            await client.reply(self._own.reject(request))
+        elif isinstance(request, LogReport | StateReport):
+            await self._report(client, launch, body, raw)
+        elif isinstance(request, Fetch):
+            await client.reply(await self._handed(launch, request))
+        else:
+            await client.reply(self._welcome(launch, request, shown))
+
+    def _launch_of(
+        self, client: Client, request: Request, body: bytes, shown: Credential | None
+    ) -> Launch | None:
+        """Whose the credentials are, if they are good for this request."""
+        report = request if isinstance(request, LogReport | StateReport) else None
+        if shown is not None:
+            launch = self._passes.of(shown)
+            return launch if report is None or (launch and launch.known.id == report.task_id) else None
+        token = self._home.dialect.report_token(client.headers, body) if report else None
+        if report is None or token is None:
+            return None
+        launch = self._posts.launch_of(report.task_id)
+        # What is only being removed has no credentials any more.
+        good = launch is not None and not launch.over and launch.known.token == digest(token)
+        return launch if good else None
+
+    async def _report(self, client: Client, launch: Launch, body: bytes, raw: bytes) -> None:
+        """Pass it as one of the registered runner's."""
+        client.pairs = self._own.replaced(client.pairs, launch.employer.registration)
+        client.headers = by_name(client.pairs)
+        request = self._home.dialect.read_request(client.method, client.target, client.headers, body)
+        if isinstance(request, StateReport) and request.result is not None:
+            # The runner ends with the answer, and its cgroup with it.
+            await launch.announce_end()
+        launch.busy += 1
+        try:
+            await unless_gone(client, self._exchanges.pass_on(client, request, body, raw))
+        finally:
+            launch.busy -= 1
+
+    async def _handed(self, launch: Launch, fetch: Fetch) -> Reply:
+        dialect = self._home.dialect
+        try:
+            task = await launch.take()
+        except (OSError, JobmeterError) as error:
+            return dialect.refuse(fetch, f"The gateway cannot keep that the task is handed out: {error}")
+        return dialect.nothing(fetch) if task is None else dialect.hand_out(fetch, [task])
+
+    def _welcome(self, launch: Launch, request: Request, shown: Credential | None) -> Reply:
+        registration = launch.employer.registration
+        reply = self._own.welcome(request, registration, shown) if shown is not None else None
+        post = self._posts.of(launch.known.proof, None)
+        if isinstance(request, Declare) and isinstance(post, Post):
+            post.declared(request)
+        return reply if reply is not None else self._own.reject(request)
