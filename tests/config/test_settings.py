@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jobmeter.config import admin, check, exporter, gateway, receiver, settings, size
 from jobmeter.config.help import USAGE, command_help, overview
 from jobmeter.config.options import Option, parse, value_of
+from jobmeter.exporter.vm.target import Target
 from jobmeter.exporter.windows.address import Engine
 from jobmeter.model.errors import UsageError
 
@@ -35,7 +36,7 @@ READERS: dict[str, tuple[Reader, list[str], type[msgspec.Struct]]] = {
 }
 WITHOUT_A_COMMAND = {"pid", "duration"}
 NOT_ALONE = {
-    "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header",
+    "config", "prices", "tls-cert", "tls-key", "write", "user-header", "organizations-header", "stats-client-ca",
     "oidc-issuer", "oidc-client-id", "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
 }  # fmt: skip
 ALIASES = {"addr", "metrics-server"}
@@ -101,6 +102,12 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "shutdown-timeout": ("0s", 0.0),
     "shutdown-tasks": ("cancel", "cancel"),
     "receiver-token": ("s3cret", "s3cret"),
+    "runtime": ("linux-metal", "linux-metal"),
+    "serve-stats": ("10.0.2.15:10001", "10.0.2.15:10001"),
+    "stats-token": ("s3cret", "s3cret"),
+    "subscribe": ("b=10.0.2.15", (Target(name="b", address="10.0.2.15:10001"),)),
+    "subscribe-interval": ("5s", 5.0),
+    "subscribe-grace": ("30s", 30.0),
     "windows-engine": ("b=tcp://win:2376", (Engine("b", "win", 2376),)),
     "engine-socket": ("/run/a.sock", ("/run/a.sock",)),
     "hooks": ("/run/hooks.sock", "/run/hooks.sock"),

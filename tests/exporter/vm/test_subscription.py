@@ -324,6 +324,27 @@ def test_a_stream_that_ends_at_once_is_not_opened_in_a_loop(old: list[ephemerd.S
     assert 3 <= len(old[0].asked) <= 1.0 / SOON
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_fault_of_ours_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and the stream is opened again, after the shortest pause where one had delivered."""
+    guest = Guest(BUILD)
+    host = Host(guest.port)
+    tell, pauses = host.shown.tell, []
+
+    def fails_once(*told: object) -> None:
+        if not host.notes.said:
+            raise ZeroDivisionError("no rows")
+        tell(*told)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(host.shown, "tell", fails_once)
+    monkeypatch.setattr(host.machine._back_off, "delivered", lambda: pauses.append(host.machine.batches))
+    with host.following():
+        until(lambda: host.used() is not None)
+    guest.close()
+    assert host.said("ZeroDivisionError: no rows")
+    assert pauses == [1]
+
+
 def test_nothing_is_left_of_it() -> None:
     """No thread, also where a batch is just being read."""
     before = threading.active_count()

@@ -127,7 +127,10 @@ class Subscription:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            reason = self._follow()
+            try:
+                reason = self._follow()
+            except Exception as error:  # A fault of ours must not end the following for good.
+                reason = f"{type(error).__name__}: {error}"
             self.up, self._due = False, None
             if self._stopping.is_set():
                 return
