@@ -5,6 +5,7 @@ Both ends see the cgroups of this machine, so that each container is there twice
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -163,3 +164,17 @@ def test_a_link_that_is_cut_for_long(rig: Rig) -> None:
     wait_until(lambda: (rig.used() or 0.0) >= 1.0, "what was used")
     rig.container.remove()
     wait_until(lambda: rig.used() is None, "the end of the container", seconds=30.0)
+
+
+def test_who_speaks_something_else(tmp_path: Path) -> None:
+    """It is cut off, and nothing of it is in the log."""
+    issued = authority(tmp_path)
+    cert, key = issued.issue("localhost")
+    flags = ("--serve-stats=127.0.0.1:0", f"--tls-cert={cert}", f"--tls-key={key}", "--engine-socket=none")
+    with running_exporter(tmp_path, *flags, scheme="https") as guest:
+        (address,) = [one["address"] for one in guest.messages() if "address" in one]
+        for said in (b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 16):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as stranger:
+                stranger.sendall(said)
+                assert stranger.recv(100) == b""
+    assert {one["level"] for one in guest.messages()} == {"info"}

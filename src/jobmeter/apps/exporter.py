@@ -47,6 +47,8 @@ class _Parts(NamedTuple):
 
 def export(settings: ExporterSettings, environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM."""
+    # Any client can make gRPC write to stderr, which is our log; it looks there when it is used first.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with required("exporter"):
         from jobmeter.ops.access import Tokens, warn_of_who_may
         from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, serve
