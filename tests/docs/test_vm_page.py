@@ -13,7 +13,7 @@ from jobmeter.exporter.elsewhere import MAX_CONTAINERS
 from jobmeter.exporter.vm import schema
 from jobmeter.exporter.vm.figures import ServingCollector, StreamsCollector
 from jobmeter.exporter.vm.reading import MAX_ID_CHARACTERS
-from jobmeter.exporter.vm.server import MAX_STREAMS
+from jobmeter.exporter.vm.server import MAX_CONNECTIONS, MAX_STREAMS
 from jobmeter.exporter.vm.target import parse_target
 from jobmeter.exporter.vm.writing import MAX_IDENTITY_BYTES
 from scripts.vm_wire import FIRST_OF_OURS, PAGE, written
@@ -62,7 +62,7 @@ def test_bounds_of_the_page() -> None:
     """They are those of the code."""
     for said in (
         f"beyond {MAX_CONTAINERS:,} containers",
-        f"at most {MAX_STREAMS} may subscribe",
+        f"at most {MAX_STREAMS} may subscribe over at most {MAX_CONNECTIONS} connections",
         f"at most {schema.MAX_MESSAGE_BYTES >> 20} MiB",
         f"ids at most {MAX_ID_CHARACTERS} characters",
         f"at most {MAX_IDENTITY_BYTES >> 10} KiB",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
@@ -12,13 +15,15 @@ import pytest
 from msgspec.structs import replace
 
 from jobmeter.exporter.vm import schema, server
-from jobmeter.exporter.vm.server import MAX_STREAMS, StatsServer
+from jobmeter.exporter.vm.server import MAX_CONNECTIONS, MAX_STREAMS, StatsServer
 from jobmeter.model.account import Account
 from jobmeter.model.errors import JobmeterError
 from tests.exporter.rows import BUILD, WITHIN
 from tests.exporter.vm import ephemerd
 from tests.exporter.vm.rig import Guest, Notes, until
 
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""Of HTTP/2: its preface, and settings that say nothing."""
 LOCAL = (("grpc.use_local_subchannel_pool", 1),)
 
 
@@ -170,6 +175,20 @@ def test_no_more_streams_than_there_are_workers(guest: Guest, call: Caller) -> N
     for stream in streams:
         stream.cancel()
     until(lambda: guest.server.streams == 0)
+
+
+def test_connections_are_bounded(guest: Guest, call: Caller) -> None:
+    """Who holds many that say nothing takes no descriptors of the machine; when they go there is room again."""
+    before = len(os.listdir("/proc/self/fd"))
+    with ExitStack() as held:
+        for _ in range(3 * MAX_CONNECTIONS):
+            stranger = held.enter_context(socket.create_connection(("127.0.0.1", guest.port)))
+            stranger.sendall(GREETING)
+        until(lambda: len(os.listdir("/proc/self/fd")) <= before + 4 * MAX_CONNECTIONS)
+        threading.Event().wait(0.2)
+        assert len(os.listdir("/proc/self/fd")) <= before + 4 * MAX_CONNECTIONS
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    assert ephemerd.read(next(call(guest.port))).keys() == {"4f0c"}
 
 
 def busy(number: int) -> Any:

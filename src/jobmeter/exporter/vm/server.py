@@ -23,6 +23,7 @@ from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.log import Log, Sparing
 
 MAX_STREAMS = 8
+MAX_CONNECTIONS = 64
 STALLED_SECONDS = 60.0
 """Who has not read for so long makes room for another."""
 _SPARE_WORKERS = 4
@@ -34,13 +35,14 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", schema.MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", MAX_STREAMS + _SPARE_WORKERS),
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
     # Nobody compresses here, and what was compressed could be large.
     ("grpc.per_message_decompression", 0),
     # Who has gone without a word is noticed.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_connection_idle_ms", 300_000),
+    ("grpc.max_connection_idle_ms", 60_000),
 )
 
 
