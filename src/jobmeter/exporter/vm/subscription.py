@@ -29,6 +29,7 @@ _REST = 4.0
 """After a batch, so many times as long as it took to read it."""
 _LONGEST_REST_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
+_CLOSE_SECONDS = 2.0
 _MAX_REASON_CHARACTERS = 200
 _OPTIONS = (
     # Its own connection: one that others share goes on with their pauses after a failure.
@@ -112,6 +113,10 @@ class Subscription:
         """End the stream; does not wait."""
         self._stopping.set()
         self._cancel()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        self._thread.join(seconds)
 
     def look(self) -> None:
         """End a stream on which nothing has come for too long: a link that is cut says nothing."""
@@ -238,6 +243,9 @@ class Subscriptions:
         self._stopping.set()
         for one in self.each:
             one.close()
+        until = time.monotonic() + _CLOSE_SECONDS
+        for one in self.each:
+            one.join(max(0.0, until - time.monotonic()))
 
     def _watch(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
