@@ -23,6 +23,8 @@ class Account(NamedTuple):
         The kernel lets nobody but root look into a process that has changed its account, until it has executed a
         program: what of ours is still in its memory stays ours.
         """
+        if os.geteuid() == self.uid:
+            return
         os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
