@@ -25,7 +25,6 @@ _SERVICE = re.compile(
 )
 _MADE_AT_GITLAB = "glrt-"
 """So begins the token of a runner that was made on GitLab's pages: it is one already."""
-_RUNNER_HEADERS = (b"private-token", b"runner-token")
 _OF_ALL_EXECUTORS = (
     "variables", "artifacts", "cache", "fallback_cache_keys", "shared", "upload_multiple_artifacts",
     "upload_raw_artifacts", "session", "terminal", "refspecs", "masking", "raw_variables", "artifacts_exclude",
@@ -176,21 +175,20 @@ def _asking(call: Call) -> Asking:
 
 
 def shown(headers: Headers, body: bytes) -> Credential | None:
-    """The runner's token: in a header, or in the body of what is no report."""
-    token = headers.get("private-token") or headers.get("runner-token")
-    if not token and "job-token" not in headers:
-        try:
-            said = msgspec.json.decode(body, type=_Said)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return None
-        token = None if said.state else said.token
-    return Credential(token=token) if token else None
+    """The runner's token, in a header or in the body; what reports show, even in the same places, is the job's."""
+    if "job-token" in headers:
+        return None
+    try:
+        said = msgspec.json.decode(body, type=_Said)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    token = headers.get("private-token") or headers.get("runner-token") or said.token
+    return Credential(token=token) if token and not said.state else None
 
 
 def replaced(pairs: Pairs, registration: Registration) -> list[tuple[bytes, bytes]]:
-    """The runner's token in the headers that show it; a job's own stays."""
-    real = registration.token.encode()
-    return [(name, real if name.lower() in _RUNNER_HEADERS else value) for name, value in pairs]
+    """The same: what passes are reports, and they show only the job's token."""
+    return list(pairs)
 
 
 def is_service(method: str, path: str) -> bool:

@@ -151,11 +151,11 @@ class OwnDialect(Protocol):
         ...
 
     def shown(self, headers: Headers, body: bytes) -> Credential | None:
-        """The credential of a runner's request; None if it shows none. Reports of GitLab's jobs show only the job's."""
+        """The credential of a runner's request; None if it shows none, as reports of GitLab's jobs."""
         ...
 
     def replaced(self, pairs: Pairs, registration: Registration) -> list[tuple[bytes, bytes]]:
-        """A request's headers with the registration's credentials where the runner's own stand."""
+        """A report's headers with the registration's credentials where the runner's own stand."""
         ...
 
     def is_service(self, method: str, path: str) -> bool:
