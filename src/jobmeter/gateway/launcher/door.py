@@ -20,7 +20,7 @@ from jobmeter.gateway.launcher.crew import Posts
 from jobmeter.gateway.launcher.launch import Launch, Shared
 from jobmeter.gateway.launcher.post import Post
 from jobmeter.gateway.relay.client import Client, Gone
-from jobmeter.gateway.relay.exchanges import Exchanges
+from jobmeter.gateway.relay.exchanges import Exchanges, is_last
 from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.leaving import unless_gone
 from jobmeter.model.errors import JobmeterError
@@ -65,42 +65,63 @@ class Door:
 
     async def _serve(self, client: Client, request: Request, body: bytes, raw: bytes) -> None:
         shown = self._own.shown(client.headers, body)
-        launch = self._launch_of(client, request, body, shown)
-        if launch is None:
-            self._home.sparing.warn(
-                "a request with no credentials that are good is refused",
-                client=client.address,
-                call=client.call,
-            )
-            await client.reply(self._own.reject(request))
-        elif isinstance(request, LogReport | StateReport):
-            await self._report(client, launch, body, raw)
+        launch = self._passes.of(shown) if shown is not None else None
+        if isinstance(request, LogReport | StateReport):
+            await self._serve_report(client, request, body, raw, launch)
+        elif launch is None or shown is None:
+            await self._refuse(client, request)
         elif isinstance(request, Fetch):
             await client.reply(await self._handed(launch, request))
         else:
             await client.reply(self._welcome(launch, request, shown))
 
-    def _launch_of(
-        self, client: Client, request: Request, body: bytes, shown: Credential | None
+    async def _serve_report(
+        self,
+        client: Client,
+        report: LogReport | StateReport,
+        body: bytes,
+        raw: bytes,
+        shown: Launch | None,
+    ) -> None:
+        """Pass a report of the very task that a launched runner has, by its credentials or by the job's own token.
+
+        ``shown`` is whose credentials of ours are with it.
+        """
+        launch = self._reporting(client, report, body, shown)
+        if launch is None:
+            await self._refuse(client, report)
+            return
+        if launch is shown:
+            client.pairs = self._own.replaced(client.pairs, launch.employer.registration)
+            client.headers = by_name(client.pairs)
+        await self._report(client, launch, body, raw)
+
+    def _reporting(
+        self, client: Client, report: LogReport | StateReport, body: bytes, shown: Launch | None
     ) -> Launch | None:
-        """Whose the credentials are, if they are good for this request."""
-        report = request if isinstance(request, LogReport | StateReport) else None
-        if shown is not None:
-            launch = self._passes.of(shown)
-            return launch if report is None or (launch and launch.known.id == report.task_id) else None
-        token = self._home.dialect.report_token(client.headers, body) if report else None
-        if report is None or token is None:
-            return None
+        token = self._home.dialect.report_token(client.headers, body)
+        if token is None:
+            return shown if shown is not None and shown.known.id == report.task_id else None
         launch = self._posts.launch_of(report.task_id)
         # What is only being removed has no credentials any more.
         good = launch is not None and not launch.over and launch.known.token == digest(token)
         return launch if good else None
 
+    async def _refuse(self, client: Client, request: Request) -> None:
+        self._home.sparing.warn(
+            "a request with no credentials that are good is refused",
+            client=client.address,
+            call=client.call,
+        )
+        await client.reply(self._own.reject(request))
+
     async def _report(self, client: Client, launch: Launch, body: bytes, raw: bytes) -> None:
         """Pass it as one of the registered runner's."""
-        client.pairs = self._own.replaced(client.pairs, launch.employer.registration)
-        client.headers = by_name(client.pairs)
         request = self._home.dialect.read_request(client.method, client.target, client.headers, body)
+        if launch.overdue and is_last(request):
+            # It is being ended, and some runners say then that all went well.
+            await client.reply(self._home.dialect.refuse(request, "The job has taken too long."))
+            return
         if isinstance(request, StateReport) and request.result is not None:
             # The runner ends with the answer, and its cgroup with it.
             await launch.announce_end()
@@ -118,9 +139,9 @@ class Door:
             return dialect.refuse(fetch, f"The gateway cannot keep that the task is handed out: {error}")
         return dialect.nothing(fetch) if task is None else dialect.hand_out(fetch, [task])
 
-    def _welcome(self, launch: Launch, request: Request, shown: Credential | None) -> Reply:
+    def _welcome(self, launch: Launch, request: Request, shown: Credential) -> Reply:
         registration = launch.employer.registration
-        reply = self._own.welcome(request, registration, shown) if shown is not None else None
+        reply = self._own.welcome(request, registration, shown)
         post = self._posts.of(launch.known.proof, None)
         if isinstance(request, Declare) and isinstance(post, Post):
             post.declared(request)

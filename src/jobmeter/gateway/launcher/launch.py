@@ -102,6 +102,14 @@ class Launch:
         """Where its runner is started."""
         return Path(self.record.work_dir)
 
+    @property
+    def overdue(self) -> bool:
+        """Whether its keeper ends it for having taken too long."""
+        limit = self.employer.options.limits.timeout_seconds
+        if limit is None or self._kept is None:
+            return False
+        return self._shared.home.wall() >= self._kept.started_at + limit
+
     def begin(self) -> None:
         """Start its runner, or take up one that a former process has started."""
         if self.record.digest:
@@ -224,6 +232,8 @@ class Launch:
         began = shared.home.clock()
         self._now("creating")
         credential = fresh_credential()
+        if shared.home.options.kind == "gitlab":
+            credential = replace(credential, uuid=None)
         shared.passes.revoke(self.record.digest)
         self.record.digest, self.record.handed = digest_of(credential), False
         self.record.attempt += 1

@@ -103,7 +103,7 @@ class Exchanges:
             self.finals.taken(request.task_id, kind)
             return
         known = self._home.memory.find(request.task_id)
-        if known is None or not _is_last(request) or not self._workers.is_of(known, client, body):
+        if known is None or not is_last(request) or not self._workers.is_of(known, client, body):
             return
         if isinstance(request, StateReport):
             known.result, known.failure_reason = request.result, request.failure_reason
@@ -120,7 +120,7 @@ class Exchanges:
 
         A runner gives up after some attempts, and with its log it gives up its result; but it waits long for an answer.
         """
-        if not _is_last(request):
+        if not is_last(request):
             return 0.0
         named = client.milliseconds
         waits = self._home.options.patient_seconds if named is None else named / 1000
@@ -206,7 +206,7 @@ class Exchanges:
         return verdict
 
 
-def _is_last(request: Request) -> bool:
+def is_last(request: Request) -> bool:
     """Whether a runner reports no more of its kind of a task after it."""
     if isinstance(request, LogReport):
         return request.last
