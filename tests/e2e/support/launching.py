@@ -1,0 +1,135 @@
+"""`jobmeter gateway` that starts runners itself, and what those are and leave on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+from uuid import uuid4
+
+from tests.e2e.support.gateways import TOKEN, RunningGateway
+from tests.e2e.support.runners import UUID
+
+ACCOUNT = "nobody"
+"""Of launched runners: it has no files of its own."""
+_CONFIG = """
+metrics_server = "127.0.0.1:{metrics}"
+shutdown_timeout = "0s"
+{receiver}
+[[forge]]
+name = "{name}"
+kind = "{kind}"
+url = "{url}"
+listen = "127.0.0.1:{port}"
+mode = "launch"
+fetch_interval = "50ms"
+fetch_interval_max = "50ms"
+
+[[forge.runner]]
+name = "of-the-tests"
+"""
+
+
+class LaunchingGateway(RunningGateway):
+    """One with one registration; ``runner`` are further keys of its ``[[forge.runner]]``, as TOML has them."""
+
+    def __init__(
+        self, folder: Path, url: str, kind: str, runner: Mapping[str, str], receiver: str | None = None
+    ) -> None:
+        super().__init__(folder, url, kind)
+        self.name = f"forge-{uuid4().hex[:8]}"
+        """Of the forge: it is in the name of each cgroup."""
+        self.work = folder / "work"
+        told = _CONFIG.format(
+            metrics=self.metrics,
+            receiver=f'receiver = "{receiver}"' if receiver else "",
+            name=self.name,
+            kind=kind,
+            url=url,
+            port=self.port,
+        )
+        keys = {
+            "registration_file": json.dumps(str(_registration(folder, kind, url))),
+            "user": json.dumps(ACCOUNT),
+            "work_dir": json.dumps(str(self.work)),
+            **runner,
+        }
+        self._config.write_text(told + "".join(f"{key} = {value}\n" for key, value in keys.items()))
+
+    def processes(self) -> list[int]:
+        """Those that were started for a task: they are in its directory, or name it."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes().decode("utf-8", "replace")
+                if str(self.work) in words or str(self.work) in os.readlink(folder / "cwd"):
+                    found.append(int(folder.name))
+        return found
+
+    def runner(self) -> int | None:
+        """The official runner that is at work, if it is."""
+        for pid in self.processes():
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if f"{self.work}/".encode() in words and b"/config." in words:
+                    return pid
+        return None
+
+    def left(self) -> list[str]:
+        """What is there of tasks: directories, processes, cgroups."""
+        folders = list(self.work.iterdir()) if self.work.exists() else []
+        cgroups = Path("/sys/fs/cgroup").rglob(f"*{self.name}*")
+        launches = [path for path in (self.state / "launches").rglob("*") if path.name != self.name]
+        return [str(one) for one in (*folders, *self.processes(), *cgroups, *launches)]
+
+
+def _registration(folder: Path, kind: str, url: str) -> Path:
+    """As the official runner has made it; only root reads it."""
+    file = folder / "registration"
+    told: dict[str, Any] = {
+        "id": 1, "uuid": UUID, "name": "of-the-tests", "token": TOKEN, "labels": ["here:host"], "address": url,
+    }  # fmt: skip
+    if kind == "gitlab":
+        file.write_text(f'[[runners]]\nname = "of-the-tests"\ntoken = "{TOKEN}"\nurl = "{url}"\n')
+    else:
+        file.write_text(json.dumps(told))
+    file.chmod(0o600)
+    return file
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """One that other accounts reach; those of pytest are of its account alone."""
+    folder = Path(tempfile.mkdtemp(prefix="jobmeter-launch-", dir="/tmp"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def launching_gateway(
+    folder: Path, url: str, kind: str, runner: Mapping[str, str], receiver: str | None = None
+) -> AsyncIterator[LaunchingGateway]:
+    """One that has begun; at the end nothing of what it said is a secret, or a fault of its own."""
+    gateway = LaunchingGateway(folder, url, kind, runner, receiver)
+    try:
+        await gateway.start()
+        yield gateway
+        gateway.check()
+    finally:
+        gateway.clean_up()
+        _end(gateway)
+
+
+def _end(gateway: LaunchingGateway) -> None:
+    """Whatever is left of its tasks."""
+    for pid in gateway.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
