@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from msgspec import Struct
 
@@ -86,6 +87,8 @@ class ActionsForge(RawForge):
         self.fetching: Counter[str] = Counter()
         # At a time, of one runner.
         self.most_fetching = 0
+        self.most_working = 0
+        """So many tasks were handed out and not ended at a time."""
 
     def enqueue(self, *ids: int, script: str | None = None) -> None:
         """These tasks wait for a runner."""
@@ -127,13 +130,18 @@ class ActionsForge(RawForge):
 
     def _said(self, call: str, seen: Seen) -> bytes:
         uuid = seen.by_name.get("x-runner-uuid", "")
-        if self.tokens.get(uuid) != seen.by_name.get("x-runner-token"):
+        if call != "Register" and self.tokens.get(uuid) != seen.by_name.get("x-runner-token"):
             error = b'{"code":"unauthenticated","message":"unregistered runner"}'
             return response(401, error, ("Content-Type", "application/json"))
         asked = messages.decode(f"runner.v1.{call}Request", "proto", seen.body)
         answer = messages.MESSAGES[f"runner.v1.{call}Response"]()
         getattr(self, f"_{call}")(uuid, asked, answer)
         return response(200, answer.SerializeToString(), ("Content-Type", "application/proto"))
+
+    def _Register(self, uuid: str, asked: Any, answer: Any) -> None:
+        answer.runner.uuid, answer.runner.token = str(uuid4()), "planted-token-of-a-new-runner"
+        answer.runner.name = asked.name
+        self.tokens[answer.runner.uuid] = answer.runner.token
 
     def _Declare(self, uuid: str, asked: Any, answer: Any) -> None:
         answer.runner.uuid, answer.runner.name = uuid, f"runner-{uuid}"
@@ -148,6 +156,8 @@ class ActionsForge(RawForge):
                 return
             job = self.waiting.popleft()
             job.handed.append(uuid)
+            working = sum(bool(one.handed) and not one.result for one in self.jobs.values())
+            self.most_working = max(self.most_working, working)
             job.write(answer.task if place == 0 else answer.additional_tasks.add())
 
     def _FetchSingleTask(self, uuid: str, asked: Any, answer: Any) -> None:

@@ -25,7 +25,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(application: ASGIApp, bounds: Bounds = DEFAULT_BOUNDS) -> AsyncIterator[int]:
+async def serving(
+    application: ASGIApp, bounds: Bounds = DEFAULT_BOUNDS, address: str = "127.0.0.1:0"
+) -> AsyncIterator[int]:
     """The port on which it is served."""
     config = uvicorn.Config(
         application,
@@ -40,7 +42,7 @@ async def serving(application: ASGIApp, bounds: Bounds = DEFAULT_BOUNDS) -> Asyn
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)
-    listening = listening_socket("127.0.0.1:0")
+    listening = listening_socket(address)
     # As the daemons' own event loop does; a head and its body are two writes.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     running = asyncio.create_task(server.serve(sockets=[listening]))

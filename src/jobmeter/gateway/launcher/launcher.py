@@ -36,7 +36,7 @@ from jobmeter.ops.log import FullLog
 from jobmeter.supervise.keeper.port import Keepers
 
 _REGISTER_SECONDS = 10.0
-_AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 5.0
 
 
 class Launcher:
@@ -180,9 +180,9 @@ class Launcher:
 
     async def _enlist_later(self, runner: RunnerOptions) -> None:
         try:
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
             while not await self._enlist(runner):
-                await asyncio.sleep(_AGAIN_SECONDS)
+                await asyncio.sleep(AGAIN_SECONDS)
         except JobmeterError as error:
             self._home.log.warn("a runner is not registered", runner=runner.name, error=str(error))
 

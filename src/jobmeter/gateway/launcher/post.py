@@ -33,7 +33,7 @@ from jobmeter.gateway.relay.upstream import Limits, TooLate, Unreachable
 
 _NEVER_SECONDS = 10 * 366 * 86_400.0
 """A keeper says when a runner has ended: no silence means anything here."""
-_AGAIN_SECONDS = 5.0
+AGAIN_SECONDS = 5.0
 
 
 class Post:
@@ -238,7 +238,7 @@ class Post:
 
     async def _enlist(self) -> None:
         while not await self._declared():
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(AGAIN_SECONDS)
         self.poller.start()
 
     async def _declared(self) -> bool:

@@ -1,0 +1,117 @@
+"""A gateway that launches runners, between a forge of the tests and keepers without processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from jobmeter.gateway.figures.events import TaskEnded
+from jobmeter.gateway.figures.process import Machines
+from jobmeter.gateway.launcher.launcher import Launcher
+from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
+from jobmeter.gateway.relay.options import ForgeOptions
+from tests.gateway.launcher.keepers import COMMAND, FakeKeepers, Kind
+from tests.gateway.relay.rig import Messages, Told, until
+from tests.support.forges.actions import ActionsForge, actions_forge
+from tests.support.forges.gitlab import GitlabForge, gitlab_forge
+from tests.support.forges.serving import serving
+from tests.support.receivers import closed_port
+
+Forge = ActionsForge | GitlabForge
+TOKEN = "planted-token-of-a-runner"
+UUID = "0a1b2c3d-0000-4000-8000-000000000001"
+KINDS: tuple[Kind, ...] = ("forgejo", "gitea", "gitlab")
+
+
+def forge_of(kind: Kind) -> AbstractAsyncContextManager[Forge]:
+    """One that knows the registration of the tests."""
+    return gitlab_forge(TOKEN, hold_seconds=0.2) if kind == "gitlab" else actions_forge(**{UUID: TOKEN})
+
+
+class LaunchRig:
+    """``keepers`` outlive it, as processes do. ``keys`` are further ones of its one runner."""
+
+    def __init__(
+        self, folder: Path, forge: Forge, kind: Kind, keepers: FakeKeepers, hooks: Any = None, **keys: Any
+    ) -> None:
+        self.kind, self.keepers, self.folder = kind, keepers, folder
+        self.state, self.work = folder / "state", folder / "work"
+        self.told, self.log, self.machines = Told(), Messages(), Machines()
+        told: dict[str, Any] = {"command": COMMAND, "work_dir": str(self.work), **keys}
+        if "registration_token" not in told:
+            told["registration_file"] = str(_registration(folder, kind))
+        self.port = closed_port()
+        options = ForgeOptions(
+            name="forge",
+            kind=kind,
+            url=forge.url,
+            place="gateway.toml",
+            fetch_interval=0.001,
+            fetch_interval_max=0.001,
+            quiet_seconds=0.05,
+            answer_seconds=0.0,
+        )
+        launch = LaunchOptions(
+            address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(name="one", **told),)
+        )
+        self.launcher = Launcher(
+            options,
+            launch,
+            keepers,
+            self.state,
+            self.log,
+            self.told,
+            self.machines,
+            "1.2.3",
+            hooks=hooks,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[LaunchRig]:
+        """Fetching tasks, answering runners."""
+        async with (
+            self.launcher.life(),
+            serving(self.launcher.application, address=f"127.0.0.1:{self.port}"),
+        ):
+            yield self
+
+    @property
+    def ended(self) -> list[tuple[str, str]]:
+        """Which tasks have ended, and how."""
+        return [(event.task_id, event.result) for event in self.told.of(TaskEnded)]
+
+    @property
+    def left(self) -> list[str]:
+        """Directories and cgroups of tasks."""
+        folders = [*self.work.glob("*"), *(self.state / "launches").glob("*/*")]
+        return [*map(str, folders), *self.keepers.cgroups]
+
+    async def nothing_left(self) -> None:
+        """Wait until it is so."""
+        await until(lambda: not self.left)
+
+
+@asynccontextmanager
+async def launching(
+    folder: Path, kind: Kind = "forgejo", **keys: Any
+) -> AsyncIterator[tuple[Forge, LaunchRig]]:
+    """A forge, and a gateway that has begun."""
+    async with (
+        forge_of(kind) as forge,
+        LaunchRig(folder, forge, kind, FakeKeepers(), **keys).running() as rig,
+    ):
+        yield forge, rig
+
+
+def _registration(folder: Path, kind: Kind) -> Path:
+    file = folder / "registration"
+    if kind == "gitlab":
+        file.write_text(f'[[runners]]\nname = "one"\ntoken = "{TOKEN}"\n')
+    else:
+        file.write_text(
+            json.dumps({"id": 1, "uuid": UUID, "name": "one", "token": TOKEN, "labels": ["here:host"]})
+        )
+    return file

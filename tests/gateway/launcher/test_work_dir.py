@@ -1,0 +1,84 @@
+"""A task's directory is its account's alone, and goes whatever is in it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import pytest
+
+from jobmeter.gateway.launcher import work_dir
+from jobmeter.gateway.launcher.templates import File, Prepared
+from jobmeter.model.errors import LaunchError
+from tests.e2e.support.components import require_root
+
+PREPARED = Prepared(("runner",), {}, ("tmp", "work"), (File(".runner", b"secret"), File("x.sh", b"", 0o700)))
+
+
+def test_it_is_made(tmp_path: Path) -> None:
+    """With its folders and files; what was there before is gone, and those above it let others pass."""
+    path = tmp_path / "work" / "of" / "task-7"
+    old = os.umask(0o077)
+    try:
+        work_dir.make(path, None, PREPARED)
+        (path / "left").touch()
+        work_dir.make(path, None, PREPARED)
+    finally:
+        os.umask(old)
+    modes = {str(one.relative_to(path)): stat.S_IMODE(one.stat().st_mode) for one in path.rglob("*")}
+    assert modes == {"tmp": 0o700, "work": 0o700, ".runner": 0o600, "x.sh": 0o700}
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, *path.parents[:2])] == [0o700, 0o755, 0o755]
+    assert (path / ".runner").read_bytes() == b"secret"
+
+
+def test_it_belongs_to_its_account(tmp_path: Path) -> None:
+    """With all that is in it."""
+    require_root("files of another account")
+    path = tmp_path / "task-7"
+    work_dir.make(path, "nobody", PREPARED)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert {one.stat().st_uid for one in (path, *path.rglob("*"))} == {nobody}
+
+
+def test_an_account_that_is_not_there(tmp_path: Path) -> None:
+    """Nothing is made."""
+    with pytest.raises(LaunchError, match="there is no account 'nobody-has-this-name' on this machine"):
+        work_dir.make(tmp_path / "task-7", "nobody-has-this-name", PREPARED)
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_is_removed(tmp_path: Path) -> None:
+    """Also what a job has closed; what its links point at stays."""
+    (outside := tmp_path / "outside").mkdir()
+    (outside / "file").touch()
+    path = tmp_path / "task-7"
+    (path / "closed" / "below").mkdir(parents=True)
+    (path / "link").symlink_to(outside)
+    (path / "closed" / "link").symlink_to(outside / "file")
+    (path / "closed").chmod(0o500)
+    work_dir.remove(path)
+    work_dir.remove(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["outside"]
+    assert (outside / "file").exists()
+
+
+def test_a_link_in_its_place(tmp_path: Path) -> None:
+    """It is not followed."""
+    (outside := tmp_path / "outside").mkdir()
+    (tmp_path / "task-7").symlink_to(outside)
+    with pytest.raises(OSError, match="symbolic link"):
+        work_dir.remove(tmp_path / "task-7")
+    assert outside.is_dir()
+
+
+def test_it_is_kept(tmp_path: Path) -> None:
+    """Under another name, in place of one that was kept before; one that is gone is no error."""
+    for content in ("first", "second"):
+        (path := tmp_path / "task-7").mkdir()
+        (path / "core").write_text(content)
+        work_dir.keep(path, tmp_path / "task-7-failed")
+    work_dir.keep(tmp_path / "gone", tmp_path / "gone-failed")
+    assert [one.name for one in tmp_path.iterdir()] == ["task-7-failed"]
+    assert (tmp_path / "task-7-failed" / "core").read_text() == "second"
