@@ -20,7 +20,7 @@ from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment, r
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 EXPOSURE = {
     "jobmeter-receiver.service": 2.0, "jobmeter-collector.service": 3.5, "jobmeter-exporter.service": 3.5,
-    "jobmeter-gateway.service": 2.0,
+    "jobmeter-gateway.service": 2.0, "jobmeter-gateway-launch.service": 7.0,
 }  # fmt: skip
 """The most that `systemd-analyze security` may count, from 0 to 10."""
 
@@ -71,6 +71,15 @@ def replace(text: str, places: Mapping[str, str]) -> str:
     return text
 
 
+def confined(unit: Path) -> list[str]:
+    """Precedes a command that has the capabilities of a unit."""
+    kept = [
+        "-all",
+        *(f"+{one.removeprefix('CAP_').lower()}" for one in values(unit, "CapabilityBoundingSet")),
+    ]
+    return ["setpriv", "--no-new-privs", f"--bounding-set={','.join(kept)}", "--"]
+
+
 class Service:
     """The command of a unit, started with its variables, credentials and capabilities."""
 
@@ -83,20 +92,15 @@ class Service:
         for word in values(unit, "Environment"):
             key, _, value = word.partition("=")
             variables[key] = value.replace("%d", str(directory))
-        kept = [
-            "-all",
-            *(f"+{one.removeprefix('CAP_').lower()}" for one in values(unit, "CapabilityBoundingSet")),
-        ]
         places = {
             "${STATE_DIRECTORY}": str(self.state),
             "/etc/jobmeter": str(directory),
             "=:8080": "=127.0.0.1:0",
         }
         flags = [replace(word, places) for word in values(unit, "ExecStart")[1:]]
-        confined = ["setpriv", "--no-new-privs", f"--bounding-set={','.join(kept)}", "--"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*confined, sys.executable, "-c", WITHOUT_WRITABLE_CODE, *JOBMETER, *flags],
+                [*confined(unit), sys.executable, "-c", WITHOUT_WRITABLE_CODE, *JOBMETER, *flags],
                 env=jobmeter_environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -191,3 +195,30 @@ def test_gateway_runs_as_its_unit_starts_it(tmp_path: Path) -> None:
     assert 'jobmeter_gateway_runners{forge="forgejo",standing="ready"} 0.0' in page
     assert int(kept[0], 16) == 0
     assert (service.state / "lock").exists()
+
+
+LAUNCHED = """
+import asyncio
+from tests.support import launches
+
+async def main():
+    async with launches.running() as keepers:
+        with launches.place() as place:
+            task = launches.spec(place, "setsid sleep 1000 & id -un; umask", user="nobody")
+            ended = await launches.kept(keepers, task)
+            print(ended.reason, ended.code, len(ended.survivors), *launches.output(task).split())
+
+asyncio.run(main())
+"""
+
+
+def test_runners_are_started_as_the_unit_starts_them() -> None:
+    """Its capabilities are enough to be another account, and to end what that has left."""
+    require_root("dropping capabilities")
+    unit = ROOT / "deploy/systemd/jobmeter-gateway-launch.service"
+    done = subprocess.run(
+        [*confined(unit), sys.executable, "-c", LAUNCHED],
+        env=jobmeter_environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.stdout.split() == ["exit", "0", "1", "nobody", "0022"], done.stderr
