@@ -1,6 +1,7 @@
 """A runner small enough to be read: takes jobs one at a time, runs their script with `sh`, reports both each 0.1 s.
 
 `python -m tests.e2e.support.stand_in actions PORT UUID TOKEN`, or `gitlab PORT TOKEN`; SIGTERM ends it and its job.
+`once KIND URL UUID TOKEN CONFIG` is one that a gateway starts for one job, as it is told in the command of a runner.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SERVERS_FAULT = 500
 async def run(script: str, report: Callable[[bytes], Awaitable[bool]]) -> int | None:
     """Its exit code, None if ``report``, which is given all of the log so far, said that it is cancelled."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(["sh", "-c", script], stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(["sh", "-e", "-c", script], stdout=log, stderr=log, start_new_session=True)
         try:
             while process.poll() is None:
                 await asyncio.sleep(EACH_SECONDS)
@@ -57,7 +58,7 @@ def _all(log: IO[bytes]) -> bytes:
     return os.pread(log.fileno(), 1 << 20, 0)
 
 
-async def work_for_actions(port: int, uuid: str, token: str) -> None:
+async def work_for_actions(port: int, uuid: str, token: str, *, once: bool = False) -> None:
     """As act_runner does; of a cancelled task it says no more."""
     runner = actions.Runner(port, uuid, token)
     await answered(lambda: runner.call("Declare", version=VERSION, labels=["here"]))
@@ -68,6 +69,8 @@ async def work_for_actions(port: int, uuid: str, token: str) -> None:
         known = said.tasks_version
         if said.HasField("task"):
             await _task(runner, said.task.id, json.loads(said.task.workflow_payload))
+            if once:
+                return
             known = 0
         await asyncio.sleep(EACH_SECONDS)
 
@@ -92,13 +95,15 @@ async def _task(runner: actions.Runner, number: int, workflow: Any) -> None:
         await answered(lambda: runner.state(number, result))
 
 
-async def work_for_gitlab(port: int, token: str) -> None:
+async def work_for_gitlab(port: int, token: str, *, once: bool = False) -> None:
     """As gitlab-runner does; of a cancelled job it says that it failed."""
     runner = gitlab.Runner(port, token, version=VERSION)
     while True:
         got = await answered(runner.fetch)
         if got.status == 201:
             await _job(runner, json.loads(got.body))
+            if once:
+                return
         await asyncio.sleep(EACH_SECONDS)
 
 
@@ -118,13 +123,29 @@ async def _job(runner: gitlab.Runner, job: Any) -> None:
     await answered(lambda: runner.update(number, "success" if code == 0 else "failed"))
 
 
-async def work(kind: str, port: str, *credentials: str) -> None:
+async def work(kind: str, *words: str) -> None:
     """Until it is told to end, and its job with it."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
-        await (work_for_gitlab if kind == "gitlab" else work_for_actions)(int(port), *credentials)
+        if kind == "once":
+            await work_once(*words)
+        elif kind == "gitlab":
+            port, token = words
+            await work_for_gitlab(int(port), token)
+        else:
+            port, uuid, token = words
+            await work_for_actions(int(port), uuid, token)
+
+
+async def work_once(kind: str, url: str, uuid: str, token: str, config: str) -> None:
+    """One job, if there is one; nothing is read from the configuration."""
+    port = int(url.rstrip("/").rpartition(":")[2])
+    if kind == "gitlab":
+        await work_for_gitlab(port, token, once=True)
+    else:
+        await work_for_actions(port, uuid, token, once=True)
 
 
 if __name__ == "__main__":
