@@ -16,6 +16,7 @@ from jobmeter.ops.log import FullLog
 from jobmeter.supervise.keeper import grounds
 from jobmeter.supervise.keeper.keepers import RealKeepers
 from jobmeter.supervise.keeper.spec import Limits
+from jobmeter.supervise.keeper.task_cgroup import probe
 
 
 def make_ground(settings: GatewaySettings) -> None:
@@ -28,6 +29,8 @@ def make_ground(settings: GatewaySettings) -> None:
         for name in Limits.__struct_fields__
     }
     grounds.prepare(Limits(**wanted))
+    for one in limits:
+        probe(one)
 
 
 def launcher_of(

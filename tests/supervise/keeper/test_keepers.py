@@ -136,8 +136,9 @@ def test_a_keeper_that_is_killed(place) -> None:
     asyncio.run(main())
 
 
-def test_a_starter_that_is_killed(place) -> None:
-    """The next start has another one; keepers at work go on."""
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_starter_that_is_killed(place, noticed) -> None:
+    """The next start has another one, whether it is known by then or not; keepers at work go on."""
     task = spec(place, WAITING)
 
     async def main() -> None:
@@ -145,6 +146,9 @@ def test_a_starter_that_is_killed(place) -> None:
             keeper = await keepers.start(task)
             first = starter_of(keepers)
             os.kill(first, signal.SIGKILL)
+            os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+            if noticed:
+                await asyncio.sleep(0.05)
             assert (await kept(keepers, spec(place, "exit 8"))).code == 8
             assert starter_of(keepers) != first
             assert keepers.alive(keeper)

@@ -14,7 +14,7 @@ from jobmeter.linux.cgroup_mounts import UNIFIED
 from jobmeter.model.errors import LaunchError
 from jobmeter.supervise.keeper.grounds import Grounds, find_grounds, prepare
 from jobmeter.supervise.keeper.spec import Limits
-from jobmeter.supervise.keeper.task_cgroup import TaskCgroup, names_of
+from jobmeter.supervise.keeper.task_cgroup import TaskCgroup, names_of, probe
 from tests.e2e.support.components import require_root
 
 NAME = f"jobmeter-test-{os.getpid()}-cgroup"
@@ -115,3 +115,18 @@ def test_grounds_that_need_nothing(grounds: Grounds) -> None:
     before = Path("/proc/self/cgroup").read_text()
     prepare(LIMITS)
     assert Path("/proc/self/cgroup").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "limits, sentence",
+    [
+        (Limits(memory_bytes=-5), "the limit memory of the task cannot be set: .*: Invalid argument"),
+        (Limits(pids=-5), "the limit pids of the task cannot be set: .*pids.max: Invalid argument"),
+    ],
+)
+def test_what_could_not_be_set_is_known_before_a_task_comes(grounds, limits, sentence) -> None:
+    """Limits are tried, and nothing is left of that."""
+    probe(LIMITS)
+    with pytest.raises(LaunchError, match=sentence):
+        probe(limits)
+    assert names_of(grounds, "jobmeter-probe-") == []

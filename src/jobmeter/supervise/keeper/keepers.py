@@ -154,6 +154,8 @@ class RealKeepers:
         except TimeoutError:
             raise LaunchError(f"the runner was not started within {START_SECONDS:.0f} s") from None
         except OSError:
+            waiting.cancel()
+            self._hang_up()  # Before it was read that nobody is there any more.
             raise _StarterGone from None
         finally:
             del self._waiting[name]

@@ -13,7 +13,7 @@ from jobmeter.linux.files import read_file
 from jobmeter.model.errors import KernelFormatError, LaunchError
 from jobmeter.model.exits import Survivor
 from jobmeter.supervise.job_cgroup import JobCgroup
-from jobmeter.supervise.keeper.grounds import Grounds
+from jobmeter.supervise.keeper.grounds import Grounds, find_grounds
 from jobmeter.supervise.keeper.spec import Limits
 
 _ACCOUNTS = ("cpuacct", "memory", "pids", UNIFIED)
@@ -161,6 +161,11 @@ class TaskCgroup:
         except OSError as error:
             reason = f"{path}: {error.strerror}"
             raise LaunchError(f"the limit {controller} of the task cannot be set: {reason}") from None
+
+
+def probe(limits: Limits) -> None:
+    """See that a task's cgroup with these limits can be made. Raises LaunchError where it cannot."""
+    TaskCgroup.create(find_grounds(), f"jobmeter-probe-{os.getpid()}", limits).remove()
 
 
 def names_of(grounds: Grounds, prefix: str) -> list[str]:
