@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.e2e.support.gateways import TOKEN, running_gateway
-from tests.e2e.support.scripted_runners import CANCELLED, SUCCESS, ActionsWorker, at_work, until
+from tests.e2e.support.scripted_runners import CANCELLED, SUCCESS, ActionsWorker, GitlabWorker, at_work, until
 from tests.support.forges.actions import ActionsForge, Runner, actions_forge
+from tests.support.forges.gitlab import gitlab_forge
 
 CAPACITY = 60
 INTERVAL_SECONDS = 1
@@ -106,5 +107,46 @@ def test_six_tasks_with_three_slots(tmp_path: Path) -> None:
             assert worker.ended == {number: "cancelled" if number == 2 else "done" for number in range(1, 7)}
             results = [job.result for job in forge.jobs.values()]
             assert results == [SUCCESS, CANCELLED, SUCCESS, SUCCESS, SUCCESS, SUCCESS]
+
+    asyncio.run(main())
+
+
+def test_a_runner_with_four_slots_of_which_the_gateway_fills_one(tmp_path: Path) -> None:
+    """Its others ask all the time while one works; never two tasks at a time, counted at the forge, each once."""
+
+    async def main() -> None:
+        interval = {"fetch_interval": "500ms", "fetch_interval_max": "500ms"}
+        async with (
+            actions_forge(one=TOKEN) as forge,
+            running_gateway(tmp_path, forge.url, capacity=1, **interval) as gateway,
+        ):
+            worker = ActionsWorker(gateway.port, "one", TOKEN, capacity=4, reports=5, pause=0.1)
+            forge.enqueue(1, 2, 3, 4)
+            async with at_work(worker):
+                await until(lambda: len(worker.ended) == 4)
+            assert forge.most_working == 1
+            assert worker.begun == dict.fromkeys(forge.jobs, 1)
+            assert gateway.warned == []
+
+    asyncio.run(main())
+
+
+def test_a_runner_of_gitlab_that_does_four_jobs_at_once(tmp_path: Path) -> None:
+    """It asks for more while it works, and waits."""
+
+    async def main() -> None:
+        async with (
+            gitlab_forge(TOKEN, hold_seconds=0.2) as forge,
+            running_gateway(tmp_path, forge.url, "gitlab", capacity=1) as gateway,
+        ):
+            first, *others = [GitlabWorker(gateway.port, TOKEN, reports=5, pause=0.1) for _ in range(4)]
+            forge.enqueue(1, 2, 3, 4)
+            async with at_work(first):
+                await until(lambda: forge.jobs[1].trace != b"")
+                async with at_work(*others):
+                    await until(lambda: sum(len(one.ended) for one in (first, *others)) == 4)
+            assert forge.most_working == 1
+            assert [job.text.count("line") for job in forge.jobs.values()] == [5] * 4
+            assert gateway.said("a task is taken to be over: its runner asks for another one") == []
 
     asyncio.run(main())

@@ -135,11 +135,14 @@ def test_tasks_of_a_former_process_are_lost_in_time() -> None:
 
 
 def test_a_runner_that_asks_again_is_free() -> None:
-    """Where it does one task at a time."""
+    """Where it does one task at a time, and has reported nothing for a while."""
 
     async def main() -> None:
-        book, ended = book_of(Slots(1))
+        book, ended = book_of(Slots(1, done_after_seconds=10.0))
         assert book.sign("7") is not None
+        book.asked()
+        assert ended == []
+        await asyncio.sleep(10.001)
         book.asked()
         assert [one.why for one in ended] == ["asked"]
         await within(0.001, book.free())

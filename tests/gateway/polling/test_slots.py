@@ -12,6 +12,7 @@ from jobmeter.gateway.polling import slots as slots_module
 from jobmeter.gateway.polling.slots import LONG_SILENT_SECONDS, SILENT_SECONDS, Ended, Holder, Slots, Why
 
 LOST_AFTER = 10.0
+DONE_AFTER = 5.0
 IDS = ["1", "2", "3", "4"]
 SETTLING: list[Why] = ["final", "terminal", "over"]
 UNSETTLING: list[Why] = ["returned"]
@@ -40,7 +41,12 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-def slow(history: list[Event], task_id: str, capacity: int | None) -> tuple[Holder | None, list[Ended]]:
+def at(event: Event) -> float:
+    """By which events are put in order."""
+    return event.at
+
+
+def slow(history: list[Event], task_id: str) -> tuple[Holder | None, list[Ended]]:
     """One task by itself: what it holds after this history, and every slot it had before."""
     holder: Holder | None = None
     settled, had = False, list[Ended]()
@@ -56,8 +62,6 @@ def slow(history: list[Event], task_id: str, capacity: int | None) -> tuple[Hold
         elif event.kind == "end" and mine:
             ended = event.why
             settled = settled or event.why != "returned"
-        elif event.kind == "asked" and capacity == 1 and holder is not None and holder.last_sign is not None:
-            ended = "asked"
         elif event.kind == "lose" and holder is not None:
             heard = holder.since if holder.last_sign is None else holder.last_sign
             ended = "lost" if event.at - heard >= LOST_AFTER else None
@@ -90,7 +94,7 @@ def test_any_history_is_kept_as_the_rules_say(history: list[Event], capacity: in
     """What each task holds and held, whatever the others do."""
     slots = Slots(capacity, LOST_AFTER)
     ended = replay(slots, history)
-    expected = {task_id: slow(history, task_id, capacity) for task_id in IDS}
+    expected = {task_id: slow(history, task_id) for task_id in IDS}
     assert dict(slots.held) == {task_id: holder for task_id, (holder, _) in expected.items() if holder}
     for task_id, (_, had) in expected.items():
         assert [one for one in ended if one.holder.task_id == task_id] == had
@@ -173,7 +177,7 @@ def test_late_reports_do_not_take_the_slot_again(why: Why) -> None:
 @pytest.mark.parametrize("why", ["asked", "lost", "returned"])
 def test_what_we_only_thought_to_be_over_takes_its_slot_again(why: Why) -> None:
     """A sign is the better evidence: a runner that does two at a time, or was silent for long."""
-    slots = Slots(1, LOST_AFTER)
+    slots = Slots(1, LOST_AFTER, done_after_seconds=DONE_AFTER)
     slots.take("7", 0.0)
     slots.sign("7", 1.0)
     replay(slots, [Event("asked" if why == "asked" else "lose" if why == "lost" else "end", 20.0, "7", why)])
@@ -192,14 +196,36 @@ def test_a_task_that_is_over_may_be_handed_out_anew() -> None:
 
 
 def test_a_runner_that_does_one_at_a_time_asks_for_the_next() -> None:
-    """What it worked on is over; what it may never have got is not."""
-    slots = Slots(1)
+    """What it worked on is over when it is silent for as long as no work is; what it may never have got is not."""
+    slots = Slots(1, done_after_seconds=DONE_AFTER)
     slots.take("7", 0.0)
     assert slots.asked(1.0) == []
     slots.sign("7", 2.0)
     slots.take("8", 3.0)
-    assert [(one.holder.task_id, one.why) for one in slots.asked(4.0)] == [("7", "asked")]
+    assert slots.asked(2.0 + DONE_AFTER - 0.1) == []
+    assert [(one.holder.task_id, one.why) for one in slots.asked(2.0 + DONE_AFTER)] == [("7", "asked")]
+    assert slots.asked(1000.0) == []
     assert list(slots.held) == ["8"]
+
+
+@pytest.mark.parametrize(
+    "asked_at,signs,patience",
+    [
+        (2.0, [1.0, 3.0], SILENT_SECONDS),
+        (2.0, [3.0, 4.0], DONE_AFTER),
+        (1.0, [1.0, 4.0], DONE_AFTER),
+    ],
+    ids=["between two reports", "before the first, which an answer that was lost explains", "with a report"],
+)
+def test_a_runner_that_asks_at_work_has_more_slots_of_its_own(
+    asked_at: float, signs: list[float], patience: float
+) -> None:
+    """It asks whatever becomes of its task, so that only a long silence says something."""
+    slots = Slots(1, done_after_seconds=DONE_AFTER)
+    slots.take("7", 0.0)
+    replay(slots, sorted([Event("asked", asked_at), *(Event("sign", at, "7") for at in signs)], key=at))
+    assert slots.asked(signs[-1] + patience - 0.1) == []
+    assert [one.holder.task_id for one in slots.asked(signs[-1] + patience)] == ["7"]
 
 
 @pytest.mark.parametrize("capacity", [None, 5])

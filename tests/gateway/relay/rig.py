@@ -86,6 +86,16 @@ def on_disk(folder: Path, copy: Path) -> Path:
     return Path(shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*.new")))
 
 
+class Clock:
+    """The true one, ahead by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 class Rig:
     """A relay between a forge and runners; it never rests for long unless it is told to, and holds only reports that
     name a limit."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobmeter.gateway.keeping.keeping import Keeping
-from tests.gateway.relay.rig import Messages, Rig, on_disk, until
+from jobmeter.gateway.relay.options import ACTIONS_DONE_SECONDS
+from tests.gateway.relay.rig import Clock, Messages, Rig, on_disk, until
 from tests.support.forges.actions import (
     HANG,
     LOST,
@@ -138,11 +139,13 @@ def test_a_runner_that_is_killed():
     """A new one with its credentials has free hands; the old task is over, as nobody reports it any more."""
 
     async def main():
-        async with actions_forge(one=SECRET) as forge, Rig(forge, capacity=1).running() as rig:
+        clock = Clock()
+        async with actions_forge(one=SECRET) as forge, Rig(forge, clock=clock, capacity=1).running() as rig:
             runner = Runner(rig.port, "one", SECRET)
             forge.enqueue(7, 8)
             await runner.fetch()
             await runner.log(7, 0, "a")
+            clock.ahead = ACTIONS_DONE_SECONDS
             assert await runner.fetch() == [8]
             assert rig.ended == [("7", "unknown")]
 

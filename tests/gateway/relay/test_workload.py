@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from jobmeter.gateway.figures.events import TaskBegan
 from jobmeter.gateway.figures.runner import RunnerFigures
@@ -13,7 +14,8 @@ from jobmeter.gateway.figures.totals import Totals
 from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.polling.shutdown import Shutdown
 from jobmeter.gateway.polling.slots import LONG_SILENT_SECONDS
-from tests.gateway.relay.rig import Messages, Rig
+from jobmeter.gateway.relay.options import ACTIONS_DONE_SECONDS, GITLAB_DONE_SECONDS
+from tests.gateway.relay.rig import Clock, Messages, Rig
 from tests.support.forges import gitlab
 from tests.support.forges.actions import Runner, actions_forge
 from tests.support.forges.gitlab import gitlab_forge
@@ -25,16 +27,6 @@ TOKEN = "glrt-0123456789abcdefghij"
 
 def run(main):
     asyncio.run(main())
-
-
-class Clock:
-    """The true one, ahead by as much as a test says."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 def figures_of(rig: Rig) -> RunnerFigures:
@@ -79,6 +71,51 @@ def test_a_job_that_ended_while_the_gateway_was_passed_by(tmp_path):
                 await runner.state(8, SUCCESS)
                 shutdown = Shutdown(second.relay.pollers, second.log, patience_seconds=600.0)
                 assert await asyncio.wait_for(shutdown.run(), 5)
+
+    run(main)
+
+
+def test_a_runner_with_one_slot_that_asks_again_after_a_silence():
+    """Its job is over, unseen; before that its runner may have more slots of its own."""
+
+    async def main():
+        clock = Clock()
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, clock=clock, capacity=1).running() as rig,
+        ):
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7, 8)
+            assert await runner.fetch() == [7]
+            await runner.log(7, 0, "a")
+            clock.ahead = ACTIONS_DONE_SECONDS - 5
+            assert await runner.fetch() == []
+            clock.ahead = ACTIONS_DONE_SECONDS
+            assert await runner.fetch() == [8]
+            assert rig.ended == [("7", "unknown")]
+
+    run(main)
+
+
+def test_a_runner_of_gitlab_with_one_slot_that_asks_again_after_a_silence():
+    """Later, as its reports are: what asks before that waits."""
+
+    async def main():
+        clock = Clock()
+        async with (
+            gitlab_forge(TOKEN, hold_seconds=0.05) as forge,
+            Rig(forge, kind="gitlab", clock=clock, capacity=1).running() as rig,
+        ):
+            runner = gitlab.Runner(rig.port, TOKEN)
+            forge.enqueue(7, 8)
+            await runner.fetch()
+            await runner.trace(7, 0, b"a")
+            clock.ahead = GITLAB_DONE_SECONDS - 10
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(runner.fetch(), 0.2)
+            clock.ahead = GITLAB_DONE_SECONDS
+            assert (await runner.fetch()).status == 201
+            assert (rig.held, rig.ended) == (["8"], [("7", "unknown")])
 
     run(main)
 

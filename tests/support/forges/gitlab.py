@@ -70,6 +70,8 @@ class GitlabForge(RawForge):
         self.faults: deque[int] = deque()
         self.calls: Counter[str] = Counter()
         self.holding = self.left = 0
+        self.most_working = 0
+        """So many jobs were handed out and not ended at a time."""
         self._news = asyncio.Event()
 
     def enqueue(self, *ids: int, script: str | None = None) -> None:
@@ -119,6 +121,8 @@ class GitlabForge(RawForge):
         job = self.waiting.popleft()
         if not self.waiting:
             self._news.clear()
+        running = sum(one.state == "running" for one in self.jobs.values())
+        self.most_working = max(self.most_working, running - len(self.waiting))
         said = json.dumps(job.told()).encode()
         await line.send(response(201, said, ("Content-Type", "application/json"), known))
 

@@ -1,5 +1,6 @@
 """Who holds which slot of a runner since when, and what ends it. Times are seconds of whatever clock the caller has."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -54,7 +55,8 @@ class Slots:
     """The slots of one runner; ``capacity`` None: they are counted, and there is always one more.
 
     A task that the forge has handed out takes a slot even where none is free: it runs, whatever we would like.
-    ``held`` is what a former process knew.
+    ``held`` is what a former process knew. With ``capacity`` 1 most runners ask only when they have nothing to do: the
+    task of one that asks is over after ``done_after_seconds`` of silence, unless it has been seen to ask at work.
     """
 
     def __init__(
@@ -62,9 +64,15 @@ class Slots:
         capacity: int | None,
         lost_after_seconds: float = LOST_AFTER_SECONDS,
         held: Iterable[Holder] = (),
+        *,
+        done_after_seconds: float = SILENT_SECONDS,
     ) -> None:
         self.capacity = capacity
         self._lost_after_seconds = lost_after_seconds
+        self._done_after_seconds = done_after_seconds
+        self._asked_at = -math.inf
+        self._asks_at_work = False
+        """Whether it has reported a task on after it had asked for another one: it has more slots of its own."""
         self._held = {holder.task_id: holder for holder in held}
         # The last ones that are settled, so that a late report is not taken for a task that nobody knows.
         self._settled = OrderedDict[str, None]()
@@ -98,6 +106,7 @@ class Slots:
     def sign(self, task_id: str, now: float) -> Holder | None:
         """The runner reports on a task: its new holder if it had no slot, and is not known to be over."""
         if (holder := self._held.get(task_id)) is not None:
+            self._asks_at_work |= holder.last_sign is not None and holder.last_sign < self._asked_at
             holder.last_sign = now
             return None
         if task_id in self._settled:
@@ -114,22 +123,25 @@ class Slots:
     def asked(self, now: float) -> list[Ended]:
         """The runner asks for a task, so it lives: what it has worked on and reports no more is over, unseen here.
 
-        With one slot that is its task; with several each that is silent for long, and if all slots are held the one
-        that is silent for the longest time a little sooner.
-        A task without any sign is not over: its hand-out may have been lost on the way.
+        That is each that is silent for long, and if all slots are held the one that is silent for the longest time
+        sooner. A task without any sign is not over: its hand-out may have been lost on the way.
         """
+        self._asked_at = now
         signs = {one.task_id: one.last_sign for one in self._held.values() if one.last_sign is not None}
-        if self.capacity == 1:
-            return self._end_all("asked", now, [self._held[task_id] for task_id in signs])
         over = [task_id for task_id, sign in signs.items() if now - sign >= LONG_SILENT_SECONDS]
         if self.full and not over:
             longest = min(signs, key=signs.__getitem__, default=None)
-            over = [] if longest is None or now - signs[longest] < SILENT_SECONDS else [longest]
+            over = [] if longest is None or now - signs[longest] < self._patience else [longest]
         return self._end_all("asked", now, [self._held[task_id] for task_id in over])
 
     def lose(self, now: float) -> list[Ended]:
         """Free the slots of those that have shown no sign for too long."""
         return self._end_all("lost", now, [one for one in self._held.values() if self._loss(one) <= now])
+
+    @property
+    def _patience(self) -> float:
+        """After so many seconds of silence a task is over for a runner that asks though all slots are held."""
+        return self._done_after_seconds if self.capacity == 1 and not self._asks_at_work else SILENT_SECONDS
 
     def _hold(self, holder: Holder) -> Holder:
         self._settled.pop(holder.task_id, None)

@@ -12,6 +12,10 @@ Kind = Literal["forgejo", "gitea", "gitlab"]
 ACTIONS_FETCH_SECONDS = 5.0
 GITLAB_SIGN_SECONDS = 10.0
 """Its runners report what they have got after about 3 s, and ask for more at once if they do several at a time."""
+ACTIONS_DONE_SECONDS = 10.0
+"""Runners report each second, those of Gitea from 0.5 on at least each five, unless they are told otherwise."""
+GITLAB_DONE_SECONDS = 75.0
+"""Its runners report each minute if nobody looks at a log in which nothing happens, else each half."""
 GITLAB_FETCH_SECONDS = 60.0
 """GitLab holds a request for about 50 s."""
 ACTIONS_ANSWER_SECONDS = 60.0
@@ -65,6 +69,11 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
         if self.sign_seconds is not None:
             return self.sign_seconds
         return max(self.fetch_interval, GITLAB_SIGN_SECONDS if self.kind == "gitlab" else 0.0)
+
+    @property
+    def done_seconds(self) -> float:
+        """After so long without a report the task is over of a runner that asks and has one slot, here and itself."""
+        return GITLAB_DONE_SECONDS if self.kind == "gitlab" else ACTIONS_DONE_SECONDS
 
     @property
     def patient_seconds(self) -> float:

@@ -26,7 +26,8 @@ class Workload:
         self.handing = Handing(home, proof, self.ends, lambda task_id: self.end(task_id, "over"))
         held = [self._holder(known) for known in home.memory.of(proof)]
         options = home.options
-        self.book = SlotBook(Slots(options.capacity, options.lost_after, held), self._ended, home.clock)
+        slots = Slots(options.capacity, options.lost_after, held, done_after_seconds=options.done_seconds)
+        self.book = SlotBook(slots, self._ended, home.clock)
 
     @property
     def idle(self) -> bool:
