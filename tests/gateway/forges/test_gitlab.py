@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from jobmeter.gateway.forges import gitlab
+from jobmeter.gateway.forges.gitlab_job import read_task
 from jobmeter.gateway.forges.port import (
     Declare,
     Declared,
@@ -266,7 +267,7 @@ def test_our_own_answers(last_update):
     read = gitlab.read_answer(fetch, reply.status, dict(reply.headers), reply.body)
     assert read == Empty(last_update=last_update)
     assert reply.body == b""
-    task = gitlab.read_task(msgspec.json.encode(JOB))
+    task = read_task(msgspec.json.encode(JOB))
     reply = gitlab.hand_out(fetch, [task])
     answer = gitlab.read_answer(fetch, reply.status, dict(reply.headers), reply.body)
     assert answer == Tasks(tasks=(task,), last_update=last_update)
@@ -301,7 +302,7 @@ def test_ask(body, last_update, asked):
 def test_report_end(result, read):
     """The job is over for GitLab, by its own token."""
     assert gitlab.report_end("7", None, result, 1.0) is None
-    token = gitlab.task_token(gitlab.read_task(msgspec.json.encode(JOB)))
+    token = gitlab.task_token(read_task(msgspec.json.encode(JOB)))
     call = gitlab.report_end("7", token, result, 1.0)
     assert call is not None
     reason = None if read == "success" else "runner_system_failure"

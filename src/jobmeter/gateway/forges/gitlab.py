@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from jobmeter.gateway.forges.facts import bounded, bounded_all, digest, facts_of
+from jobmeter.gateway.forges.facts import bounded, bounded_all, digest
+from jobmeter.gateway.forges.gitlab_job import decode, read_task, token_of
 from jobmeter.gateway.forges.port import (
     Answer,
     Call,
@@ -30,12 +30,10 @@ from jobmeter.gateway.forges.port import (
     StateReport,
     StateTaken,
     Task,
-    TaskFacts,
     Tasks,
     Unauthenticated,
     Unreadable,
 )
-from jobmeter.identity import gitlab as predefined
 
 BASE = "/api/v4"
 LAST_UPDATE = "x-gitlab-last-update"
@@ -88,43 +86,6 @@ class _Registered(Struct):
     token: str
 
 
-class _Variable(Struct):
-    key: str
-    value: Any = None
-
-
-class _JobInfo(Struct):
-    name: str | None = None
-    pipeline_id: int | None = None
-    project_full_path: str | None = None
-
-
-class _GitInfo(Struct):
-    repo_url: str | None = None
-    ref: str | None = None
-    ref_type: str | None = None
-    sha: str | None = None
-
-
-class _Job(Struct):
-    id: int
-    token: str
-    job_info: _JobInfo | None = None
-    git_info: _GitInfo | None = None
-    variables: list[_Variable] | None = None
-
-
-_Read = TypeVar("_Read", bound=Struct)
-
-
-def _decode(kind: type[_Read], body: bytes) -> _Read:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        # What the library says may quote the body.
-        raise Unreadable(f"A body is not what GitLab's job API tells of it ({kind.__name__[1:]}).") from None
-
-
 def short_name(token: str, characters: int) -> str:
     """The beginning of a runner's token by which dashboards know it: 8 characters of old, 9 today.
 
@@ -171,7 +132,7 @@ def _call(method: str, path: str) -> tuple[str, str] | None:
 
 
 def _read_fetch(_: str, headers: Headers, body: bytes) -> Request:
-    said = _decode(_Asking, body)
+    said = decode(_Asking, body)
     info = said.info or _Info()
     return Fetch(
         identity=_identity(headers, said.token),
@@ -191,7 +152,7 @@ def _read_trace(job_id: str, headers: Headers, body: bytes) -> Request:
 
 
 def _read_update(job_id: str, headers: Headers, body: bytes) -> Request:
-    said = _decode(_Update, body)
+    said = decode(_Update, body)
     return StateReport(
         task_id=job_id,
         result=_RESULTS.get(said.state, "unknown"),
@@ -201,11 +162,11 @@ def _read_update(job_id: str, headers: Headers, body: bytes) -> Request:
 
 
 def _read_verify(_: str, headers: Headers, body: bytes) -> Request:
-    return Declare(identity=_identity(headers, _decode(_Asking, body).token))
+    return Declare(identity=_identity(headers, decode(_Asking, body).token))
 
 
 def _read_register(_: str, headers: Headers, body: bytes) -> Request:
-    said = _decode(_Registering, body)
+    said = decode(_Registering, body)
     tags = said.tag_list.split(",") if isinstance(said.tag_list, str) else said.tag_list or []
     version = bounded((said.info or _Info()).version)
     return Register(name=bounded(said.description), labels=bounded_all(tags), version=version)
@@ -236,43 +197,6 @@ def _read_fetched(request: Request, status: int, headers: Headers, body: bytes) 
     if status == 204:
         return Empty(last_update=last_update)
     return _refused(status)
-
-
-def read_task(body: bytes) -> Task:
-    """A job by its JSON."""
-    job = _decode(_Job, body)
-    return Task(id=str(job.id), body=body, encoding="json", facts=_facts(job))
-
-
-def _facts(job: _Job) -> TaskFacts:
-    """By the variables that the job will see, as the exporter does, and by what GitLab says beside them."""
-    environ = {
-        each.key: each.value
-        for each in job.variables or ()
-        if each.key.startswith("CI_") and isinstance(each.value, str)
-    }
-    info, git = job.job_info or _JobInfo(), job.git_info or _GitInfo()
-    path = info.project_full_path or environ.get("CI_PROJECT_PATH") or _project_path(git.repo_url)
-    told = {
-        "CI_PROJECT_PATH": path,
-        "CI_PROJECT_NAMESPACE": (path or "").rpartition("/")[0],
-        "CI_JOB_NAME": info.name,
-        "CI_PIPELINE_ID": str(info.pipeline_id or ""),
-        "CI_COMMIT_SHA": git.sha,
-    }
-    if not environ.keys() & {"CI_COMMIT_BRANCH", "CI_COMMIT_TAG", "CI_COMMIT_REF_NAME"}:
-        told["CI_COMMIT_TAG" if git.ref_type == "tag" else "CI_COMMIT_BRANCH"] = git.ref
-    environ.update({name: value for name, value in told.items() if value})
-    found = predefined.identify(environ)
-    return facts_of(found) if found else TaskFacts(job=bounded(info.name))
-
-
-def _project_path(url: str | None) -> str | None:
-    """``group/name`` of ``https://forge.example/group/name.git``; a sub-path of the forge cannot be told apart."""
-    try:
-        return urlsplit(url or "").path.strip("/").removesuffix(".git") or None
-    except ValueError:
-        return None
 
 
 def _read_log_taken(request: Request, status: int, headers: Headers, body: bytes) -> Answer:
@@ -313,7 +237,7 @@ def _read_registered(request: Request, status: int, headers: Headers, body: byte
     assert isinstance(request, Register)
     if status != 201:
         return _refused(status)
-    key = _key(_decode(_Registered, body).token)
+    key = _key(decode(_Registered, body).token)
     if key is None:
         return Declared()
     return Declared(
@@ -365,13 +289,13 @@ def refuse(request: Request, sentence: str) -> Reply:
 
 def proof(headers: Headers, body: bytes) -> str:
     """By the token, wherever it stands, and the machine: each asks for itself."""
-    said = _decode(_Asking, body)
+    said = decode(_Asking, body)
     return digest(said.token, said.system_id, *map(headers.get, _TOKEN_HEADERS))
 
 
 def task_token(task: Task) -> str | None:
     """The job's own."""
-    return _decode(_Job, task.body).token
+    return token_of(task)
 
 
 def report_token(headers: Headers, body: bytes) -> str | None:
@@ -379,7 +303,7 @@ def report_token(headers: Headers, body: bytes) -> str | None:
     token = headers.get("job-token")
     if token is None:
         try:
-            token = _decode(_Asking, body).token
+            token = decode(_Asking, body).token
         except Unreadable:
             return None
     return token or None
@@ -387,7 +311,7 @@ def report_token(headers: Headers, body: bytes) -> str | None:
 
 def ask(fetch: Fetch, body: bytes) -> bytes:
     """The runner's own body with the ``last_update`` of ``fetch``; the same bytes where it is the runner's."""
-    if (_decode(_Asking, body).last_update or None) == fetch.last_update:
+    if (decode(_Asking, body).last_update or None) == fetch.last_update:
         return body
     document = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     document["last_update"] = msgspec.Raw(msgspec.json.encode(fetch.last_update or ""))
