@@ -68,8 +68,12 @@ def keep(spec: Spec, tell: Tell) -> None:
             raise LaunchError(f"no runner can be kept here: {error.filename}: {error.strerror}") from None
         undo.pop_all()
     tell(Answer(name=spec.name, kept=keeper.kept))
-    keeper.wait()
-    keeper.finish()
+    try:
+        keeper.wait()
+        keeper.finish()
+    except Exception as error:
+        keeper.complain(f"the keeper of task {spec.task_id} ended by a fault of ours: {error!r}")
+        raise
 
 
 class _Keeper:
@@ -102,11 +106,7 @@ class _Keeper:
         self._status = 0
         self._ended_at = 0.0
         self._meter.tick(0.0, self._timetable.take(0.0).due_seconds)
-        pid = os.getpid()
-        self.kept = Kept(
-            pid=pid, start_ticks=own_start_ticks(pid) or 0, name=spec.name, cgroups=self._cgroup.directories,
-            run_uid=self._record.recorder.run_uid, started_at=time.time(),
-        )  # fmt: skip
+        self.kept = self._introduce()
         self._records.begin(self.kept)
 
     def start(self, account: Account | None) -> None:
@@ -129,8 +129,11 @@ class _Keeper:
     def wait(self) -> None:
         """Meter until the runner has ended, end what it left, and say how it was."""
         self._record.start_sending()
-        survivors: tuple[Survivor, ...] = ()
-        if self._command is not None:
+        if self._command is None:
+            exit_ = exits.not_started(self._unstarted.exit_code, str(self._unstarted))
+            detail = f"The runner was not started: {self._unstarted}."
+            ended = Ended(reason="not_started", detail=detail, at=time.time(), code=self._unstarted.exit_code)
+        else:
             self._loop.run()
             survivors = self._cgroup.survivors()
             # What was given its time already gets no more.
@@ -138,14 +141,10 @@ class _Keeper:
             self._meter.tick(self._ended_at, self._ended_at, final=True)
             exit_ = self._meter.exit(self._status, self._ended_at)
             ended = self._ended(exit_, survivors)
-            exit_ = self._told(exit_, ended)
-        else:
-            exit_ = exits.not_started(self._unstarted.exit_code, str(self._unstarted))
-            detail = f"The runner was not started: {self._unstarted}."
-            ended = Ended(reason="not_started", detail=detail, at=time.time(), code=self._unstarted.exit_code)
+            exit_ = _told(exit_, ended)
         self._close()
         self._records.end(ended)
-        self._record.recorder.end(self._ended_at, exit_, survivors)
+        self._record.recorder.end(self._ended_at, exit_, ended.survivors)
 
     def finish(self) -> None:
         """Send what is not yet sent. A journal that the receiver has whole goes; of others the newest stay."""
@@ -155,8 +154,19 @@ class _Keeper:
             self._discard_journal()
         prune(os.path.dirname(self._spec.journal), JOURNALS_KEPT)
         if unsent:
-            with contextlib.suppress(OSError):
-                self._records.unsent(" ".join(" ".join(unsent).split()))
+            self.complain(" ".join(" ".join(unsent).split()))
+
+    def complain(self, sentence: str) -> None:
+        """Leave it for the gateway's log."""
+        with contextlib.suppress(OSError):
+            self._records.complain(sentence)
+
+    def _introduce(self) -> Kept:
+        pid = os.getpid()
+        return Kept(
+            pid=pid, start_ticks=own_start_ticks(pid) or 0, name=self._spec.name,
+            cgroups=self._cgroup.directories, run_uid=self._record.recorder.run_uid, started_at=time.time(),
+        )  # fmt: skip
 
     def _make_meter(self) -> JobMeter:
         limits = self._cgroup.bounds().limits
@@ -225,15 +235,6 @@ class _Keeper:
         )  # fmt: skip
         return replace(ended, detail=detail_of(ended, self._spec.limits.timeout_seconds))
 
-    def _told(self, exit_: Exit, ended: Ended) -> Exit:
-        """The run's: of a runner that ended by itself nobody here knows what became of the job."""
-        if ended.reason in ("timeout", "stopped"):
-            reason = "timeout" if ended.reason == "timeout" else "cancelled"
-            return replace(exit_, reason=reason, detail=ended.detail, certainty="certain")
-        if exit_.reason == "success":
-            return Exit(detail="The runner ended by itself; the job's result is what it told the forge.")
-        return exit_
-
     def _close(self) -> None:
         """Give everything back but the record."""
         self._meter.close()
@@ -248,6 +249,16 @@ class _Keeper:
             os.unlink(self._record.journal.path)
 
 
+def _told(exit_: Exit, ended: Ended) -> Exit:
+    """The run's: of a runner that ended by itself nobody here knows what became of the job."""
+    if ended.reason in ("timeout", "stopped"):
+        reason = "timeout" if ended.reason == "timeout" else "cancelled"
+        return replace(exit_, reason=reason, detail=ended.detail, certainty="certain")
+    if exit_.reason == "success":
+        return Exit(detail="The runner ended by itself; the job's result is what it told the forge.")
+    return exit_
+
+
 def _leave_streams() -> None:
     """The gateway's may be read by somebody until nobody has them open."""
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -258,6 +269,7 @@ def _leave_streams() -> None:
 
 if __name__ == "__main__":
     # What a keeper would import as it sends.
+    import encodings.idna  # noqa: F401
     import http.client  # noqa: F401
     import urllib.request  # noqa: F401
 

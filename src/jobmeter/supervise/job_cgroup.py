@@ -55,6 +55,13 @@ class JobCgroup:
             )
         return made
 
+    @classmethod
+    def at(cls, made: Mapping[str, str]) -> "JobCgroup":
+        """One that others have made and will remove, at these directories by controller."""
+        cgroup = cls({}, "")
+        cgroup.directories = dict(made)
+        return cgroup
+
     def fork(self) -> int:
         """As os.fork(), but the child begins in the unified cgroup where the kernel can do that; for ``enter``."""
         unified = self.directories.get(UNIFIED)

@@ -115,7 +115,7 @@ class RealKeepers:
                         await _readable(process)
                 finally:
                     os.close(process)
-        return records.read_unsent(folder)
+        return records.read_complaint(folder)
 
     def stop(self, kept: Kept) -> None:
         """As Keepers has it."""

@@ -30,7 +30,10 @@ class Keepers(Protocol):
         """Wait for that; None where the keeper was killed, so that ``clear`` has to do its work."""
 
     async def gone(self, folder: str) -> str | None:
-        """Wait until the keeper is gone; a sentence on what the receiver did not get, if there is such."""
+        """Wait until the keeper is gone; a sentence for our log, if there is one.
+
+        On what the receiver did not get, or on a fault of ours.
+        """
 
     def stop(self, kept: Kept) -> None:
         """Let it end its runner within 5 s; one that is gone is no error."""

@@ -13,7 +13,7 @@ import msgspec
 from jobmeter.supervise.job_cgroup import own_start_ticks
 from jobmeter.supervise.keeper.end import Ended, Kept
 
-_KEPT, _ENDED, _UNSENT, _LIFELINE = "keeper.json", "ended.json", "unsent", "lifeline"
+_KEPT, _ENDED, _COMPLAINT, _LIFELINE = "keeper.json", "ended.json", "complaint", "lifeline"
 _Record = TypeVar("_Record", Kept, Ended)
 
 
@@ -24,7 +24,7 @@ class Records:
         """Begin anew: what an earlier keeper has left goes."""
         self._folder = folder
         self._place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in (_ENDED, _KEPT, _UNSENT, _LIFELINE):
+        for name in (_ENDED, _KEPT, _COMPLAINT, _LIFELINE):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._place)
         os.mkfifo(_LIFELINE, 0o600, dir_fd=self._place)
@@ -44,9 +44,9 @@ class Records:
             os.close(self._lifeline)
             self._lifeline = None
 
-    def unsent(self, sentence: str) -> None:
-        """The receiver did not get everything; the folder may be gone by now."""
-        self._write(_UNSENT, sentence.encode())
+    def complain(self, sentence: str) -> None:
+        """Something is for the gateway's log; the folder may be gone by now."""
+        self._write(_COMPLAINT, sentence.encode())
 
     def abandon(self) -> None:
         """Nothing was started: leave nothing."""
@@ -78,10 +78,10 @@ def read_end(folder: str) -> Ended | None:
     return _read(f"{folder}/{_ENDED}", Ended)
 
 
-def read_unsent(folder: str) -> str | None:
-    """What the receiver did not get, a sentence."""
+def read_complaint(folder: str) -> str | None:
+    """What the keeper has for our log, a sentence: what the receiver did not get, or a fault of ours."""
     try:
-        with open(f"{folder}/{_UNSENT}") as file:
+        with open(f"{folder}/{_COMPLAINT}") as file:
             return file.read()
     except OSError:
         return None

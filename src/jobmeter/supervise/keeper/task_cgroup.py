@@ -31,8 +31,7 @@ class TaskCgroup:
     def __init__(self, directories: Mapping[str, str], tops: Mapping[str, str]) -> None:
         self.directories = dict(directories)
         self._tops = tops
-        self._entering = JobCgroup({}, "")
-        self._entering.directories = self.directories
+        self._entering = JobCgroup.at(directories)
 
     @classmethod
     def create(cls, grounds: Grounds, name: str, limits: Limits) -> "TaskCgroup":
