@@ -40,6 +40,18 @@ def test_machines() -> None:
     assert (machines.creation_seconds.count, machines.creation_seconds.sum) == (1, 45.0)
 
 
+def test_a_machine_goes_from_state_to_state() -> None:
+    """It is in one at a time, and at the end in none."""
+    machines = Machines()
+    machines.move(None, "creating")
+    machines.move(None, "creating")
+    machines.move("creating", "used")
+    assert (machines.states["creating"], machines.states["used"]) == (1, 1)
+    machines.move("used", None)
+    machines.move("creating", None)
+    assert not any(machines.states.values())
+
+
 def test_this_program() -> None:
     """The Python that runs the tests."""
     build = Build.here("1.2")

@@ -133,6 +133,13 @@ def test_a_runner_that_brings_it_itself(tmp_path):
             rig.finals.taken("7", "log")
             rig.finals.taken("8", "log")
             rig.finals.taken("9", "log")
+            held = [
+                (task, kind)
+                for task in ("7", "8")
+                for kind in ("log", "state")
+                if rig.finals.holds(task, kind)
+            ]
+            assert held == [("7", "state")]
             rig.now += 1
             await rig.empty()
             assert forge.told == [("7", "/UpdateTask")]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobmeter.gateway.launcher import launch, launcher
+from jobmeter.gateway.launcher import launch, launcher, post
 from jobmeter.model.errors import JobmeterError
 from jobmeter.model.exits import Survivor
 from jobmeter.supervise.keeper.end import Ended
@@ -128,8 +128,9 @@ def test_a_runner_that_ends_before_it_took_its_task(tmp_path: Path, kind: Kind) 
 def test_runners_that_cannot_take_their_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    """After three starts it has failed, and its log says why."""
+    """After three starts it has failed, and its log says why; the next task is left to others for a while."""
     monkeypatch.setattr(launch, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(post, "RECOVERY_SECONDS", 0.2)
 
     async def main() -> None:
         async with launching(tmp_path) as (forge, rig):
@@ -143,6 +144,10 @@ def test_runners_that_cannot_take_their_task(
             could_not = "The gateway could not start a runner for this job: there is no account 3."
             assert line == f"jobmeter: {could_not if refused else EXITED.detail}"
             await rig.nothing_left()
+            forge.enqueue(8)
+            await asyncio.sleep(0.05)
+            assert len(forge.waiting) == 1
+            await rig.keepers.runner(8, "forgejo")
 
     run(main)
 

@@ -110,6 +110,11 @@ class Launch:
             return False
         return self._shared.home.wall() >= self._kept.started_at + limit
 
+    @property
+    def never_taken(self) -> bool:
+        """Whether its runners, if any could be started, have ended without having asked for it."""
+        return self.record.attempt >= MOST_STARTS and not self.record.handed
+
     def begin(self) -> None:
         """Start its runner, or take up one that a former process has started."""
         if self.record.digest:

@@ -1,6 +1,7 @@
 """One registration, which the gateway holds itself: it asks for tasks, and starts a runner for each."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable
 
@@ -34,6 +35,8 @@ from jobmeter.gateway.relay.upstream import Limits, TooLate, Unreachable
 _NEVER_SECONDS = 10 * 366 * 86_400.0
 """A keeper says when a runner has ended: no silence means anything here."""
 AGAIN_SECONDS = 5.0
+RECOVERY_SECONDS = 30.0
+"""So long nothing is fetched when no runner has taken its task: the next tasks would fail too."""
 
 
 class Post:
@@ -60,8 +63,10 @@ class Post:
         self.key = asking.request.identity or f"unknown:{self.proof[:8]}"
         self.executor = registration.executor
         self._version = f"jobmeter {shared.version}"
-        self.accepted = self.draining = False
+        self.accepted = False
+        self.draining = self.key in self._home.memory.drained
         self._paused = False
+        self._recovered_at = -math.inf
         self._last_update: str | None = None
         self._request_key = str(uuid.uuid4())
         self._change = asyncio.Event()
@@ -114,6 +119,7 @@ class Post:
     def drain(self, on: bool) -> None:
         """Ask for no more tasks, or do so again; what runs is left alone."""
         self.draining = on
+        self._home.memory.drain(self.key, on)
         self.tell(Draining(on))
         self._wake()
 
@@ -132,9 +138,13 @@ class Post:
     # --- the loop's side -----------------------------------------------------------------------------------
 
     async def available(self) -> None:
-        """Wait while the runner is to get no tasks."""
-        while self.draining or self._paused:
-            await self._change.wait()
+        """Wait while the runner is to get no tasks, or could not do any."""
+        while True:
+            while self.draining or self._paused:
+                await self._change.wait()
+            if (seconds := self._recovered_at - self._home.clock()) <= 0:
+                return
+            await asyncio.sleep(seconds)
 
     async def fetch(self, slots: int | None, tasks_version: int) -> Outcome:
         """Ask the forge for one task; what it hands out is on disk when this returns."""
@@ -195,6 +205,8 @@ class Post:
         """Say what the runner is."""
         one = self.identity
         self.tell(Declared(one.name, one.version, one.labels, self.options.capacity))
+        if self.draining:
+            self.tell(Draining(True))
 
     def tell(self, event: Event) -> None:
         """Of a runner that the forge has never accepted nothing is shown."""
@@ -227,6 +239,13 @@ class Post:
 
     def over(self, launch: Launch) -> None:
         """Its slot is free."""
+        if launch.never_taken:
+            self._recovered_at = self._home.clock() + RECOVERY_SECONDS
+            self._home.log.warn(
+                "no runner takes its task: nothing is fetched for a while",
+                runner=self.options.name,
+                seconds=RECOVERY_SECONDS,
+            )
         self.book.end(launch.known.id, launch.settled or "over")
 
     def removed(self, launch: Launch) -> None:
@@ -282,7 +301,7 @@ class Post:
         return digest(token) if token is not None else None
 
     def _began(self, known: Known) -> None:
-        self.tell(TaskBegan(known.id, known.at, known.job))
+        self.tell(TaskBegan(known.id, known.at, known.job, known.closing))
 
     def _ended(self, ended: Ended) -> None:
         if ended.why == "returned":

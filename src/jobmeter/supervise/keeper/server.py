@@ -37,7 +37,7 @@ def serve(connection: socket.socket, keep: Callable[[Spec, Tell], None]) -> None
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for keepers.
     gc.collect()
     gc.freeze()  # What all keepers share is not looked through, and so not copied.
-    while message := connection.recv(MAX_MESSAGE_BYTES):
+    while message := _received(connection):
         try:
             pid = os.fork()
         except OSError as error:
@@ -46,6 +46,14 @@ def serve(connection: socket.socket, keep: Callable[[Spec, Tell], None]) -> None
             continue
         if pid == 0:
             _live(connection, message, keep)
+
+
+def _received(connection: socket.socket) -> bytes:
+    """The next message; nothing where the gateway is gone."""
+    try:
+        return connection.recv(MAX_MESSAGE_BYTES)
+    except ConnectionResetError:  # It was killed, and has not read all answers.
+        return b""
 
 
 def _live(connection: socket.socket, message: bytes, keep: Callable[[Spec, Tell], None]) -> None:
