@@ -110,6 +110,7 @@ class Rig:
         **options: Any,
     ) -> None:
         told: dict[str, Any] = {"kind": "forgejo", "fetch_interval": steady, "fetch_interval_max": steady}
+        told["sign_seconds"] = steady
         told |= {"answer_seconds": 0.0, **options}
         self.told = Told()
         self.log = Messages()

@@ -33,6 +33,7 @@ class Handing:
             if known.parked is not None:
                 self._wait(known, self._unclaimed)
             elif known.task is not None and not known.signed and known.key is None:
+                self._handed_at[known.id] = self._home.clock() - max(0.0, self._home.wall() - known.at)
                 self._wait(known, self._park)
             elif known.task is not None and not known.signed:
                 self._handed_at[known.id] = self._home.clock()

@@ -10,8 +10,8 @@ from jobmeter.gateway.polling.slots import LOST_AFTER_SECONDS
 
 Kind = Literal["forgejo", "gitea", "gitlab"]
 ACTIONS_FETCH_SECONDS = 5.0
-GITLAB_SIGN_SECONDS = 10.0
-"""Its runners report what they have got after about 3 s, and ask for more at once if they do several at a time."""
+SIGN_SECONDS = 10.0
+"""Runners report what they have got after about 3 s at the latest, and ask for more at once if they do several."""
 ACTIONS_DONE_SECONDS = 10.0
 """Runners report each second, those of Gitea from 0.5 on at least each five, unless they are told otherwise."""
 GITLAB_DONE_SECONDS = 75.0
@@ -68,7 +68,7 @@ class ForgeOptions(Struct, frozen=True, kw_only=True):
         """After so long without a report a task has not reached a runner that asks on."""
         if self.sign_seconds is not None:
             return self.sign_seconds
-        return max(self.fetch_interval, GITLAB_SIGN_SECONDS if self.kind == "gitlab" else 0.0)
+        return max(self.fetch_interval, SIGN_SECONDS)
 
     @property
     def done_seconds(self) -> float:
