@@ -99,6 +99,9 @@ ROWS = {
         TaskClosing("12"), {"job_running": 0, "job_capacity_utilization_ratio": 0}, (DECLARED, BEGAN),
     ),
     "last reports begin again": Row(TaskClosing("12"), {}, (DECLARED, BEGAN, TaskClosing("12"))),
+    "begin, its work was over before": Row(
+        TaskBegan("12", AT, JOB, closing=True), {}, (DECLARED, TaskBegan("12", AT, JOB, closing=True)),
+    ),
     "last reports of no task": Row(TaskClosing("13"), {}, (DECLARED, BEGAN)),
     "end, before any last report": Row(
         TaskEnded("12", "success", 65.5),

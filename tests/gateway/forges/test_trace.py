@@ -70,6 +70,18 @@ def test_a_whole_job(executor, before, preparing, running):
     assert trace.now == others[-1]
 
 
+def test_when_the_script_began():
+    """By the marker of its first part, in any cuts, and not by a later one."""
+    text = section("prepare_executor") + start("step_script").replace(b"0179", b"0181") + end("step_script")
+    text += section("step_release")
+    for cut in range(len(text)):
+        trace = Trace()
+        trace.feed(0, text[:cut])
+        trace.feed(cut, text[cut:])
+        assert trace.work_at == 1795260181.0
+    assert Trace().work_at is None
+
+
 def test_secrets_come_before_the_executor():
     """Nothing has been created for the job then."""
     trace = Trace("docker")

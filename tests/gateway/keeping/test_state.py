@@ -19,7 +19,11 @@ TASK = Task(id="7", body=b"\x00\xffsecret", encoding="proto", facts=TaskFacts(re
 KNOWN = Known(
     id="7", proof="abc", identity="uuid", at=1.5, task=TASK, key="k", parked=2.5, job=Job(repository="a/b")
 )
-STATE = State(tasks=[KNOWN], names=[Identity(key="uuid", name="one", labels=("docker",), version="v1")])
+STATE = State(
+    tasks=[KNOWN],
+    names=[Identity(key="uuid", name="one", labels=("docker",), version="v1")],
+    drained=["uuid"],
+)
 
 
 def mode(path: Path) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from jobmeter.gateway.figures.events import StageChanged, TaskEnded
-from tests.gateway.relay.rig import Rig, until
+from jobmeter.gateway.figures.events import StageChanged, TaskBegan, TaskEnded, WorkBegan
+from tests.gateway.relay.rig import Clock, Rig, until
 from tests.support.forges.gitlab import Runner, gitlab_forge
 from tests.support.forges.serving import wire
 
@@ -86,6 +86,25 @@ def test_machines_with_one_token_do_not_wait_for_each_other():
             await until(lambda: forge.holding == 2)
             forge.enqueue(1, 2)
             assert [(await first).status, (await second).status] == [201, 201]
+
+    run(main)
+
+
+def test_a_script_began_when_its_marker_says():
+    """Which is in whole seconds: not when its part of the trace comes, ten seconds later."""
+
+    async def main():
+        clock = Clock()
+        async with gitlab_forge(TOKEN) as forge, Rig(forge, kind="gitlab", clock=clock).running() as rig:
+            runner = Runner(rig.port, TOKEN)
+            forge.enqueue(7)
+            await runner.fetch()
+            (handed,) = (began.at for began in rig.told.of(TaskBegan))
+            assert handed is not None
+            clock.ahead = 10.0
+            await runner.trace(7, 0, b"section_start:%d:step_script\r\x1b[0K" % (handed + 4))
+            (began,) = rig.told.of(WorkBegan)
+            assert began.seconds == int(handed + 4) - handed
 
     run(main)
 

@@ -9,11 +9,20 @@ from collections import deque
 
 import pytest
 
-from jobmeter.gateway.figures.events import LogReported, StateReported, StepChanged, TaskClosing, WorkBegan
+from jobmeter.gateway.figures.events import (
+    LogReported,
+    StateReported,
+    StepChanged,
+    TaskBegan,
+    TaskClosing,
+    WorkBegan,
+)
+from jobmeter.gateway.figures.runner import RunnerFigures
+from jobmeter.gateway.figures.totals import Totals
 from jobmeter.gateway.forges import messages
 from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.relay.options import ForgeOptions
-from tests.gateway.relay.rig import Messages, Rig, until
+from tests.gateway.relay.rig import Clock, Messages, Rig, until
 from tests.support.forges.actions import HANG, LOST, PATH, RESET, Fault, Runner, actions_forge
 from tests.support.forges.serving import request, wire
 
@@ -48,6 +57,56 @@ def test_reports_are_counted():
             assert [event.seconds for event in rig.told.of(StepChanged)] == [None, 4.0]
             assert len(rig.told.of(WorkBegan)) == len(rig.told.of(TaskClosing)) == 1
             assert [event.ok for event in rig.told.of(StateReported)] == [True, True]
+
+    run(main)
+
+
+@pytest.mark.parametrize("after,told", [(3.0, 3.0), (-0.5, 0.0), (-3600.0, 10.0), (3600.0, 10.0)])
+def test_the_first_step_began_when_its_runner_says(after: float, told: float):
+    """So long after the hand-out, and not when it is reported ten seconds later, unless the clocks differ."""
+
+    async def main():
+        clock = Clock()
+        async with actions_forge(one="secret") as forge, Rig(forge, clock=clock).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            (handed,) = (began.at for began in rig.told.of(TaskBegan))
+            assert handed is not None
+            clock.ahead = 10.0
+            await runner.state(7, steps=[{"id": 0, "started_at": timestamp(handed + after)}])
+            (began,) = rig.told.of(WorkBegan)
+            assert began.seconds is not None
+            assert began.seconds >= 10.0 if told == 10.0 else began.seconds == pytest.approx(told, abs=1e-3)
+
+    run(main)
+
+
+def timestamp(seconds: float) -> dict[str, int]:
+    return {"seconds": int(seconds), "nanos": int(seconds % 1 * 1e9)}
+
+
+def test_steps_of_a_task_that_the_forge_has_cancelled():
+    """Its runner tells last how they went: they are counted, once, and the task is not over twice."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge, Rig(forge).running() as rig:
+            forge.enqueue(7)
+            runner = await fetched(rig)
+            began, stopped = {"seconds": 1_700_000_000}, {"seconds": 1_700_000_004}
+            await runner.state(7, steps=[{"id": 0, "started_at": began}])
+            forge.jobs[7].cancel()
+            await runner.state(7, steps=[{"id": 0, "started_at": began}])
+            assert rig.ended == [("7", "cancelled")]
+            for _ in range(2):
+                await runner.state(
+                    7, 3, steps=[{"id": 0, "started_at": began, "stopped_at": stopped, "result": 3}]
+                )
+            figures = RunnerFigures("one", 0.0, Totals())
+            for _, event in rig.told.events:
+                figures.apply(event)
+            assert (figures.step_seconds.count, figures.step_seconds.sum) == (1, 4.0)
+            assert figures.jobs == {"cancelled": 1}
+            assert figures.jobs_running == 0
 
     run(main)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobmeter.gateway.figures.events import Declared, TaskBegan
+from jobmeter.gateway.figures.events import Declared, Draining, TaskBegan, WorkBegan
 from jobmeter.gateway.keeping.keeping import Keeping
 from tests.gateway.relay.rig import Messages, Rig, on_disk, until
 from tests.support.forges.actions import ActionsForge, Runner, actions_forge
@@ -56,6 +56,63 @@ def test_a_job_goes_on(tmp_path):
                 assert second.ended == [("7", "success")]
                 assert await runner.fetch() == [8]
         assert forge.jobs[7].rows == ["a", "b"]
+
+    run(main)
+
+
+def test_what_was_told_of_a_job_is_not_told_again(tmp_path):
+    """Its first step began once, and its work is over still when only its result is to come."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            kept(tmp_path / "a", forge).running() as first,
+        ):
+            runner = Runner(first.port, "one", "secret")
+            forge.enqueue(7)
+            await runner.fetch()
+            await runner.log(7, 0, "a")
+            began = [{"id": 0, "started_at": {"seconds": 1_700_000_000}}]
+            await runner.state(7, steps=began)
+            assert len(first.told.of(WorkBegan)) == 1
+            async with kept(killed(tmp_path / "a", "b"), forge).running() as second:
+                runner.port = second.port
+                await runner.state(7, steps=began)
+                assert second.told.of(WorkBegan) == []
+                assert [one.closing for one in second.told.of(TaskBegan)] == [False]
+                await runner.log(7, 1, "b", last=True)
+                async with kept(killed(tmp_path / "b", "c"), forge).running() as third:
+                    assert [one.closing for one in third.told.of(TaskBegan)] == [True]
+
+    run(main)
+
+
+def drains_of(rig: Rig) -> list[object]:
+    """Whom the log names as drained since before the start."""
+    return [one["runners"] for one in rig.log.informed if "are drained since" in str(one["message"])]
+
+
+def test_a_drained_runner_stays_drained(tmp_path):
+    """It is told, is shown in the series as soon as the runner asks, and ends when that is said."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge:
+            async with kept(tmp_path, forge).running() as first:
+                runner = Runner(first.port, "one", "secret")
+                await runner.call("Declare")
+                first.relay.drain("runner-one", True)
+            async with kept(tmp_path, forge).running() as second:
+                assert drains_of(second) == [["runner-one"]]
+                runner.port = second.port
+                forge.enqueue(7)
+                await runner.call("Declare")
+                assert await runner.fetch() == []
+                assert [one.draining for one in second.relay.standing()] == [True]
+                assert second.told.of(Draining) == [Draining(True)]
+                second.relay.drain("runner-one", False)
+                assert await runner.fetch() == [7]
+            async with kept(tmp_path, forge).running() as third:
+                assert drains_of(third) == []
 
     run(main)
 
@@ -129,6 +186,23 @@ def test_a_task_that_may_have_reached_its_runner(tmp_path, reported):
                     assert got == [7]
                 await runner.state(7, SUCCESS)
                 assert second.ended == [("7", "success")]
+
+    run(main)
+
+
+def test_a_task_that_was_handed_out_a_moment_ago(tmp_path):
+    """A runner with more slots than it has here asks on at once, and has it: only after a while it is lost."""
+
+    async def main():
+        async with actions_forge(one="secret") as forge:
+            async with kept(tmp_path / "a", forge, capacity=1, sign_seconds=2.0).running() as first:
+                forge.enqueue(7)
+                assert await Runner(first.port, "one", "secret").fetch() == [7]
+            async with kept(tmp_path / "a", forge, capacity=1, sign_seconds=2.0).running() as second:
+                runner = Runner(second.port, "one", "secret")
+                assert await runner.fetch() == []
+                await asyncio.sleep(2.0)
+                assert await runner.fetch() == [7]
 
     run(main)
 

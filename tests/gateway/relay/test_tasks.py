@@ -27,6 +27,19 @@ def test_names_are_bounded():
     assert "1" not in memory.names
 
 
+def test_drained_runners_are_bounded():
+    """The first goes; what is said twice is no change."""
+    changes: list[int] = []
+    memory = Memory(lambda: changes.append(1))
+    for number in range(2001):
+        memory.drain(str(number), True)
+    assert (len(memory.drained), "0" in memory.drained) == (2000, False)
+    for on in (True, False, False):
+        memory.drain("1", on)
+    assert "1" not in memory.drained
+    assert len(changes) == 2002
+
+
 def test_tasks_of_one_runner():
     """The oldest first."""
     memory = Memory()

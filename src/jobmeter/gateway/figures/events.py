@@ -57,11 +57,15 @@ class Draining(Struct, frozen=True, gc=False):
 
 
 class TaskBegan(Struct, frozen=True, gc=False):
-    """A task went to the runner ``at`` so many seconds since 1970, or is seen with it for the first time."""
+    """A task went to the runner ``at`` so many seconds since 1970, or is seen with it for the first time.
+
+    ``closing``: its work was over already when this process began.
+    """
 
     task_id: str
     at: float | None
     job: Job | None = None
+    closing: bool = False
 
 
 class WorkBegan(Struct, frozen=True, gc=False):

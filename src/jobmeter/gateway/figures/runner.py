@@ -166,15 +166,17 @@ class RunnerFigures:
             task.job = task.job or event.job
             return
         task = self._ended.get(event.task_id) or Running(event.at, event.job)
-        task.closing = False
+        task.closing = event.closing
         self.running[event.task_id] = task
         self._totals.job_began(task.job)
         if len(self.running) > MAX_RUNNING:
             self.running.popitem(last=False)
 
     def _task_changed(self, event: WorkBegan | StepChanged | StageChanged | TaskClosing) -> None:
-        """Of a task that it does not have there is nothing to change."""
+        """Of a task that it does not have there is nothing to change; of one that has ended steps may still be told."""
         task = self.running.get(event.task_id)
+        if task is None and isinstance(event, StepChanged):
+            task = self._ended.get(event.task_id)
         if task is None:
             return
         match event:

@@ -36,12 +36,13 @@ MAX_STEPS = 16
 
 _NAME, _OPTIONS = 64, 256
 _MARKER = re.compile(
-    rb"section_(start|end):\d{1,12}:([A-Za-z0-9_.-]{1,%d})(?:\[[^\[\]\r\n]{0,%d}\])?\r\x1b\[0K"
+    rb"section_(start|end):(\d{1,12}):([A-Za-z0-9_.-]{1,%d})(?:\[[^\[\]\r\n]{0,%d}\])?\r\x1b\[0K"
     % (_NAME, _OPTIONS)
 )
 _LONGEST = len(b"section_start:") + 12 + 1 + _NAME + _OPTIONS + 2 + len(b"\r\x1b[0K")
 _STEP = re.compile(r"step_[a-z0-9_]{1,59}\Z")
 _BEFORE_RUN = frozenset({"", "resolve_secrets", "prepare_executor"})
+_WORK = ("step_", "build_script")
 
 
 class Stage(Struct, frozen=True):
@@ -65,6 +66,8 @@ class Trace:
         self._open: str | None = None
         self._steps: set[str] = set()
         self._stage = ""
+        self.work_at: float | None = None
+        """When the first step or script was seen to begin, in whole seconds since the epoch by the runner's clock."""
 
     @property
     def now(self) -> Stage:
@@ -91,8 +94,10 @@ class Trace:
         changes, end = [], 0
         for marker in _MARKER.finditer(text):
             end = marker.end()
-            if self._mark(marker[1] == b"start", marker[2].decode()):
+            if self._mark(marker[1] == b"start", marker[3].decode()):
                 changes.append(self.now)
+                if self.work_at is None and self._stage.startswith(_WORK):
+                    self.work_at = float(marker[2])
         self._tail = text[max(end, len(text) - _LONGEST + 1) :]
         return changes
 

@@ -1,4 +1,4 @@
-"""The tasks and names of one forge's runners in a file, written whenever one of them changes."""
+"""The tasks, names and drains of one forge's runners in a file, written whenever one of them changes."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,7 @@ class State(Struct, kw_only=True):
     schema: Literal["jobmeter.gateway/1"] = "jobmeter.gateway/1"
     tasks: list[Known] = []
     names: list[Identity] = []
+    drained: list[str] = []
 
 
 class StateFile:

@@ -59,7 +59,7 @@ class Lane:
         self.key = identity or f"unknown:{proof[:8]}"
         self.accepted = False
         """Whether the forge has taken these credentials."""
-        self.draining = False
+        self.draining = self.key in home.memory.drained
         self._paused = False
         self.used_at = home.clock()
         self._askers: list[Asker] = []
@@ -116,6 +116,7 @@ class Lane:
     def drain(self, on: bool) -> None:
         """Ask for no more tasks, or do so again; what runs is left alone."""
         self.draining = on
+        self._home.memory.drain(self.key, on)
         self.tell(Draining(on))
         self._wake()
 
@@ -134,6 +135,8 @@ class Lane:
         """Say what the runner is."""
         one = self.identity
         self.tell(Declared(one.name, one.version, one.labels, self._home.options.capacity))
+        if self.draining:
+            self.tell(Draining(True))
 
     def tell(self, event: Event) -> None:
         """Of a runner that the forge has never accepted nothing is shown."""

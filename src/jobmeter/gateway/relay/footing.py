@@ -95,10 +95,18 @@ class Footing:
             raise JobmeterError(
                 f"{folder} cannot be used for what a restart needs: {error.strerror}"
             ) from None
-        self.memory.restore(state.tasks, state.names)
+        self.memory.restore(state.tasks, state.names, state.drained)
+        if state.drained:
+            names = [self.home.name_of(key) for key in state.drained]
+            self.home.log.info("these runners are drained since before the start", runners=names)
 
     def _snapshot(self) -> State:
-        return State(tasks=list(self.memory.tasks.values()), names=list(self.memory.names.values()))
+        memory = self.memory
+        return State(
+            tasks=list(memory.tasks.values()),
+            names=list(memory.names.values()),
+            drained=list(memory.drained),
+        )
 
     def _write(self, state: State) -> None:
         if self._keeping is not None:

@@ -28,7 +28,8 @@ from jobmeter.gateway.relay.port import Worker
 from jobmeter.gateway.relay.tasks import Known
 
 _MAX_TRACES = 1000
-_WORK = ("step_", "build_script")
+_CLOCKS_DIFFER_SECONDS = 1.0
+"""So far a runner's clock may be behind ours unseen: GitLab's markers are in whole seconds."""
 _GONE = frozenset({"not_found"})
 
 
@@ -86,7 +87,7 @@ class Reports:
         if self._home.options.kind == "gitlab" and taken.taken:
             self._stages(worker, known, report, reported.body)
         if report.last and known is not None:
-            worker.tell(TaskClosing(report.task_id))
+            self._closing(worker, known)
         self._closed(worker, known, taken.over)
 
     def _state(self, worker: Worker, known: Known | None, reported: Reported, report: StateReport) -> None:
@@ -96,10 +97,11 @@ class Reports:
             self._refused(worker, report.task_id, taken)
             return
         worker.tell(StateReported(True, reported.seconds))
+        for step in report.steps:
+            # Also after the forge has ended the task: its runner tells last how its steps did.
+            self._step(worker, report.task_id, known, step)
         if known is None:
             return
-        for step in report.steps:
-            self._step(worker, known, step)
         if report.result is not None and taken.complete:
             # After a cancellation some runners report a failure; the forge keeps what it has said.
             known.result = taken.over if taken.over == "cancelled" else report.result
@@ -118,16 +120,26 @@ class Reports:
         if isinstance(answer, Failed) and answer.code in _GONE:
             worker.end(task_id, "over")
 
-    def _step(self, worker: Worker, known: Known, step: Step) -> None:
+    def _step(self, worker: Worker, task_id: str, known: Known | None, step: Step) -> None:
         if step.started_at is None:
             return
-        self._work_began(worker, known)
-        worker.tell(StepChanged(known.id, step.index, str(step.index), step.seconds))
+        if known is not None:
+            self._work_began(worker, known, step.started_at)
+        worker.tell(StepChanged(task_id, step.index, str(step.index), step.seconds))
 
-    def _work_began(self, worker: Worker, known: Known) -> None:
+    def _work_began(self, worker: Worker, known: Known, at: float) -> None:
+        """Its first step began ``at`` so many seconds since the epoch, as the runner says."""
         if not known.work_began:
             known.work_began = True
-            worker.tell(WorkBegan(known.id, worker.seconds(known.id)))
+            self._home.memory.touch()
+            worker.tell(WorkBegan(known.id, _startup(known, at, worker.seconds(known.id))))
+
+    def _closing(self, worker: Worker, known: Known) -> None:
+        """No more will come of its log."""
+        if not known.closing:
+            known.closing = True
+            self._home.memory.touch()
+        worker.tell(TaskClosing(known.id))
 
     def _stages(self, worker: Worker, known: Known | None, report: LogReport, body: bytes) -> None:
         if known is None:
@@ -139,5 +151,19 @@ class Reports:
                 self._traces.popitem(last=False)
         for stage in trace.feed(report.start, body):
             worker.tell(StageChanged(report.task_id, stage.stage, stage.state, stage.executor_stage))
-            if stage.stage.startswith(_WORK):
-                self._work_began(worker, known)
+        if trace.work_at is not None:
+            self._work_began(worker, known, trace.work_at)
+
+
+def _startup(known: Known, at: float, reported: float | None) -> float | None:
+    """Seconds from the hand-out to the first step, which began ``at`` by the runner's clock.
+
+    If that is not between the hand-out and the report, the clocks differ: then those until the report are told, which
+    are never too few. None where the hand-out was not seen.
+    """
+    if reported is None:
+        return None
+    seconds = at - known.at
+    if not -_CLOCKS_DIFFER_SECONDS <= seconds <= reported:
+        return reported
+    return max(0.0, seconds)

@@ -11,6 +11,7 @@ from jobmeter.model.job import Job
 MAX_NAMES = 2000
 """So many runners' names are remembered, the latest ones."""
 _MAX_DOUBTED = 1000
+_MAX_DRAINED = 2000
 
 
 class Known(Struct, kw_only=True):
@@ -37,6 +38,8 @@ class Known(Struct, kw_only=True):
     signed: bool = False
     adopted: bool = False
     work_began: bool = False
+    closing: bool = False
+    """Its log is whole; only its result is to come."""
 
 
 class Memory:
@@ -45,6 +48,8 @@ class Memory:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.tasks: dict[str, Known] = {}
         self.names: dict[str, Identity] = {}
+        self.drained: dict[str, None] = {}
+        """The keys of runners that are to get no more tasks, the latest ones last."""
         self.changes = 0
         """How often something has changed."""
         self._tell = changed
@@ -97,6 +102,18 @@ class Memory:
             del self.names[next((key for key in self.names if key not in busy), identity.key)]
         self._changed()
 
+    def drain(self, key: str, on: bool) -> None:
+        """A runner is to get no more tasks, or to get them again, whenever it comes."""
+        if (key in self.drained) == on:
+            return
+        if on:
+            self.drained[key] = None
+            if len(self.drained) > _MAX_DRAINED:
+                del self.drained[next(iter(self.drained))]
+        else:
+            del self.drained[key]
+        self._changed()
+
     def touch(self) -> None:
         """Something of a task that a restart must know has changed."""
         self._changed()
@@ -109,7 +126,8 @@ class Memory:
         """The tasks of one runner, the oldest first."""
         return [known for known in self.tasks.values() if known.proof == proof]
 
-    def restore(self, tasks: Iterable[Known], names: Iterable[Identity]) -> None:
+    def restore(self, tasks: Iterable[Known], names: Iterable[Identity], drained: Iterable[str] = ()) -> None:
         """What was known before a restart."""
         self.tasks = {known.id: known for known in tasks}
         self.names = {identity.key: identity for identity in names}
+        self.drained = dict.fromkeys(drained)

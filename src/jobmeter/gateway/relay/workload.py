@@ -38,7 +38,7 @@ class Workload:
         """The runner gets a task."""
         known = self._home.memory.tasks.get(task_id)
         if known is not None:
-            self._tell(TaskBegan(task_id, known.at, known.job))
+            self._tell(TaskBegan(task_id, known.at, known.job, known.closing))
 
     def sign(self, task_id: str) -> Known | None:
         """The runner has been heard of a task: what is known of it; None if it is over already."""
