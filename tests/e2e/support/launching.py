@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -43,6 +45,7 @@ class LaunchingGateway(RunningGateway):
         self, folder: Path, url: str, kind: str, runner: Mapping[str, str], receiver: str | None = None
     ) -> None:
         super().__init__(folder, url, kind)
+        self.port, self.metrics = lasting_port(), lasting_port()
         self.name = f"forge-{uuid4().hex[:8]}"
         """Of the forge: it is in the name of each cgroup."""
         self.work = folder / "work"
@@ -93,6 +96,16 @@ class LaunchingGateway(RunningGateway):
         cgroups = Path("/sys/fs/cgroup").rglob(f"*{self.name}*")
         launches = [path for path in (self.state / "launches").rglob("*") if path.name != self.name]
         return [str(one) for one in (*folders, *self.processes(), *cgroups, *launches)]
+
+
+def lasting_port() -> int:
+    """A free one that no connection gets by chance while nobody listens there: runners try theirs again and again."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, first)
+        with suppress(OSError), socket.socket() as tried:
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def stand_in(kind: str) -> dict[str, str]:
