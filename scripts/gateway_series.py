@@ -15,7 +15,7 @@ from jobmeter.config.launch import LIMIT_KEYS, RUNNER_KEYS, RUNNER_TABLES
 from jobmeter.config.options import Option
 from jobmeter.gateway.figures.dialects import act_runner, jobmeter
 from jobmeter.gateway.figures.dialects.dialect import RunnerFamily
-from jobmeter.gateway.own import OwnFigures
+from jobmeter.gateway.own import STANDINGS, OwnFigures
 from jobmeter.gateway.queue import REASONS
 from tests.gateway.figures.told import a_working_day
 from tests.gateway.watched import watched
@@ -37,9 +37,8 @@ def written(page: str) -> str:
         "ci_runner": lambda: _shown(a_day("ci_runner")),
         "ephemerd": lambda: _shown(a_day("ephemerd")),
         "own": lambda: _shown(own_families()),
-        "reasons": lambda: _table(
-            ("reason", "means"), [(f"`{name}`", text) for name, text in REASONS.items()]
-        ),
+        "standings": lambda: _words("standing", STANDINGS.items()),
+        "reasons": lambda: _words("reason", REASONS.items()),
         "forge": lambda: _keys(FORGE_KEYS),
         "health": lambda: _keys(HEALTH_KEYS),
         "runner": lambda: _keys((*RUNNER_KEYS, *RUNNER_TABLES)),
@@ -74,6 +73,10 @@ def _shown(families: Iterable[Metric]) -> str:
         labels = dict.fromkeys(label for sample in one.samples for label in sample.labels if label != "le")
         rows.append((f"`{name}`", kind, _names(labels), one.documentation))
     return _table(("series", "kind", "labels", "shows"), sorted(rows))
+
+
+def _words(label: str, meanings: Iterable[tuple[str, str]]) -> str:
+    return _table((label, "means"), [(f"`{word}`", text) for word, text in meanings])
 
 
 def _keys(options: Iterable[Option]) -> str:

@@ -71,8 +71,8 @@ def test_certificates_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert first.startswith("jobmeter gateway: gateway.toml: tls_")
     assert second.startswith("jobmeter gateway: gateway.toml: [[forge]] 1 'one': tls_")
     assert third == (
-        "jobmeter gateway: gateway.toml: [[forge]] 1 'one': ca_cert: 'rubbish.pem' cannot be used: "
-        "NO_CERTIFICATE_OR_CRL_FOUND"
+        "jobmeter gateway: gateway.toml: [[forge]] 1 'one': ca_cert: rubbish.pem has no certificate in PEM "
+        "(-----BEGIN …)"
     )
 
 
@@ -189,6 +189,7 @@ def test_state_that_cannot_be_kept(tmp_path: Path) -> None:
     """Is said before anything is passed."""
     (tmp_path / "file").touch()
     with pytest.raises(
-        JobmeterError, match=r"nothing can be kept in .*/file/state: Not a directory; --state-dir"
+        JobmeterError,
+        match=r"nothing can be kept in .*/file/state: Not a directory; name another with --state-dir",
     ):
         gateway(settings(tmp_path, FORGE.format(listen=":0"), f"--state-dir={tmp_path / 'file/state'}"))

@@ -35,6 +35,7 @@ class State(NamedTuple):
     draining: bool = False
     capacity: int | None = None
     tasks: tuple[str, ...] = ()
+    silent_seconds: float | None = None
     unregistered: str | None = None
     trouble: str | None = None
 

@@ -48,7 +48,7 @@ class Daemon:
         self.runners.tell(LAB, TaskBegan("7", AT + 30, OTHER_JOB))
         self.runners.tell(LAB, StageChanged("7", "get_sources", "running", "docker_run"))
         full = State(LARGE.key, "large-1", "full", capacity=1, tasks=("12",), trouble="no answer")
-        self.forgejo = Front(full, State(SMALL.key, "small-1", draining=True))
+        self.forgejo = Front(full, State(SMALL.key, "small-1", draining=True, silent_seconds=75.2))
         self.lab = Front(State(LAB.key))
         self.fronts = {"forgejo": self.forgejo, "lab": self.lab}
         registry = CollectorRegistry(auto_describe=True)
@@ -135,7 +135,7 @@ def test_runners_are_listed() -> None:
     """By the names that their series have; what is not known of one is left out."""
     assert Daemon().ask("/debug/runners/list").text.splitlines() == [
         "runner=large-1 forge=forgejo standing=full tasks=1 capacity=1 trouble=no%20answer",
-        "runner=small-1 forge=forgejo standing=ready tasks=0 draining=true",
+        "runner=small-1 forge=forgejo standing=ready tasks=0 draining=true silent=75s",
         "runner=t3stT0ke forge=lab standing=ready tasks=0",
     ]
 

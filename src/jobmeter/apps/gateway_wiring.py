@@ -173,7 +173,7 @@ def _alone(state_dir: Path) -> Iterator[None]:
         lock = (state_dir / "lock").open("wb")
     except OSError as error:
         raise JobmeterError(
-            f"nothing can be kept in {state_dir}: {error.strerror}; --state-dir names another directory"
+            f"nothing can be kept in {state_dir}: {error.strerror}; name another with --state-dir"
         ) from None
     with lock:
         try:

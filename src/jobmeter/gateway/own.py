@@ -11,7 +11,13 @@ from jobmeter.gateway.polling.loop import Standing
 from jobmeter.gateway.port import Front
 from jobmeter.gateway.queue import Queue, queue_families
 
-_STANDINGS: tuple[Standing, ...] = ("full", "ready", "fetching", "resting", "ended")
+STANDINGS: Mapping[Standing, str] = {
+    "full": "all its slots are taken",
+    "ready": "it has a free slot, and nobody asks now: it asks soon, or is drained or gone",
+    "fetching": "the forge is being asked for it",
+    "resting": "the forge had nothing for it, and is asked again a little later",
+    "ended": "the forge does not know it any more, or the gateway stops",
+}
 
 
 class OwnFigures(Collector):
@@ -48,12 +54,12 @@ class OwnFigures(Collector):
         yield closed
         runners = GaugeMetricFamily(
             "jobmeter_gateway_runners",
-            "Runners by what asking for them waits for: a slot, a use in asking, an answer, the next time, nothing.",
+            "Runners by what they wait for: full, ready, fetching, resting, ended.",
             labels=("forge", "standing"),
         )
         for name, front in self._fronts.items():
             standings = [runner.standing for runner in front.standing()]
-            for standing in _STANDINGS:
+            for standing in STANDINGS:
                 runners.add_metric((name, standing), standings.count(standing))
         yield runners
         yield from queue_families(self._queues)

@@ -206,6 +206,7 @@ def _described(forge: str, runner: RunnerState, name: str) -> dict[str, str]:
         "tasks": str(len(runner.tasks)),
         "capacity": "" if runner.capacity is None else str(runner.capacity),
         "draining": "true" if runner.draining else "",
+        "silent": "" if runner.silent_seconds is None else f"{runner.silent_seconds:.0f}s",
         "trouble": runner.unregistered or runner.trouble or "",
     }
     return {key: value for key, value in known.items() if value}

@@ -43,6 +43,11 @@ class RunnerState(Protocol):
         ...
 
     @property
+    def silent_seconds(self) -> float | None:
+        """How long ago it was last heard of; None of one that the gateway launches."""
+        ...
+
+    @property
     def unregistered(self) -> str | None:
         """What the forge said, if it does not know it any more."""
         ...

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from functools import partial
 
 import pytest
 
 from jobmeter.gateway.figures.events import Declared, Fetched, TaskBegan
-from tests.gateway.relay.rig import Rig, until
+from tests.gateway.relay.rig import Clock, Rig, until
 from tests.support.forges.actions import HANG, LOST, RESET, Runner, actions_forge, task_ids
 
 SUCCESS, FAILURE, CANCELLED = 1, 2, 3
@@ -328,6 +329,28 @@ def test_a_drained_runner_gets_no_task():
             await finish(runner, 7)
             rig.relay.drain("runner-one", False)
             assert await runner.fetch() == [8]
+
+    run(main)
+
+
+def test_how_long_a_runner_is_silent():
+    """Since its last request or report; what asking waits for says nothing of that."""
+
+    async def main():
+        clock = Clock()
+        async with actions_forge(one="secret") as forge, Rig(forge, clock=clock).running() as rig:
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7)
+            await runner.fetch()
+            for ask in (partial(runner.log, 7, 0, "a"), partial(runner.fetch)):
+                clock.ahead += 75.0
+                (state,) = rig.relay.standing()
+                assert state.silent_seconds is not None
+                assert state.silent_seconds >= 75.0
+                await ask()
+                (state,) = rig.relay.standing()
+                assert state.silent_seconds is not None
+                assert state.silent_seconds < 75.0
 
     run(main)
 

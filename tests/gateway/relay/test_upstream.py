@@ -86,12 +86,17 @@ def test_a_client_certificate(own):
 
 
 @pytest.mark.parametrize(
-    "given", [{"ca_cert": "none"}, {"ca_cert": "empty"}, {"client_cert": "empty", "client_key": "empty"}]
+    "given, sentence",
+    [
+        ({"ca_cert": "none"}, "ca_cert: .*none cannot be read: No such file or directory"),
+        ({"ca_cert": "empty"}, r"ca_cert: .*empty has no certificate in PEM \(-----BEGIN …\)"),
+        ({"client_cert": "empty", "client_key": "empty"}, "client_cert: '.*' cannot be used: "),
+    ],
 )
-def test_certificates_that_cannot_be_used(given, tmp_path):
+def test_certificates_that_cannot_be_used(given, sentence, tmp_path):
     """They are a mistake of who gave them, told when the relay is made."""
     (tmp_path / "empty").write_bytes(b"")
-    with pytest.raises(UsageError, match=f"forge 'forge': {next(iter(given))}: '.*' cannot be used: "):
+    with pytest.raises(UsageError, match=f"forge 'forge': {sentence}"):
         upstream("https://forge.example/", **{key: str(tmp_path / name) for key, name in given.items()})
 
 

@@ -28,7 +28,10 @@ from jobmeter.ops.log import FullLog
 
 
 class RunnerStanding(Struct, frozen=True, kw_only=True):
-    """One runner as an operator's page shows it; ``tasks`` are the ids of those that it has."""
+    """One runner as an operator's page shows it; ``tasks`` are the ids of those that it has.
+
+    ``silent_seconds`` ago it was last heard of; None where it need not be.
+    """
 
     key: str
     name: str | None
@@ -36,6 +39,7 @@ class RunnerStanding(Struct, frozen=True, kw_only=True):
     draining: bool
     capacity: int | None
     tasks: tuple[str, ...]
+    silent_seconds: float | None = None
     unregistered: str | None = None
     trouble: str | None = None
 
@@ -107,6 +111,7 @@ class Relay:
 
     def standing(self) -> list[RunnerStanding]:
         """All runners that are known."""
+        now = self._footing.home.clock()
         return [
             RunnerStanding(
                 key=lane.key,
@@ -115,6 +120,7 @@ class Relay:
                 draining=lane.draining,
                 capacity=self.options.capacity,
                 tasks=tuple(lane.workload.book.slots.held),
+                silent_seconds=now - lane.used_at,
                 unregistered=lane.poller.unregistered,
                 trouble=lane.poller.trouble,
             )

@@ -14,6 +14,7 @@ from yarl import URL
 from jobmeter.gateway.relay.contact import Contact
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.model.errors import JobmeterError, UsageError
+from jobmeter.ops.tls import check_authorities
 
 CONNECT_SECONDS = 10.0
 AWAY = frozenset({502, 503, 504})
@@ -182,17 +183,16 @@ def _context(options: ForgeOptions) -> ssl.SSLContext:
     if options.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    key = "ca_cert"
+    place = options.place or f"forge {options.name!r}"
+    if options.ca_cert is not None:
+        check_authorities(options.ca_cert, f"{place}: ca_cert")
+        context.load_verify_locations(options.ca_cert)
     try:
-        if options.ca_cert is not None:
-            context.load_verify_locations(options.ca_cert)
-        key = "client_cert"
         if options.client_cert is not None:
             context.load_cert_chain(options.client_cert, options.client_key)
     except (OSError, ssl.SSLError) as error:
         reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "it is not PEM"
-        place = options.place or f"forge {options.name!r}"
-        raise UsageError(f"{place}: {key}: {getattr(options, key)!r} cannot be used: {reason}") from None
+        raise UsageError(f"{place}: client_cert: {options.client_cert!r} cannot be used: {reason}") from None
     return context
 
 
