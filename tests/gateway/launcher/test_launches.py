@@ -234,6 +234,47 @@ def test_what_a_runner_said_last_counts(tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_last_log_without_a_result(tmp_path: Path) -> None:
+    """It is kept for a forge that is away, and the failure is told behind it."""
+
+    async def main() -> None:
+        async with launching(tmp_path) as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            await runner.takes()
+            await runner.prints("at work")
+            port = forge.port
+            await forge.go_away()
+            await runner.actions.log(7, 1, "the last row", last=True)
+            rig.keepers.runner_ends(7, replace(EXITED, reason="signal", detail=DETAIL))
+            await rig.nothing_left()
+            await forge.listen(port)
+            assert await ends(forge, 7, "failure") == ["at work", "the last row"]
+
+    run(main)
+
+
+def test_a_result_that_is_on_its_way(tmp_path: Path) -> None:
+    """A runner that has ended meanwhile has not died."""
+
+    async def main() -> None:
+        async with launching(tmp_path) as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            await runner.takes()
+            before = forge.calls["UpdateTask"]
+            forge.faults["UpdateTask"] = deque([0.3])
+            reporting = asyncio.create_task(runner.reports("success"))
+            await until(lambda: forge.calls["UpdateTask"] > before)
+            rig.keepers.runner_ends(7)
+            await rig.nothing_left()
+            assert (await reporting).status == 200
+            assert rig.ended == [("7", "success")]
+            assert forge.jobs[7].rows == []
+
+    run(main)
+
+
 def test_what_a_runner_says_while_it_is_ended(tmp_path: Path) -> None:
     """Of one that took too long no result counts: some say then that all went well."""
 
