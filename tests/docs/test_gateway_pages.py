@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobmeter.apps.gateway import gateway
 from jobmeter.config.gateway import gateway_settings
 from jobmeter.gateway.figures.dialects import DIALECTS
 from scripts.gateway_series import PAGES, a_day, own_families, written
@@ -52,6 +53,32 @@ def test_configurations_of_the_page_are_accepted(tmp_path: Path) -> None:
         file.write_text(re.sub(r'"(/etc/jobmeter/[^"]*|/usr/local/[^"]*)"', '"/bin/true"', block))
         mistakes = gateway_settings([f"--config={file}"], {}).mistakes
         assert [one for one in mistakes if "is no token" not in one] == []
+
+
+def test_the_first_configuration_is_fine_as_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file is named in it that nobody has, and it stands before the commands that need it."""
+    page = GATEWAY.read_text()
+    block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    command = page.index("--check-config")
+    assert block is not None
+    assert block.end() < command
+    file = tmp_path / "gateway.toml"
+    file.write_text(block[1])
+    assert gateway(gateway_settings([f"--config={file}", "--check-config"], {})) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_service_begins_with_what_it_needs() -> None:
+    """Each folder is made before it is copied to, and systemd hears of the new unit before that is started."""
+    first, then = "mkdir -p /etc/jobmeter", "cp deploy/gateway/gateway.toml"
+    for page in (GATEWAY, GATEWAY.with_name("deploy.md")):
+        (block,) = [one for one in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) if then in one]
+        steps = [first, then, "jobmeter-gateway.service", "daemon-reload", "enable --now"]
+        places = [block.find(step) for step in steps]
+        assert -1 not in places
+        assert places == sorted(places)
 
 
 def test_launched_runners_of_the_page_are_accepted(tmp_path: Path) -> None:
