@@ -19,7 +19,7 @@ from jobmeter.supervise.keeper.spec import Limits
 from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
 from tests.gateway.launcher.rig import KINDS, Forge, LaunchRig, forge_of, launching
 from tests.gateway.relay.rig import until
-from tests.support.forges.actions import actions_forge
+from tests.support.forges.actions import ActionsForge, actions_forge
 
 DETAIL = "The runner was killed by SIGKILL after 2 s."
 
@@ -263,6 +263,7 @@ def test_a_result_that_is_on_its_way(tmp_path: Path) -> None:
             runner = await rig.keepers.runner(7, "forgejo")
             await runner.takes()
             before = forge.calls["UpdateTask"]
+            assert isinstance(forge, ActionsForge)
             forge.faults["UpdateTask"] = deque([0.3])
             reporting = asyncio.create_task(runner.reports("success"))
             await until(lambda: forge.calls["UpdateTask"] > before)
@@ -270,7 +271,7 @@ def test_a_result_that_is_on_its_way(tmp_path: Path) -> None:
             await rig.nothing_left()
             assert (await reporting).status == 200
             assert rig.ended == [("7", "success")]
-            assert forge.jobs[7].rows == []
+            assert forge.jobs[7].text == ""
 
     run(main)
 
