@@ -29,13 +29,19 @@ PACKAGES = (
 
 def run_in_guest(vm: VirtualMachine, program: str) -> dict[str, Any]:
     """What a program of `tests.e2e.support` says, which is one line of JSON; it has an empty disk of 16 MiB."""
-    require_command("runc")
-    runc = Path(str(shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin")))
-    packages = [SITE_PACKAGES / name for name in PACKAGES]
-    native = [file for package in packages for file in package.rglob("*.so")]
-    files = {"/bin/runc": runc} | {str(one): one for one in packages}
-    files |= {str(library): library for library in shared_libraries(runc, *native)}
-    done = vm.run(f"python3 -m tests.e2e.support.{program}", files=files, cpus=2, disk_mib=16, timeout=150)
+    done = vm.run(
+        f"python3 -m tests.e2e.support.{program}", files=exporter_files(), cpus=2, disk_mib=16, timeout=150
+    )
     answers = done.json_lines()
     assert len(answers) == 1, done.stdout
     return dict(answers[0])
+
+
+def exporter_files(*more: str) -> dict[str, Path]:
+    """runc, the packages of the exporter and `more` of them, at the places that they have in the guest."""
+    require_command("runc")
+    runc = Path(str(shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin")))
+    packages = [SITE_PACKAGES / name for name in (*PACKAGES, *more)]
+    native = [file for package in packages for file in package.rglob("*.so")]
+    same = {str(one): one for one in (*packages, *shared_libraries(runc, *native))}
+    return {"/bin/runc": runc} | same

@@ -35,7 +35,7 @@ _CLONE_NEWCGROUP = 0x02000000
 
 def main() -> None:
     """Each works a while; an engine within a job is runc in the pid namespace of the job."""
-    exporter = Exporter(enter_own_namespace)
+    exporter = Exporter(enter=enter_own_namespace)
     pod = Pod(share_pids=False)
     try:
         wait_until(exporter.answers, "the exporter")

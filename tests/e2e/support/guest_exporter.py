@@ -63,11 +63,12 @@ def main() -> None:
 class Exporter:
     """`jobmeter exporter` without an engine; `enter` is called in the process before it becomes that."""
 
-    def __init__(self, enter: Callable[[], None] | None = None) -> None:
+    def __init__(self, *flags: str, enter: Callable[[], None] | None = None) -> None:
         command = ["python3", "-m", "jobmeter", "exporter", f"--listen={ADDRESS}", "--engine-socket=none"]
         with MESSAGES.open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--log-format=text"],
+                [*command, "--log-format=text", *flags],
+                stdin=subprocess.DEVNULL,
                 stderr=log,
                 preexec_fn=enter,  # noqa: PLW1509 - there is one thread
             )

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from uuid import uuid4
 
 import msgspec
 
+from tests.e2e.support.collectors import wait_until
 from tests.e2e.support.components import (
     CACHE,
     ROOT,
@@ -65,6 +67,19 @@ cd /root
 poweroff -f
 """
 
+ADDRESS = "10.0.2.15"
+"""The guest's own, where it has a network."""
+DRIVERS = (
+    *("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci"),
+    *("failover", "net_failover", "virtio_net", "veth"),
+)
+"""Of its network and of those of its containers; each after those that it needs."""
+NETWORK = f"""
+for one in {" ".join(DRIVERS)}; do insmod /drivers/$one.ko || exit; done
+ip address add {ADDRESS}/24 dev eth0
+ip link set eth0 up
+"""
+
 STILL_ALIVE = "still at work after"
 # What is still there shortly before the patience ends is told: a guest whose script hangs says where.
 RUN_ONCE = """(
@@ -96,6 +111,40 @@ class VmResult:
     def json_lines(self) -> list[Any]:
         """The lines that are JSON objects, decoded."""
         return [json.loads(line) for line in self.stdout.splitlines() if line.startswith("{")]
+
+
+@dataclass(frozen=True)
+class RunningGuest:
+    """One whose script reads lines, and answers each with a line that is a JSON object."""
+
+    process: subprocess.Popen[bytes]
+    console: Path
+
+    def ask(self, what: str) -> dict[str, Any]:
+        """The next answer to this line."""
+        before = len(self._answers())
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{what}\n".encode())
+        self.process.stdin.flush()
+        return self.wait(before + 1)
+
+    def wait(self, count: int = 1) -> dict[str, Any]:
+        """The last of so many answers, once they are there; the first may be to nothing, when it is ready."""
+        try:
+            wait_until(lambda: self.process.poll() is not None or len(self._answers()) >= count, "the guest")
+            return dict(json.loads(self._answers()[count - 1]))
+        except (TimeoutError, IndexError):
+            said = self.console.read_text(errors="replace")
+            raise RuntimeError(f"the guest does not answer:\n{said}") from None
+
+    def kill(self) -> None:
+        """End the machine at once, as a loss of power does."""
+        self.process.kill()
+        self.process.communicate()
+
+    def _answers(self) -> list[bytes]:
+        whole = self.console.read_bytes().rpartition(b"\n")[0]
+        return [line for line in whole.splitlines() if line.startswith(b"{")]
 
 
 @dataclass(frozen=True)
@@ -133,37 +182,75 @@ class VirtualMachine:
         """
         marker = f"guest-{uuid4().hex}"
         with (
-            tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd,
+            self._archive(script, marker, files, patience=int(timeout * 0.6)) as initrd,
             tempfile.NamedTemporaryFile(prefix="jobmeter-disk-") as disk,
         ):
-            with self.base.open("rb") as base:
-                shutil.copyfileobj(base, initrd)
-            once = RUN_ONCE.format(marker=marker, still_alive=STILL_ALIVE, patience=int(timeout * 0.6))
-            _write_changing_part(CpioWriter(initrd), script, once, files or {})
-            initrd.flush()
             devices = ["-m", str(memory_mib), "-smp", str(cpus), *_disk(Path(disk.name), disk_mib)]
             try:
-                console = self._boot(Path(initrd.name), timeout, devices)
+                console = self._boot(initrd, timeout, devices)
             except MachineStopped:
-                console = self._boot(Path(initrd.name), timeout, devices)
+                console = self._boot(initrd, timeout, devices)
         return _parse_console(console, marker)
 
+    @contextmanager
+    def running(
+        self, script: str, console: Path, *, ports: tuple[int, int], files: Files | None = None
+    ) -> Iterator[RunningGuest]:
+        """Boot as `run` does, with a network; the guest is there until it is killed, at the latest at the end.
+
+        It is `ADDRESS` in a network out of which no way leads. One of its TCP ports is one of this machine's
+        loopback: `ports` are the one here and the one there. What it says is written to the file `console`.
+        """
+        drivers = {
+            f"/drivers/{name}.ko": require_cached(f"kernel/drivers/{name}.ko").read_bytes()
+            for name in DRIVERS
+        }
+        here, there = ports
+        network = f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{here}-{ADDRESS}:{there}"
+        devices = ["-m", "1024", "-netdev", network, "-device", "virtio-net-pci,netdev=net,romfile="]
+        with self._archive(f"{NETWORK}{script}", "guest", {**drivers, **(files or {})}) as initrd:
+            with console.open("wb") as output:
+                process = subprocess.Popen(
+                    self._command(initrd, devices), stdin=subprocess.PIPE, stdout=output, stderr=output
+                )
+            guest = RunningGuest(process, console)
+            try:
+                yield guest
+            finally:
+                guest.kill()
+
+    @contextmanager
+    def _archive(
+        self, script: str, marker: str, files: Files | None, *, patience: int = 3600
+    ) -> Iterator[Path]:
+        """The guest's files."""
+        with tempfile.NamedTemporaryFile(prefix="jobmeter-vm-") as initrd:
+            with self.base.open("rb") as base:
+                shutil.copyfileobj(base, initrd)
+            once = RUN_ONCE.format(marker=marker, still_alive=STILL_ALIVE, patience=patience)
+            _write_changing_part(CpioWriter(initrd), script, once, files or {})
+            initrd.flush()
+            yield Path(initrd.name)
+
     def _boot(self, initrd: Path, timeout: float, devices: list[str]) -> str:
-        command = [
-            *MACHINE,
-            *devices,
-            *("-kernel", str(self.kernel), "-initrd", str(initrd)),
-            *("-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"),
-        ]
         try:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
-            )
+                self._command(initrd, devices), stdin=subprocess.DEVNULL, capture_output=True,
+                timeout=timeout, check=False,
+            )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             console = (error.stdout or b"").decode(errors="replace")
             kind = TimeoutError if STILL_ALIVE in console else MachineStopped
             raise kind(f"the guest did not end within {timeout} s:\n{console}") from None
         return done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+
+    def _command(self, initrd: Path, devices: list[str]) -> list[str]:
+        return [
+            *MACHINE,
+            *devices,
+            *("-kernel", str(self.kernel), "-initrd", str(initrd)),
+            *("-append", "console=ttyS0 loglevel=0 panic=-1 mitigations=off"),
+        ]
 
 
 def _disk(path: Path, mib: int) -> list[str]:
@@ -176,8 +263,9 @@ def _disk(path: Path, mib: int) -> list[str]:
 
 def _write_changing_part(archive: CpioWriter, script: str, once: str, files: Files) -> None:
     with archive:
-        archive.copy_tree(ROOT / "src", ROOT / "src", skip=_is_bytecode)
-        archive.copy_tree(ROOT / "tests/e2e/support", ROOT / "tests/e2e/support", skip=_is_bytecode)
+        # With the bytecode that is there: to compile a daemon takes an emulated machine seconds.
+        archive.copy_tree(ROOT / "src", ROOT / "src")
+        archive.copy_tree(ROOT / "tests/e2e/support", ROOT / "tests/e2e/support")
         archive.file("/script", script.encode())
         archive.file("/run-once", once.encode())
         for path, content in files.items():
@@ -248,7 +336,3 @@ def _msgspec() -> Path:
 def _not_in_guest(path: Path) -> bool:
     optimized = ".opt-" in path.name
     return optimized or path.parts[0] in NOT_IN_GUEST or path.parts[0].startswith("config-")
-
-
-def _is_bytecode(path: Path) -> bool:
-    return "__pycache__" in path.parts
