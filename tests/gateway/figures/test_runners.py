@@ -70,6 +70,7 @@ def test_a_runner_that_the_forge_does_not_know() -> None:
         (HERE, SILENT_SECONDS, True),
         (HERE, SILENT_SECONDS + 1, False),
         (TaskBegan("12", AT), SILENT_SECONDS * 20, True),
+        (Draining(True), SILENT_SECONDS * 20, True),
     ],
 )
 def test_a_silent_runner_is_gone(event: Event, silent: float, stays: bool) -> None:

@@ -22,7 +22,7 @@ KNOWN = Known(
 STATE = State(
     tasks=[KNOWN],
     names=[Identity(key="uuid", name="one", labels=("docker",), version="v1")],
-    drained=["uuid"],
+    drained={"abc": "uuid"},
 )
 
 

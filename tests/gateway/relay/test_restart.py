@@ -93,7 +93,7 @@ def drains_of(rig: Rig) -> list[object]:
 
 
 def test_a_drained_runner_stays_drained(tmp_path):
-    """It is told, is shown in the series as soon as the runner asks, and ends when that is said."""
+    """It is told and shown from the start, also when the runner does not come, and ends when that is said."""
 
     async def main():
         async with actions_forge(one="secret") as forge:
@@ -103,12 +103,11 @@ def test_a_drained_runner_stays_drained(tmp_path):
                 first.relay.drain("runner-one", True)
             async with kept(tmp_path, forge).running() as second:
                 assert drains_of(second) == [["runner-one"]]
+                assert second.told.of(Draining) == [Draining(True)]
                 runner.port = second.port
                 forge.enqueue(7)
-                await runner.call("Declare")
                 assert await runner.fetch() == []
                 assert [one.draining for one in second.relay.standing()] == [True]
-                assert second.told.of(Draining) == [Draining(True)]
                 second.relay.drain("runner-one", False)
                 assert await runner.fetch() == [7]
             async with kept(tmp_path, forge).running() as third:

@@ -32,10 +32,10 @@ def test_drained_runners_are_bounded():
     changes: list[int] = []
     memory = Memory(lambda: changes.append(1))
     for number in range(2001):
-        memory.drain(str(number), True)
+        memory.drain(str(number), "key", True)
     assert (len(memory.drained), "0" in memory.drained) == (2000, False)
     for on in (True, False, False):
-        memory.drain("1", on)
+        memory.drain("1", "key", on)
     assert "1" not in memory.drained
     assert len(changes) == 2002
 

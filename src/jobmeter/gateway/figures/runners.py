@@ -10,7 +10,10 @@ from jobmeter.gateway.figures.words import MAX_CHARACTERS, shown
 
 MAX_RUNNERS = 1000
 SILENT_SECONDS = 3600.0
-"""A runner that has nothing to do asks every few seconds; one that is silent for so long and runs nothing is gone."""
+"""A runner that has nothing to do asks every few seconds; one that is silent for so long and runs nothing is gone.
+
+Of one that is drained nothing is told, since the forge is not asked for it: it stays.
+"""
 _SHORT = 8
 _UUID = 36
 """Characters of a uuid as text."""
@@ -50,7 +53,7 @@ class Runners:
         """All by their names, the longest known first; one whose name is taken has a part of its key behind it."""
         gone = self.clock() - SILENT_SECONDS
         for key in [key for key, told in self._told_at.items() if told < gone]:
-            if not self._known[key].running:
+            if not (self._known[key].running or self._known[key].draining):
                 self._forget(key)
         every: dict[str, RunnerFigures] = {}
         for key, figures in self._known.items():
@@ -66,7 +69,8 @@ class Runners:
             yield f"{name[: MAX_CHARACTERS - _UUID - 1]}-{end}"
 
     def _importance(self, key: str) -> tuple[bool, float]:
-        return bool(self._known[key].running), self._told_at[key]
+        known = self._known[key]
+        return bool(known.running) or known.draining, self._told_at[key]
 
     def _forget(self, key: str) -> None:
         del self._known[key], self._names[key], self._told_at[key]

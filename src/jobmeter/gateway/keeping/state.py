@@ -19,12 +19,12 @@ FILE = "state.json"
 
 
 class State(Struct, kw_only=True):
-    """What is known at one moment."""
+    """What is known at one moment; of drained runners proof and key."""
 
     schema: Literal["jobmeter.gateway/1"] = "jobmeter.gateway/1"
     tasks: list[Known] = []
     names: list[Identity] = []
-    drained: list[str] = []
+    drained: dict[str, str] = {}
 
 
 class StateFile:

@@ -64,7 +64,7 @@ class Post:
         self.executor = registration.executor
         self._version = f"jobmeter {shared.version}"
         self.accepted = False
-        self.draining = self.key in self._home.memory.drained
+        self.draining = self.proof in self._home.memory.drained
         self._paused = False
         self._recovered_at = -math.inf
         self._last_update: str | None = None
@@ -103,6 +103,8 @@ class Post:
         for launch in self.launches.values():
             self.accept()
             self._began(launch.known)
+        if self.draining:
+            self.accept()
         self._enlisting = asyncio.create_task(self._enlist())
 
     async def close(self) -> None:
@@ -119,7 +121,7 @@ class Post:
     def drain(self, on: bool) -> None:
         """Ask for no more tasks, or do so again; what runs is left alone."""
         self.draining = on
-        self._home.memory.drain(self.key, on)
+        self._home.memory.drain(self.proof, self.key, on and self.accepted)
         self.tell(Draining(on))
         self._wake()
 

@@ -59,7 +59,7 @@ class Lane:
         self.key = identity or f"unknown:{proof[:8]}"
         self.accepted = False
         """Whether the forge has taken these credentials."""
-        self.draining = self.key in home.memory.drained
+        self.draining = self.proof in home.memory.drained
         self._paused = False
         self.used_at = home.clock()
         self._askers: list[Asker] = []
@@ -116,7 +116,7 @@ class Lane:
     def drain(self, on: bool) -> None:
         """Ask for no more tasks, or do so again; what runs is left alone."""
         self.draining = on
-        self._home.memory.drain(self.key, on)
+        self._home.memory.drain(self.proof, self.key, on and self.accepted)
         self.tell(Draining(on))
         self._wake()
 

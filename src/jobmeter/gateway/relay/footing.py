@@ -97,7 +97,7 @@ class Footing:
             ) from None
         self.memory.restore(state.tasks, state.names, state.drained)
         if state.drained:
-            names = [self.home.name_of(key) for key in state.drained]
+            names = [self.home.name_of(key) for key in dict.fromkeys(state.drained.values())]
             self.home.log.info("these runners are drained since before the start", runners=names)
 
     def _snapshot(self) -> State:
@@ -105,7 +105,7 @@ class Footing:
         return State(
             tasks=list(memory.tasks.values()),
             names=list(memory.names.values()),
-            drained=list(memory.drained),
+            drained=dict(memory.drained),
         )
 
     def _write(self, state: State) -> None:

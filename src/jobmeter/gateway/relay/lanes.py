@@ -29,9 +29,15 @@ class Lanes:
         return list(self._lanes.values())
 
     def restore(self) -> None:
-        """Begin with the runners of tasks that were known before a restart."""
+        """Begin with the runners of tasks that were known before a restart, and with those that are drained.
+
+        The forge is not asked for those, so nothing else would show them, and nobody could take the drain back.
+        """
         for known in list(self._home.memory.tasks.values()):
             self.of(known.proof, known.identity)
+        for proof, key in list(self._home.memory.drained.items()):
+            if (lane := self.of(proof, key)) is not None:
+                lane.accept()
 
     async def close(self) -> None:
         """Leave."""

@@ -1,7 +1,7 @@
 """What is known of a task that the forge has handed out, until it is over; a restart needs it too."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -48,8 +48,8 @@ class Memory:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self.tasks: dict[str, Known] = {}
         self.names: dict[str, Identity] = {}
-        self.drained: dict[str, None] = {}
-        """The keys of runners that are to get no more tasks, the latest ones last."""
+        self.drained: dict[str, str] = {}
+        """Runners that are to get no more tasks, by their proofs: the key of each, the latest ones last."""
         self.changes = 0
         """How often something has changed."""
         self._tell = changed
@@ -102,16 +102,16 @@ class Memory:
             del self.names[next((key for key in self.names if key not in busy), identity.key)]
         self._changed()
 
-    def drain(self, key: str, on: bool) -> None:
+    def drain(self, proof: str, key: str, on: bool) -> None:
         """A runner is to get no more tasks, or to get them again, whenever it comes."""
-        if (key in self.drained) == on:
+        if (proof in self.drained) == on:
             return
         if on:
-            self.drained[key] = None
+            self.drained[proof] = key
             if len(self.drained) > _MAX_DRAINED:
                 del self.drained[next(iter(self.drained))]
         else:
-            del self.drained[key]
+            del self.drained[proof]
         self._changed()
 
     def touch(self) -> None:
@@ -126,8 +126,10 @@ class Memory:
         """The tasks of one runner, the oldest first."""
         return [known for known in self.tasks.values() if known.proof == proof]
 
-    def restore(self, tasks: Iterable[Known], names: Iterable[Identity], drained: Iterable[str] = ()) -> None:
+    def restore(
+        self, tasks: Iterable[Known], names: Iterable[Identity], drained: Mapping[str, str] = {}
+    ) -> None:
         """What was known before a restart."""
         self.tasks = {known.id: known for known in tasks}
         self.names = {identity.key: identity for identity in names}
-        self.drained = dict.fromkeys(drained)
+        self.drained = dict(drained)
