@@ -74,6 +74,9 @@ class Front:
     def pause(self, on: bool) -> None:
         self.paused.append(on)
 
+    def stop(self) -> None:
+        self.told.append("stops")
+
     async def cancel_tasks(self) -> None:
         self.told.append("cancels")
 

@@ -88,7 +88,7 @@ def test_it_answers_while_it_lives() -> None:
 
     assert daemon.run(asks) is True
     assert answers == [b"ok"]
-    assert (front.told, front.paused, other.paused) == (["begins", "ends"], [True], [True])
+    assert (front.told, front.paused, other.paused) == (["begins", "stops", "ends"], [True], [True])
     assert asyncio.run(_trouble(daemon)) == "the daemon stops"
 
 
@@ -146,7 +146,7 @@ def test_the_forges_cancel_tasks_that_are_left_if_they_shall(cancels: bool) -> N
         await until(lambda: work.begun == ["1"])
 
     assert daemon.run(begins) is True
-    assert [front.told for front in fronts] == [["begins", *["cancels"] * cancels, "ends"]] * 2
+    assert [front.told for front in fronts] == [["begins", "stops", *["cancels"] * cancels, "ends"]] * 2
 
 
 def test_what_cannot_be_cancelled_is_left() -> None:
@@ -206,6 +206,18 @@ def test_it_is_not_ready_while_no_runner_of_a_forge_can_ask(
 
     daemon.run(ask)
     assert troubles == [trouble]
+
+
+def test_all_forges_that_cannot_be_asked_are_named() -> None:
+    """In one sentence."""
+    daemon = Daemon(Front(State("a", trouble="away")), Front(State("b", unregistered="unknown")))
+    troubles: list[str | None] = []
+
+    async def ask() -> None:
+        troubles.append(await daemon.gateway.health.trouble())
+
+    daemon.run(ask)
+    assert troubles == ["forgejo: away; lab: a runner is no longer registered: unknown"]
 
 
 def test_work_in_the_background_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,10 @@ class Front(Protocol):
         """Fetch nothing for whomever, or do again; what runs goes on."""
         ...
 
+    def stop(self) -> None:
+        """Fetch nothing any more, and hold nobody's request: the end has begun."""
+        ...
+
     async def cancel_tasks(self) -> None:
         """Have the forge cancel what runs, whoever runs it; each is tried once."""
         ...

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple, Self
 
@@ -98,6 +98,8 @@ class Gateway:
         self.health.stopping()
         self._stopping = True
         self._settle()
+        for front in self._fronts.values():
+            front.stop()
         pollers = [poller for front in self._fronts.values() for poller in front.pollers]
         shutdown = Shutdown(
             pollers,
@@ -147,11 +149,14 @@ class Gateway:
     async def _trouble(self) -> str | None:
         if self.gate.why is not None:
             return f"nothing is fetched: {self.gate.why}"
+        return "; ".join(self._troubles()) or None
+
+    def _troubles(self) -> Iterator[str]:
+        """A sentence on each forge that none of its runners can ask."""
         for name, front in self._fronts.items():
             troubles = [_trouble_of(runner) for runner in front.standing()]
             if troubles and all(troubles):
-                return f"{name}: {troubles[0]}"
-        return None
+                yield f"{name}: {troubles[0]}"
 
 
 def _trouble_of(runner: RunnerState) -> str | None:

@@ -31,6 +31,21 @@ def test_how_long_it_was_away(history: str, away: list[float]) -> None:
     assert log.warned == []
 
 
+def test_an_absence_that_passes_to_runners_has_a_line():
+    """Nothing else says that the forge was away; it is said once, and whoever asks again is told of the return."""
+    now, log, back = [0.0], Messages(), []
+    contact = Contact(log, lambda: now[0], lambda: back.append(now[0]))
+    for second in range(3):
+        now[0] = float(second)
+        contact.missed(503)
+    said = "the forge, or what stands before it, answers that it is away"
+    assert (log.warned, back) == ([{"message": said, "status": 503}], [])
+    for second in (3, 4):
+        now[0] = float(second)
+        contact.heard()
+    assert (log.informed, back) == ([{"message": BACK, "away_seconds": 3.0}], [3.0])
+
+
 def test_a_single_request_that_fails_is_no_absence() -> None:
     """Others are answered all the time."""
     now, log = [0.0], Messages()

@@ -370,3 +370,25 @@ def test_a_log_of_many_rows_passes():
             assert [event.rows_left for event in rig.told.of(LogReported)] == [0]
 
     run(main)
+
+
+def test_a_report_shows_that_the_forge_is_back():
+    """No runner need ask for work: what it did not answer before is no trouble any more."""
+
+    async def main():
+        async with (
+            actions_forge(one="secret") as forge,
+            Rig(forge, steady=30.0).running() as rig,
+        ):
+            runner = Runner(rig.port, "one", "secret")
+            forge.enqueue(7)
+            assert await runner.fetch() == [7]
+            forge.faults["FetchTask"] = deque([503])
+            await runner.call("FetchTask")
+            (one,) = rig.relay.standing()
+            assert one.trouble is not None
+            await runner.log(7, 0, "a")
+            (one,) = rig.relay.standing()
+            assert one.trouble is None
+
+    run(main)

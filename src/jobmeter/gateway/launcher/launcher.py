@@ -132,6 +132,11 @@ class Launcher:
         for post in self._posts.all():
             post.pause(on)
 
+    def stop(self) -> None:
+        """Ask the forge for no tasks any more."""
+        for post in self._posts.all():
+            post.poller.stop_asking()
+
     async def cancel_tasks(self) -> None:
         """Have the forge cancel what runs, and end it."""
         await self._crew.cancel()

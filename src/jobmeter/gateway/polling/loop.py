@@ -59,7 +59,7 @@ class Poller:
         self.unregistered: str | None = None
         """The forge's sentence when it does not know the runner (any more); the loop has ended then."""
         self.trouble: str | None = None
-        """Why the last answer was none; silence of the forge changes nothing here."""
+        """Why the last answer was none, until the forge is heard of; its silence changes nothing here."""
 
     @property
     def standing(self) -> Standing:
@@ -92,6 +92,10 @@ class Poller:
         self._stopping = True
         if self._loop is not None and self._does != "fetching":
             self._loop.cancel()
+
+    def answered(self) -> None:
+        """The forge is heard of again, by whatever it was asked."""
+        self.trouble = None
 
     def cancel(self) -> None:
         """Break off all, a request under way too; a task that comes even so begins, and is cancelled at once."""
@@ -161,12 +165,12 @@ class Poller:
         match outcome:
             case Tasks() if self._begin_all(outcome.tasks):
                 self._backoff.task()
-                self._answered("task", seconds)
+                self._told("task", seconds)
                 return True
             case Tasks() | Empty():
                 # Tasks that run already are no new ones: asking on at once could go on for ever.
                 self._backoff.empty()
-                self._answered("empty", seconds)
+                self._told("empty", seconds)
             case TimedOut():
                 self._backoff.timed_out()
                 self._unheard()
@@ -179,7 +183,7 @@ class Poller:
                 self._tell(Fetched("unauthenticated", seconds))
         return False
 
-    def _answered(self, result: Literal["task", "empty"], seconds: float) -> None:
+    def _told(self, result: Literal["task", "empty"], seconds: float) -> None:
         self.trouble = None
         self._tell(Fetched(result, seconds))
 

@@ -125,6 +125,11 @@ class Lane:
         self._paused = on
         self._wake()
 
+    def stop(self) -> None:
+        """Ask for no more tasks, ever, and hold no request; that for which the forge is asked now is waited for."""
+        self.poller.stop_asking()
+        self._answer_all([asker for asker in self._waiting() if not self._flights.is_of(asker)], None)
+
     def accept(self) -> None:
         """The forge takes these credentials: from now on the runner is shown."""
         if not self.accepted:
@@ -273,6 +278,10 @@ class Lane:
         """One request, with the answer to who asked, and to who has ``joined`` meanwhile."""
         try:
             whole = await self._flights.ask(asker, body)
+        except asyncio.CancelledError:
+            # The end does not wait for the forge; the runner must hear so while there is somebody to say it.
+            self._answer_all(joined(), None)
+            raise
         except TooLate:
             self._answer_all(joined(), None)
             return TimedOut()

@@ -23,7 +23,7 @@ class Flights:
         self._home = home
         self._late = late
         self._over = over
-        self._asker: Asker | None = None
+        self._asked: set[Asker] = set()
         self._overdue: set[asyncio.Task[None]] = set()
 
     @property
@@ -33,14 +33,14 @@ class Flights:
 
     def is_of(self, asker: Asker) -> bool:
         """Whether the forge is asked with this one's request now."""
-        return self._asker is asker
+        return asker in self._asked
 
     async def ask(self, asker: Asker, body: bytes) -> Whole | None:
         """The forge's answer to this body; None if GitLab was asked and the runner has left: that is passed on.
 
         Raises Unreachable; of Forgejo and Gitea an answer that is too late is waited for all the same.
         """
-        self._asker = asker
+        self._asked.add(asker)
         asking = asyncio.create_task(self._request(asker, body))
         waited = False
         try:
@@ -49,7 +49,7 @@ class Flights:
             await asyncio.wait({asking}, timeout=self._home.options.fetch_seconds)
             waited = True
         finally:
-            self._asker = None
+            self._asked.discard(asker)
             if not waited and not asking.done():
                 asking.cancel()
                 await asyncio.wait({asking})

@@ -25,6 +25,7 @@ from jobmeter.ops.log import FullLog, Naming, Sparing
 class Footing:
     """The way to the forge, and what is remembered of its tasks; ``keeping`` holds what a restart needs.
 
+    ``back`` is called when the forge answers that did not.
     Raises UsageError for certificates that cannot be used.
     """
 
@@ -36,11 +37,13 @@ class Footing:
         keeping: Keeping | None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        *,
+        back: Callable[[], None] = lambda: None,
     ) -> None:
         dialect: Dialect = gitlab if options.kind == "gitlab" else actions
         log = Naming(log, forge=options.name)
         self.log = Sparing(log)
-        self._upstream = Upstream(options, Contact(log, clock))
+        self._upstream = Upstream(options, Contact(log, clock, back))
         self._keeping = keeping
         self._keeper = Keeper(self._snapshot, self._write, self.log)
         self.memory = Memory(self._keeper.changed)

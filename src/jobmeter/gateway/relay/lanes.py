@@ -22,7 +22,7 @@ class Lanes:
         self._home = home
         self._lanes: dict[str, Lane] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._paused = False
+        self._paused = self._stopped = False
 
     def all(self) -> list[Lane]:
         """The longest known first."""
@@ -61,6 +61,17 @@ class Lanes:
         for lane in self._lanes.values():
             lane.pause(on)
 
+    def stop(self) -> None:
+        """Ask the forge for no tasks any more, and hold no requests for them."""
+        self._stopped = True
+        for lane in self._lanes.values():
+            lane.stop()
+
+    def answered(self) -> None:
+        """The forge has not answered for a while, and does again."""
+        for lane in self._lanes.values():
+            lane.poller.answered()
+
     def of(self, proof: str, identity: str | None) -> Lane | None:
         """The runner with these credentials; None if there are too many."""
         lane = self._lanes.get(proof)
@@ -76,6 +87,8 @@ class Lanes:
         lane = self._lanes[proof] = Lane(self._home, proof, identity)
         lane.pause(self._paused)
         lane.start()
+        if self._stopped:
+            lane.stop()
         return lane
 
     def of_task(

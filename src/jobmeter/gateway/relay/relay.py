@@ -61,7 +61,7 @@ class Relay:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.options = options
-        self._footing = Footing(options, log, tell, keeping, clock, wall)
+        self._footing = Footing(options, log, tell, keeping, clock, wall, back=self._back)
         home = self._footing.home
         self._dialect, self._passing = home.dialect, home.passing
         self._lanes = Lanes(home)
@@ -105,6 +105,10 @@ class Relay:
         """Ask the forge for no tasks, whoever waits for them, or do so again."""
         self._lanes.pause(on)
 
+    def stop(self) -> None:
+        """Ask the forge for no tasks any more: who waits for one hears that there is none."""
+        self._lanes.stop()
+
     async def cancel_tasks(self) -> None:
         """Have the forge cancel what runs; not what has ended, and has only not been told yet."""
         await self._lanes.cancel_tasks(frozenset(self._exchanges.finals.waiting))
@@ -127,6 +131,9 @@ class Relay:
             for lane in self._lanes.all()
             if lane.accepted
         ]
+
+    def _back(self) -> None:
+        self._lanes.answered()
 
     # --- for the runners -----------------------------------------------------------------------------------
 

@@ -92,9 +92,12 @@ class Asking(AbstractAsyncContextManager[Answered]):
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             kind = TooLate if _is_late(error) else Unreachable
             if self._patient or kind is Unreachable:
-                self._tell(away=True)
+                self._missed()
             raise kind(f"The forge at {self._place} gives no answer: {_reason(error)}.") from None
-        self._tell(away=self._response.status in AWAY)
+        if self._response.status in AWAY:
+            self._missed(self._response.status)
+        elif self._contact is not None:
+            self._contact.heard()
         return Answered(self._response, self._place)
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -103,9 +106,9 @@ class Asking(AbstractAsyncContextManager[Answered]):
         else:
             self._response.close()
 
-    def _tell(self, *, away: bool) -> None:
+    def _missed(self, status: int | None = None) -> None:
         if self._contact is not None:
-            (self._contact.missed if away else self._contact.heard)()
+            self._contact.missed(status)
 
 
 class Upstream:

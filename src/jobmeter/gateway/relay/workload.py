@@ -42,8 +42,8 @@ class Workload:
 
     def sign(self, task_id: str) -> Known | None:
         """The runner has been heard of a task: what is known of it; None if it is over already."""
-        if self.book.sign(task_id) is not None:
-            self._take_up(task_id)
+        if (holder := self.book.sign(task_id)) is not None:
+            self._take_up(holder)
         known = self._home.memory.tasks.get(task_id)
         if known is not None and not known.signed:
             known.signed, known.task, known.parked, known.key = True, None, None, None
@@ -66,8 +66,15 @@ class Workload:
         """Free its slot, if it has one."""
         self.book.end(task_id, why)
 
-    def _take_up(self, task_id: str) -> None:
+    def _take_up(self, holder: Holder) -> None:
         """A task has taken its slot by a report: it was thought to be over, or nobody here has seen it."""
+        task_id = holder.task_id
+        known = self._home.memory.tasks.get(task_id)
+        if known is not None and known.proof == self._proof:
+            # This process ends and has given its slot back; the runner works on, and is answered to the last.
+            before = self._holder(known)
+            holder.since, holder.adopted = before.since, before.adopted
+            return
         known = self._home.memory.take_back(task_id, self._proof)
         if known is not None:
             self._warn("a task that was taken to be over is reported again", task_id)
