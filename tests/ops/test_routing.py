@@ -60,6 +60,22 @@ def test_what_no_route_takes_is_a_problem(method, path, status, sentence):
     assert sentence in raised.value.detail
 
 
+@pytest.mark.parametrize(
+    "paths, sentence",
+    [
+        (["/", "/openapi.json"], "There is nothing at this path; /openapi.json lists what there is."),
+        (["/", "/metrics"], "There is nothing at this path; / lists what there is."),
+        (["/metrics"], "There is nothing at this path."),
+    ],
+)
+def test_where_the_paths_are_listed(paths, sentence):
+    """Only what is there is named."""
+    router = Router(Route("GET", path, nothing, "open", "") for path in paths)
+    with pytest.raises(Problem) as raised:
+        router.match("GET", b"/nonesuch")
+    assert raised.value.detail == sentence
+
+
 def test_head_is_answered_where_get_is():
     """As HTTP wants it."""
     assert ROUTER.match("HEAD", b"/")[0].path == "/"

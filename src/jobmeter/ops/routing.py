@@ -69,6 +69,8 @@ class Router:
         self._variable: dict[int, list[tuple[tuple[str, ...], dict[str, Route]]]] = {}
         for route in self.routes:
             self._add(route)
+        lists = [path for path in ("/openapi.json", "/") if path.encode() in self._fixed]
+        self._hint = f"; {lists[0]} lists what there is" if lists else ""
 
     def _add(self, route: Route) -> None:
         if "{" not in route.path:
@@ -100,7 +102,7 @@ class Router:
             if variables is not None:
                 return methods, variables
         raise NotFound(
-            "There is nothing at this path; /openapi.json lists what there is.",
+            f"There is nothing at this path{self._hint}.",
             people="There is no page at this address.",
         )
 
