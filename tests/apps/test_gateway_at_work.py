@@ -74,7 +74,7 @@ async def _first_job(forge: ActionsForge, runner: Runner, place: Place) -> None:
     assert (alone["act_runner_capacity"], alone["act_runner_job_capacity_utilization_ratio"]) == (1, 1)
     assert " runner=runner-u1 " in await place.get("/debug/jobs/list")
     assert await place.get("/debug/runners/list") == (
-        "runner=runner-u1 forge=forge standing=full tasks=1 capacity=1\n"
+        "runner=runner-u1 forge=forge standing=full jobs=1 capacity=1 silent=0s\n"
     )
     await runner.log(1, 1, "done", last=True)
     await runner.state(1, SUCCESS)

@@ -126,7 +126,7 @@ def test_a_runner_that_is_killed(tmp_path: Path, again: bool) -> None:
                     await until(lambda: 2 in worker.ended)
                 assert worker.begun == {2: 1}
             else:
-                await until(lambda: bool(gateway.said("a task is given up: its runner shows no sign of it")))
+                await until(lambda: bool(gateway.said("a job is given up: its runner shows no sign of it")))
             assert "task_id=1" not in await gateway.place.get("/debug/jobs/list")
             assert forge.jobs[1].handed == ["one"]
             assert (await endings(gateway))["unknown"] == 1

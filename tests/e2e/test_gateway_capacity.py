@@ -147,6 +147,6 @@ def test_a_runner_of_gitlab_that_does_four_jobs_at_once(tmp_path: Path) -> None:
                     await until(lambda: sum(len(one.ended) for one in (first, *others)) == 4)
             assert forge.most_working == 1
             assert [job.text.count("line") for job in forge.jobs.values()] == [5] * 4
-            assert gateway.said("a task is taken to be over: its runner asks for another one") == []
+            assert gateway.said("a job is taken to be over: its runner asks for another one") == []
 
     asyncio.run(main())

@@ -186,9 +186,10 @@ def faulty(*faults: Fault) -> Callable[[Standing], Awaitable[None]]:
 
 
 CANNOT_ASK, TOO_SLOW = (
-    "the forge cannot be asked for tasks",
-    "the forge did not answer a request for a task in time",
+    "the forge cannot be asked for jobs",
+    "the forge did not answer a request for a job in time",
 )
+IS_AWAY = "the forge, or what stands before it, answers that it is away"
 NOT_PASSED = "a request of a runner could not be passed"
 BROKEN = [
     pytest.param(away, (503, b"unavailable"), (503, b"unavailable"), {CANNOT_ASK, NOT_PASSED}, id="away"),
@@ -196,8 +197,8 @@ BROKEN = [
     pytest.param(faulty(HANG), (200, b""), (503, b"took too long"), {TOO_SLOW, NOT_PASSED}, id="hangs"),
     pytest.param(faulty(0.8), (200, b""), (503, b"took too long"), {TOO_SLOW, NOT_PASSED}, id="slow"),
     pytest.param(faulty(500), (500, b"<html>away"), (500, b"<html>away"), {CANNOT_ASK}, id="500"),
-    pytest.param(faulty(502), (502, b"<html>away"), (502, b"<html>away"), {CANNOT_ASK}, id="502"),
-    pytest.param(faulty(503), (503, b"<html>away"), (503, b"<html>away"), {CANNOT_ASK}, id="503"),
+    pytest.param(faulty(502), (502, b"<html>away"), (502, b"<html>away"), {CANNOT_ASK, IS_AWAY}, id="502"),
+    pytest.param(faulty(503), (503, b"<html>away"), (503, b"<html>away"), {CANNOT_ASK, IS_AWAY}, id="503"),
 ]
 
 

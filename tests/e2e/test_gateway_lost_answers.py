@@ -36,7 +36,7 @@ def test_a_job_whose_task_was_lost_runs_once(tmp_path, kind, capacity, keyed):
             async with at_work(worker):
                 await until(lambda: len(worker.ended) == 4)
             assert between.lost == 2
-            assert gateway.said("a task that never reached its runner is handed out again")
+            assert gateway.said("a job that never reached its runner is handed out again")
             for job in forge.jobs.values():
                 assert (job.handed, job.result, len(job.rows)) == (["one"], SUCCESS, 4)
             assert worker.begun == dict.fromkeys(forge.jobs, 1)
@@ -59,7 +59,7 @@ def test_what_cannot_be_told_from_a_job_that_runs_is_not_run_twice(tmp_path):
             async with at_work(worker):
                 await until(lambda: len(worker.ended) == 7)
                 await until(
-                    lambda: len(gateway.said("a task is given up: its runner shows no sign of it")) == 1
+                    lambda: len(gateway.said("a job is given up: its runner shows no sign of it")) == 1
                 )
             assert between.lost == 1
             assert set(worker.begun.values()) == {1}

@@ -18,12 +18,15 @@ class Messages:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.fields: list[dict[str, object]] = []
 
     def warn(self, message: str, **fields: object) -> None:
         self.said.append(message)
+        self.fields.append(fields)
 
     def info(self, message: str, **fields: object) -> None:
         self.said.append(message)
+        self.fields.append(fields)
 
 
 class State(NamedTuple):

@@ -134,9 +134,9 @@ async def _jobs(known: RunningJobs) -> list[Mapping[str, str]]:
 def test_runners_are_listed() -> None:
     """By the names that their series have; what is not known of one is left out."""
     assert Daemon().ask("/debug/runners/list").text.splitlines() == [
-        "runner=large-1 forge=forgejo standing=full tasks=1 capacity=1 trouble=no%20answer",
-        "runner=small-1 forge=forgejo standing=ready tasks=0 draining=true silent=75s",
-        "runner=t3stT0ke forge=lab standing=ready tasks=0",
+        "runner=large-1 forge=forgejo standing=full jobs=1 capacity=1 trouble=no%20answer",
+        "runner=small-1 forge=forgejo standing=ready jobs=0 draining=true silent=75s",
+        "runner=t3stT0ke forge=lab standing=ready jobs=0",
     ]
 
 
@@ -157,7 +157,19 @@ def test_all_runners_are_drained() -> None:
     assert answer == {"runners": ["large-1", "small-1", "t3stT0ke"], "draining": True}
     assert daemon.forgejo.drained == [(LARGE.key, True), (SMALL.key, True)]
     assert daemon.lab.drained == [(LAB.key, True)]
-    assert daemon.log.said == ["draining was switched"]
+    assert daemon.log.said == ["these runners get no more jobs"]
+
+
+def test_a_drain_says_what_may_still_come() -> None:
+    """What a request brings that the forge holds already; nothing is said of those who have their jobs back."""
+    daemon = Daemon()
+    daemon.lab.runners[0] = State(LAB.key, standing="fetching")
+    said = "a request is still held at the forge; a job that it brings is still taken"
+    assert json.loads(daemon.drain().text)["note"] == f"Of t3stT0ke: {said}."
+    assert daemon.log.said == ["these runners get no more jobs", said]
+    assert "note" not in json.loads(daemon.drain("?runner=small-1").text)
+    assert "note" not in json.loads(daemon.drain("?runner=t3stT0ke&on=false").text)
+    assert daemon.log.said[2:] == ["these runners get no more jobs", "these runners get jobs again"]
 
 
 def test_a_runner_that_has_gone_cannot_be_drained() -> None:

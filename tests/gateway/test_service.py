@@ -149,6 +149,46 @@ def test_the_forges_cancel_tasks_that_are_left_if_they_shall(cancels: bool) -> N
     assert [front.told for front in fronts] == [["begins", "stops", *["cancels"] * cancels, "ends"]] * 2
 
 
+@pytest.mark.parametrize(
+    "cancels, become",
+    [
+        (False, "they run on, and the next start takes them up"),
+        (True, "the forge is told that they are cancelled"),
+    ],
+)
+def test_jobs_that_are_left_are_named_by_forge_and_runner(cancels: bool, become: str) -> None:
+    """Two forges may have the same number for a job; what becomes of each is said."""
+    fronts = Front(State("a", "large", tasks=("7",))), Front(State("token:planted-0", tasks=("7", "8")))
+    daemon = Daemon(*fronts, patience=0.0, cancels=cancels)
+
+    async def begins() -> None:
+        rig = Rig(Forge([tasks(7)]), work := Work())
+        fronts[0].pollers.append(rig.poller)
+        rig.start()
+        await until(lambda: work.begun == ["7"])
+
+    assert daemon.run(begins) is True
+    assert daemon.log.said == [
+        "the gateway stops when the running jobs have ended",
+        *[f"jobs are still running and are waited for no more: {become}"] * 2,
+    ]
+    assert daemon.log.fields[1:] == [
+        {"forge": "forgejo", "runner": "large", "count": 1, "tasks": ["7"]},
+        {"forge": "lab", "runner": "planted-", "count": 2, "tasks": ["7", "8"]},
+    ]
+
+
+def test_what_may_still_come_at_the_end_is_said() -> None:
+    """By a request that the forge holds; without a job there is nothing to be waited for."""
+    daemon = Daemon(Front(State("a")), Front(State("b", "small", standing="fetching")))
+    assert daemon.run() is True
+    assert daemon.log.said == [
+        "a request is still held at the forge; a job that it brings is still taken",
+        "the gateway stops; no job is running",
+    ]
+    assert daemon.log.fields[0] == {"forge": "lab", "runners": ["small"]}
+
+
 def test_what_cannot_be_cancelled_is_left() -> None:
     """At the third signal: the process has to be left then."""
     front = Front()

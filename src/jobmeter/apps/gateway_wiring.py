@@ -158,7 +158,7 @@ def serve(settings: GatewaySettings, log: Log) -> None:
             listeners = [*doors.values(), *([metrics] if metrics is not None else [])]
             async with parts.hooks.life(hooks):
                 if not await parts.gateway.run(listeners, parts.registry, started, list(parts.works())):
-                    log.warn("the gateway leaves tasks behind that could not be cancelled")
+                    log.warn("the gateway leaves jobs behind that could not be cancelled")
                     os._exit(1)
 
         run_daemon(work, log)

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from jobmeter.gateway.figures.exposition import CONTENT_TYPE, Exposition, written
 from jobmeter.gateway.figures.runner import Running
 from jobmeter.gateway.figures.runners import Runners, short_name
-from jobmeter.gateway.port import Front, RunnerState
+from jobmeter.gateway.port import STILL_ASKED, Front, RunnerState
 from jobmeter.model.job import Job
 from jobmeter.ops.health import Health
 from jobmeter.ops.jobs import jobs_route, lines_response
@@ -30,7 +30,7 @@ _DRAIN_PARAMETERS = (
     Parameter(
         "runner", "query", str, "The runner, by the name that its series have; without it all that are there."
     ),
-    Parameter("on", "query", bool, "`false` lets it have tasks again."),
+    Parameter("on", "query", bool, "`false` lets it have jobs again."),
 )
 _INDEX = """<!doctype html>
 <html lang="en">
@@ -51,11 +51,12 @@ what they work on
 """
 
 
-class Drained(Struct):
-    """What a request to drain has done."""
+class Drained(Struct, omit_defaults=True):
+    """What a request to drain has done; ``note`` is a sentence on what may come even so."""
 
     runners: list[str]
     draining: bool
+    note: str | None = None
 
 
 class Pages:
@@ -90,11 +91,11 @@ class Pages:
                   answers={200: text}),
             Route("GET", "/metrics/{name}", endpoint(self._metrics_of), "read",
                   "One runner, labelled as its own program would", answers={200: text}, problems=(404,)),
-            *self._health.routes("Whether forges can be asked for tasks"),
+            *self._health.routes("Whether forges can be asked for jobs"),
             jobs_route(RunningJobs(self._runners)),
             Route("GET", "/debug/runners/list", endpoint(self._list), "debug", "Who is there, a runner a line",
                   answers={200: lines}),
-            Route("POST", "/drain", endpoint(self._drain), "push", "Give a runner no more tasks",
+            Route("POST", "/drain", endpoint(self._drain), "push", "Give a runner no more jobs",
                   _DRAIN_PARAMETERS, answers={200: Content(Drained, "Whom it concerns.")}, problems=(400, 404)),
             *Pprof().routes(),
         )  # fmt: skip
@@ -138,9 +139,22 @@ class Pages:
         drained = [one for one in ([name] if name else names) if self._drained(names[one], on)]
         if name is not None and not drained:
             raise NotFound(f"The runner {name[:100]!r} has gone.")
+        said = "these runners get no more jobs" if on else "these runners get jobs again"
         asks = request.client.host if request.client is not None else None
-        self._log.info("draining was switched", on=on, runners=drained, client=asks)
-        return Response(msgspec.json.encode(Drained(drained, on)), media_type="application/json")
+        self._log.info(said, runners=drained, client=asks)
+        note = self._still_asked([one for one in drained if self._is_asked(names[one])]) if on else None
+        return Response(msgspec.json.encode(Drained(drained, on, note)), media_type="application/json")
+
+    def _is_asked(self, key: str) -> bool:
+        """Whether the forge is asked for this runner now: to break that off could lose a job."""
+        every = (runner for front in self._fronts.values() for runner in front.standing())
+        return any(runner.key == key and runner.standing == "fetching" for runner in every)
+
+    def _still_asked(self, names: list[str]) -> str | None:
+        if not names:
+            return None
+        self._log.info(STILL_ASKED, runners=names)
+        return f"Of {', '.join(names)}: {STILL_ASKED}."
 
     def _drained(self, key: str, on: bool) -> bool:
         return any(front.drain(key, on) for front in self._fronts.values())
@@ -203,7 +217,7 @@ def _described(forge: str, runner: RunnerState, name: str) -> dict[str, str]:
         "runner": name,
         "forge": forge,
         "standing": runner.standing,
-        "tasks": str(len(runner.tasks)),
+        "jobs": str(len(runner.tasks)),
         "capacity": "" if runner.capacity is None else str(runner.capacity),
         "draining": "true" if runner.draining else "",
         "silent": "" if runner.silent_seconds is None else f"{runner.silent_seconds:.0f}s",

@@ -8,6 +8,9 @@ from starlette.types import ASGIApp
 
 from jobmeter.gateway.polling.loop import Poller, Standing
 
+STILL_ASKED = "a request is still held at the forge; a job that it brings is still taken"
+"""What is said of runners for which nothing more is to be fetched."""
+
 
 class RunnerState(Protocol):
     """One runner now; ``tasks`` are the ids of those that it has."""

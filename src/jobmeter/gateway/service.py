@@ -11,9 +11,10 @@ from typing import NamedTuple, Self
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from jobmeter.gateway.figures.runners import short_name
 from jobmeter.gateway.gate import Check, Gate
 from jobmeter.gateway.polling.shutdown import Shutdown
-from jobmeter.gateway.port import Front, RunnerState
+from jobmeter.gateway.port import STILL_ASKED, Front, RunnerState
 from jobmeter.ops.connection import DEFAULT_BOUNDS, Bounds
 from jobmeter.ops.health import Health
 from jobmeter.ops.log import FullLog
@@ -26,6 +27,7 @@ READY_GRACE_SECONDS = 30.0
 _AGAIN_SECONDS = 5.0
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """A request under way is some 100 of them and leaves no circles; a look for those stops all else for milliseconds."""
+_RUN_ON = "they run on, and the next start takes them up"
 Work = Callable[[], Awaitable[None]]
 
 
@@ -98,6 +100,7 @@ class Gateway:
         self.health.stopping()
         self._stopping = True
         self._settle()
+        self._tell_still_asked()
         for front in self._fronts.values():
             front.stop()
         pollers = [poller for front in self._fronts.values() for poller in front.pollers]
@@ -106,14 +109,38 @@ class Gateway:
             self._log,
             patience_seconds=self._patience_seconds,
             cancel=self._cancel_tasks if self._cancels else None,
+            left=self._tell_left,
         )
         signals.again = shutdown.hurry
-        self._log.info(
-            "the gateway stops when the running tasks have ended",
-            count=sum(len(poller.held) for poller in pollers),
-            patience_seconds=self._patience_seconds,
-        )
+        if count := sum(len(poller.held) for poller in pollers):
+            self._log.info(
+                "the gateway stops when the running jobs have ended",
+                count=count,
+                patience_seconds=self._patience_seconds,
+            )
+        else:
+            self._log.info("the gateway stops; no job is running")
         return await shutdown.run()
+
+    def _tell_still_asked(self) -> None:
+        for name, front in self._fronts.items():
+            runners = [_called(one) for one in front.standing() if one.standing == "fetching"]
+            if runners:
+                self._log.info(STILL_ASKED, forge=name, runners=runners)
+
+    def _tell_left(self) -> None:
+        """Of each runner the jobs that are waited for no more."""
+        become = "the forge is told that they are cancelled" if self._cancels else _RUN_ON
+        for name, front in self._fronts.items():
+            for one in front.standing():
+                if one.tasks:
+                    self._log.warn(
+                        f"jobs are still running and are waited for no more: {become}",
+                        forge=name,
+                        runner=_called(one),
+                        count=len(one.tasks),
+                        tasks=list(one.tasks),
+                    )
 
     async def _cancel_tasks(self) -> None:
         await asyncio.gather(*(front.cancel_tasks() for front in self._fronts.values()))
@@ -157,6 +184,11 @@ class Gateway:
             troubles = [_trouble_of(runner) for runner in front.standing()]
             if troubles and all(troubles):
                 yield f"{name}: {troubles[0]}"
+
+
+def _called(runner: RunnerState) -> str:
+    """Its name, as its series have it."""
+    return runner.name or short_name(runner.key)
 
 
 def _trouble_of(runner: RunnerState) -> str | None:

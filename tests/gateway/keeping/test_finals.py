@@ -115,8 +115,8 @@ def test_what_the_forge_does_not_want_is_dropped(tmp_path):
             await rig.empty()
             assert len(forge.told) == 2
             assert rig.log.texts == [
-                "the last log of a task was dropped: the forge does not want it",
-                "the last state of a task was dropped: the forge does not want it",
+                "the last log of a job was dropped: the forge does not want it",
+                "the last state of a job was dropped: the forge does not want it",
             ]
 
     asyncio.run(main())

@@ -188,7 +188,7 @@ def test_a_runner_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             await runner.reports("success")
             await rig.nothing_left()
             assert rig.ended == [("7", "success")]
-            assert rig.log.texts == ["a task is over and its runner has not ended: it is ended now"]
+            assert rig.log.texts == ["a job is over and its runner has not ended: it is ended now"]
 
     run(main)
 

@@ -206,7 +206,7 @@ def test_a_task_that_runs_already_is_not_begun_again() -> None:
         assert forge.times == [0.0, 0.0, 2.0]
         assert work.begun == ["7"]
         assert rig.log.warned[0] == {
-            "message": "the forge handed out a task that is running already",
+            "message": "the forge handed out a job that is running already",
             "task": "7",
         }
 
@@ -320,9 +320,9 @@ def test_trouble_lasts_from_a_failure_to_the_next_answer() -> None:
             await asyncio.sleep(1)
         assert troubles == [None, *["the forge answered 502"] * 5, None, None]
         assert rig.log.warned == [
-            {"message": "the forge cannot be asked for tasks", "error": "the forge answered 502"},
-            {"message": "the forge did not answer a request for a task in time"},
-            {"message": "the forge did not answer a request for a task in time"},
+            {"message": "the forge cannot be asked for jobs", "error": "the forge answered 502"},
+            {"message": "the forge did not answer a request for a job in time"},
+            {"message": "the forge did not answer a request for a job in time"},
         ]
 
     simulate(main)

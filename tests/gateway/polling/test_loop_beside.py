@@ -140,7 +140,7 @@ def test_nothing_that_fails_beside_it_stops_the_loop_or_makes_it_race(error: Bas
         assert forge.times == [2.0, 4.0, 6.0, 8.0]
         assert "secret" not in repr(rig.log.warned)
         assert set(rig.log.texts) == {
-            "asking for a task failed by a fault of ours",
+            "asking for a job failed by a fault of ours",
             "what is done between requests failed by a fault of ours",
         }
 

@@ -47,6 +47,10 @@ def test_a_job_that_is_left_stays_known(tmp_path):
                 assert not any("nobody saw" in str(text) for text in first.log.texts)
             async with Rig(forge, keeping=Keeping(tmp_path, "forge", Messages())).running() as second:
                 runner.port = second.port
+                assert second.log.informed[0] == {
+                    "message": "jobs of a former process are taken over",
+                    "forge": "forge", "count": 1, "jobs": ["7 org/repo"],
+                }  # fmt: skip
                 (began,) = second.told.of(TaskBegan)
                 assert began.job is not None
                 assert began.job.repository == "org/repo"

@@ -42,6 +42,24 @@ def kept(folder: Path, forge: Any, clock: Clock) -> Rig:
     return Rig(forge, keeping=keeping, clock=clock, capacity=3, answer_seconds=0.0)
 
 
+def test_a_job_has_a_line_at_its_hand_out_and_one_at_its_end():
+    """Whose it is, who has it, how it ended, and no secret of either."""
+
+    async def main():
+        async with gitlab_forge(TOKEN) as forge, Rig(forge, kind="gitlab").running() as rig:
+            runner = gitlab.Runner(rig.port, TOKEN)
+            forge.enqueue(7)
+            await runner.fetch()
+            await runner.update(7, "success")
+            whose = {"runner": "01234567", "task": "7", "repository": "g/p", "job": "build"}
+            begun, ended = rig.log.informed
+            assert begun == {"message": "a job is handed out", "forge": "forge", **whose}
+            assert isinstance(ended.pop("seconds"), float)
+            assert ended == {"message": "a job has ended", "forge": "forge", **whose, "result": "success"}
+
+    run(main)
+
+
 def test_a_job_that_ended_while_the_gateway_was_passed_by(tmp_path):
     """Below capacity too: after some minutes of silence of a runner that asks; the end does not wait for it."""
 
@@ -65,7 +83,7 @@ def test_a_job_that_ended_while_the_gateway_was_passed_by(tmp_path):
                 await runner.fetch()
                 assert (second.held, second.ended) == (["8"], [("7", "unknown")])
                 assert second.log.warned[-1] == {
-                    "message": "a task is taken to be over: its runner asks for another one",
+                    "message": "a job is taken to be over: its runner asks for another one",
                     "forge": "forge", "runner": "one", "task": "7",
                 }  # fmt: skip
                 await runner.state(8, SUCCESS)

@@ -134,7 +134,7 @@ class Finals:
         final.at = self._wall()
         for kind, call in zip(_KINDS, (log, state), strict=True):
             if call is not None and getattr(final, kind) is None:
-                self._log.info(f"the last {kind} of a task is kept until the forge takes it", task=task_id)
+                self._log.info(f"the last {kind} of a job is kept until the forge takes it", task=task_id)
         final.log, final.state = log or final.log, state or final.state
         self._unwritten.add(task_id)
         self._news.set()
@@ -147,7 +147,7 @@ class Finals:
         """The runner itself has brought it to the forge."""
         final = self._kept.get(task_id)
         if final is not None and getattr(final, kind) is not None:
-            self._log.info(f"the last {kind} of a task was brought by its runner after all", task=task_id)
+            self._log.info(f"the last {kind} of a job was brought by its runner after all", task=task_id)
             self._let_go(final, kind)
 
     def _let_go(self, final: Final, kind: Literal["log", "state"]) -> None:
@@ -219,10 +219,10 @@ class Finals:
                 return True
             if verdict == "closed":
                 self._log.warn(
-                    f"the last {kind} of a task was dropped: the forge does not want it", task=final.task_id
+                    f"the last {kind} of a job was dropped: the forge does not want it", task=final.task_id
                 )
             if verdict == "taken":
-                self._log.info(f"the last {kind} of a task was delivered for its runner", task=final.task_id)
+                self._log.info(f"the last {kind} of a job was delivered for its runner", task=final.task_id)
             if self._kept.get(final.task_id) is final and getattr(final, kind) is call:
                 self._let_go(final, kind)
         return True

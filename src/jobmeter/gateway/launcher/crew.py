@@ -76,7 +76,7 @@ class Crew:
         mine = {task_id for post in self._posts.all() for task_id in post.launches}
         for known in list(self._home.memory.tasks.values()):
             if self._posts.of(known.proof, None) is None:
-                self._home.log.warn("a task is given up: its registration is gone", task=known.id)
+                self._home.log.warn("a job is given up: its registration is gone", task=known.id)
                 self._home.memory.drop(known.id)
         site, keepers = self._shared.site, self._shared.keepers
         parents = {runner.work_dir for runner in runners}
@@ -131,9 +131,7 @@ class Crew:
         try:
             await asyncio.to_thread(self._shared.site.remove, task_id)
         except OSError as error:
-            self._home.log.warn(
-                "what is left of a task cannot be removed", task=task_id, error=error.strerror
-            )
+            self._home.log.warn("what is left of a job cannot be removed", task=task_id, error=error.strerror)
 
     async def _end(self, task_id: str) -> None:
         """Whatever is in its cgroup."""
@@ -141,11 +139,11 @@ class Crew:
         try:
             found = await keepers.clear(site.name(task_id), keepers.kept(str(site.folder(task_id))))
         except JobmeterError as error:
-            self._home.log.warn("what is left of a task cannot be ended", task=task_id, error=str(error))
+            self._home.log.warn("what is left of a job cannot be ended", task=task_id, error=str(error))
             return
         if found:
             self._home.log.warn(
-                "processes of a task that is over were ended",
+                "processes of a job that is over were ended",
                 task=task_id,
                 processes=[f"{one.name} ({one.pid})" for one in found],
             )
@@ -154,6 +152,4 @@ class Crew:
         try:
             await asyncio.to_thread(work_dir.remove, path)
         except OSError as error:
-            self._home.log.warn(
-                "what is left of a task cannot be removed", task=task_id, error=error.strerror
-            )
+            self._home.log.warn("what is left of a job cannot be removed", task=task_id, error=error.strerror)

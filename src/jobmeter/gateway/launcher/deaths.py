@@ -38,7 +38,7 @@ class Deaths:
             registration, known.id, token, "failure", self._home.wall(), timed_out=cause.timed_out
         )
         if call is None:
-            self._home.log.warn("the end of a task cannot be reported: its token is not known", task=known.id)
+            self._home.log.warn("the end of a job cannot be reported: its token is not known", task=known.id)
             return
         known.result = known.result or "failure"
         await self._state(known.id, call)

@@ -212,7 +212,7 @@ class Launch:
                 return cause
             if self.record.attempt >= MOST_STARTS or self.known.task is None:
                 return cause
-            self._warn("a runner ended before it took its task; another one is started", why=cause.sentence)
+            self._warn("a runner ended before it took its job; another one is started", why=cause.sentence)
             await asyncio.sleep(PAUSE_SECONDS * self.record.attempt)
             self._kept = None
 
@@ -290,12 +290,12 @@ class Launch:
                 return
 
     async def _died(self, cause: Cause) -> None:
-        self._warn("a task's runner ended without a result, and the task has failed", why=cause.sentence)
+        self._warn("a job's runner ended without a result, and the job has failed", why=cause.sentence)
         await self._deaths.report(self.known, self.employer.registration, self.record.token, cause)
         self._shared.home.memory.touch()
 
     def _end_it(self) -> None:
-        self._warn("a task is over and its runner has not ended: it is ended now")
+        self._warn("a job is over and its runner has not ended: it is ended now")
         self.stop()
 
     async def _clear(self) -> None:
@@ -317,10 +317,10 @@ class Launch:
                 await asyncio.to_thread(work_dir.remove, self.work_dir)
             await self._shared.home.kept()
             if (unsent := await self._shared.keepers.gone(self._folder)) is not None:
-                self._warn("not all that was metered of a task has arrived", why=unsent)
+                self._warn("not all that was metered of a job has arrived", why=unsent)
             await asyncio.to_thread(site.remove, self.known.id)
         except OSError as error:
-            self._warn("what is left of a task cannot be removed", error=_reason(error))
+            self._warn("what is left of a job cannot be removed", error=_reason(error))
         self._now(None)
         self._shared.machines.acted("removed")
         self.employer.removed(self)

@@ -179,7 +179,7 @@ class Post:
             )
         if isinstance(answer, Tasks | Empty | Failed | Unauthenticated):
             return answer
-        return Failed(sentence="the forge's answer is none to a request for a task", code="unknown")
+        return Failed(sentence="the forge's answer is none to a request for a job", code="unknown")
 
     async def run(self, task: Task) -> None:
         """Start a runner for it, and wait until that has ended; it goes on when this is cancelled."""
@@ -244,7 +244,7 @@ class Post:
         if launch.never_taken:
             self._recovered_at = self._home.clock() + RECOVERY_SECONDS
             self._home.log.warn(
-                "no runner takes its task: nothing is fetched for a while",
+                "no runner takes its job: nothing is fetched for a while",
                 runner=self.options.name,
                 seconds=RECOVERY_SECONDS,
             )

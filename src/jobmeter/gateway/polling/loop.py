@@ -126,7 +126,7 @@ class Poller:
                 if _is_cancelled():
                     return
                 # A fault of ours must not leave the runner without tasks.
-                self._log.warn("asking for a task failed by a fault of ours", fault=_fault(error))
+                self._log.warn("asking for a job failed by a fault of ours", fault=_fault(error))
                 self._backoff.failed()
                 begun = False
             if not (begun or self._stopping):
@@ -155,7 +155,7 @@ class Poller:
             self._stopping = self._stopping or _is_cancelled()
             return Failed(sentence="the request was broken off", code="canceled")
         except Exception as error:
-            self._log.warn("a request for a task failed by a fault of ours", fault=_fault(error))
+            self._log.warn("a request for a job failed by a fault of ours", fault=_fault(error))
             return Failed(sentence="the request failed by a fault of the gateway", code="internal")
 
     def _consider(self, outcome: Outcome, seconds: float) -> bool:
@@ -189,13 +189,13 @@ class Poller:
 
     def _unheard(self) -> None:
         if not self._silent:
-            self._log.warn("the forge did not answer a request for a task in time")
+            self._log.warn("the forge did not answer a request for a job in time")
         self._silent = True
         self._tell(Fetched("empty", None))
 
     def _failed(self, sentence: str, seconds: float) -> None:
         if sentence != self.trouble and not self._stopping:
-            self._log.warn("the forge cannot be asked for tasks", error=sentence)
+            self._log.warn("the forge cannot be asked for jobs", error=sentence)
         self.trouble = sentence
         self._tell(Fetched("error", seconds))
 
@@ -208,7 +208,7 @@ class Poller:
     def _begin(self, task: Task) -> bool:
         holder = self._book.take(task.id)
         if holder is None:
-            self._log.warn("the forge handed out a task that is running already", task=task.id)
+            self._log.warn("the forge handed out a job that is running already", task=task.id)
             return False
         running = asyncio.create_task(self._runner.run(task), name=f"task {task.id}")
         self._running[running] = holder
@@ -222,9 +222,7 @@ class Poller:
         self._book.give_back(holder)
         error = None if running.cancelled() else running.exception()
         if error is not None:
-            self._log.warn(
-                "a task is left alone by a fault of ours", task=holder.task_id, fault=_fault(error)
-            )
+            self._log.warn("a job is left alone by a fault of ours", task=holder.task_id, fault=_fault(error))
 
     async def _rest(self) -> None:
         """Wait as long as the back-off says."""

@@ -14,7 +14,8 @@ CANCEL_SECONDS = 60.0
 class Shutdown:
     """Ends ``pollers``; ``patience_seconds`` is how long tasks may go on, and ``cancel_seconds`` be cancelled.
 
-    ``cancel`` has the forge cancel those that nobody here runs; without it they are left to their runners.
+    ``cancel`` has the forge cancel those that nobody here runs; without it they are left to their runners. ``left`` is
+    called when tasks hold slots still and are waited for no more.
     """
 
     def __init__(
@@ -25,12 +26,14 @@ class Shutdown:
         patience_seconds: float,
         cancel_seconds: float = CANCEL_SECONDS,
         cancel: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
         self._pollers = tuple(pollers)
         self._log = log
         self._patience_seconds = patience_seconds
         self._cancel_seconds = cancel_seconds
         self._cancel = cancel
+        self._left = left
         self._hurry = asyncio.Event()
 
     def hurry(self) -> None:
@@ -46,8 +49,8 @@ class Shutdown:
             poller.stop_asking()
         if await self._within(self._patience_seconds, self._each(Poller.quiet)):
             return True
-        if held := [task_id for poller in self._pollers for task_id in poller.held]:
-            self._log.warn("tasks are still running and are waited for no more", count=len(held), tasks=held)
+        if any(poller.held for poller in self._pollers):
+            self._left()
         if self._cancel is not None:
             await self._within(self._cancel_seconds, self._cancel())
         for poller in self._pollers:

@@ -44,7 +44,7 @@ class Ends:
         shown = self._credentials if token is None else []
         if call is None or (token is None and not shown):
             self._home.log.warn(
-                "the end of a task could not be reported: its runner has shown nothing since the gateway began",
+                "the end of a job could not be reported: its runner has shown nothing since the gateway began",
                 task=known.id,
                 result=result,
             )
@@ -55,11 +55,11 @@ class Ends:
             )
         except Unreachable as error:
             self._home.log.warn(
-                "the end of a task could not be reported", task=known.id, result=result, error=str(error)
+                "the end of a job could not be reported", task=known.id, result=result, error=str(error)
             )
             return False
         self._home.log.warn(
-            "the end of a task was reported for its runner",
+            "the end of a job was reported for its runner",
             task=known.id,
             result=result,
             status=whole.status,

@@ -159,6 +159,10 @@ class Exchanges:
             answer = Failed(sentence=str(error), code="unknown", status=whole.status)
         if isinstance(answer, Declared):
             self._declared(client, request, body, answer)
+        elif isinstance(answer, Unauthenticated) and isinstance(request, Declare):
+            proof = self._home.dialect.proof(client.headers, body)
+            name = self._home.called(request) or "unknown"
+            self._home.refusals.refused(proof, name, client.address, answer.sentence)
         elif isinstance(request, LogReport | StateReport):
             accepted = isinstance(answer, LogTaken | StateTaken)
             worker = self._workers.of_task(client, request, body, make=accepted)

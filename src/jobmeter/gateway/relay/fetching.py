@@ -134,6 +134,7 @@ class Lane:
         """The forge takes these credentials: from now on the runner is shown."""
         if not self.accepted:
             self.accepted = True
+            self._home.refusals.taken(self.proof)
             self.declare()
 
     def declare(self) -> None:
@@ -272,7 +273,7 @@ class Lane:
         """Slots for tasks that the loop did not ask for."""
         for task in outcome.tasks if isinstance(outcome, Tasks) else ():
             if self._book.take(task.id) is not None:
-                self.workload.began(task.id)
+                self.workload.handed_out(task.id)
 
     async def _fetch(self, asker: Asker, body: bytes, joined: Callable[[], list[Asker]]) -> Outcome:
         """One request, with the answer to who asked, and to who has ``joined`` meanwhile."""
@@ -320,10 +321,13 @@ class Lane:
                 self._answer_all(joined(), None)
                 return answer
             case Failed() | Unauthenticated():
+                if isinstance(answer, Unauthenticated):
+                    name, client = self._home.name_of(self.key), asker.client.address
+                    self._home.refusals.refused(self.proof, name, client, answer.sentence)
                 self._answer_all(joined(), whole)
                 return answer
         asker.settle(whole)
-        return Failed(sentence="the forge's answer is none to a request for a task", code="unknown")
+        return Failed(sentence="the forge's answer is none to a request for a job", code="unknown")
 
     def _answer_all(self, askers: list[Asker], whole: Whole | None) -> None:
         """All of them get this answer, or that there is nothing."""
@@ -346,7 +350,7 @@ class Lane:
 
     async def run(self, task: Task) -> None:
         """Wait until its slot is free again; the runner does the work, and goes on when this is cancelled."""
-        self.workload.began(task.id)
+        self.workload.handed_out(task.id)
         await self.workload.book.over(task.id)
 
     def sign(self, task_id: str) -> Known | None:

@@ -16,7 +16,7 @@ from jobmeter.gateway.relay.home import Home, Tell
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.gateway.relay.passing import Passing
 from jobmeter.gateway.relay.port import Workers
-from jobmeter.gateway.relay.tasks import Memory
+from jobmeter.gateway.relay.tasks import Memory, whose
 from jobmeter.gateway.relay.upstream import Upstream
 from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.log import FullLog, Naming, Sparing
@@ -99,6 +99,9 @@ class Footing:
                 f"{folder} cannot be used for what a restart needs: {error.strerror}"
             ) from None
         self.memory.restore(state.tasks, state.names, state.drained)
+        if state.tasks:
+            said = [" ".join([known.id, *whose(known).values()]) for known in state.tasks]
+            self.home.log.info("jobs of a former process are taken over", count=len(said), jobs=said)
         if state.drained:
             names = [self.home.name_of(key) for key in dict.fromkeys(state.drained.values())]
             self.home.log.info("these runners are drained since before the start", runners=names)

@@ -60,7 +60,7 @@ class Handing:
         if chosen:
             self._home.memory.touch()
             ids = [known.id for known in chosen]
-            self._home.log.warn("a task that never reached its runner is handed out again", tasks=ids)
+            self._home.log.warn("a job that never reached its runner is handed out again", tasks=ids)
         return [known.task for known in chosen if known.task is not None]
 
     def due_seconds(self) -> float | None:
@@ -139,7 +139,7 @@ class Handing:
     def _park(self, known: Known) -> None:
         known.parked = self._home.wall()
         self._home.memory.touch()
-        self._home.log.warn("a task waits for its runner to ask again", task=known.id)
+        self._home.log.warn("a job waits for its runner to ask again", task=known.id)
         self._wait(known, self._unclaimed)
 
     def _wait(self, known: Known, over: Callable[[Known], None]) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from jobmeter.gateway.figures.events import Event
+from jobmeter.gateway.figures.runners import short_name
 from jobmeter.gateway.forges.bodies import plain_body
 from jobmeter.gateway.forges.port import (
     Answer,
@@ -21,6 +22,7 @@ from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.gateway.relay.passing import MOST_ANSWER_BYTES, Passing, Whole
+from jobmeter.gateway.relay.refusals import Refusals
 from jobmeter.gateway.relay.tasks import Memory
 from jobmeter.identity.variables import strip_url
 from jobmeter.model.job import Job
@@ -59,6 +61,7 @@ class Home:
         self.log = log
         self.sparing = Sparing(log)
         """For what many runners have to say at once when the forge is away."""
+        self.refusals = Refusals(log, clock)
         self.tell = tell
         self.kept = kept
         self.clock = clock
@@ -79,9 +82,9 @@ class Home:
         return None if key is None else self.name_of(key)
 
     def name_of(self, key: str) -> str:
-        """What the runner with this key is called, for a log."""
+        """What the runner with this key is called, for a log; as its series have it."""
         known = self.memory.names.get(key)
-        return (known.name if known is not None else None) or key
+        return (known.name if known is not None else None) or short_name(key)
 
     def job_of(self, task: Task, identity: Identity) -> Job:
         """Whose work it is, in the words of all rooms."""

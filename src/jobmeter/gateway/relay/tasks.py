@@ -42,6 +42,13 @@ class Known(Struct, kw_only=True):
     """Its log is whole; only its result is to come."""
 
 
+def whose(known: Known | None) -> dict[str, str]:
+    """Of which repository and job a task is, as far as that is known, for a log."""
+    job = known.job if known is not None else None
+    told = {} if job is None else {"repository": job.repository, "job": job.job}
+    return {name: value for name, value in told.items() if value is not None}
+
+
 class Memory:
     """All tasks and names of one forge. ``changed`` is called when there is something to be kept."""
 

@@ -8,7 +8,7 @@ from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
 from jobmeter.gateway.relay.ends import Ends
 from jobmeter.gateway.relay.handing import Handing
 from jobmeter.gateway.relay.home import Home
-from jobmeter.gateway.relay.tasks import Known
+from jobmeter.gateway.relay.tasks import Known, whose
 
 _DOUBTFUL: frozenset[Why] = frozenset({"asked", "lost"})
 """Ends that nobody has told."""
@@ -39,6 +39,13 @@ class Workload:
         known = self._home.memory.tasks.get(task_id)
         if known is not None:
             self._tell(TaskBegan(task_id, known.at, known.job, known.closing))
+
+    def handed_out(self, task_id: str) -> None:
+        """The forge has handed a task out, and the runner gets it."""
+        self._home.log.info(
+            "a job is handed out", **self._about(task_id, self._home.memory.tasks.get(task_id))
+        )
+        self.began(task_id)
 
     def sign(self, task_id: str) -> Known | None:
         """The runner has been heard of a task: what is known of it; None if it is over already."""
@@ -77,12 +84,12 @@ class Workload:
             return
         known = self._home.memory.take_back(task_id, self._proof)
         if known is not None:
-            self._warn("a task that was taken to be over is reported again", task_id)
+            self._warn("a job that was taken to be over is reported again", task_id)
             self.began(task_id)
             return
         at = self._home.wall()
         self._home.memory.add(Known(id=task_id, proof=self._proof, identity=self._key, at=at, adopted=True))
-        self._warn("a task is reported that nobody saw handed out", task_id)
+        self._warn("a job is reported that nobody saw handed out", task_id)
         self._tell(TaskBegan(task_id, None))
 
     def _ended(self, ended: Ended) -> None:
@@ -93,17 +100,18 @@ class Workload:
         self.handing.arrived(task_id)
         self.ends.forget(task_id)
         if ended.why == "lost":
-            self._warn("a task is given up: its runner shows no sign of it", task_id)
+            self._warn("a job is given up: its runner shows no sign of it", task_id)
         elif ended.why == "asked":
-            self._warn("a task is taken to be over: its runner asks for another one", task_id)
-        self._tell(
-            TaskEnded(
-                task_id,
-                (known.result if known else None) or "unknown",
-                None if ended.holder.adopted else ended.seconds,
-                known.failure_reason if known else None,
-            )
-        )
+            self._warn("a job is taken to be over: its runner asks for another one", task_id)
+        result = (known.result if known else None) or "unknown"
+        seconds = None if ended.holder.adopted else ended.seconds
+        took = {} if seconds is None else {"seconds": round(seconds, 1)}
+        self._home.log.info("a job has ended", **self._about(task_id, known), result=result, **took)
+        self._tell(TaskEnded(task_id, result, seconds, known.failure_reason if known else None))
+
+    def _about(self, task_id: str, known: Known | None) -> dict[str, object]:
+        """What a line on a task says of it."""
+        return {"runner": self._home.name_of(self._key), "task": task_id, **whose(known)}
 
     def _warn(self, message: str, task_id: str) -> None:
         self._home.log.warn(message, runner=self._home.name_of(self._key), task=task_id)
