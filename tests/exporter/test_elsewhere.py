@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -191,6 +191,52 @@ def test_counters_that_begin_anew(
     machine.tells(replace(second, account=Account(cpu_seconds=(second.account.cpu_seconds or 0.0) + 0.5)))
     machine.ticks(after=3.0)
     assert machine.cpu() == credited
+
+
+@pytest.mark.parametrize(
+    "starts, credited",
+    [
+        pytest.param((None, None, None), 110.0 + 0.5, id="falls give no value"),
+        pytest.param((YOUNG, NOW + 68.0, NOW + 75.0), 110.0 + 3.0 + 2.0, id="each another one"),
+    ],
+)
+def test_one_that_begins_anew_again_and_again_between_two_ticks(
+    machine: Machine, starts: Sequence[float | None], credited: float
+) -> None:
+    """Each in its turn: what the first one had used is not credited once more when it leaves."""
+    first, second, third = starts
+    machine.tells()
+    machine.tells(row("a", 100.0, started=first))
+    machine.ticks(after=40.0)
+    machine.tells(row("a", 110.0, started=first), after=5.0)
+    machine.tells(row("a", 3.0, started=second), after=5.0)
+    machine.tells(row("a", 1.5, started=third), after=10.0)
+    machine.ticks()
+    machine.tells(row("a", 2.0, started=third))
+    machine.ticks(after=3.0)
+    assert machine.cpu() == credited
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_start_that_is_told_otherwise_makes_no_other_container(machine: Machine, away: bool) -> None:
+    """A machine whose clock was set, or that looks anew, tells of what it has told already."""
+    machine.tells(row("a", 100.0))
+    machine.ticks(after=40.0)
+    if away:
+        machine.tells()
+        machine.ticks(after=40.0)
+    machine.tells(row("a", 101.0, started=YOUNG + 3.0))
+    machine.ticks(after=3.0)
+    assert machine.cpu() == 101.0
+
+
+def test_one_that_is_told_before_what_it_lies_in_is_credited_once(machine: Machine) -> None:
+    """Also by then."""
+    inner = Identity(job=Job(repository="acme/tool"))
+    machine.tells(row("b", 2.0, parent="a", identity=inner))
+    machine.tells(row("a", 5.0), row("b", 2.5, parent="a", identity=inner))
+    machine.ticks(after=3.0)
+    assert (machine.cpu(), machine.cpu(Of("acme/tool"))) == (2.5, 2.5)
 
 
 def test_what_lies_in_a_container_is_credited_once(machine: Machine) -> None:

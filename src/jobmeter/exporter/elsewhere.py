@@ -19,6 +19,8 @@ from jobmeter.model.rates import delta
 MAX_CONTAINERS = 2000
 """Of one machine."""
 _SAME_START_SECONDS = 1.0
+_READ_SECONDS = 2.0
+"""So long before it was told a row may have been read."""
 
 
 class RowSource(Protocol):
@@ -42,11 +44,12 @@ def path_of(machine: str, container_id: str) -> str:
 class _Other:
     """One container. ``baseline`` holds what is not ours to credit; None where all of it is.
 
-    ``gone`` is when it was first missing in what is told.
+    ``told_at`` is when it was told last, by the clock of what is shown, ``gone`` when it was first missing.
     """
 
     def __init__(self, row: Row, seen: float, baseline: Row | None) -> None:
         self.row = row
+        self.told_at = 0.0
         self.seen = seen
         self.baseline = baseline
         self.around: _Other | None = None
@@ -84,7 +87,7 @@ class Elsewhere:
         self._others: dict[str, _Other] = {}
         self._left: list[_Other] = []
         self._new: list[_Other] = []
-        self._remembered: OrderedDict[str, Row] = OrderedDict()
+        self._remembered: OrderedDict[str, _Other] = OrderedDict()
 
     def tell(self, told: Iterable[Row], still: Collection[str] = ()) -> None:
         """What the machine shows now; of those ``still`` there, by id, it has nothing new to say."""
@@ -94,15 +97,14 @@ class Elsewhere:
             for row in told:
                 named.add(row.id)
                 other = self._others.get(row.id)
-                if other is None or _is_another(other.row, row):
+                if other is None or _is_another(other, row):
                     other = self._begin(row, now)
                     if other is None:
                         continue
                     begun.append(other)
-                other.row, other.gone = row, None
-            for other in begun:
-                if other.row.parent is not None and other.row.parent != other.row.id:
-                    other.around = self._others.get(other.row.parent)
+                other.row, other.told_at, other.gone = row, self._clock(), None
+            if begun:
+                self._place()
             for container_id in self._others.keys() - named:
                 self._miss(container_id, now)
             self._told_at = now
@@ -132,6 +134,13 @@ class Elsewhere:
             self._new.append(other)
         return other
 
+    def _place(self) -> None:
+        """What one lies in may be told later than it."""
+        for other in self._others.values():
+            parent = other.row.parent
+            if other.around is None and parent is not None and parent != other.row.id:
+                other.around = self._others.get(parent)
+
     def _baseline(self, row: Row) -> Row | None:
         """Its last reading if it was here, else all that one has used that began before anyone watched.
 
@@ -141,7 +150,7 @@ class Elsewhere:
         if before is not None:
             if _is_younger(before, row):
                 return None
-            return row if _has_fallen(before, row) else before
+            return row if _has_fallen(before, row) else before.row
         if row.started is None:
             return row if self._told_at is None else None
         return row if row.started < self._since else None
@@ -160,23 +169,29 @@ class Elsewhere:
     def _leave(self, container_id: str) -> None:
         other = self._others.pop(container_id)
         self._left.append(other)
-        self._remembered[container_id] = other.row
+        self._remembered[container_id] = other
         if len(self._remembered) > MAX_CONTAINERS:
             self._remembered.popitem(last=False)
 
     def _credit(self, now: float) -> None:
-        """One that has the place of another has its turn at the next tick: totals know them by their places."""
-        places = {other.row.id for other in self._left}
-        heirs = {other for other in self._others.values() if other.row.id in places}
+        """One that has the place of another has its turn after it: totals know them by their places."""
+        while self._left:
+            leaving = {other.row.id: other for other in reversed(self._left)}
+            later = [other for other in self._left if leaving[other.row.id] is not other]
+            heirs = {*later, *(other for other in self._others.values() if other.row.id in leaving)}
+            self._credit_but(heirs, tuple(leaving.values()), now)
+            for other in leaving.values():
+                around = other.around
+                shown = around is not None and self._others.get(around.row.id) is around
+                self._crediting.finish(other, within=shown)
+            self._left = later
+        self._credit_but(frozenset(), (), now)
+
+    def _credit_but(self, heirs: Collection[_Other], leaving: Sequence[_Other], now: float) -> None:
         self._start([other for other in self._new if other not in heirs])
-        others = [other for other in self._others.values() if other not in heirs]
-        self._crediting.credit((*others, *self._left), now)
-        for other in self._left:
-            around = other.around
-            shown = around is not None and self._others.get(around.row.id) is around
-            self._crediting.finish(other, within=shown)
-        self._start([other for other in self._new if other in heirs])
-        self._left, self._new = [], []
+        self._new = [other for other in self._new if other in heirs]
+        others = (other for other in self._others.values() if other not in heirs)
+        self._crediting.credit((*others, *leaving), now)
 
     def _start(self, others: Sequence[_Other]) -> None:
         """Credit from their baselines on."""
@@ -191,16 +206,19 @@ class Elsewhere:
         self.rows = tuple(other.row for other in self._others.values())
 
 
-def _is_another(before: Row, row: Row) -> bool:
+def _is_another(before: _Other, row: Row) -> bool:
     """Whether it has the id of another, or its counters began anew."""
     return _is_younger(before, row) or _has_fallen(before, row)
 
 
-def _is_younger(before: Row, row: Row) -> bool:
-    grown = delta(before.started, row.started)
-    return grown is not None and grown > _SAME_START_SECONDS
+def _is_younger(before: _Other, row: Row) -> bool:
+    """Not where its start is only told otherwise: what was told after it was its own already."""
+    grown = delta(before.row.started, row.started)
+    if grown is None or row.started is None:
+        return False
+    return grown > _SAME_START_SECONDS and row.started > before.told_at - _READ_SECONDS
 
 
-def _has_fallen(before: Row, row: Row) -> bool:
-    used = before.account.cpu_seconds, row.account.cpu_seconds
+def _has_fallen(before: _Other, row: Row) -> bool:
+    used = before.row.account.cpu_seconds, row.account.cpu_seconds
     return None not in used and delta(*used) is None

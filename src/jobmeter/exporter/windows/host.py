@@ -79,6 +79,7 @@ class _Known:
     def __init__(self, machine: str, facts: ContainerFacts) -> None:
         self.made: Made | None = None
         self.made_at = 0.0
+        self.started: float | None = None
         self.row: Row | None = None
         self.read_at = self.tried_at = float("-inf")
         self.is_there = True
@@ -239,6 +240,9 @@ class WindowsHost:
         if made is None:
             known.is_there = False
         else:
+            if known.made is None or known.made.started != made.started:
+                # Once: a clock there that goes ahead would have it begin anew each time.
+                known.started = min(made.started, self._clock()) if made.started is not None else None
             known.made, known.made_at = made, self._monotonic()
 
     def _row(self, known: _Known, made: Made, usage: Usage) -> Row:
@@ -252,7 +256,7 @@ class WindowsHost:
             identity=known.identity,
             account=usage.account,
             bounds=made.bounds(usage.cpus or self._cpus),
-            started=min(made.started, self._clock()) if made.started is not None else facts.created,
+            started=known.started if known.started is not None else facts.created,
             runtime=self._runtime or _RUNTIMES[made.isolation],
             machine=self.name,
         )
