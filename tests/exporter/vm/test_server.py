@@ -49,6 +49,17 @@ class Caller:
         metadata = ((ephemerd.TOKEN, token),) if token is not None else None
         return channel.unary_stream(method, None, None, _registered_method=False)(body, metadata=metadata)
 
+    def silent(self, port: int) -> Any:
+        """A call that begins, and sends no request."""
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}", LOCAL)
+        self._channels.append(channel)
+        said = threading.Event()
+        stream = channel.stream_stream(ephemerd.METHOD, None, None, _registered_method=False)(
+            (b"" for _ in iter(said.wait, True)), timeout=10.0
+        )
+        stream.add_callback(said.set)
+        return stream
+
     def refusal(self, port: int, **how: Any) -> tuple[Any, str]:
         """Code and text of a call that is refused."""
         with pytest.raises(grpc.RpcError) as caught:
@@ -158,7 +169,34 @@ def test_who_has_not_the_token(token: str | None, text: str, call: Caller) -> No
         guest.close()
 
 
+def test_who_has_not_the_token_holds_nothing(call: Caller) -> None:
+    """Also where no request follows the call: it is not waited for."""
+    guest = Guest(BUILD, token="s3cret")
+    try:
+        silent = [call.silent(guest.port) for _ in range(3 * MAX_STREAMS)]
+        assert {stream.code() for stream in silent} <= {
+            grpc.StatusCode.UNAUTHENTICATED,
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+        }
+        assert ephemerd.read(next(call(guest.port, token="s3cret"))).keys() == {"4f0c"}
+    finally:
+        guest.close()
+
+
 # --- Bounds
+
+
+def test_who_never_says_what_it_wants_makes_room(
+    guest: Guest, call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that does not read."""
+    silent = [call.silent(guest.port) for _ in range(MAX_STREAMS)]
+    until(lambda: guest.server.streams == MAX_STREAMS)
+    assert call.refusal(guest.port)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    monkeypatch.setattr(server, "STALLED_SECONDS", -1.0)
+    assert ephemerd.read(next(call(guest.port))).keys() == {"4f0c"}
+    for stream in silent:
+        stream.cancel()
 
 
 def test_no_more_streams_than_there_are_workers(guest: Guest, call: Caller) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -47,12 +48,15 @@ _OPTIONS = (
 
 
 class _Stream:
-    """One that subscribes. ``waits_since`` is when the message was given that is on its way, None between two."""
+    """One that subscribes since ``now``.
 
-    def __init__(self, context: Any) -> None:
+    ``waits_since`` is when the message was given that is on its way, None between two; before them, when it began.
+    """
+
+    def __init__(self, context: Any, now: float) -> None:
         self.context = context
         self.ended = threading.Event()
-        self.waits_since: float | None = None
+        self.waits_since: float | None = now
 
 
 class StatsServer:
@@ -87,7 +91,8 @@ class StatsServer:
         self._server = grpc.server(
             self._workers, options=_OPTIONS, maximum_concurrent_rpcs=MAX_STREAMS + _SPARE_WORKERS
         )
-        handler = grpc.unary_stream_rpc_method_handler(self._stream, None, None)
+        # For one request; told so, gRPC would hold a worker for whoever sends none, before we see a token.
+        handler = grpc.stream_stream_rpc_method_handler(self._stream, None, None)
         service = {schema.METHOD.rpartition("/")[2]: handler}
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(schema.SERVICE, service),)
@@ -119,17 +124,11 @@ class StatsServer:
         self._server.stop(_CLOSE_SECONDS).wait(_CLOSE_SECONDS + 1.0)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
-    def _stream(self, request: bytes, context: Any) -> Iterator[bytes]:
+    def _stream(self, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
         self._admit(context)
-        try:
-            asked = schema.Request.FromString(request).interval_seconds
-        except DecodeError:
-            asked = 0
-            context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "this is no ephemerd.v1.StreamContainerStatsRequest"
-            )
-        seconds = max(1, min(asked or round(self._default), MAX_INTERVAL_SECONDS))
         stream = self._enter(context)
+        seconds = self._interval(requests, context)
+        stream.waits_since = None
         timetable, begun = Timetable(seconds), self._monotonic()
         while not stream.ended.is_set():
             # What cannot be read is not told: a batch without containers would mean that there are none.
@@ -154,10 +153,23 @@ class StatsServer:
                 context, grpc.StatusCode.UNAUTHENTICATED, f"the {schema.TOKEN_KEY} is not the right one"
             )
 
+    def _interval(self, requests: Iterator[bytes], context: Any) -> int:
+        """In seconds; ends the call of one who asks for something else."""
+        asked: int | None = None
+        for request in requests:
+            with suppress(DecodeError):
+                asked = schema.Request.FromString(request).interval_seconds
+            break
+        if asked is None:
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "this is no ephemerd.v1.StreamContainerStatsRequest"
+            )
+        return max(1, min(asked or round(self._default), MAX_INTERVAL_SECONDS))
+
     def _enter(self, context: Any) -> _Stream:
-        stream = _Stream(context)
+        now = self._monotonic()
+        stream = _Stream(context, now)
         with self._lock:
-            now = self._monotonic()
             for one in self._streams[:]:
                 if one.waits_since is not None and now - one.waits_since > STALLED_SECONDS:
                     self._streams.remove(one)
