@@ -21,16 +21,16 @@ from tests.support.forges.actions import Runner, actions_forge
     ],
 )
 def test_a_line_for_each_runner(history: str, told: list[tuple[str, int]]) -> None:
-    """A second passes after each; who is passed over has its line the next time."""
+    """Ten seconds pass after each; who is passed over has its line the next time."""
     now, log = [0.0], Messages()
     refusals = Refusals(log, lambda: now[0])
-    for second, what in enumerate(history.split()):
-        now[0] = float(second)
+    for step, what in enumerate(history.split()):
+        now[0] = 10.0 * step
         for one in what.split("/"):
             if one.startswith("+"):
                 refusals.taken(one[1:])
             elif one != ".":
-                refusals.refused(one, f"{one}@{second}", "192.0.2.7", "no")
+                refusals.refused(one, f"{one}@{step}", "192.0.2.7", "no")
     assert log.warned == [
         {
             "message": "the forge refuses a runner",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from jobmeter.ops.log import Log
 
-_BETWEEN_SECONDS = 1.0
+_BETWEEN_SECONDS = 10.0
 """Strangers can make up as many runners as they like; who is passed over asks again, and then has its line."""
 _MAX_REMEMBERED = 1000
 
