@@ -151,9 +151,7 @@ def test_jobs_go_on_while_the_gateway_is_down(tmp_path: Path, name: str) -> None
                     forge.enqueue(1)
                     await until(gets(1))
                     assert (await runner.log(1, 0, "begun")).status == 200
-                    assert "standing=full jobs=1" in await Place(places["metrics"]).get(
-                        "/debug/runners/list"
-                    )
+                    assert "standing=full jobs=1" in await Place(places["metrics"]).get("/debug/runners/list")
                     process.kill()
                     process.wait(20)
                     await until(taken(lambda: runner.log(1, 1, "done", last=True)))
