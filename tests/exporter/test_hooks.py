@@ -153,6 +153,20 @@ def test_the_end_of_a_task(tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_fault_does_not_end_the_telling(tmp_path: Path) -> None:
+    """A container of a date that there is not: the others are told of once it is gone."""
+
+    async def main() -> None:
+        async with exporting(tmp_path / "s") as (exporter, script):
+            script.say(LISTEN)
+            exporter.rows = (replace(BUILD, started=1e300),)
+            await asyncio.sleep(0.3)
+            exporter.rows = (WITHIN,)
+            assert (await script.hear())["id"] == WITHIN.id
+
+    run(main)
+
+
 def test_a_process_places_its_container(tmp_path: Path) -> None:
     """One in no container, or gone, places none: the task is known by its number all the same."""
 

@@ -15,7 +15,7 @@ from jobmeter.exporter.container import Row
 from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.hooks.events import ContainerEvent, ContainerWord, Event, TaskEvent, Used, moment
 from jobmeter.ops.hooks.server import HookServer
-from jobmeter.ops.log import Log
+from jobmeter.ops.log import Log, Sparing
 
 _LOOK_SECONDS = 0.1
 _UNNAMED_SECONDS = 1.0
@@ -108,6 +108,7 @@ class ExporterHooks:
         self._root = root
         self._clock = clock
         self._comings = Comings(clock)
+        self._log = Sparing(log)
         self._server = HookServer(self, log)
 
     @asynccontextmanager
@@ -149,8 +150,11 @@ class ExporterHooks:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _look(self) -> None:
-        for event in self._comings.look(self._rows(), time.monotonic()):
-            self._server.tell(event)
+        try:
+            for event in self._comings.look(self._rows(), time.monotonic()):
+                self._server.tell(event)
+        except Exception as error:  # A fault of ours must not end the telling for good.
+            self._log.warn("what has happened to containers could not be told", error=repr(error))
 
 
 def _now(task: TaskEvent, now: float) -> TaskEvent:

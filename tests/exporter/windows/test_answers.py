@@ -183,6 +183,13 @@ def test_containers_are_listed_as_those_of_other_hosts():
     assert (second.id, second.name, second.labels, second.created) == (SECOND, None, {}, None)
 
 
+@pytest.mark.parametrize("created, known", [(0, None), (-(10**300), None), (17.5, 17.5)])
+def test_a_container_is_not_older_than_any_date(created: float, known: float | None) -> None:
+    """What cannot be has no date."""
+    (found,) = parse_list(text([LISTED | {"Created": created}]))
+    assert found.created == known
+
+
 ISOLATIONS = [("process", "process"), ("hyperv", "hyperv"), ("HyperV", "hyperv"), ("default", "hyperv"),
               ("", "hyperv"), (None, "hyperv"), ("other", "hyperv")]  # fmt: skip
 

@@ -233,6 +233,13 @@ def test_a_start_in_the_future_is_now(host):
         assert host.by_id["a"].started == NOW
 
 
+def test_one_of_an_unknown_start_is_as_old_as_its_making(host):
+    """By the list."""
+    host.made_as["a"] = Made(isolation="process")
+    host.round(a=5.0)
+    assert host.by_id["a"].started == 5.0
+
+
 @pytest.mark.parametrize("answer", [FAILS, RuntimeError])
 def test_one_that_cannot_be_read_costs_no_other(host, answer):
     """It stays as it was read last; what is wrong with the reading itself ends the round alone."""

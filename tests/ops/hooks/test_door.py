@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jobmeter.model.errors import JobmeterError
+from jobmeter.ops.hooks import door
 from jobmeter.ops.hooks.door import hook_socket
 
 
@@ -80,6 +82,22 @@ def test_of_many_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for thread in threads:
         thread.join()
     assert (len(served), len(refused)) == (1, 7)
+
+
+def test_one_who_locks_the_directory_keeps_nobody_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read it can; the daemon says why it does not start, and starts once it is free."""
+    monkeypatch.setattr(door, "_LOCK_SECONDS", 0.1)
+    path, fd = str(tmp_path / "s"), os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(JobmeterError, match=r"^--hooks: .* another process has locked "):
+            hook_socket(path, "--hooks").__enter__()
+    finally:
+        os.close(fd)
+    with hook_socket(path, "--hooks"):
+        pass
 
 
 def test_another_ones_is_not_removed_at_the_end(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def _describe(one: _Listed) -> ContainerFacts | None:
         name=min(names, key=lambda name: name.count("/"), default=""),
         image=one.Image or "",
         labels=one.Labels or {},
-        created=one.Created or None,
+        created=max(0.0, one.Created or 0.0) or None,
     )
 
 

@@ -242,7 +242,8 @@ class WindowsHost:
         else:
             if known.made is None or known.made.started != made.started:
                 # Once: a clock there that goes ahead would have it begin anew each time.
-                known.started = min(made.started, self._clock()) if made.started is not None else None
+                began = made.started if made.started is not None else known.facts.created
+                known.started = min(began, self._clock()) if began is not None else None
             known.made, known.made_at = made, self._monotonic()
 
     def _row(self, known: _Known, made: Made, usage: Usage) -> Row:
@@ -256,7 +257,7 @@ class WindowsHost:
             identity=known.identity,
             account=usage.account,
             bounds=made.bounds(usage.cpus or self._cpus),
-            started=known.started if known.started is not None else facts.created,
+            started=known.started,
             runtime=self._runtime or _RUNTIMES[made.isolation],
             machine=self.name,
         )

@@ -9,6 +9,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -17,6 +18,8 @@ from jobmeter.model.errors import JobmeterError
 _MODE = 0o600
 _BACKLOG = 128
 _PATIENCE_SECONDS = 1.0
+_LOCK_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
 
 
 @contextmanager
@@ -55,10 +58,25 @@ def _alone_in(directory: str) -> Iterator[None]:
             raise ValueError(
                 f"everybody may put another one into {directory}; choose a directory of your own"
             )
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        _lock(fd, directory)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, directory: str) -> None:
+    """Whoever may read the directory can hold its lock, for ever: who looks and replaces has it for a moment only."""
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise ValueError(
+                    f"another process has locked {directory}; choose a directory of your own"
+                ) from None
+        time.sleep(_LOOK_SECONDS)
 
 
 def _make_room(path: str) -> None:
