@@ -70,11 +70,11 @@ class Comings:
             if not row.identity.resolved and now - told.since < _UNNAMED_SECONDS:
                 self._untold = True
                 return
-            told.started = True
             yield _event("container_started", row, self._clock())
+            told.started = True
         if row.ended is not None and not told.ended:
-            told.ended = True
             yield _event("container_ended", row, self._clock())
+            told.ended = True
 
     def _gone(self, rows: Sequence[Row], now: float) -> Iterator[ContainerEvent]:
         """Of another machine nobody may tell any more, or there is no room to show what has ended."""
