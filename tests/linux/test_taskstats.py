@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
 import time
 
 import pytest
@@ -153,10 +154,8 @@ def exit_records():
 
 def test_the_kernels_record_of_a_child(exit_records: ExitRecords) -> None:
     """A child that lives for a moment leaves its time, parent and memory."""
-    child = os.fork()
-    if child == 0:
-        sum(range(3_000_000))
-        os._exit(0)
+    # No bare fork: a library that another test has loaded may start threads in its child.
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", "sum(range(3_000_000))"], os.environ)
     _, _, usage = os.wait4(child, 0)
     deadline = time.monotonic() + 5
     found: list[ExitRecord] = []
