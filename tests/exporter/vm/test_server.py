@@ -57,7 +57,8 @@ class Caller:
         stream = channel.stream_stream(ephemerd.METHOD, None, None, _registered_method=False)(
             (b"" for _ in iter(said.wait, True)), timeout=10.0
         )
-        stream.add_callback(said.set)
+        if not stream.add_callback(said.set):
+            said.set()  # It has ended already.
         return stream
 
     def refusal(self, port: int, **how: Any) -> tuple[Any, str]:

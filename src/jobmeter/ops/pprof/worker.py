@@ -4,13 +4,20 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 Result = TypeVar("Result")
+_TASKS = Path("/proc/self/task")
+_GONE_SECONDS = 0.0005
 
 
 async def in_thread(work: Callable[[], Result], stop: threading.Event | None = None) -> Result:
-    """What the work returns or raises. Who is cancelled sets the event, and waits until the work is over."""
+    """What the work returns or raises. Who is cancelled sets the event, and waits until the work is over.
+
+    The kernel's thread has ended too: what a thread frees as its last, it frees without the interpreter's lock, and
+    Python crashes if tracemalloc is started or stopped at that moment (https://github.com/python/cpython/issues/131566).
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
@@ -42,3 +49,5 @@ async def in_thread(work: Callable[[], Result], stop: threading.Event | None = N
         raise
     finally:
         thread.join()
+        while (_TASKS / str(thread.native_id)).exists():
+            await asyncio.sleep(_GONE_SECONDS)
