@@ -6,6 +6,7 @@ JobmeterError                 exit code 1
 ├── KernelFormatError         kernel text that is not what its manual page promises
 ├── MissingExtra              a library is not installed that one part of jobmeter needs
 ├── JournalError              a journal that cannot be read or written
+├── EvidenceError             a document of evidence that is none, or larger than what is taken
 ├── StoreError                the receiver's database cannot be opened, read or written
 │   ├── StoreFull             there is no room for it
 │   └── NewerSchema           a later release made it
@@ -49,6 +50,10 @@ class MissingExtra(JobmeterError):
 
 class JournalError(JobmeterError):
     """A journal or a summary file cannot be read or written."""
+
+
+class EvidenceError(JobmeterError):
+    """A document of evidence is none, of a later version, or larger than what is taken."""
 
 
 class SendError(JobmeterError):

@@ -1,0 +1,23 @@
+"""The form of GitLab's own referee: ``{"name": [[timestamp, "value"], …]}``, of each query its first series.
+
+To the byte what its runner writes: names sorted, no blanks, and of what HTML could take for markup the codes. A
+query that failed or is empty is left out; of two with one name the last that has data is kept.
+"""
+
+import msgspec
+
+from jobmeter.model.evidence.document import Evidence, Point
+
+FILE_NAME = "metrics_referee.json"
+# Go's encoder writes these so.
+_ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "&<>\u2028\u2029"}
+
+
+def encode(document: Evidence) -> bytes:
+    """The document's first series in that form; ``{}`` where there is none."""
+    metrics: dict[str, tuple[Point, ...]] = {}
+    for query in document.queries:
+        if query.series:
+            metrics[query.name] = query.series[0].points
+    text = msgspec.json.encode(metrics, order="sorted").decode()
+    return text.translate(_ESCAPED).encode()

@@ -1,0 +1,156 @@
+"""Evidence: what Prometheus saw during one job. Schema "jobmeter.evidence/1", the contract of every stored byte.
+
+What could not be had is said beside the data, one sentence each. Values are texts as Prometheus sends them, so that
+NaN and +Inf stay what they are; the time of a point is a number of seconds since 1970 with at most three decimals.
+A reader of version 1 ignores fields that it does not know and refuses a higher version.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from jobmeter.model.errors import EvidenceError
+from jobmeter.model.job import Job
+
+SCHEMA: Literal["jobmeter.evidence/1"] = "jobmeter.evidence/1"
+_NAME = "jobmeter.evidence/"
+_YEAR_10000 = 253_402_300_800
+
+State = Literal["data", "empty", "failed", "partial"]
+Point = tuple[int | float, str]
+"""Seconds since 1970, and the value."""
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Who was asked."""
+
+    address: Annotated[str, Meta(description="Its URL, without user name, password and query.")]
+    kind: Annotated[Literal["prometheus"], Meta(description="What it speaks.")] = "prometheus"
+
+
+class Series(Struct, frozen=True):
+    """One time series of an answer."""
+
+    labels: Annotated[dict[str, str], Meta(description="Its labels; empty for a total.")]
+    points: Annotated[
+        tuple[Point, ...], Meta(description="[seconds since 1970, value as a text], by rising time.")
+    ]
+
+
+class QueryAnswer(Struct, frozen=True, kw_only=True):
+    """One query, and what came of it."""
+
+    name: Annotated[str, Meta(description="What it is called.")]
+    query: Annotated[str, Meta(description="As configured, with its placeholders.")]
+    expression: Annotated[str, Meta(description="As sent.")]
+    step_seconds: Annotated[float, Meta(description="Time between two points.")]
+    state: Annotated[
+        State,
+        Meta(description="data; empty: no series; failed: see reason; partial: some of it, see reason."),
+    ]
+    reason: Annotated[str | None, Meta(description="Why there is not all, one sentence.")] = None
+    warnings: Annotated[tuple[str, ...], Meta(description="What the server or the referee says of it.")] = ()
+    series: Annotated[tuple[Series, ...], Meta(description="As sent.")] = ()
+    series_left_out: Annotated[int, Meta(description="Series above the limit.")] = 0
+    points_left_out: Annotated[int, Meta(description="Points of these series.")] = 0
+
+    @property
+    def point_count(self) -> int:
+        """Points of all its series."""
+        return sum(len(one.points) for one in self.series)
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What was seen during one job."""
+
+    schema: Annotated[
+        Literal["jobmeter.evidence/1"], Meta(description="Name and version of this contract.")
+    ] = SCHEMA
+    made_by: Annotated[str, Meta(description="Release of jobmeter.")]
+    job: Annotated[Job, Meta(description="Which job of which forge; null where not known.")] = Job()
+    run_uid: Annotated[str | None, Meta(description="The metered run it belongs to.")] = None
+    task: Annotated[str | None, Meta(description="The forge's own number of the task or job.")] = None
+    start_time: Annotated[str, Meta(description="The job's, RFC 3339, UTC, milliseconds.")]
+    end_time: Annotated[str, Meta(description="The job's.")]
+    asked_time: Annotated[str, Meta(description="When the questions were asked.")]
+    source: Annotated[Source, Meta(description="Who was asked.")]
+    selector: Annotated[str, Meta(description="What {selector} stands for: matchers without braces.")]
+    interval_seconds: Annotated[float, Meta(description="Time between two points, as configured.")]
+    step_seconds: Annotated[float, Meta(description="The same, grown where the job was long.")]
+    tail_open: Annotated[
+        bool,
+        Meta(
+            description="The last scrape of the job's time was still to come: the last points may be missing."
+        ),
+    ] = False
+    tail_seconds: Annotated[float, Meta(description="How long a scrape may take to come.")] = 0.0
+    queries: Annotated[tuple[QueryAnswer, ...], Meta(description="In the order they are configured.")] = ()
+    problems: Annotated[tuple[str, ...], Meta(description="What concerns all of it, one sentence each.")] = ()
+
+
+class _Envelope(Struct):
+    schema: str = ""
+
+
+def encode(document: Evidence) -> bytes:
+    """The document as one JSON object on one line, with its newline."""
+    return msgspec.json.encode(document) + b"\n"
+
+
+def decode(text: bytes) -> Evidence:
+    """The document of JSON text. Raises EvidenceError for text that is none, or of a later version."""
+    envelopes, documents = _decoders()
+    try:
+        schema = envelopes.decode(text).schema
+        if schema != SCHEMA and schema.startswith(_NAME):
+            raise EvidenceError(
+                f"it is of the schema {schema[:60]!r}, which is newer than {SCHEMA!r}, the newest known here"
+            )
+        return documents.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"it is no evidence of jobmeter: {str(error)[:200]}") from None
+    except RecursionError:
+        raise EvidenceError("it is no evidence of jobmeter: it is nested too deeply") from None
+
+
+@cache
+def _decoders() -> tuple[msgspec.json.Decoder[_Envelope], msgspec.json.Decoder[Evidence]]:
+    return msgspec.json.Decoder(_Envelope), msgspec.json.Decoder(Evidence)
+
+
+def seconds_of(time: str) -> float:
+    """Seconds since 1970 of one of its times. Raises EvidenceError."""
+    try:
+        moment = datetime.fromisoformat(time)
+        seconds = moment.timestamp()
+        if moment.tzinfo is None or not 0 <= seconds < _YEAR_10000:
+            raise ValueError
+        return seconds
+    except (ValueError, OverflowError):
+        raise EvidenceError(
+            f"{time[:60]!r} is no time; accepted is RFC 3339, as 2026-11-21T12:00:00.000Z"
+        ) from None
+
+
+def replaces(new: Evidence, old: Evidence) -> bool:
+    """Whether the answer of a second asking may take the place of what is kept.
+
+    It is as new or newer, answers no fewer queries, and has no fewer points where the old one's tail was closed: a
+    Prometheus that has forgotten the job, or is away, takes nothing from what it once said.
+    """
+    if seconds_of(new.asked_time) < seconds_of(old.asked_time):
+        return False
+    if _answered(new) < _answered(old):
+        return False
+    return old.tail_open or _points(new) >= _points(old)
+
+
+def _answered(document: Evidence) -> int:
+    return sum(bool(query.series) for query in document.queries)
+
+
+def _points(document: Evidence) -> int:
+    return sum(query.point_count for query in document.queries)

@@ -1,0 +1,122 @@
+"""The contract of stored evidence, and which of two documents is kept."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from jobmeter.model.errors import EvidenceError
+from jobmeter.model.evidence import compat
+from jobmeter.model.evidence.document import Evidence, Series, decode, encode, replaces, seconds_of
+from tests.conftest import GOLDEN, Golden
+from tests.model.evidence.examples import answer, evidence, points, whole_evidence
+
+ONE = answer("one", Series({}, points("1", "2")))
+SHORTER = answer("one", Series({}, points("1")))
+LATER = "2020-01-01T00:00:40.000Z"
+EARLIER = "2020-01-01T00:00:20.500Z"
+
+
+def test_the_document_is_frozen(golden: Golden) -> None:
+    """A document of version 1 is written as it always was."""
+    golden(
+        "evidence/document_v1.json", msgspec.json.format(encode(whole_evidence()).decode(), indent=1) + "\n"
+    )
+
+
+def test_the_schema_is_frozen(golden: Golden) -> None:
+    """Names and types of all fields, as JSON Schema."""
+    golden("evidence/schema.json", json.dumps(msgspec.json.schema(Evidence), indent=2, sort_keys=True) + "\n")
+
+
+def test_a_stored_document_is_read_and_written_back() -> None:
+    """A reader of version 1 reads the golden document for ever and loses nothing of it."""
+    stored = (GOLDEN / "evidence/document_v1.json").read_bytes()
+    document = decode(stored)
+    assert document == whole_evidence()
+    assert json.loads(encode(document)) == json.loads(stored)
+
+
+def test_fields_of_a_later_release_are_passed_over() -> None:
+    """Version 1 may grow."""
+    grown = json.loads(encode(evidence(ONE))) | {"colour": "red"}
+    assert decode(json.dumps(grown).encode()) == evidence(ONE)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        (b"", "it is no evidence of jobmeter: Input data was truncated"),
+        (b"[]", "it is no evidence of jobmeter: Expected `object`, got `array`"),
+        (b"{}", "it is no evidence of jobmeter: Object missing required field `made_by`"),
+        (b'{"schema": "jobmeter.summary/1"}', "it is no evidence of jobmeter: "),
+        (b'{"schema": "jobmeter.evidence/2"}', "which is newer than 'jobmeter.evidence/1'"),
+        (b'{"schema": "\xff"}', "it is no evidence of jobmeter: "),
+        (b"[" * 100_000, "it is no evidence of jobmeter: "),
+    ],
+    ids=["empty", "array", "bare", "summary", "newer", "not UTF-8", "deep"],
+)
+def test_what_is_no_document_is_refused_in_a_sentence(text: bytes, sentence: str) -> None:
+    """Each with what is wrong with it."""
+    with pytest.raises(EvidenceError) as refused:
+        decode(text)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "time", ["", "now", "2020-01-01", "2020-01-01T00:00:00", "0001-01-01T00:00:00+23:59"]
+)
+def test_a_time_is_whole_and_has_a_zone(time: str) -> None:
+    """Anything else could be any time."""
+    with pytest.raises(EvidenceError):
+        seconds_of(time)
+
+
+@pytest.mark.parametrize(
+    "new, old, kept",
+    [
+        (evidence(ONE, asked_time=LATER), evidence(ONE), True),
+        (evidence(ONE), evidence(ONE), True),
+        (evidence(ONE, asked_time=EARLIER), evidence(ONE), False),
+        (evidence(SHORTER, asked_time=LATER), evidence(ONE), False),
+        (evidence(SHORTER, asked_time=LATER), evidence(ONE, tail_open=True), True),
+        (evidence(ONE, asked_time=LATER), evidence(SHORTER, tail_open=True), True),
+        (evidence(answer("one"), asked_time=LATER), evidence(ONE, tail_open=True), False),
+        (evidence(answer("one"), asked_time=LATER), evidence(answer("one")), True),
+    ],
+    ids=[
+        "newer", "the same", "older", "fewer points", "an open tail", "the tail has come", "away", "never any data",
+    ],
+)  # fmt: skip
+def test_a_second_asking_takes_nothing_from_the_first(new: Evidence, old: Evidence, kept: bool) -> None:
+    """A newer document replaces an older one unless it knows less."""
+    assert replaces(new, old) is kept
+
+
+def test_compat_is_the_form_of_the_other_referee(golden: Golden) -> None:
+    """First series only, names sorted, no blanks; what failed is left out."""
+    golden("evidence/metrics_referee.json", compat.encode(whole_evidence()).decode() + "\n")
+
+
+@pytest.mark.parametrize(
+    "document, text",
+    [
+        (evidence(), "{}"),
+        (evidence(answer("a")), "{}"),
+        (evidence(answer("b", Series({}, points("1"))), answer("a", Series({}, points("2")))),
+         '{"a":[[1577836800,"2"]],"b":[[1577836800,"1"]]}'),
+        (evidence(ONE, answer("one", Series({}, points("3")))), '{"one":[[1577836800,"3"]]}'),
+        (evidence(ONE, answer("one", state="failed")), '{"one":[[1577836800,"1"],[1577836810,"2"]]}'),
+        (evidence(answer("", Series({}, points("1", step=0.5)))), '{"":[[1577836800,"1"]]}'),
+        (evidence(answer("half", Series({}, points("1", "2", step=0.125)))),
+         '{"half":[[1577836800,"1"],[1577836800.125,"2"]]}'),
+        (evidence(answer("<a&b>\u2028é", Series({}, points("1")))),
+         r'{"\u003ca\u0026b\u003e\u2028é":[[1577836800,"1"]]}'),
+    ],
+    ids=["nothing", "empty", "sorted", "twice", "the second failed", "no name", "milliseconds", "markup"],
+)  # fmt: skip
+def test_compat_is_equal_to_the_byte(document: Evidence, text: str) -> None:
+    """As Go's encoder writes a map of sample pairs."""
+    assert compat.encode(document).decode() == text
