@@ -6,7 +6,7 @@ import pytest
 
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence import bounds
-from jobmeter.model.evidence.document import Evidence, Series
+from jobmeter.model.evidence.document import Evidence, Series, encode
 from tests.model.evidence.examples import BEGIN, answer, evidence, points, whole_evidence
 
 
@@ -65,3 +65,18 @@ def test_all_points_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     bounds.check(evidence(two))
     with pytest.raises(EvidenceError, match="points: there are 4; accepted are at most 3"):
         bounds.check(evidence(two, two))
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        (b" " * (bounds.MAX_BYTES + 1), f"accepted are at most {bounds.MAX_BYTES}"),
+        (b"[" * 1_000_001, "lists: there are 1000001"),
+    ],
+)
+def test_what_would_take_too_much_memory_is_not_even_decoded(text: bytes, sentence: str) -> None:
+    """By its size, and by what may be in it."""
+    bounds.check_text(encode(whole_evidence()))
+    with pytest.raises(EvidenceError) as refused:
+        bounds.check_text(text)
+    assert sentence in str(refused.value)

@@ -5,7 +5,7 @@ import math
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence.document import Evidence, QueryAnswer, Series, seconds_of
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Of the whole document as JSON."""
 MAX_QUERIES = 200
 MAX_SERIES = 1_000
@@ -19,9 +19,18 @@ MAX_TEXT = 8_192
 MAX_SENTENCE = 1_000
 MAX_SENTENCES = 100
 """Of problems, and of warnings of one query."""
+_MAX_LISTS = 1_000_000
+"""Of the document's text: of points, of series, of labels that have such signs."""
 _MAX_VALUE = 64
 _MAX_TIME = 1e11
 """Of a point: the year 5138."""
+
+
+def check_text(text: bytes) -> None:
+    """Raises EvidenceError for text that is too large to be decoded: a list of empty lists takes 20 times its size."""
+    if len(text) > MAX_BYTES:
+        raise EvidenceError(f"it has {len(text)} bytes; accepted are at most {MAX_BYTES}")
+    _check_count(text.count(b"["), _MAX_LISTS, "lists")
 
 
 def check(document: Evidence) -> None:

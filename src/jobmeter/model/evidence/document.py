@@ -7,7 +7,7 @@ A reader of version 1 ignores fields that it does not know and refuses a higher 
 
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -135,22 +135,35 @@ def seconds_of(time: str) -> float:
         ) from None
 
 
+class Weight(NamedTuple):
+    """What decides whether a document may take the place of another one; ``asked_at`` is seconds since 1970."""
+
+    asked_at: float
+    answered: int
+    points: int
+    tail_open: bool
+
+    def replaces(self, old: "Weight") -> bool:
+        """Whether the answer of a second asking may take the place of what is kept.
+
+        It is as new or newer, answers no fewer queries, and has no fewer points where the old one's tail was closed: a
+        Prometheus that has forgotten the job, or is away, takes nothing from what it once said.
+        """
+        if self.asked_at < old.asked_at or self.answered < old.answered:
+            return False
+        return old.tail_open or self.points >= old.points
+
+
+def weight_of(document: Evidence) -> Weight:
+    """Raises EvidenceError for a document without a time."""
+    return Weight(
+        seconds_of(document.asked_time),
+        sum(bool(query.series) for query in document.queries),
+        sum(query.point_count for query in document.queries),
+        document.tail_open,
+    )
+
+
 def replaces(new: Evidence, old: Evidence) -> bool:
-    """Whether the answer of a second asking may take the place of what is kept.
-
-    It is as new or newer, answers no fewer queries, and has no fewer points where the old one's tail was closed: a
-    Prometheus that has forgotten the job, or is away, takes nothing from what it once said.
-    """
-    if seconds_of(new.asked_time) < seconds_of(old.asked_time):
-        return False
-    if _answered(new) < _answered(old):
-        return False
-    return old.tail_open or _points(new) >= _points(old)
-
-
-def _answered(document: Evidence) -> int:
-    return sum(bool(query.series) for query in document.queries)
-
-
-def _points(document: Evidence) -> int:
-    return sum(query.point_count for query in document.queries)
+    """Whether the answer of a second asking may take the place of what is kept: see ``Weight.replaces``."""
+    return weight_of(new).replaces(weight_of(old))
