@@ -33,9 +33,10 @@ settings.load_profile("jobmeter")
 
 
 def pytest_configure() -> None:
-    """A shell that starts us in the background has SIGINT and SIGQUIT ignored, and what we start would inherit it."""
+    """A shell that starts us in the background, or nohup, has signals ignored, and what we start would inherit it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:
