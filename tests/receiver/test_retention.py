@@ -16,6 +16,7 @@ from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.retention import Retention
 from jobmeter.receiver.store import retention
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence
 from jobmeter.receiver.store.retention import Bound, Keep, RemoveParts, RemoveRuns, some_parts
 from jobmeter.receiver.store.streams import Ending, Finish
 from jobmeter.receiver.store.summaries import NewSummary
@@ -138,6 +139,18 @@ def test_no_run_goes_before_history_has_taken_it_in(place, keep):
     swept(place, Keep(runs=keep))
     assert "age-40" not in left(place)
     assert asked(place, "SELECT sum(runs) FROM usage_days") == [(5,)]
+
+
+def test_evidence_goes_with_its_run(place):
+    """Not with its timeline."""
+    fill(place, AGES)
+    stored(place, *(NewEvidence(f"age-{days}", KeptEvidence(1, 1, 1, False, b"")) for days in (400, 20)))
+    changed(place, "UPDATE runs SET heard_at = start_time")
+    swept(place, Keep(timelines=Bound(seconds=3 * 86400), runs=Bound(seconds=30 * 86400)))
+    assert left(place) == {"age-1": 3, "age-5": 0, "age-20": 0}
+    key = "run_uid" if place.startswith("postgresql") else "id"
+    assert asked(place, f"SELECT run_uid FROM runs JOIN evidence ON run = {key}") == [("age-20",)]
+    assert asked(place, "SELECT count(*) FROM evidence") == [(1,)]
 
 
 def test_a_sweep_in_the_smallest_bites_removes_the_same(place, monkeypatch):

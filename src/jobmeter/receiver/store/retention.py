@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
 
 from jobmeter.receiver.store.backend import Key, backend_of
-from jobmeter.receiver.store.schema import parts, runs
+from jobmeter.receiver.store.schema import evidence, parts, runs
 from jobmeter.receiver.store.usages import is_told, look_again
 
 _DAY_MILLISECONDS = 86_400_000
@@ -147,7 +147,7 @@ class RemoveParts(NamedTuple):
 
 
 class RemoveRuns(NamedTuple):
-    """Removes runs and what is left of their parts; gives how many."""
+    """Removes runs, their evidence and what is left of their parts; gives how many."""
 
     keys: Sequence[Key]
     before: int | None
@@ -162,6 +162,7 @@ class RemoveRuns(NamedTuple):
             oldest = select(func.min(runs.c.heard_at)).where(key.in_(over), ~is_told())
             look_again(connection, connection.execute(oldest).scalar_one())
         connection.execute(delete(parts).where(parts.c.run.in_(told)))
+        connection.execute(delete(evidence).where(evidence.c.run.in_(told)))
         connection.execute(delete(runs).where(key.in_(told)))
         return len(told)
 

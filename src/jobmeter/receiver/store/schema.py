@@ -84,6 +84,18 @@ parts = Table(
     ),
 )
 
+evidence = Table(
+    "evidence",
+    metadata,
+    # As of parts.
+    Column("run", _RunKey, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("asked_at", BigInteger, nullable=False, doc="when the questions were asked"),
+    Column("answered", Integer, nullable=False, doc="how many of them have data"),
+    Column("points", Integer, nullable=False),
+    Column("tail_open", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False, doc="the document as it was sent: a zlib or gzip stream"),
+)
+
 _VALID = text("revoked_at IS NULL")
 
 tokens = Table(

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sqlalchemy import text
 from jobmeter.cli import main
 from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence, kept_evidence
 from jobmeter.receiver.store.moving import exporting, files, importing
 from jobmeter.receiver.store.moving.exporting import export
 from jobmeter.receiver.store.moving.files import MANIFEST, Manifest, rows
@@ -116,6 +119,36 @@ def test_a_run_that_went_on_is_brought_up_to_date(source, place, tmp_path):
     assert {uid: moved[uid] for uid in ("going", "sent-3", "new")}.items() <= content(place).items()
     assert stored(place, part("going", 4, 1, ends_after=4))[0].ended
     assert lines(place, "going") == [0, 1, 2, 3, 4]
+
+
+def evidence(text: bytes, run_uid: str, asked_at: int = 1) -> NewEvidence:
+    """A document that is told by its text."""
+    return NewEvidence(run_uid, KeptEvidence(asked_at, 1, 1, False, zlib.compress(text)))
+
+
+def attached(place: str, run_uid: str) -> bytes | None:
+    """The evidence of a run."""
+    database = Database.open(place)
+    try:
+        return database.read_here(partial(kept_evidence, run_uid=run_uid))
+    finally:
+        database.close()
+
+
+def test_evidence_goes_along_with_its_run(source, place, tmp_path):
+    """That which knows more stays at the new place, whether the run is new, newer or as it was."""
+    directory = tmp_path / "files"
+    stored(source, evidence(b"one", "sent-1"), evidence(b"one", "going"), evidence(b"one", "over"))
+    exported(source, directory)
+    imported(place, directory)
+    assert [attached(place, uid) for uid in ("sent-1", "going", "over", "sent-2")] == [b"one"] * 3 + [None]
+    stored(source, evidence(b"two", "sent-1", 2), evidence(b"two", "over", 2))
+    stored(place, evidence(b"three", "over", 3))
+    exported(source, directory)
+    imported(place, directory)
+    assert [attached(place, uid) for uid in ("sent-1", "over")] == [b"two", b"three"]
+    imported(place, directory)
+    assert [attached(place, uid) for uid in ("sent-1", "over")] == [b"two", b"three"]
 
 
 def changed(place: str, statement: str) -> None:

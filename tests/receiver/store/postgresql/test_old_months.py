@@ -9,6 +9,7 @@ from sqlalchemy import update
 from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.store.backend import Dropped
 from jobmeter.receiver.store.database import Database
+from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence
 from jobmeter.receiver.store.months import month_of
 from jobmeter.receiver.store.postgresql import old_months
 from jobmeter.receiver.store.usage_tables import usage_progress
@@ -23,10 +24,11 @@ OLD = [uid(NOW), uid(NOW + 1), uid(NOW + 2)]
 
 @pytest.fixture
 def url(postgresql_url):
-    """Two streamed runs and a summary of this month, and a run whose key has no month."""
+    """Two streamed runs and a summary of this month, and a run whose key has no month; two have evidence."""
     made(postgresql_url)
     runs = [change for one in OLD[:2] for change in (part(one, 0, 2), part(one, 2, 1, ends_after=2))]
-    stored(postgresql_url, *runs, summary(OLD[2]), summary("push-1"))
+    evidence = [NewEvidence(run, KeptEvidence(1, 1, 1, False, b"")) for run in (OLD[2], "push-1")]
+    stored(postgresql_url, *runs, summary(OLD[2]), summary("push-1"), *evidence)
     told(postgresql_url)
     return postgresql_url
 
@@ -61,8 +63,9 @@ def counts(url: str) -> tuple[int, int]:
 
 
 def test_the_runs_of_a_month_go_with_their_tables(url):
-    """Those without a month stay."""
+    """Their evidence too; those without a month stay."""
     assert dropped(url, None, LATER) == Dropped(3, 0)
+    assert asked(url, "SELECT run FROM evidence") == [("push-1",)]
     assert (counts(url), tables(url)) == ((1, 0), set())
     assert dropped(url, LATER, LATER) == Dropped()
 
@@ -70,8 +73,9 @@ def test_the_runs_of_a_month_go_with_their_tables(url):
 def test_the_timelines_of_a_month_go(url):
     """And their runs stay."""
     assert dropped(url, LATER, None) == Dropped(0, 2)
-    assert (counts(url), tables(url)) == ((4, 0), {"runs", "parts"})
+    assert (counts(url), tables(url)) == ((4, 0), {"runs", "parts", "evidence"})
     assert found(url, OLD[0]).summary == b'{"folded":true}'
+    assert asked(url, "SELECT count(*) FROM evidence") == [(2,)]
 
 
 @pytest.mark.parametrize(

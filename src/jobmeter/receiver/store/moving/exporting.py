@@ -1,8 +1,9 @@
 """Writes the runs of a database to files while receivers go on.
 
-A round takes the runs in their order, each as it is when it is read, with its parts at that same moment. A round that
-was broken off is gone on with; after one that came to its end the next one takes what was heard of since, so that the
-last one, with no receiver running, is short. Each ends with the numbers of all runs that were removed.
+A round takes the runs in their order, each as it is when it is read, with its parts and its evidence at that same
+moment. A round that was broken off is gone on with; after one that came to its end the next one takes what was heard
+of since, so that the last one, with no receiver running, is short. Each ends with the numbers of all runs that were
+removed.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from jobmeter.model.errors import StoreError, StoreFull
 from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.moving.files import (
+    EvidenceRow,
     FileWriter,
     Manifest,
     PartRow,
@@ -27,7 +29,7 @@ from jobmeter.receiver.store.moving.files import (
     read_manifest,
     write_manifest,
 )
-from jobmeter.receiver.store.schema import parts, runs, tokens
+from jobmeter.receiver.store.schema import evidence, parts, runs, tokens
 from jobmeter.receiver.store.usage_tables import NAMES, jobs, usages
 
 _FILE_BYTES = 64 * 1024 * 1024
@@ -139,7 +141,7 @@ class _Round:
                 return True
 
     def _page(self, connection: Connection, writer: FileWriter) -> int | None:
-        """Write some runs with their parts, all as they are at one moment; the last id, None without any."""
+        """Write some runs with what is of them, all as they are at one moment; the last id, None without any."""
         key = backend_of(connection).run_key
         columns = [runs.c[name] for name in RunRow.__struct_fields__]
         query = select(runs.c.id, key, *columns).where(*self._wanted()).order_by(runs.c.id).limit(_PAGE)
@@ -147,6 +149,7 @@ class _Round:
         for number, run, *values in connection.execute(query.execution_options(yield_per=10)):
             writer.add(RunRow(**dict(zip(RunRow.__struct_fields__, values, strict=True))))
             self._write_parts(connection, run, writer)
+            _write_evidence(connection, run, writer)
             last = number
             self._done += 1
             if writer.size >= _FILE_BYTES:
@@ -169,6 +172,13 @@ class _Round:
         yield runs.c.id <= self._manifest.until_id
         if self._manifest.since is not None:
             yield runs.c.heard_at >= self._manifest.since
+
+
+def _write_evidence(connection: Connection, run: Key, writer: FileWriter) -> None:
+    names = EvidenceRow.__struct_fields__
+    query = select(*(evidence.c[name] for name in names)).where(evidence.c.run == run)
+    for values in connection.execute(query):
+        writer.add(EvidenceRow(**dict(zip(names, values, strict=True))))
 
 
 def _removed(connection: Connection, after: str) -> list[RemovedRow]:

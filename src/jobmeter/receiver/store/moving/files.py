@@ -1,9 +1,9 @@
 """The files of an export: some of bounded size with runs, and `manifest.json`, which says what is whole.
 
-A file of runs is gzip around frames: four bytes of length, the highest first, and a msgpack map. A run's parts follow
-it in the same file. A file is there under its name when it is whole and on the disk, and counts when the manifest
-names it, with its SHA-256; whatever is killed in between is made anew. Later releases may add fields. Nobody else may
-read what is written, whoever may look into the directory.
+A file of runs is gzip around frames: four bytes of length, the highest first, and a msgpack map. A run's parts and its
+evidence follow it in the same file. A file is there under its name when it is whole and on the disk, and counts when
+the manifest names it, with its SHA-256; whatever is killed in between is made anew. Later releases may add fields.
+Nobody else may read what is written, whoever may look into the directory.
 """
 
 import fcntl
@@ -57,6 +57,16 @@ class PartRow(Struct, tag_field="kind", tag="part", kw_only=True):
     body: bytes
 
 
+class EvidenceRow(Struct, tag_field="kind", tag="evidence", kw_only=True):
+    """What a referee has attached to the run before it: columns of ``evidence``."""
+
+    asked_at: int
+    answered: int
+    points: int
+    tail_open: bool
+    body: bytes
+
+
 class TokenRow(Struct, tag_field="kind", tag="token", kw_only=True):
     """A token that an operator gave out; never itself, but its SHA-256."""
 
@@ -106,7 +116,7 @@ class RemovedRow(Struct, tag_field="kind", tag="removed", kw_only=True):
     observation: bytes | None = None
 
 
-Row = RunRow | PartRow | TokenRow | RemovedRow
+Row = RunRow | PartRow | EvidenceRow | TokenRow | RemovedRow
 
 
 class File(Struct, kw_only=True):

@@ -18,8 +18,10 @@ from jobmeter.model.errors import StoreError
 from jobmeter.receiver.store.backend import Key, backend_of
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.errors import Locked, NotStorable
+from jobmeter.receiver.store.evidence import KeptEvidence, keep_evidence
 from jobmeter.receiver.store.moving.exporting import Progress
 from jobmeter.receiver.store.moving.files import (
+    EvidenceRow,
     Manifest,
     PartRow,
     RemovedRow,
@@ -50,11 +52,19 @@ class Imported:
     refused: list[str] = field(default_factory=list)
 
 
-class _Run(NamedTuple):
-    """A run with its parts."""
+@dataclass
+class _Run:
+    """A run with its parts and its evidence."""
 
     row: RunRow
-    parts: list[PartRow]
+    parts: list[PartRow] = field(default_factory=list)
+    evidence: EvidenceRow | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it."""
+        evidence = self.evidence.body if self.evidence else b""
+        return len(self.row.summary or b"") + len(evidence) + sum(len(part.body) for part in self.parts)
 
 
 def import_(
@@ -163,9 +173,12 @@ def _runs(found: Iterable[Row]) -> Iterator[_Run]:
         if isinstance(row, PartRow) and run:
             run.parts.append(row)
             continue
+        if isinstance(row, EvidenceRow) and run:
+            run.evidence = row
+            continue
         if run:
             yield run
-        run = _Run(row, []) if isinstance(row, RunRow) else None
+        run = _Run(row) if isinstance(row, RunRow) else None
     if run:
         yield run
 
@@ -176,7 +189,7 @@ def _batches(found: Iterable[_Run]) -> Iterator[list[_Run]]:
     size = 0
     for run in found:
         batch.append(run)
-        size += len(run.row.summary or b"") + sum(len(part.body) for part in run.parts)
+        size += run.size
         if len(batch) == _BATCH_RUNS or size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -203,6 +216,10 @@ def _store(connection: Connection, batch: Sequence[_Run]) -> int:
     ]
     if found:
         connection.execute(insert(parts), found)
+    for uid, run in wanted.items():
+        if run.evidence:
+            # That of a run which is there may have come since it was heard of last.
+            keep_evidence(connection, known[uid].key, KeptEvidence(**asdict(run.evidence)))
     if newer or new:
         look_again(connection, min(run.row.heard_at for run in (*newer.values(), *new)))
     return len(newer) + len(new)

@@ -21,7 +21,7 @@ REMOVING_LOCK = 0x6A6D_0003
 _MONTH = re.compile(r"runs_([0-9]{4})_([0-9]{2})")
 _PARTITIONS = """
     SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-    WHERE inhparent = ANY (ARRAY[to_regclass('runs'), to_regclass('parts')])
+    WHERE inhparent = ANY (ARRAY[to_regclass('runs'), to_regclass('parts'), to_regclass('evidence')])
 """
 _YOUNG = "SELECT EXISTS (SELECT FROM {runs} WHERE state = 'running' OR heard_at >= {before})"
 _NOT_TOLD = """
@@ -46,11 +46,11 @@ def drop(connection: Connection, timelines_before: int | None, runs_before: int 
     runs = timelines = 0
     for found in filter(None, map(_MONTH.fullmatch, sorted(names))):
         month = Month(int(found[1]), int(found[2]))
-        parts = {f"parts_{month.name}"} & names
+        parts, evidence = ({f"{table}_{month.name}"} & names for table in ("parts", "evidence"))
         if _is_old(connection, month, runs_before) and _is_told(connection, month):
-            count = _emptied(connection, month, [found[0], *parts], runs_before)
+            count = _emptied(connection, month, [found[0], *parts, *evidence], runs_before)
             runs += count.runs
-            _dropped(connection, [*parts, found[0]])
+            _dropped(connection, [*parts, *evidence, found[0]])
         elif parts and _is_old(connection, month, timelines_before):
             timelines += _emptied(connection, month, list(parts), timelines_before).timelines
     return Dropped(runs, timelines)

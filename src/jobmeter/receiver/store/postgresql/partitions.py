@@ -12,7 +12,7 @@ from jobmeter.receiver.store.months import Month, month_of
 MAKING_LOCK = 0x6A6D_0002
 """Of pg_advisory_xact_lock: one at a time makes partitions."""
 _MONTHS_AHEAD = 3
-_KEYS = {"runs": "run_uid", "parts": "run"}
+_KEYS = {"runs": "run_uid", "parts": "run", "evidence": "run"}
 # Whoever waits for a lock of a whole table keeps all others waiting behind.
 _PATIENCE = "SET LOCAL lock_timeout = '1s'"
 # Asked of the table of tables: what is known of names may be from before the lock was waited for.
