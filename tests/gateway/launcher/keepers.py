@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +25,13 @@ EXITED = Ended(reason="exit", code=0, detail="The runner ended with exit code 0.
 class FakeKeepers:
     """``refusals`` are taken one after the other, for a start each; ``survivors`` are found by each clearing.
 
-    While it is ``stuck`` no start comes to an end.
+    While it is ``stuck`` no start comes to an end. ``faults`` are raised by the calls of these names, each once.
     """
 
     def __init__(self) -> None:
         self.specs: dict[str, list[Spec]] = {}
         self.refusals: list[str] = []
+        self.faults: dict[str, deque[BaseException]] = {}
         self.stuck = False
         self.survivors: tuple[Survivor, ...] = ()
         self.stopped: list[str] = []
@@ -45,6 +47,7 @@ class FakeKeepers:
         pass
 
     async def start(self, spec: Spec) -> Kept:
+        self._fail("start")
         if self.stuck:
             await asyncio.Event().wait()
         if self.refusals:
@@ -70,6 +73,7 @@ class FakeKeepers:
 
     async def ended(self, folder: str) -> Ended | None:
         while folder not in self._ends:
+            self._fail("ended")
             await self._change.wait()
         return self._ends[folder]
 
@@ -79,11 +83,13 @@ class FakeKeepers:
         return None
 
     def stop(self, kept: Kept) -> None:
+        self._fail("stop")
         self.stopped.append(kept.name)
         folder = next(one for one, found in self._kept.items() if found is kept)
         self._over(folder, replace(EXITED, reason="stopped", detail="The runner was told to end."))
 
     async def clear(self, name: str, kept: Kept | None = None) -> tuple[Survivor, ...]:
+        self._fail("clear")
         self.cleared.append(name)
         self.cgroups.discard(name)
         return self.survivors
@@ -112,6 +118,15 @@ class FakeKeepers:
     def keeper_is_killed(self, task: int) -> None:
         """Its cgroup is left."""
         self._over(self.specs[str(task)][-1].folder, None)
+
+    def fails(self, call: str, *faults: BaseException) -> None:
+        """The next calls with this name do, also those that wait already."""
+        self.faults[call] = deque(faults)
+        self._tell()
+
+    def _fail(self, call: str) -> None:
+        if self.faults.get(call):
+            raise self.faults[call].popleft()
 
     def _over(self, folder: str, ended: Ended | None) -> None:
         self._ends.setdefault(folder, ended)

@@ -32,17 +32,27 @@ def forge_of(kind: Kind) -> AbstractAsyncContextManager[Forge]:
 
 
 class LaunchRig:
-    """``keepers`` outlive it, as processes do. ``keys`` are further ones of its one runner."""
+    """``keepers`` outlive it, as processes do. ``registered`` are uuid and token in the file of its runner.
+
+    ``keys`` are further ones of that.
+    """
 
     def __init__(
-        self, folder: Path, forge: Forge, kind: Kind, keepers: FakeKeepers, hooks: Any = None, **keys: Any
+        self,
+        folder: Path,
+        forge: Forge,
+        kind: Kind,
+        keepers: FakeKeepers,
+        hooks: Any = None,
+        registered: tuple[str, str] = (UUID, TOKEN),
+        **keys: Any,
     ) -> None:
         self.kind, self.keepers, self.folder = kind, keepers, folder
         self.state, self.work = folder / "state", folder / "work"
         self.told, self.log, self.machines = Told(), Messages(), Machines()
-        told: dict[str, Any] = {"command": COMMAND, "work_dir": str(self.work), **keys}
+        told: dict[str, Any] = {"name": "one", "command": COMMAND, "work_dir": str(self.work), **keys}
         if "registration_token" not in told:
-            told["registration_file"] = str(_registration(folder, kind))
+            told["registration_file"] = str(_registration(folder, kind, *registered))
         self.port = closed_port()
         options = ForgeOptions(
             name="forge",
@@ -54,9 +64,7 @@ class LaunchRig:
             quiet_seconds=0.05,
             answer_seconds=0.0,
         )
-        launch = LaunchOptions(
-            address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(name="one", **told),)
-        )
+        launch = LaunchOptions(address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(**told),))
         self.launcher = Launcher(
             options,
             launch,
@@ -106,12 +114,12 @@ async def launching(
         yield forge, rig
 
 
-def _registration(folder: Path, kind: Kind) -> Path:
+def _registration(folder: Path, kind: Kind, uuid: str, token: str) -> Path:
     file = folder / "registration"
     if kind == "gitlab":
-        file.write_text(f'[[runners]]\nname = "one"\ntoken = "{TOKEN}"\n')
+        file.write_text(f'[[runners]]\nname = "one"\ntoken = "{token}"\n')
     else:
         file.write_text(
-            json.dumps({"id": 1, "uuid": UUID, "name": "one", "token": TOKEN, "labels": ["here:host"]})
+            json.dumps({"id": 1, "uuid": uuid, "name": "one", "token": token, "labels": ["here:host"]})
         )
     return file

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 
 from jobmeter.gateway.forges.own import Registration
 from jobmeter.gateway.forges.port import LogReport, StateReport
-from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.deaths import Deaths
 from jobmeter.gateway.launcher.launch import Launch, Shared
+from jobmeter.gateway.launcher.leftovers import Leftovers
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.post import Post
 from jobmeter.gateway.relay.client import Client
@@ -58,6 +57,7 @@ class Crew:
         self._shared, self._home = shared, shared.home
         self._posts = posts
         self._deaths = deaths
+        self._leftovers = Leftovers(shared, deaths)
         self._clearing: asyncio.Task[None] | None = None
 
     def enlist(self, options: RunnerOptions, registration: Registration) -> Post:
@@ -73,18 +73,11 @@ class Crew:
 
     def restored(self, runners: Iterable[RunnerOptions]) -> None:
         """All who had tasks before are enlisted: what nobody has taken up is ended, in the background."""
+        orphans = [one for one in self._home.memory.tasks.values() if self._posts.of(one.proof, None) is None]
+        given_up = [known for known in orphans if not self._inherited(known)]
         mine = {task_id for post in self._posts.all() for task_id in post.launches}
-        for known in list(self._home.memory.tasks.values()):
-            if self._posts.of(known.proof, None) is None:
-                self._home.log.warn("a job is given up: its registration is gone", task=known.id)
-                self._home.memory.drop(known.id)
-        site, keepers = self._shared.site, self._shared.keepers
-        parents = {runner.work_dir for runner in runners}
-        dirs = [found for parent in parents for found in site.work_dirs(parent) if found[0] not in mine]
-        named = map(site.task_of, keepers.left(site.prefix))
-        cgroups = {task_id for task_id in named if task_id is not None} - mine
-        folders = set(site.tasks()) - mine
-        self._clearing = asyncio.create_task(self._clear(folders, cgroups, dirs))
+        found = self._leftovers.find({runner.work_dir for runner in runners}, mine)
+        self._clearing = asyncio.create_task(self._leftovers.clear(found, given_up))
 
     async def close(self) -> None:
         """Leave; keepers go on."""
@@ -103,53 +96,20 @@ class Crew:
 
     def _take_up(self, post: Post, known: Known) -> None:
         record = self._shared.site.read(known.id)
-        if record is None and known.task is None:
-            post.book.end(known.id, "over")
-        else:
-            post.take_up(Launch(self._shared, self._deaths, post, known, record))
+        post.take_up(Launch(self._shared, self._deaths, post, known, record, former=True))
 
-    async def _clear(self, folders: set[str], cgroups: set[str], dirs: list[tuple[str, Path]]) -> None:
-        """End what is left of tasks that nobody knows."""
-        await asyncio.gather(*map(self._finish, folders))
-        for task_id in cgroups - folders:
-            await self._end(task_id)
-        for task_id, path in dirs:
-            await self._remove(task_id, path)
+    def _inherited(self, known: Known) -> bool:
+        """Whether the task's runner is here still, with another registration by which it can be reported."""
+        heir = next((post for post in self._posts.all() if self._inherits(post, known)), None)
+        if heir is None:
+            return False
+        heir.inherit(known)
+        self._take_up(heir, known)
+        return True
 
-    async def _finish(self, task_id: str) -> None:
-        """A launch whose task is over: its keeper may still send."""
-        keepers, folder = self._shared.keepers, str(self._shared.site.folder(task_id))
-        kept = keepers.kept(folder)
-        if kept is not None and keepers.end(folder) is None:
-            keepers.stop(kept)
-            await keepers.ended(folder)
-        await self._end(task_id)
-        record = self._shared.site.read(task_id)
-        if record is not None:
-            await self._remove(task_id, Path(record.work_dir))
-        await keepers.gone(folder)
-        try:
-            await asyncio.to_thread(self._shared.site.remove, task_id)
-        except OSError as error:
-            self._home.log.warn("what is left of a job cannot be removed", task=task_id, error=error.strerror)
-
-    async def _end(self, task_id: str) -> None:
-        """Whatever is in its cgroup."""
-        keepers, site = self._shared.keepers, self._shared.site
-        try:
-            found = await keepers.clear(site.name(task_id), keepers.kept(str(site.folder(task_id))))
-        except JobmeterError as error:
-            self._home.log.warn("what is left of a job cannot be ended", task=task_id, error=str(error))
-            return
-        if found:
-            self._home.log.warn(
-                "processes of a job that is over were ended",
-                task=task_id,
-                processes=[f"{one.name} ({one.pid})" for one in found],
-            )
-
-    async def _remove(self, task_id: str, path: Path) -> None:
-        try:
-            await asyncio.to_thread(work_dir.remove, path)
-        except OSError as error:
-            self._home.log.warn("what is left of a job cannot be removed", task=task_id, error=error.strerror)
+    def _inherits(self, post: Post, known: Known) -> bool:
+        if self._home.options.kind == "gitlab":
+            # Jobs are reported by tokens of their own.
+            record = self._shared.site.read(known.id)
+            return record is not None and record.runner == post.options.name
+        return known.identity == post.key

@@ -1,9 +1,11 @@
 """What the gateway reports of a task whose runner ended without a result."""
 
+import asyncio
 from typing import NamedTuple
 
 from jobmeter.gateway.forges.own import OwnDialect, Registration
-from jobmeter.gateway.forges.port import Call, LogReport
+from jobmeter.gateway.forges.port import Call, LogReport, Result
+from jobmeter.gateway.launcher.faults import fault_of
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known
@@ -13,10 +15,14 @@ _ATTEMPTS = 3
 
 
 class Cause(NamedTuple):
-    """Why there is no result, in one sentence for the job's log; ``timed_out``: the job took too long."""
+    """Why there is no result, in one sentence for the job's log; ``timed_out``: the job took too long.
+
+    ``result`` is what it gets.
+    """
 
     sentence: str
     timed_out: bool = False
+    result: Result = "failure"
 
 
 class Deaths:
@@ -30,25 +36,20 @@ class Deaths:
 
     async def report(self, known: Known, registration: Registration, token: str | None, cause: Cause) -> None:
         """Say why in the task's log, and that it has failed; ``token`` is the job's own, at GitLab."""
-        if not self._finals.holds(known.id, "log"):
-            await self._log(known, registration, token, cause.sentence)
         if self._finals.holds(known.id, "state"):
+            known.result = known.result or cause.result
             return
-        call = self._own.report_end(
-            registration, known.id, token, "failure", self._home.wall(), timed_out=cause.timed_out
-        )
-        if call is None:
-            self._home.log.warn("the end of a job cannot be reported: its token is not known", task=known.id)
-            return
-        known.result = known.result or "failure"
-        await self._state(known.id, call)
+        if not self._finals.holds(known.id, "log"):
+            try:
+                await self._log(known, registration, token, cause.sentence)
+            except Exception as error:
+                # Whatever it is: the result counts for more than its reason.
+                self._warn("a job's log cannot be told why it failed, by a fault of ours", known, error)
+        await self._end(known, registration, token, cause.result, timed_out=cause.timed_out)
 
     async def cancel(self, known: Known, registration: Registration, token: str | None) -> None:
         """Have the forge cancel it."""
-        call = self._own.report_end(registration, known.id, token, "cancelled", self._home.wall())
-        if call is not None:
-            known.result = "cancelled"
-            await self._state(known.id, call)
+        await self._end(known, registration, token, "cancelled")
 
     async def _log(self, known: Known, registration: Registration, token: str | None, sentence: str) -> None:
         """A line behind what the forge has; one alone, so that it is taken whole or not at all."""
@@ -64,10 +65,50 @@ class Deaths:
             if verdict in ("away", "closed") or known.acknowledged in (start, start + self._length(call)):
                 return
 
-    async def _state(self, task_id: str, call: Call) -> None:
-        waits = task_id in self._finals.waiting
-        if waits or await self._exchanges.deliver(task_id, call) in ("away", "later"):
-            self._finals.keep(task_id, state=call)
+    async def _end(
+        self,
+        known: Known,
+        registration: Registration,
+        token: str | None,
+        result: Result,
+        *,
+        timed_out: bool = False,
+    ) -> None:
+        """Its result is remembered once the forge has heard it, or it is on disk: until then a restart tells it."""
+        call = self._own.report_end(
+            registration, known.id, token, result, self._home.wall(), timed_out=timed_out
+        )
+        if call is None:
+            self._home.log.warn("the end of a job cannot be reported: its token is not known", task=known.id)
+            return
+        try:
+            heard = known.id not in self._finals.waiting and await self._heard(known, call)
+        except asyncio.CancelledError:
+            self._finals.keep(known.id, state=call)
+            raise
+        if not heard:
+            self._finals.keep(known.id, state=call)
+            await self._finals.write()
+        if known.result != "cancelled":  # As the forge may have answered.
+            known.result = result
+        self._home.memory.touch()
+
+    async def _heard(self, known: Known, call: Call) -> bool:
+        """Whether the forge need not be told again."""
+        try:
+            verdict = await self._exchanges.deliver(known.id, call)
+        except Exception as error:
+            # Whatever it is: the job needs its result.
+            self._warn("the end of a job was not told by a fault of ours", known, error)
+            return False
+        if verdict == "closed":
+            self._home.log.warn(
+                "the last state of a job was dropped: the forge does not want it", task=known.id
+            )
+        return verdict in ("taken", "closed")
+
+    def _warn(self, message: str, known: Known, error: Exception) -> None:
+        self._home.log.warn(message, task=known.id, **fault_of(error))
 
     def _length(self, call: Call) -> int:
         """Of what it adds to a log."""

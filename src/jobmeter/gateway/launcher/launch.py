@@ -1,9 +1,10 @@
 """One task from the forge's answer to the end of its runner, and of all that was made for it."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -14,6 +15,8 @@ from jobmeter.gateway.hooks import TaskHooks
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.announcing import task_event
 from jobmeter.gateway.launcher.deaths import Cause, Deaths
+from jobmeter.gateway.launcher.faults import fault_of, is_cancelled, reason_of
+from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes, digest_of
 from jobmeter.gateway.launcher.site import Record, Site
@@ -22,15 +25,18 @@ from jobmeter.gateway.polling.slots import Why
 from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.model.errors import JobmeterError
-from jobmeter.supervise.keeper.end import Ended, Kept, of_want
+from jobmeter.model.quantities import format_duration
+from jobmeter.supervise.keeper.end import Ended, of_want
 from jobmeter.supervise.keeper.port import Keepers
-from jobmeter.supervise.keeper.spec import Spec
+from jobmeter.supervise.keeper.spec import Limits, Spec
 
 MOST_STARTS = 3
 PAUSE_SECONDS = 1.0
 """Before a runner that ended without having taken its task is started again; twice that the next time."""
 ENDING_SECONDS, CANCELLED_SECONDS = 30.0, 60.0
 """So long a runner may take to end after its final report, or after it has heard that its task is over."""
+CANCELING_SECONDS = 1800.0
+"""So long GitLab waits for a word of a runner that it has asked to end a job: the job's after_script runs meanwhile."""
 _LAST_WORDS_SECONDS = 2.0
 
 
@@ -72,25 +78,39 @@ class Employer(Protocol):
 
 
 class Launch:
-    """``known`` is what is remembered of the task, ``record`` what a former process has kept of its launch."""
+    """``known`` is what is remembered of the task, ``record`` what is kept of its launch.
+
+    ``former``: a former process has begun it; without a record then what that has kept is lost.
+    """
 
     def __init__(
-        self, shared: Shared, deaths: Deaths, employer: Employer, known: Known, record: Record | None = None
+        self,
+        shared: Shared,
+        deaths: Deaths,
+        employer: Employer,
+        known: Known,
+        record: Record | None = None,
+        *,
+        former: bool = False,
     ) -> None:
         self._shared = shared
         self._deaths = deaths
         self.employer = employer
         self.known = known
-        self.name = shared.site.name(known.id)
-        self._folder = str(shared.site.folder(known.id))
-        self.record = record or self._new_record()
+        self._runner = KeptRunner(shared.keepers, shared.site, known.id, self._warn)
+        self._former = former
+        self._lost = former and record is None
+        # What can fail of a record is done where a fault loses no job.
+        self.record = record or Record(task_id=known.id, runner=employer.options.name, work_dir="")
         self.settled: Why | None = "final" if known.result is not None else None
         """What has ended the task, as far as the forge is concerned; None: it is not over."""
         self.over = False
         """Whether its runner has ended, and may say nothing any more."""
         self.busy = 0
         """So many reports of it are on their way."""
-        self._kept: Kept | None = None
+        self.late = False
+        """Whether its runner has told a result after the time limit, which does not count."""
+        self._unending = False
         self._state: MachineState | None = None
         self._announced = False
         self._ending: asyncio.TimerHandle | None = None
@@ -98,17 +118,10 @@ class Launch:
         self._removing: asyncio.Task[None] | None = None
 
     @property
-    def work_dir(self) -> Path:
-        """Where its runner is started."""
-        return Path(self.record.work_dir)
-
-    @property
     def overdue(self) -> bool:
         """Whether its keeper ends it for having taken too long."""
-        limit = self.employer.options.limits.timeout_seconds
-        if limit is None or self._kept is None:
-            return False
-        return self._shared.home.wall() >= self._kept.started_at + limit
+        limit, kept = self._limits.timeout_seconds, self._runner.kept
+        return limit is not None and kept is not None and self._shared.home.wall() >= kept.started_at + limit
 
     @property
     def never_taken(self) -> bool:
@@ -119,25 +132,31 @@ class Launch:
         """Start its runner, or take up one that a former process has started."""
         if self.record.digest:
             self._shared.passes.issue(self.record.digest, self)
+        if self.settled is not None:
+            self._end_later(CANCELLED_SECONDS if self.known.result == "cancelled" else ENDING_SECONDS)
         self._life = asyncio.create_task(self._live(), name=f"launch {self.known.id}")
 
     async def close(self) -> None:
         """Leave it alone: its keeper goes on."""
-        if self._ending is not None:
-            self._ending.cancel()
+        self._end_never()
         for task in (self._life, self._removing):
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
 
     async def take(self) -> Task | None:
-        """The task for its runner; None once that has shown a sign of it."""
+        """The task for its runner; None once that has shown a sign of it, or has no use for it."""
         task = self.known.task
-        if task is not None and not self.record.handed:
-            self.record.handed = True
+        if task is None or self.record.handed or self._resolved:
+            return None
+        self.record.handed = True
+        try:
             await self._write()
-            self._now("used")
-            self._shared.machines.acted("used")
+        except BaseException:
+            self.record.handed = False
+            raise
+        self._now("used")
+        self._shared.machines.acted("used")
         return task
 
     def settle(self, why: Why) -> None:
@@ -146,90 +165,147 @@ class Launch:
             return
         self.settled = why
         self._shared.home.memory.touch()
-        seconds = ENDING_SECONDS if why == "final" else CANCELLED_SECONDS
-        self._ending = asyncio.get_running_loop().call_later(seconds, self._end_it)
+        self._end_later(ENDING_SECONDS if why == "final" else CANCELLED_SECONDS)
+
+    def asked_to_end(self) -> None:
+        """The forge waits for its runner to end it, as long as that does something about it."""
+        if self.settled is None and self._ending is None:
+            self._end_later(CANCELING_SECONDS)
 
     async def announce_end(self) -> None:
         """Have its last sample taken, while there is something to be read."""
         if self._announced and self._shared.hooks is not None:
             self._announced = False
-            await self._shared.hooks.task_ending(task_event("on_task_destroy", self.known, self._kept))
+            event = task_event("on_task_destroy", self.known, self._runner.kept)
+            await self._shared.hooks.task_ending(event)
 
     async def cancel(self) -> None:
         """Have the forge cancel the task, and end its runner."""
         if self.settled is None:
-            await self._deaths.cancel(self.known, self.employer.registration, self.record.token)
+            await self._guarded(
+                self._deaths.cancel(self.known, self.employer.registration, self.record.token)
+            )
             self.settle("over")
-        self.stop()
+        self._runner.stop()
         if self._life is not None:
             await asyncio.wait({self._life})
-
-    def stop(self) -> None:
-        """Have its runner ended; its keeper does that within seconds."""
-        if self._kept is not None:
-            self._shared.keepers.stop(self._kept)
 
     # --- its life ------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
+        """Whatever goes wrong, the forge hears how it ended, and its slot is free then."""
         try:
             cause = await self._worked()
-            await self._quiet()
-            await self.announce_end()
-            if cause is not None and not self._resolved:
-                await self._died(cause)
-        except Exception as error:
-            # Whatever it is: a slot that is never free again would be worse.
-            self._warn("a launch is given up by a fault of ours", fault=type(error).__name__)
-            self.stop()
-        self.over = True
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled():
+                raise
+            cause = await self._given_up(error)
+        await self._quiet()
         self._shared.passes.revoke(self.record.digest)
-        if self._ending is not None:
-            self._ending.cancel()
-        self.employer.over(self)
+        self.over = True
+        await self._guarded(self.announce_end())
+        if cause is not None and not self._resolved:
+            await self._guarded(self._died(cause))
+        self._end_never()
+        try:
+            self.employer.over(self)
+        except Exception as error:
+            self._warn("the end of a job is not told by a fault of ours", **fault_of(error))
         # Its slot is free: what is left of it keeps nobody waiting.
         self._removing = asyncio.create_task(self._remove(), name=f"removal {self.known.id}")
+
+    async def _given_up(self, error: BaseException) -> Cause:
+        self._warn("a job is given up by a fault of ours", **fault_of(error))
+        await self._runner.end()
+        return Cause(f"The gateway gave this job up by a fault of its own: {reason_of(error)}.")
+
+    async def _guarded(self, step: Coroutine[Any, Any, None]) -> None:
+        """A fault in it is told, and takes nothing else with it."""
+        try:
+            await step
+        except Exception as error:
+            self._warn("the end of a job is not complete by a fault of ours", **fault_of(error))
 
     @property
     def _resolved(self) -> bool:
         """Whether the forge knows how the task ended, or what it must hear is kept."""
         return self.settled is not None or self.known.result is not None
 
+    @property
+    def _limits(self) -> Limits:
+        """Those that it was begun with, whatever the configuration says now."""
+        return self.record.limits or self.employer.options.limits
+
     async def _worked(self) -> Cause | None:
         """Have the task done: why there is no result; None if there is one."""
-        keepers = self._shared.keepers
-        self._kept = keepers.kept(self._folder) if self.record.attempt else None
-        if self._kept is not None:
-            self._now("used" if self.record.handed else "acquired")
-            self._started()
-        elif self.record.attempt:
-            await self._clear()
-            if self.known.task is None:
-                return Cause("Of this job's runner nothing was found when the gateway began again.")
+        if self._former and (lost := await self._found()) is not None:
+            return lost
         while True:
             cause = await self._one_runner()
-            if self._resolved or self.record.handed:
+            if cause is None or self._resolved or self.record.handed:
                 return cause
             if self.record.attempt >= MOST_STARTS or self.known.task is None:
                 return cause
             self._warn("a runner ended before it took its job; another one is started", why=cause.sentence)
             await asyncio.sleep(PAUSE_SECONDS * self.record.attempt)
-            self._kept = None
+            self._runner.kept = None
 
-    async def _one_runner(self) -> Cause:
-        """Wait for the end of one, which is started if none is at work: why it ended."""
-        if self._kept is None:
+    async def _found(self) -> Cause | None:
+        """Take up what a former process has started, or end it; why there is no result, if there can be none."""
+        runner, kept = self._runner, self._shared.site.folder(self.known.id).exists()
+        if self._lost:
+            self._complete()
+            if kept or self.known.task is None:
+                self._warn("what was kept of a job's launch is damaged or gone")
+        if runner.find() and (self.record.attempt or self._reports_itself):
+            if self._lost:
+                self.record.attempt, self.record.handed = 1, True
+                await self._write()
+            self._now("used" if self.record.handed else "acquired")
+            self._started()
+            return None
+        if self.record.attempt or self._lost:
+            await runner.end()
+            runner.kept = None
+        if self.known.task is not None:
+            return None
+        if self._lost and kept:
+            return Cause("What the gateway had kept of this job's runner was damaged when it began again.")
+        return Cause("Of this job's runner nothing was found when the gateway began again.")
+
+    @property
+    def _reports_itself(self) -> bool:
+        """Whether its runner, which has the task, needs no credentials of ours to report it."""
+        return self.known.task is None and self.known.token is not None
+
+    async def _one_runner(self) -> Cause | None:
+        """Wait for the end of one, which is started if none is at work: why it ended; None if there need be none."""
+        if self._runner.kept is None:
+            if self._resolved:
+                return None
             try:
                 await self._start()
             except (JobmeterError, OSError) as error:
-                return Cause(f"The gateway could not start a runner for this job: {_reason(error)}.")
-        ended = await self._shared.keepers.ended(self._folder)
+                return Cause(f"The gateway could not start a runner for this job: {reason_of(error)}.")
+            if self.settled is not None:
+                self._runner.stop()
+        ended = await self._runner.ended()
         if ended is None:
-            await self._clear()
+            await self._runner.clear()
             return Cause("What kept this job's runner was killed, and the job with it.")
-        if ended.survivors:
-            self._warn("a job left processes behind, which were ended", processes=_names(ended))
+        self._runner.survived(ended.survivors)
+        return self._cause_of(ended)
+
+    def _cause_of(self, ended: Ended) -> Cause:
+        if self._unending:
+            waited = format_duration(CANCELING_SECONDS)
+            return Cause(
+                f"The job was cancelled, and its runner was ended {waited} later.", result="cancelled"
+            )
         sentence = of_want(ended) if ended.reason == "exit" else None
+        if sentence is None and ended.reason == "exit" and self.late:
+            limit = format_duration(self._limits.timeout_seconds or 0.0)
+            return Cause(f"The job ended after its time limit of {limit}.", timed_out=True)
         return Cause(sentence or ended.detail, timed_out=ended.reason == "timeout")
 
     async def _start(self) -> None:
@@ -240,6 +316,7 @@ class Launch:
         if shared.home.options.kind == "gitlab":
             credential = replace(credential, uuid=None)
         shared.passes.revoke(self.record.digest)
+        self._complete()
         self.record.digest, self.record.handed = digest_of(credential), False
         self.record.attempt += 1
         shared.passes.issue(self.record.digest, self)
@@ -252,21 +329,21 @@ class Launch:
             credential=credential,
             labels=self.employer.registration.labels,
             work_dir=self.record.work_dir,
-            timeout_seconds=options.limits.timeout_seconds,
+            timeout_seconds=self._limits.timeout_seconds,
         )
         prepared = prepare(options.command, places, options.environment)
-        await asyncio.to_thread(work_dir.make, self.work_dir, options.user, prepared)
-        self._kept = await shared.keepers.start(
+        await asyncio.to_thread(work_dir.make, Path(self.record.work_dir), options.user, prepared)
+        await self._runner.start(
             Spec(
                 task_id=self.known.id,
-                name=self.name,
-                folder=self._folder,
+                name=self._runner.name,
+                folder=self._runner.folder,
                 work_dir=self.record.work_dir,
                 argv=prepared.argv,
                 environ=prepared.environ,
                 journal=str(shared.site.journal(self.known.id)),
                 user=options.user,
-                limits=options.limits,
+                limits=self._limits,
                 job=self.known.job,
                 receiver=shared.options.receiver,
                 receiver_token=shared.options.receiver_token,
@@ -277,10 +354,24 @@ class Launch:
             self._now("acquired")
         self._started()
 
+    def _complete(self) -> None:
+        """What its record says of it from its first start on, whatever the configuration says later."""
+        if self.record.work_dir:
+            return
+        if self.known.task is not None:
+            self.record.token = self._shared.home.dialect.task_token(self.known.task)
+        self.record.limits = self.employer.options.limits
+        self.record.work_dir = str(Path(self.employer.options.work_dir) / self._runner.name)
+
     def _started(self) -> None:
-        if self._shared.hooks is not None:
-            self._shared.hooks.task_started(task_event("on_task_started", self.known, self._kept))
+        if self._shared.hooks is None:
+            return
+        try:
+            self._shared.hooks.task_started(task_event("on_task_started", self.known, self._runner.kept))
             self._announced = True
+        except Exception as error:
+            # Whatever it is: the job is done all the same.
+            self._warn("the start of a job is not told by a fault of ours", **fault_of(error))
 
     async def _quiet(self) -> None:
         """Let a last report of the runner's arrive: it is still on its way when the runner has ended."""
@@ -292,38 +383,50 @@ class Launch:
     async def _died(self, cause: Cause) -> None:
         self._warn("a job's runner ended without a result, and the job has failed", why=cause.sentence)
         await self._deaths.report(self.known, self.employer.registration, self.record.token, cause)
-        self._shared.home.memory.touch()
+
+    def _end_later(self, seconds: float) -> None:
+        """In place of any earlier limit."""
+        self._end_never()
+        self._ending = asyncio.get_running_loop().call_later(seconds, self._end_it)
+
+    def _end_never(self) -> None:
+        self._runner.leave()
+        if self._ending is not None:
+            self._ending.cancel()
 
     def _end_it(self) -> None:
+        self._unending = self.settled is None
         self._warn("a job is over and its runner has not ended: it is ended now")
-        self.stop()
-
-    async def _clear(self) -> None:
-        """Do what a keeper that was killed would have done."""
-        survivors = await self._shared.keepers.clear(self.name, self._kept)
-        if survivors:
-            named = [f"{one.name} ({one.pid})" for one in survivors]
-            self._warn("what a keeper that was killed has left was ended", processes=named)
+        self._runner.stop()
 
     async def _remove(self) -> None:
-        """Take its directories away; a work dir of a failed task may stay."""
+        """Take away what was made for it; what resists is left for the next start."""
         self._now("removing")
-        failed = self.known.result not in ("success", "skipped")
-        site = self._shared.site
         try:
-            if failed and self.employer.options.keep_failed:
-                await asyncio.to_thread(work_dir.keep, self.work_dir, site.kept_work_dir(self.work_dir))
-            else:
-                await asyncio.to_thread(work_dir.remove, self.work_dir)
-            await self._shared.home.kept()
-            if (unsent := await self._shared.keepers.gone(self._folder)) is not None:
-                self._warn("not all that was metered of a job has arrived", why=unsent)
-            await asyncio.to_thread(site.remove, self.known.id)
-        except OSError as error:
-            self._warn("what is left of a job cannot be removed", error=_reason(error))
+            await self._removed()
+        except (JobmeterError, OSError) as error:
+            self._warn("what is left of a job cannot be removed", error=reason_of(error))
+        except Exception as error:
+            self._warn("what is left of a job cannot be removed by a fault of ours", **fault_of(error))
         self._now(None)
         self._shared.machines.acted("removed")
         self.employer.removed(self)
+
+    async def _removed(self) -> None:
+        """A work dir of a failed task may stay."""
+        failed = self.known.result not in ("success", "skipped")
+        site, shared = self._shared.site, self._shared
+        if self.record.work_dir:
+            path = Path(self.record.work_dir)
+            if failed and self.employer.options.keep_failed:
+                await asyncio.to_thread(work_dir.keep, path, site.kept_work_dir(path))
+            else:
+                await asyncio.to_thread(work_dir.remove, path)
+        await shared.home.kept()
+        if (unsent := await shared.keepers.gone(self._runner.folder)) is not None:
+            self._warn("not all that was metered of a job has arrived", why=unsent)
+        if site.folder(self.known.id).exists():
+            await asyncio.to_thread(site.remove, self.known.id)
 
     async def _write(self) -> None:
         await asyncio.to_thread(self._shared.site.write, replace(self.record))
@@ -332,24 +435,5 @@ class Launch:
         self._shared.machines.move(self._state, state)
         self._state = state
 
-    def _new_record(self) -> Record:
-        task, options = self.known.task, self.employer.options
-        return Record(
-            task_id=self.known.id,
-            runner=options.name,
-            work_dir=str(Path(options.work_dir) / self.name),
-            token=self._shared.home.dialect.task_token(task) if task is not None else None,
-        )
-
     def _warn(self, message: str, **fields: object) -> None:
         self._shared.home.log.warn(message, runner=self.employer.options.name, task=self.known.id, **fields)
-
-
-def _reason(error: Exception) -> str:
-    """Without a full stop."""
-    said = (error.strerror or "") if isinstance(error, OSError) else str(error)
-    return said.rstrip(".") or type(error).__name__
-
-
-def _names(ended: Ended) -> list[str]:
-    return [f"{one.name} ({one.pid})" for one in ended.survivors]

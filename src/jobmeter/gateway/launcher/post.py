@@ -21,6 +21,7 @@ from jobmeter.gateway.forges.port import (
     Unauthenticated,
     Unreadable,
 )
+from jobmeter.gateway.launcher.faults import fault_of
 from jobmeter.gateway.launcher.launch import Launch, Shared
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.polling.backoff import Backoff, pace_of
@@ -186,6 +187,7 @@ class Post:
         known = self._home.memory.tasks.get(task.id)
         if known is None:
             return
+        self._home.log.info("a job is handed out", **self._home.about(self.key, task.id, known))
         self._began(known)
         self.take_up(self._launch(self, known))
         await self.book.over(task.id)
@@ -194,6 +196,15 @@ class Post:
         """Have it done."""
         self.launches[launch.known.id] = launch
         launch.begin()
+
+    def inherit(self, known: Known) -> None:
+        """A task that the same runner had by an earlier registration is this one's from now on."""
+        known.proof, known.identity = self.proof, self.key
+        self._home.memory.touch()
+        if (holder := self.book.take(known.id)) is not None:
+            holder.since = self._holder(known).since
+        self.accept()
+        self._began(known)
 
     # --- the Worker of its reports -------------------------------------------------------------------------
 
@@ -231,6 +242,12 @@ class Post:
         launch = self.launches.get(task_id)
         if launch is not None:
             launch.settle(why)
+
+    def asked_to_end(self, task_id: str) -> None:
+        """The forge has asked its runner to end a task."""
+        launch = self.launches.get(task_id)
+        if launch is not None:
+            launch.asked_to_end()
 
     def seconds(self, task_id: str) -> float | None:
         """How long ago the runner got a task."""
@@ -285,18 +302,20 @@ class Post:
         for task in answer.tasks:
             if task.id in self._home.memory.tasks:
                 continue
-            self._home.memory.add(
-                Known(
-                    id=task.id,
-                    proof=self.proof,
-                    identity=self.key,
-                    job=self._home.job_of(task, self.identity),
-                    token=self._token_digest(task),
-                    at=self._home.wall(),
-                    task=task,
-                )
-            )
+            self._home.memory.add(self._known(task))
         await self._home.kept()
+
+    def _known(self, task: Task) -> Known:
+        """What is remembered of a new task; a fault in what it tells of itself does not lose it."""
+        known = Known(id=task.id, proof=self.proof, identity=self.key, at=self._home.wall(), task=task)
+        try:
+            known.token = self._token_digest(task)
+            known.job = self._home.job_of(task, self.identity)
+        except Exception as error:
+            self._home.log.warn(
+                "not all of a new job is read by a fault of ours", task=task.id, **fault_of(error)
+            )
+        return known
 
     def _token_digest(self, task: Task) -> str | None:
         token = self._home.dialect.task_token(task)
@@ -308,10 +327,12 @@ class Post:
     def _ended(self, ended: Ended) -> None:
         if ended.why == "returned":
             return  # This process ends; the runner works on, and what is known of the task stays remembered.
-        known = self._home.memory.drop(ended.holder.task_id)
+        task_id = ended.holder.task_id
+        known = self._home.memory.drop(task_id)
         result = (known.result if known else None) or "unknown"
-        reason = known.failure_reason if known else None
-        self.tell(TaskEnded(ended.holder.task_id, result, ended.seconds, reason))
+        about = self._home.about(self.key, task_id, known)
+        self._home.log.info("a job has ended", **about, result=result, seconds=round(ended.seconds, 1))
+        self.tell(TaskEnded(task_id, result, ended.seconds, known.failure_reason if known else None))
 
     def _holder(self, known: Known) -> Holder:
         """The slot of a task that was known before a restart."""

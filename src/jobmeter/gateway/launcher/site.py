@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from jobmeter.gateway.keeping.files import make_folder, write_whole
+from jobmeter.supervise.keeper.spec import Limits
 
 _ID = re.compile(r"\d{1,20}")
 _FILE = "launch.json"
@@ -21,7 +22,8 @@ class Record(Struct, kw_only=True):
 
     ``runner`` is the name of its registration, ``digest`` that of the runner's credentials. ``token`` is the job's own
     at GitLab: nobody without it can tell GitLab of the job's end, so it is here until then. ``attempt`` counts the
-    starts, ``handed`` says that the last runner was given the task.
+    starts, ``handed`` says that the last runner was given the task. ``limits`` are those that it was begun with; an
+    earlier release did not keep them.
     """
 
     task_id: str
@@ -31,6 +33,7 @@ class Record(Struct, kw_only=True):
     token: str | None = None
     attempt: int = 0
     handed: bool = False
+    limits: Limits | None = None
 
     def __repr__(self) -> str:
         """Without the token."""

@@ -366,6 +366,9 @@ class Lane:
         """A task is over."""
         self.workload.end(task_id, why)
 
+    def asked_to_end(self, task_id: str) -> None:
+        """The runner hears so with the same answer, and its report passes here."""
+
     def seconds(self, task_id: str) -> float | None:
         """How long ago the runner got a task, if that was seen."""
         return self.workload.seconds(task_id)

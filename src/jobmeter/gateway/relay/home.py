@@ -23,7 +23,7 @@ from jobmeter.gateway.relay.headers import by_name
 from jobmeter.gateway.relay.options import ForgeOptions
 from jobmeter.gateway.relay.passing import MOST_ANSWER_BYTES, Passing, Whole
 from jobmeter.gateway.relay.refusals import Refusals
-from jobmeter.gateway.relay.tasks import Memory
+from jobmeter.gateway.relay.tasks import Known, Memory, whose
 from jobmeter.identity.variables import strip_url
 from jobmeter.model.job import Job
 from jobmeter.ops.log import FullLog, Sparing
@@ -85,6 +85,10 @@ class Home:
         """What the runner with this key is called, for a log; as its series have it."""
         known = self.memory.names.get(key)
         return (known.name if known is not None else None) or short_name(key)
+
+    def about(self, key: str, task_id: str, known: Known | None) -> dict[str, object]:
+        """What a line in the log on a task of this runner says of it."""
+        return {"runner": self.name_of(key), "task": task_id, **whose(known)}
 
     def job_of(self, task: Task, identity: Identity) -> Job:
         """Whose work it is, in the words of all rooms."""

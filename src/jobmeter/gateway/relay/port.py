@@ -51,6 +51,10 @@ class Worker(Protocol):
         """A task is over."""
         ...
 
+    def asked_to_end(self, task_id: str) -> None:
+        """The forge has asked it to end a task, and waits to hear how that went."""
+        ...
+
     def seconds(self, task_id: str) -> float | None:
         """How long ago it got a task, if that was seen."""
         ...

@@ -88,6 +88,8 @@ class Reports:
             self._stages(worker, known, report, reported.body)
         if report.last and known is not None:
             self._closing(worker, known)
+        if taken.canceling:
+            worker.asked_to_end(report.task_id)
         self._closed(worker, known, taken.over)
 
     def _state(self, worker: Worker, known: Known | None, reported: Reported, report: StateReport) -> None:
@@ -102,6 +104,8 @@ class Reports:
             self._step(worker, report.task_id, known, step)
         if known is None:
             return
+        if taken.canceling:
+            worker.asked_to_end(report.task_id)
         if report.result is not None and taken.complete:
             # After a cancellation some runners report a failure; the forge keeps what it has said.
             known.result = taken.over if taken.over == "cancelled" else report.result

@@ -8,7 +8,7 @@ from jobmeter.gateway.polling.slots import Ended, Holder, Slots, Why
 from jobmeter.gateway.relay.ends import Ends
 from jobmeter.gateway.relay.handing import Handing
 from jobmeter.gateway.relay.home import Home
-from jobmeter.gateway.relay.tasks import Known, whose
+from jobmeter.gateway.relay.tasks import Known
 
 _DOUBTFUL: frozenset[Why] = frozenset({"asked", "lost"})
 """Ends that nobody has told."""
@@ -42,9 +42,8 @@ class Workload:
 
     def handed_out(self, task_id: str) -> None:
         """The forge has handed a task out, and the runner gets it."""
-        self._home.log.info(
-            "a job is handed out", **self._about(task_id, self._home.memory.tasks.get(task_id))
-        )
+        known = self._home.memory.tasks.get(task_id)
+        self._home.log.info("a job is handed out", **self._home.about(self._key, task_id, known))
         self.began(task_id)
 
     def sign(self, task_id: str) -> Known | None:
@@ -106,12 +105,9 @@ class Workload:
         result = (known.result if known else None) or "unknown"
         seconds = None if ended.holder.adopted else ended.seconds
         took = {} if seconds is None else {"seconds": round(seconds, 1)}
-        self._home.log.info("a job has ended", **self._about(task_id, known), result=result, **took)
+        about = self._home.about(self._key, task_id, known)
+        self._home.log.info("a job has ended", **about, result=result, **took)
         self._tell(TaskEnded(task_id, result, seconds, known.failure_reason if known else None))
-
-    def _about(self, task_id: str, known: Known | None) -> dict[str, object]:
-        """What a line on a task says of it."""
-        return {"runner": self._home.name_of(self._key), "task": task_id, **whose(known)}
 
     def _warn(self, message: str, task_id: str) -> None:
         self._home.log.warn(message, runner=self._home.name_of(self._key), task=task_id)
