@@ -1,0 +1,281 @@
+"""Asks a Prometheus, or what speaks as one does, for a range of time; nothing is changed there."""
+
+import asyncio
+import binascii
+import os
+import ssl
+import time
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Self
+from urllib.parse import unquote, urlencode, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from jobmeter.model.errors import UsageError
+from jobmeter.ops.tls import check_authorities
+from jobmeter.referee.options import PrometheusOptions
+from jobmeter.referee.reading import one_line, said
+from jobmeter.transport import shown
+
+_PATH = "/api/v1/query_range"
+_CONNECT_SECONDS = 5.0
+_POST_REFUSED = frozenset({405, 501})
+_WAITS = frozenset({429, 503})
+_AWAY = frozenset({502, 503, 504})
+_LONGEST_WAIT_SECONDS = 30.0
+_UNASKED_WAIT_SECONDS = 1.0
+_PIECE_BYTES = 64 * 1024
+_ERROR_BYTES = 64 * 1024
+_SKEW_SECONDS = 5.0
+"""A Date has whole seconds, and the answer may have taken some."""
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+
+
+class Unanswered(Exception):
+    """There is no answer; the message is one sentence. ``away`` says that nobody was there to give one."""
+
+    def __init__(self, message: str, *, away: bool = False) -> None:
+        super().__init__(message)
+        self.away = away
+
+
+class Room:
+    """How many bytes all answers together may have."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._left = most_bytes
+
+    def take(self, count: int) -> bool:
+        """Whether there is room for so many more."""
+        self._left -= count
+        return self._left >= 0
+
+
+class Prometheus:
+    """One server; to be used within ``async with``. Raises UsageError for certificates that cannot be used."""
+
+    def __init__(self, options: PrometheusOptions) -> None:
+        self._options = options
+        parts = urlsplit(options.address)
+        self.address = shown(options.address).rstrip("/")
+        self._url = URL(self.address + _PATH, encoded=True)
+        self._tls = _context(options) if parts.scheme == "https" else None
+        self._headers = _headers(options)
+        self._secrets = _secrets(options)
+        self._may_post = True
+        self._not_before = 0.0
+        self.clock_ahead_seconds: float | None = None
+        """By how much its clock was ahead of ours in its last answer; None while they agree."""
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True),
+            timeout=aiohttp.ClientTimeout(
+                total=self._options.timeout, sock_connect=min(_CONNECT_SECONDS, self._options.timeout)
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            auto_decompress=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def query_range(self, expression: str, start: float, end: float, step: float, room: Room) -> bytes:
+        """The answer's JSON; times in seconds since 1970, the step in seconds. Raises Unanswered.
+
+        Who is asked to wait waits, all questions together, and asks again until it is cancelled.
+        """
+        form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        while True:
+            wait = self._not_before - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            try:
+                found = await self._asked(form, room)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise self._unanswered(error) from None
+            if found is not None:
+                return found
+
+    async def _asked(self, form: Mapping[str, str], room: Room) -> bytes | None:
+        """None where it is to be asked again."""
+        if self._session is None:
+            raise RuntimeError("the session with Prometheus is not open")
+        post = self._may_post
+        asked = (
+            self._session.post(self._url, data=dict(form), allow_redirects=False)
+            if post
+            else self._session.get(URL(f"{self._url}?{urlencode(form)}", encoded=True), allow_redirects=False)
+        )
+        async with asked as response:
+            self._compare_clocks(response)
+            if response.status == 200:
+                return await self._whole(response, room)
+            if post and response.status in _POST_REFUSED:
+                self._may_post = False
+                return None
+            wait = _wait_seconds(response)
+            if wait is not None:
+                self._not_before = max(self._not_before, time.monotonic() + wait)
+                return None
+            raise Unanswered(await self._refusal(response), away=response.status in _AWAY)
+
+    async def _whole(self, response: aiohttp.ClientResponse, room: Room) -> bytes:
+        answer = bytearray()
+        most = self._options.max_answer_bytes
+        async for piece in _unpacked(response):
+            answer += piece
+            if len(answer) > most:
+                raise Unanswered(f"The answer has more than {most} bytes.")
+            if not room.take(len(piece)):
+                raise Unanswered(f"The answers have more than {room.most_bytes} bytes together.")
+        return bytes(answer)
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> str:
+        if 300 <= response.status < 400:
+            return f"Prometheus answered {response.status}: it is elsewhere, and no redirect is followed."
+        body = bytearray()
+        async for piece in _unpacked(response):
+            body += piece
+            if len(body) > _ERROR_BYTES:
+                break
+        reason = self._masked(said(bytes(body))) or one_line(response.reason or "")
+        return f"Prometheus answered {response.status}{f': {reason}' if reason else ''}."
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
+        try:
+            theirs = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, OverflowError):
+            return
+        ahead = theirs - time.time()
+        self.clock_ahead_seconds = ahead if abs(ahead) > _SKEW_SECONDS else None
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        late = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
+        if late:
+            return Unanswered(f"Prometheus gave no answer within {self._options.timeout:g} s.", away=True)
+        cut = isinstance(error, aiohttp.ClientPayloadError)
+        return Unanswered(
+            f"Prometheus {'broke off its answer' if cut else 'cannot be asked'}: {_reason(error)}.",
+            away=not cut,
+        )
+
+
+async def _unpacked(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body in pieces that are small, however much they were packed. Raises Unanswered."""
+    coding = response.headers.get("Content-Encoding", "identity").lower()
+    if coding == "identity":
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            yield piece
+        return
+    if coding not in ("gzip", "deflate"):
+        raise Unanswered(f"The answer is packed as {one_line(coding, 40)}, which was not asked for.")
+    unpacking = zlib.decompressobj(wbits=31 if coding == "gzip" else 15)
+    try:
+        async for packed in response.content.iter_chunked(_PIECE_BYTES):
+            rest = packed
+            while rest:
+                yield unpacking.decompress(rest, _PIECE_BYTES)
+                rest = unpacking.unconsumed_tail
+        yield unpacking.flush()
+    except zlib.error:
+        raise Unanswered("The answer cannot be unpacked.") from None
+    if not unpacking.eof:
+        raise Unanswered("The answer is not whole: what was packed breaks off.")
+
+
+def _wait_seconds(response: aiohttp.ClientResponse) -> float | None:
+    """How long it asks to wait; None where it does not."""
+    if response.status not in _WAITS:
+        return None
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:6]), _LONGEST_WAIT_SECONDS)
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        # Without a time, 503 is also how a query ends that took too long.
+        return _UNASKED_WAIT_SECONDS if response.status == 429 else None
+    return min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
+
+
+def _headers(options: PrometheusOptions) -> dict[str, str]:
+    parts = urlsplit(options.address)
+    headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "jobmeter"}
+    headers |= dict(options.headers)
+    user = options.user if options.user is not None else unquote(parts.username or "")
+    password = options.password if options.password is not None else unquote(parts.password or "")
+    if options.token is not None:
+        headers["Authorization"] = f"Bearer {options.token}"
+    elif user:
+        pair = binascii.b2a_base64(f"{user}:{password}".encode(), newline=False).decode()
+        headers["Authorization"] = f"Basic {pair}"
+    if options.tenant is not None:
+        headers["X-Scope-OrgID"] = options.tenant
+    return headers
+
+
+def _secrets(options: PrometheusOptions) -> tuple[str, ...]:
+    parts = urlsplit(options.address)
+    known = (options.token, options.password, parts.password, unquote(parts.password or ""))
+    return tuple(secret for secret in (*known, *(value for _, value in options.headers)) if secret)
+
+
+def _context(options: PrometheusOptions) -> ssl.SSLContext:
+    """Raises UsageError."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if options.ca_cert is not None:
+        check_authorities(options.ca_cert, f"{options.place}: ca_cert")
+        context.load_verify_locations(options.ca_cert)
+    if options.client_cert is None:
+        return context
+    try:
+        context.load_cert_chain(options.client_cert, options.client_key, password=lambda: "")
+    except (OSError, ssl.SSLError) as error:
+        reason = (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or "it is not PEM"
+        raise UsageError(
+            f"{options.place}: client_cert: {options.client_cert!r} cannot be used: {reason}"
+        ) from None
+    return context
+
+
+def _reason(error: BaseException) -> str:
+    """Why, in words that hold nothing of what was sent."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError(
+            certificate_error=ssl.SSLCertVerificationError() as cause
+        ):
+            return f"its certificate is not accepted: {one_line(cause.verify_message)}"
+        case aiohttp.ClientConnectorDNSError():
+            return "its name is not known here"
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            reason = getattr(error, "reason", None) or getattr(
+                getattr(error, "os_error", None), "reason", None
+            )
+            return "it does not speak TLS" if reason in _NO_TLS else "TLS is not agreed on"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionResetError():
+            return "it closed the connection"
+        case TimeoutError():
+            return "no connection came about in time"
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number).lower()
+        case aiohttp.ClientConnectorError():
+            return "none of its addresses can be connected to"
+        case aiohttp.ClientResponseError():
+            return "it does not speak HTTP"
+    return type(error).__name__
