@@ -24,6 +24,9 @@ class Figures:
         self.records = Counter(
             "jobmeter_receiver_records_stored_total", "Streamed records on disk.", registry=registry
         )
+        self.evidence = Counter(
+            "jobmeter_receiver_evidence_stored_total", "Documents of evidence on disk.", registry=registry
+        )
         self.lost = Counter(
             "jobmeter_receiver_runs_lost_total", "Streamed runs that fell silent.", registry=registry
         )

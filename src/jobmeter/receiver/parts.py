@@ -1,6 +1,5 @@
 """`POST /api/v1/runs/{run_uid}/parts`: takes the records of a run while it runs."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
@@ -17,14 +16,13 @@ from jobmeter.receiver.access.grant import Grant, grant_of
 from jobmeter.receiver.bodies import Body, Handling, read_body
 from jobmeter.receiver.endings import Endings
 from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.jobs import RunUid, encoded_job
+from jobmeter.receiver.jobs import RunUid, encoded_job, path_uid
 from jobmeter.receiver.store.streams import Gap, Heard, Outdated, Part, Progress
 from jobmeter.receiver.store.writer import Writer
 from jobmeter.receiver.times import milliseconds
 
 MAX_RECORDS = 100_000
 MAX_SEQUENCE = 2**53
-_UID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRIES = 5
 
 
@@ -84,11 +82,7 @@ class Parts:
 
     async def post(self, request: Request) -> Response:
         """Store one part."""
-        run_uid = request.path_params["run_uid"]
-        if not _UID.fullmatch(run_uid):
-            raise Problem(
-                400, "The path's {run_uid} is not accepted; accepted are 1 to 64 of A-Z a-z 0-9 . _ -"
-            )
+        run_uid = path_uid(request.path_params["run_uid"])
         gap = _switch(request, "gap")
         body = await read_body(request.scope, request.receive)
         state = await self.store(run_uid, body, grant_of(request), gap)

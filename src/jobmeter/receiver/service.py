@@ -36,6 +36,7 @@ from jobmeter.receiver.api.sizing import SizingApi
 from jobmeter.receiver.bodies import Handling, Intake
 from jobmeter.receiver.bookkeeping import Bookkeeping
 from jobmeter.receiver.endings import Endings
+from jobmeter.receiver.evidence import EvidenceApi
 from jobmeter.receiver.figures import Figures
 from jobmeter.receiver.live import Live
 from jobmeter.receiver.openapi import with_document
@@ -117,6 +118,7 @@ class Receiver:
             (
                 *ingest.routes(self._writer, handling, self._figures),
                 *Parts(self._writer, handling, self._endings, self._figures).routes(),
+                *EvidenceApi(self._writer, handling, readings, self._figures).routes(),
                 minting_route(self._job_tokens, self._rules.job_token_seconds, self._guard, self._audit),
                 *seed.routes(self._database),
                 *RunsApi(readings, self._bookkeeping.catch_up).routes(),

@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from jobmeter.model import wire
+from jobmeter.model.evidence.document import encode
 from jobmeter.model.exits import Exit
 from jobmeter.receiver.access.job_tokens import JobTokens
 from jobmeter.receiver.access.rules import AccessRules, OidcRules
@@ -29,6 +30,7 @@ from jobmeter.receiver.service import Receiver
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.scopes import Scope
 from jobmeter.receiver.store.tokens import add_token, revoke_token
+from tests.model.evidence.examples import evidence
 from tests.receiver.api.running import PUSH, READ, RunningReceiver, running_receiver
 from tests.receiver.api.test_runs import records_of, summary_of, uid
 
@@ -55,6 +57,7 @@ class Row(NamedTuple):
 ROUTES = {
     "POST /api/v1/metrics": Row("push"),
     "POST /api/v1/runs/{run_uid}/parts": Row("push"),
+    "POST /api/v1/runs/{run_uid}/evidence": Row("push"),
     "POST /api/v1/token": Row("mint"),
     "GET /api/v1/metrics/repo/{org}/{repo}/{workflow}/{job}": Row("read", "names"),
     "GET /api/v1/sizing/repo/{org}/{repo}/{workflow}/{job}": Row("read", "names"),
@@ -63,6 +66,7 @@ ROUTES = {
     "GET /api/v1/runs/{run_uid}/timeline": Row("read", "run"),
     "GET /api/v1/runs/{run_uid}/timeline.csv": Row("read", "run"),
     "GET /api/v1/runs/{run_uid}/records": Row("read", "run"),
+    "GET /api/v1/runs/{run_uid}/evidence": Row("read", "run"),
     "GET /api/v1/now": Row("read", "list"),
     "GET /api/v1/history/repo/{org}/{repo}/{workflow}/{job}": Row("read", "names"),
     "GET /api/v1/history": Row("read", "names"),
@@ -171,6 +175,7 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         receiver.stream(named(FINISHED, records_of(901)))
         receiver.stream(named(RUNNING, records_of(902, whole=False)))
         receiver.push(summary_of(903, **NAMES), **NAMES)
+        assert receiver.attach(RUNNING, encode(evidence())).status_code == 200
         whole = summary_of(904, **NAMES)
         whole.exit = Exit(reason="success", code=0)
         receiver.push(whole, **NAMES)
@@ -365,7 +370,8 @@ def test_runs_of_another_organization_are_as_if_they_were_not_there(guarded: Gua
 
 @pytest.mark.parametrize("who", ["another job", "the job"])
 @pytest.mark.parametrize(
-    "change", ["the summary", "a new run", "more of the run", "a sign of life", "the start", "the end"]
+    "change",
+    ["the summary", "a new run", "more of the run", "a sign of life", "the start", "the end", "evidence"],
 )
 def test_a_job_stores_its_own_runs_and_no_others(guarded: Guarded, who: str, change: str) -> None:
     """In every way there is; nothing of another one changes."""
@@ -383,6 +389,7 @@ def test_a_job_stores_its_own_runs_and_no_others(guarded: Guarded, who: str, cha
         "a sign of life": (path, b""),
         "the start": (f"/api/v1/runs/{uid(number + 2)}/parts", _part(begun)),
         "the end": (path, _part(records[-1:])),
+        "evidence": (f"/api/v1/runs/{uid(number)}/evidence", encode(evidence())),
     }
     before = receiver.get(f"/api/v1/runs/{uid(number)}").text
     answer = ask(receiver, "POST /", header, *bodies[change])

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jobmeter.model.evidence.document import encode
 from tests.conftest import TESTS
+from tests.model.evidence.examples import evidence
 from tests.receiver.api import ndjson
 from tests.receiver.api.running import PUSH, READ, RunningReceiver
 from tests.receiver.api.test_runs import records_of, summary_of, uid
@@ -48,6 +50,7 @@ def test_the_receiver_never_fails_and_answers_as_its_document_says(
     receiver.stream(records_of(90))
     receiver.stream(records_of(91, whole=False))
     receiver.push(summary_of(92))
+    assert receiver.attach(uid(92), encode(evidence())).ok
     config = tmp_path / "schemathesis.toml"
     runs = [uid(number) for number in (90, 91, 92)]
     config.write_text(CONFIG.format(examples=EXAMPLES_PER_OPERATION, read=READ, push=PUSH, runs=runs))
