@@ -28,7 +28,7 @@ name = "builder-1"
 registration_file = "{folder}/builder-1.runner"
 command = ["/bin/true", "{{config}}"]
 user = "nobody"
-work_dir = "/tmp"
+work_dir = "/srv/w"
 """
 """The least that a runner needs on a machine without the official ones."""
 
@@ -65,7 +65,7 @@ def runner_of(folder: Path, more: str = "") -> RunnerOptions:
 def test_the_least(tmp_path: Path) -> None:
     """One task at a time, without limits, nothing kept."""
     runner = runner_of(tmp_path)
-    assert (runner.name, runner.user, runner.work_dir) == ("builder-1", "nobody", "/tmp")
+    assert (runner.name, runner.user, runner.work_dir) == ("builder-1", "nobody", "/srv/w")
     assert runner.command == ("/bin/true", "{config}")
     assert (runner.capacity, runner.labels, runner.limits) == (1, (), Limits())
     assert (runner.environment, runner.keep_failed, runner.registration_token) == ({}, False, None)
@@ -144,9 +144,16 @@ def test_a_command_that_isolates_by_itself(tmp_path: Path) -> None:
         ('["/bin/true", "{{config}}"]', '"/bin/true"', "command: accepted is a list of words, as ['forgejo-runner'"),
         ('["/bin/true", "{{config}}"]', "[]", "command: accepted is a list of words"),
         ('["/bin/true", "{{config}}"]', '[""]', "command: its first word is empty"),
-        ('work_dir = "/tmp"', 'work_dir = "tmp"', "work_dir: 'tmp' is not accepted; accepted is a directory by its"),
-        ('work_dir = "/tmp"', 'work_dir = "{folder}/work"',
+        ('work_dir = "/srv/w"', 'work_dir = "tmp"', "work_dir: 'tmp' is not accepted; accepted is a directory by its"),
+        ('work_dir = "/srv/w"', 'work_dir = "{folder}/work"',
          "work_dir: the account 'nobody' cannot reach what is in "),
+        ('work_dir = "/srv/w"', 'work_dir = "/tmp"',
+         "work_dir: others can write to /tmp (owner 'root', mode 1777), and so could swap the directory of a task; "
+         "accepted is a directory that, as all above it, only root or the gateway's account can write to"),
+        ('user = "nobody"\nwork_dir = "/srv/w"', 'isolated = true\nwork_dir = "/tmp"', "work_dir: others can write"),
+        ('work_dir = "/srv/w"', 'work_dir = "/proc/self/work"',
+         "work_dir: /proc/self is a link, or no directory; accepted is a directory by its real name"),
+        ('work_dir = "/srv/w"', 'work_dir = "/dev/null/work"', "work_dir: /dev/null is a link, or no directory"),
         ('user = "nobody"', 'user = "nobody"\ncapacity = 0', "capacity: '0' is not accepted; accepted are whole"),
         ('user = "nobody"', 'user = "nobody"\nlabels = ["two words"]', "labels: 'two words' is no label"),
         ('user = "nobody"', 'user = "nobody"\nkeep_failed = 1', "keep_failed: the number 1 is not accepted"),
@@ -220,7 +227,7 @@ def test_a_registration_that_jobs_could_read(tmp_path: Path, registration: Path)
     [
         ('receiver = "http://127.0.0.1:8080"\n', "",
          "receiver: this key is missing: summaries of launched jobs are sent nowhere"),
-        ('work_dir = "/tmp"', 'work_dir = "/tmp"\nlabels = ["deb:docker://node:22"]',
+        ('work_dir = "/srv/w"', 'work_dir = "/srv/w"\nlabels = ["deb:docker://node:22"]',
          "listen: in a container 127.0.0.1 is the container itself, so that jobs of 'builder-1' do not reach"),
     ],
 )  # fmt: skip

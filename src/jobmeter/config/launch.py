@@ -11,6 +11,7 @@ from jobmeter.config.file import table_values
 from jobmeter.config.forges import Kind, count, forge_name, readable_file, size
 from jobmeter.config.options import Option, duration, secret_file
 from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute
+from jobmeter.gateway.launcher.guarded import refuse_unguarded
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.registration import read_registration, refuse_readable
 from jobmeter.gateway.launcher.templates import COMMANDS, PATH, check_command
@@ -19,7 +20,8 @@ from jobmeter.model.quantities import parse_cores
 from jobmeter.supervise.keeper.account import Account
 from jobmeter.supervise.keeper.spec import Limits
 
-WORK_DIR = "/var/lib/jobmeter/work"
+WORK_DIR = "/var/lib/jobmeter-work"
+"""Not below `/var/lib/jobmeter`, which the receiver has as a service: other accounts cannot pass there."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LEAST_CORES = 0.01
 _LEAST_PIDS = 16
@@ -210,6 +212,8 @@ def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None, toke
             read_registration(runner, kind)
         except UsageError as error:
             yield f"registration_file: {error}"
+    if (sentence := _no_place(runner.work_dir, account)) is not None:
+        yield f"work_dir: {sentence}"
     if account is None:
         return
     if account.uid == 0:
@@ -227,8 +231,6 @@ def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None, toke
                 refuse_readable(file, account)
             except UsageError as error:
                 yield f"{key}: {error}"
-    if (folder := _kept_out(account, runner.work_dir)) is not None:
-        yield f"work_dir: the account {account.name!r} cannot reach what is in {folder}"
 
 
 def _not_found(runner: RunnerOptions, account: Account | None) -> str | None:
@@ -243,6 +245,17 @@ def _not_found(runner: RunnerOptions, account: Account | None) -> str | None:
         return f"{name!r} is not found{where}, or is no program"
     if account is not None and not may_execute(account, found):
         return f"the account {account.name!r} may not execute {found}"
+    return None
+
+
+def _no_place(folder: str, account: Account | None) -> str | None:
+    """Why tasks cannot have their directories there."""
+    try:
+        refuse_unguarded(Path(folder))
+    except OSError as error:
+        return error.strerror
+    if account is not None and (closed := _kept_out(account, folder)) is not None:
+        return f"the account {account.name!r} cannot reach what is in {closed}"
     return None
 
 

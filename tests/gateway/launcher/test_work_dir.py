@@ -42,6 +42,25 @@ def test_it_belongs_to_its_account(tmp_path: Path) -> None:
     assert {one.stat().st_uid for one in (path, *path.rglob("*"))} == {nobody}
 
 
+@pytest.mark.parametrize("whose", ["work", "work/of"])
+def test_a_folder_above_that_is_the_accounts(tmp_path: Path, whose: str) -> None:
+    """Nothing is made, removed or kept there: its jobs could have root do that elsewhere."""
+    require_root("files of another account")
+    path = tmp_path / "work" / "of" / "task-7"
+    path.mkdir(parents=True)
+    os.chown(tmp_path / whose, pwd.getpwnam("nobody").pw_uid, -1)
+    acts = [
+        lambda: work_dir.make(path, "nobody", PREPARED),
+        lambda: work_dir.remove(path),
+        lambda: work_dir.keep(path, path.with_name("kept")),
+    ]
+    for act in acts:
+        with pytest.raises(OSError, match="others can write to"):
+            act()
+    assert [one.name for one in path.parent.iterdir()] == ["task-7"]
+    assert (path.stat().st_uid, list(path.iterdir())) == (0, [])
+
+
 def test_an_account_that_is_not_there(tmp_path: Path) -> None:
     """Nothing is made."""
     with pytest.raises(LaunchError, match="there is no account 'nobody-has-this-name' on this machine"):
@@ -68,7 +87,7 @@ def test_a_link_in_its_place(tmp_path: Path) -> None:
     """It is not followed."""
     (outside := tmp_path / "outside").mkdir()
     (tmp_path / "task-7").symlink_to(outside)
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(OSError, match="is left: Not a directory"):
         work_dir.remove(tmp_path / "task-7")
     assert outside.is_dir()
 
@@ -82,3 +101,14 @@ def test_it_is_kept(tmp_path: Path) -> None:
     work_dir.keep(tmp_path / "gone", tmp_path / "gone-failed")
     assert [one.name for one in tmp_path.iterdir()] == ["task-7-failed"]
     assert (tmp_path / "task-7-failed" / "core").read_text() == "second"
+
+
+def test_what_is_kept(tmp_path: Path) -> None:
+    """It is nobody's but ours, whatever its job has opened: later jobs of the same account cannot read it."""
+    require_root("files of another account")
+    path, kept = tmp_path / "task-7", tmp_path / "task-7-failed"
+    work_dir.make(path, "nobody", PREPARED)
+    path.chmod(0o777)
+    work_dir.keep(path, kept)
+    told = kept.stat()
+    assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (0, 0, 0o700)

@@ -1,71 +1,66 @@
-"""A task's own directory: made for its runner's account, removed whatever the job has put there."""
+"""A task's own directory: made for its runner's account, removed whatever the job has put there.
+
+A job can change what is in it at any time, but not where it is: all is done by names in folders that are open, and
+those above it are such as only root and we can change.
+"""
 
 import os
-import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from jobmeter.gateway.launcher.guarded import opened
+from jobmeter.gateway.launcher.removal import remove_folder, seize
 from jobmeter.gateway.launcher.templates import Prepared
 from jobmeter.supervise.keeper.account import Account, find_account
 
-_OPEN, _OWN = 0o755, 0o700
+_OWN = 0o700
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make(path: Path, user: str | None, prepared: Prepared) -> None:
     """Make it with its folders and files, in place of what is there. Raises OSError, LaunchError."""
     account = find_account(user) if user is not None else None
-    _make_open(path.parent)
-    remove(path)
-    path.mkdir(_OWN)
-    # Nobody else can enter it before it is given away at the end.
-    for name in prepared.folders:
-        (path / name).mkdir(_OWN)
-        _give(path / name, account)
-    for file in prepared.files:
-        fd = os.open(path / file.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, file.mode)
-        with os.fdopen(fd, "wb") as opened:
-            opened.write(file.content)
-        _give(path / file.name, account)
-    _give(path, account)
+    with opened(path.parent, make=True) as parent:
+        remove_folder(path, parent)
+        os.mkdir(path.name, _OWN, dir_fd=parent)
+        made = seize(path.name, parent)
+    try:
+        # Nobody else can enter it before it is given away at the end.
+        _fill(made, prepared, account)
+        _give(made, account)
+    finally:
+        os.close(made)
 
 
 def remove(path: Path) -> None:
-    """Take it away, if it is there. Raises OSError."""
-    with suppress(FileNotFoundError):
-        try:
-            shutil.rmtree(path)
-        except PermissionError:
-            # A job may have left directories in which nothing can be removed.
-            for folder in _folders(path):
-                os.chmod(folder, _OWN)
-            shutil.rmtree(path)
+    """Take it away, if it is there. Raises OSError, with a sentence on what is left."""
+    with suppress(FileNotFoundError), opened(path.parent) as parent:
+        remove_folder(path, parent)
 
 
 def keep(path: Path, kept: Path) -> None:
-    """Give it another name, under which it stays. Raises OSError."""
-    remove(kept)
-    with suppress(FileNotFoundError):
-        path.rename(kept)
+    """Give it another name beside it, under which it stays, for nobody but us. Raises OSError."""
+    with suppress(FileNotFoundError), opened(path.parent) as parent:
+        remove_folder(kept, parent)
+        # Before it is ours: where something is mounted there it keeps its name, and its owner.
+        os.rename(path.name, kept.name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.close(seize(kept.name, parent))
 
 
-def _make_open(folder: Path) -> None:
-    """Those that are missing, so that other accounts can pass."""
-    if not folder.is_dir():
-        _make_open(folder.parent)
-        folder.mkdir()
-        folder.chmod(_OPEN)
+def _fill(folder: int, prepared: Prepared, account: Account | None) -> None:
+    for name in prepared.folders:
+        os.mkdir(name, _OWN, dir_fd=folder)
+        fd = seize(name, folder)
+        try:
+            _give(fd, account)
+        finally:
+            os.close(fd)
+    for file in prepared.files:
+        with os.fdopen(os.open(file.name, _NEW, file.mode, dir_fd=folder), "wb") as opened_file:
+            opened_file.write(file.content)
+            _give(opened_file.fileno(), account)
 
 
-def _give(path: Path, account: Account | None) -> None:
+def _give(fd: int, account: Account | None) -> None:
     if account is not None:
-        os.chown(path, account.uid, account.gid, follow_symlinks=False)
-
-
-def _folders(path: Path) -> Iterator[str]:
-    """It and all below it, each before what is in it; of links none is followed."""
-    yield str(path)
-    for folder, names, _ in os.walk(path):
-        for name in names:
-            if not os.path.islink(os.path.join(folder, name)):
-                yield os.path.join(folder, name)
+        os.fchown(fd, account.uid, account.gid)
