@@ -121,8 +121,11 @@ class JobCgroup:
 
     def _disable_controllers(self) -> None:
         parent = self._parents.get(UNIFIED)
-        if parent is None or not self._enabled or any(entry.is_dir() for entry in os.scandir(parent)):
-            return  # Another cgroup below the same parent may need them by now.
+        if parent is None or not self._enabled:
+            return
+        with os.scandir(parent) as entries:
+            if any(entry.is_dir() for entry in entries):
+                return  # Another cgroup below the same parent may need them by now.
         for controller in self._enabled:
             with contextlib.suppress(OSError):
                 _write(f"{parent}/cgroup.subtree_control", f"-{controller}")
