@@ -299,6 +299,7 @@ def test_a_job_that_is_cancelled_before_its_runner_works(
 ) -> None:
     """No other one is started for it, and none is given it."""
     monkeypatch.setattr(launch, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(kept_runner, "AGAIN_SECONDS", 0.2)
 
     async def main() -> None:
         async with launching(tmp_path) as (forge, rig):
@@ -311,8 +312,10 @@ def test_a_job_that_is_cancelled_before_its_runner_works(
             assert len(rig.keepers.specs["7"]) == 1
             forge.enqueue(8)
             runner = await rig.keepers.runner(8, "forgejo")
+            rig.keepers.fails("stop", EMFILE)
+            await forge.go_away()
             cancelling = asyncio.create_task(rig.launcher.cancel_tasks())
-            await until(lambda: forge.jobs[8].ending == "cancelled")
+            await until(lambda: not rig.keepers.faults["stop"])
             assert not await runner.takes()
             await cancelling
 

@@ -20,6 +20,7 @@ from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
 from tests.gateway.launcher.rig import KINDS, Forge, LaunchRig, forge_of, launching
 from tests.gateway.relay.rig import until
 from tests.support.forges.actions import ActionsForge, actions_forge
+from tests.support.forges.gitlab import GitlabForge
 
 DETAIL = "The runner was killed by SIGKILL after 2 s."
 
@@ -56,6 +57,13 @@ def test_a_task_is_done(tmp_path: Path, kind: Kind, result: Any) -> None:
             assert rig.ended == [("7", result)]
             assert not any(runner.actions.headers[2][1].encode() in str(seen).encode() for seen in forge.seen)
             assert rig.log.warned == []
+            about = {"forge": "forge", "runner": "one", "task": "7"}
+            about |= {"repository": "g/p", "job": "build"} if kind == "gitlab" else {"repository": "org/repo"}
+            begun, over = [one for one in rig.log.informed if one.get("task") == "7"]
+            seconds = over.pop("seconds")
+            assert isinstance(seconds, float)
+            assert begun == {"message": "a job is handed out"} | about
+            assert over == {"message": "a job has ended", "result": result} | about
 
     run(main)
 
@@ -172,6 +180,37 @@ def test_a_task_that_is_cancelled(tmp_path: Path, kind: Kind, monkeypatch: pytes
             assert rig.ended == [("7", "cancelled")]
             lines = forge.jobs[7].text.splitlines()
             assert lines == (["at work"] if kind == "gitlab" else [])
+
+    run(main)
+
+
+@pytest.mark.parametrize("ends_itself", [False, True])
+def test_a_job_that_gitlab_asks_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_itself: bool
+) -> None:
+    """Its runner has as long as GitLab waits; what has not ended by then is ended, and GitLab hears why."""
+    monkeypatch.setattr(launch, "CANCELING_SECONDS", 60.0 if ends_itself else 0.05)
+
+    async def main() -> None:
+        async with launching(tmp_path, "gitlab") as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "gitlab")
+            await runner.takes()
+            assert isinstance(forge, GitlabForge)
+            forge.jobs[7].status = "canceling"
+            assert (await runner.prints("at work")).values("job-status") == ["canceling"]
+            if ends_itself:
+                await runner.prints("after_script")
+                await runner.reports("failure")
+                rig.keepers.runner_ends(7)
+                assert await ends(forge, 7, "failure") == ["at work", "after_script"]
+            else:
+                lines = await ends(forge, 7, "failure")
+                said = "The job was cancelled, and its runner was ended 50 ms later."
+                assert lines == ["at work", "", f"jobmeter: {said}"]
+            await rig.nothing_left()
+            assert bool(rig.keepers.stopped) != ends_itself
+            assert rig.ended == [("7", "failure" if ends_itself else "cancelled")]
 
     run(main)
 

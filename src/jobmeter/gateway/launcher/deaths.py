@@ -9,6 +9,8 @@ from jobmeter.gateway.launcher.faults import fault_of
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known
+from jobmeter.model.quantities import format_duration
+from jobmeter.supervise.keeper.end import Ended, of_want
 
 _ATTEMPTS = 3
 """A restart may have forgotten how much of the log the forge has: its answer tells."""
@@ -23,6 +25,22 @@ class Cause(NamedTuple):
     sentence: str
     timed_out: bool = False
     result: Result = "failure"
+
+
+def cause_of(ended: Ended, passed_seconds: float | None = None) -> Cause:
+    """``passed_seconds`` is the time limit after which its runner has told a result, if it has told one then."""
+    sentence = of_want(ended) if ended.reason == "exit" else None
+    if sentence is None and ended.reason == "exit" and passed_seconds is not None:
+        return Cause(
+            f"The job ended after its time limit of {format_duration(passed_seconds)}.", timed_out=True
+        )
+    return Cause(sentence or ended.detail, timed_out=ended.reason == "timeout")
+
+
+def cancelled(seconds: float) -> Cause:
+    """A runner that had so long to end its job by itself."""
+    after = format_duration(seconds)
+    return Cause(f"The job was cancelled, and its runner was ended {after} later.", result="cancelled")
 
 
 class Deaths:

@@ -14,7 +14,7 @@ from jobmeter.gateway.forges.port import Task
 from jobmeter.gateway.hooks import TaskHooks
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.announcing import task_event
-from jobmeter.gateway.launcher.deaths import Cause, Deaths
+from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of
 from jobmeter.gateway.launcher.faults import fault_of, is_cancelled, reason_of
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
@@ -25,8 +25,6 @@ from jobmeter.gateway.polling.slots import Why
 from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.model.errors import JobmeterError
-from jobmeter.model.quantities import format_duration
-from jobmeter.supervise.keeper.end import Ended, of_want
 from jobmeter.supervise.keeper.port import Keepers
 from jobmeter.supervise.keeper.spec import Limits, Spec
 
@@ -294,19 +292,9 @@ class Launch:
             await self._runner.clear()
             return Cause("What kept this job's runner was killed, and the job with it.")
         self._runner.survived(ended.survivors)
-        return self._cause_of(ended)
-
-    def _cause_of(self, ended: Ended) -> Cause:
         if self._unending:
-            waited = format_duration(CANCELING_SECONDS)
-            return Cause(
-                f"The job was cancelled, and its runner was ended {waited} later.", result="cancelled"
-            )
-        sentence = of_want(ended) if ended.reason == "exit" else None
-        if sentence is None and ended.reason == "exit" and self.late:
-            limit = format_duration(self._limits.timeout_seconds or 0.0)
-            return Cause(f"The job ended after its time limit of {limit}.", timed_out=True)
-        return Cause(sentence or ended.detail, timed_out=ended.reason == "timeout")
+            return cancelled(CANCELING_SECONDS)
+        return cause_of(ended, self._limits.timeout_seconds if self.late else None)
 
     async def _start(self) -> None:
         shared, options = self._shared, self.employer.options
