@@ -15,6 +15,7 @@ from jobmeter.config.help import USAGE
 from jobmeter.config.options import Option
 from jobmeter.identity import own
 from jobmeter.model import exits, job, sample, statistics, summary, wire
+from jobmeter.model.evidence import document
 
 EXIT_CODES = (
     ("0", "fine; `run`: the command succeeded; `mark`: always"),
@@ -42,6 +43,7 @@ SUMMARY_STRUCTS = (
     summary.Section, exits.Exit, exits.Survivor, summary.CollectorSummary, job.Job, job.Host, statistics.Statistic,
     sample.Pressure, sample.Stall,
 )  # fmt: skip
+EVIDENCE_STRUCTS = (document.Evidence, document.Source, document.QueryAnswer, document.Series)
 RECORDS = (wire.Start, wire.Declare, wire.Tick, wire.Mark, wire.Warn, wire.Resume, wire.End)
 SAMPLE_STRUCTS = (
     sample.Sample, sample.HostSample, sample.ContainerInfo, sample.ContainerSample, sample.ProcessSample,
@@ -57,6 +59,8 @@ def reference() -> str:
     parts += ["## Variables", *_variables()]
     parts += [f"## Summary: `{summary.SCHEMA}`", _SUMMARY_TEXT]
     parts += [part for struct in SUMMARY_STRUCTS for part in _described(struct)]
+    parts += [f"## Evidence: `{document.SCHEMA}`", _EVIDENCE_TEXT]
+    parts += [part for struct in EVIDENCE_STRUCTS for part in _described(struct)]
     parts += ["## Journal records, version 1", _JOURNAL_TEXT]
     parts += [part for struct in (*RECORDS, *SAMPLE_STRUCTS) for part in _plain(struct)]
     return "\n\n".join(parts) + "\n"
@@ -66,6 +70,10 @@ _SUMMARY_TEXT = (
     'What `--json` writes. Unknown is `null`, never 0; no limit is `"unlimited"`. Percentiles are by linear '
     "interpolation between closest ranks and `null` for fewer than two values. A reader of this version "
     "stays able to read it."
+)
+_EVIDENCE_TEXT = (
+    "What `jobmeter referee` writes: see [referee.md](referee.md). A reader leaves fields out that it does not know, "
+    "and refuses a later version."
 )
 _JOURNAL_TEXT = (
     "One line of JSON a record; `(run_uid, sequence)` is its key. Every record has `v` (1), `run_uid`, "

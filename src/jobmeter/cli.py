@@ -87,6 +87,15 @@ def _gateway(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return gateway(settings)
 
 
+def _referee(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    from jobmeter.apps.referee import referee
+    from jobmeter.config.referee import referee_settings
+
+    settings = referee_settings(argv, environ)
+    _tell(settings.problems)
+    return referee(settings, environ)
+
+
 def _admin(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     from jobmeter.config.admin import admin_settings
 
@@ -125,6 +134,7 @@ COMMANDS: dict[str, tuple[str, Handler]] = {
     "receiver": ("store runs and answer questions about them", _receiver),
     "exporter": ("show every container of this host to Prometheus", _exporter),
     "gateway": ("stand between runners and a forge: one poller, and their metrics", _gateway),
+    "referee": ("attach to a job what Prometheus saw during it", _referee),
     "admin": ("give out tokens, copy the receiver's database", _admin),
     "mark": ("begin a named section of the run", _mark),
     "doctor": ("say what can be measured here, and what it costs when not", _doctor),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -125,3 +127,28 @@ def options(
     return RefereeOptions(
         prometheus=prometheus, queries=tuple(NamedQuery(*query) for query in queries), **more
     )
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """Its URL, while it answers from a thread of its own."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    url = ""
+
+    async def live(stop: asyncio.Event) -> None:
+        nonlocal url
+        async with listening(answer) as (found, _):
+            url = found
+            ready.set()
+            await stop.wait()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(live(stop),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield url
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from jobmeter.config import admin, check, exporter, gateway, receiver, settings, size
+from jobmeter.config import admin, check, exporter, gateway, receiver, referee, settings, size
 from jobmeter.config.options import Option
 
 USAGE: dict[str, tuple[str, Sequence[Option]]] = {
@@ -21,6 +21,7 @@ USAGE: dict[str, tuple[str, Sequence[Option]]] = {
     "receiver": ("jobmeter receiver [options]", receiver.RECEIVER_OPTIONS),
     "exporter": ("jobmeter exporter [options]", exporter.EXPORTER_OPTIONS),
     "gateway": ("jobmeter gateway --config FILE [options]", gateway.GATEWAY_OPTIONS),
+    "referee": ("jobmeter referee [options]", referee.REFEREE_OPTIONS),
     "admin": ("\n       ".join(admin.ADMIN_USAGE), admin.ADMIN_OPTIONS),
     "mark": ("jobmeter mark NAME", ()),
     "doctor": ("jobmeter doctor [options]", settings.DOCTOR_OPTIONS),

@@ -13,6 +13,7 @@ from jobmeter.model.evidence.document import Evidence, QueryAnswer, Source, Stat
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import rfc3339_of
 from jobmeter.referee.breaker import Breaker
+from jobmeter.referee.fitting import fitted
 from jobmeter.referee.options import RefereeOptions
 from jobmeter.referee.prometheus import Prometheus, Room, Unanswered
 from jobmeter.referee.queries import NamedQuery, Terms, expand, repeated
@@ -75,7 +76,7 @@ class Referee:
 
     def _evidence(self, asking: "_Asking", asked_at: float, problems: Sequence[str]) -> Evidence:
         options, occasion = self._options, asking.occasion
-        return Evidence(
+        document = Evidence(
             made_by=__version__,
             job=occasion.job,
             run_uid=occasion.run_uid,
@@ -92,6 +93,7 @@ class Referee:
             queries=asking.answers(),
             problems=(*problems, *self._notes(asking, asked_at))[:MAX_SENTENCES],
         )
+        return fitted(document)
 
     def _notes(self, asking: "_Asking", asked_at: float) -> Iterator[str]:
         """What else concerns all of it."""

@@ -132,12 +132,17 @@ def matcher(name: str, value: str) -> str:
 
     A host is matched with or without a port, unless it has one: ``instance`` is ``host:9100`` where nobody changed it.
     """
-    if not _LABEL.fullmatch(name):
-        raise UsageError(f"{name[:60]!r} is no name of a label; accepted are letters, digits and _")
+    check_label(name)
     check_text(value)
     if name == "instance" and not _PORT.search(value):
         return f"{name}=~{_quoted(_as_pattern(value) + '(:[0-9]+)?')}"
     return f"{name}={_quoted(value)}"
+
+
+def check_label(name: str) -> None:
+    """Raises UsageError for what is no name of a label."""
+    if not _LABEL.fullmatch(name):
+        raise UsageError(f"{name[:60]!r} is no name of a label; accepted are letters, digits and _")
 
 
 def check_text(text: str) -> None:

@@ -1,0 +1,119 @@
+"""`jobmeter referee`: after a job, asks Prometheus what it saw meanwhile, and writes or sends the answer."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from jobmeter.apps import outputs
+from jobmeter.apps.extras import required
+from jobmeter.apps.sending import advice
+from jobmeter.config.referee import RefereeSettings
+from jobmeter.identity.job import identify_job
+from jobmeter.model.errors import JobmeterError, SendError
+from jobmeter.model.evidence import compat
+from jobmeter.model.evidence.document import Evidence, encode
+from jobmeter.transport import Endpoint
+
+if TYPE_CHECKING:
+    from jobmeter.referee.referee import Occasion
+
+_MAX_SAID = 5
+_POST_SECONDS = 30.0
+
+
+def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
+    """Write the evidence to the named file and send it to the receiver, where one is named; else print it.
+
+    What a query did not answer is in the evidence, and no failure. Raises JobmeterError where it gets nowhere.
+    """
+    outputs.check_file("--out", settings.out)
+    occasion = _occasion(settings, environ)
+    if settings.wait:
+        _wait(occasion.end + settings.options.scrape_interval)
+    document = asyncio.run(_asked(settings, occasion))
+    for sentence in _said(document):
+        outputs.say(sentence)
+    if settings.out is not None:
+        _write(settings.out, _text(document, settings))
+    if settings.receiver is not None:
+        _send(document, settings.receiver, settings)
+    if settings.out is None and settings.receiver is None:
+        sys.stdout.write(_text(document, settings).decode())
+        sys.stdout.flush()
+    return 0
+
+
+def _occasion(settings: RefereeSettings, environ: Mapping[str, str]) -> "Occasion":
+    """The job of this environment, at the time that was said."""
+    with required("referee"):
+        from jobmeter.referee.referee import Occasion
+    job, warnings = identify_job(environ)
+    for warning in warnings:
+        outputs.say(warning)
+    end = settings.end if settings.end is not None else time.time()
+    start = settings.start if settings.start is not None else end - (settings.since or 0.0)
+    selector = settings.options.selector_of(job, settings.task)
+    return Occasion(start, end, selector, job, settings.run_uid, settings.task)
+
+
+def _wait(until: float) -> None:
+    seconds = until - time.time()
+    if seconds > 0:
+        outputs.say(f"waiting {seconds:.0f} s for the last scrape of the job's time")
+        time.sleep(seconds)
+
+
+async def _asked(settings: RefereeSettings, occasion: "Occasion") -> Evidence:
+    from jobmeter.referee.referee import Referee
+
+    async with Referee(settings.options) as asking:
+        return await asking.ask(occasion)
+
+
+def _said(document: Evidence) -> Iterator[str]:
+    """What came of it, in a few sentences."""
+    states = [query.state for query in document.queries]
+    counts = {"with data": "data", "in part": "partial", "empty": "empty", "failed": "failed"}
+    told = [f"{states.count(state)} {words}" for words, state in counts.items() if state in states]
+    yield f"{len(states)} queries of {document.source.address}: {', '.join(told) or 'none'}"
+    reasons: dict[str, list[str]] = {}
+    for query in document.queries:
+        if query.reason is not None:
+            reasons.setdefault(query.reason, []).append(query.name)
+    for reason, names in list(reasons.items())[:_MAX_SAID]:
+        yield f"{names[0]!r}{f' and {len(names) - 1} more' if names[1:] else ''}: {reason}"
+    yield from document.problems
+    if document.tail_open:
+        yield (
+            f"the last scrape of the job's time may be up to {document.tail_seconds:g} s away: with --wait it is "
+            "waited for"
+        )
+
+
+def _text(document: Evidence, settings: RefereeSettings) -> bytes:
+    return compat.encode(document) if settings.format == "compat" else encode(document)
+
+
+def _write(path: str, text: bytes) -> None:
+    try:
+        outputs.write_file(path, text)
+    except OSError as error:
+        raise JobmeterError(f"{path} could not be written: {error.strerror or os.strerror(5)}") from None
+
+
+def _send(document: Evidence, receiver: str, settings: RefereeSettings) -> None:
+    """Raises SendError, with what can be done about it."""
+    path = f"/api/v1/runs/{quote(settings.run_uid or '', safe='')}/evidence"
+    endpoint = Endpoint(receiver, settings.push_token)
+    try:
+        endpoint.post(path, encode(document), {"Content-Type": "application/json"}, timeout=_POST_SECONDS)
+    except SendError as error:
+        more = advice(error, settings.push_token) if error.status in (401, 403) else ""
+        message = f"{error}. {more}" if more else str(error)
+        raise SendError(message, retryable=error.retryable, status=error.status) from None
+    finally:
+        endpoint.close()

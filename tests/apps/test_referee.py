@@ -1,0 +1,182 @@
+"""`jobmeter referee` from argv to exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobmeter.cli import main
+from jobmeter.model.evidence.document import Evidence, decode
+from tests.referee.server import StandIn, says, serving
+from tests.support.receivers import FlakyReceiver, closed_port
+from tests.support.receivers import serving as receiving
+
+START = 1_577_836_800
+TIME = [f"--start={START}", f"--end={START + 20}"]
+UID = "0192f0c0-0000-7000-8000-000000000001"
+CONFIG = """
+[referee]
+prometheus_address = "URL"
+selector = 'runner="{runner_name}"'
+
+[referee.queries]
+a = "a{{selector}}"
+b = "b"
+"""
+
+
+@pytest.fixture
+def server() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def config(server: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The flag of a file that names the stand-in; of the job only the runner is known."""
+    for name in [name for name in os.environ if name.startswith(("JOBMETER_", "CI"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JOBMETER_RUNNER", "large-1")
+    with serving(server) as url:
+        file = tmp_path / "referee.toml"
+        file.write_text(CONFIG.replace("URL", url))
+        yield f"--config={file}"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[Evidence, str]:
+    """The document on stdout, and what was said on stderr."""
+    assert main(["referee", *argv]) == 0
+    out, said = capsys.readouterr()
+    return decode(out.encode()), said
+
+
+def test_the_evidence_is_printed(config: str, server: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the job of the environment; what is said of it is on stderr."""
+    document, said = printed(capsys, config, *TIME, "--task=4711")
+    assert sorted(server.expressions) == ['a{runner="large-1"}', "b"]
+    assert (document.job.runner, document.task, document.selector) == ("large-1", "4711", 'runner="large-1"')
+    assert (document.start_time, document.end_time) == (
+        "2020-01-01T00:00:00.000Z",
+        "2020-01-01T00:00:20.000Z",
+    )
+    assert [query.point_count for query in document.queries] == [3, 3]
+    assert said == f"jobmeter: 2 queries of {document.source.address}: 2 with data\n"
+
+
+def test_the_form_of_gitlabs_referee_is_written(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into a file, as it is; nothing is printed."""
+    out = tmp_path / "metrics_referee.json"
+    assert main(["referee", config, *TIME, "--format=compat", f"--out={out}"]) == 0
+    course = f'[[{START},"0.5"],[{START + 10},"0.5"],[{START + 20},"0.5"]]'
+    assert out.read_text() == f'{{"a":{course},"b":{course}}}'
+    assert capsys.readouterr().out == ""
+
+
+def test_a_query_that_fails_is_said_and_is_no_failure(
+    config: str, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the others nothing is lost."""
+    server.wrong["b"] = says(400, b'{"error":"no such function"}')
+    document, said = printed(capsys, config, *TIME)
+    assert [query.state for query in document.queries] == ["data", "failed"]
+    assert "2 queries of " in said
+    assert ": 1 with data, 1 failed\n" in said
+    assert "jobmeter: 'b': Prometheus answered 400: no such function.\n" in said
+
+
+def test_a_prometheus_that_is_away_is_no_failure(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document says it, and so does one sentence."""
+    address = f"http://me:s3cret@127.0.0.1:{closed_port()}"
+    document, said = printed(capsys, config, f"--prometheus-address={address}", *TIME)
+    assert {query.state for query in document.queries} == {"failed"}
+    assert "'a' and 1 more: Prometheus cannot be asked: connection refused.\n" in said
+    assert "s3cret" not in said + document.source.address
+
+
+def test_it_is_sent_to_a_receiver(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To the run it belongs to, with the token; a file may be written beside it."""
+    out = tmp_path / "evidence.json"
+    with receiving(FlakyReceiver("push")) as receiver:
+        to = [f"--receiver={receiver.url}", f"--run-uid={UID}", "--push-token=push", f"--out={out}"]
+        assert main(["referee", config, *TIME, *to]) == 0
+        (asked,) = receiver.asked
+    assert asked.path == f"/api/v1/runs/{UID}/evidence"
+    assert asked.body == out.read_bytes()
+    assert decode(asked.body).run_uid == UID
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "fault, sentence",
+    [
+        (
+            401,
+            "answered 401: told to. Give its push token with --push-token-file FILE or $JOBMETER_PUSH_TOKEN.",
+        ),
+        (404, "answered 404: told to\n"),
+        (413, "answered 413: told to\n"),
+    ],
+)
+def test_a_receiver_that_refuses_is_a_failure(
+    config: str, fault: int, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was written beside it stays."""
+    out = tmp_path / "evidence.json"
+    with receiving(FlakyReceiver()) as receiver:
+        receiver.always = fault
+        to = [f"--receiver={receiver.url}", f"--run-uid={UID}", f"--out={out}"]
+        assert main(["referee", config, *TIME, *to]) == 1
+    assert sentence in capsys.readouterr().err
+    assert decode(out.read_bytes()).queries
+
+
+def test_the_last_scrape_is_told_of_or_waited_for(
+    config: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happened since the one before is not known yet."""
+    document, said = printed(capsys, config, "--since=30s")
+    assert document.tail_open
+    assert "with --wait it is waited for\n" in said
+
+    now: list[float] = [START + 22.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    document, said = printed(capsys, config, *TIME, "--wait")
+    assert not document.tail_open
+    assert "jobmeter: waiting 13 s for the last scrape of the job's time\n" in said
+
+
+@pytest.mark.parametrize(
+    "argv, code, sentence",
+    [
+        (['--selector=a="{workflow}"'], 2, "{workflow} of the selector is not known of this job"),
+        (["--out=/no/such/directory/x"], 2, "--out: the directory /no/such/directory does not exist"),
+        (["--config=/no/such/file"], 2, "/no/such/file cannot be read"),
+    ],
+)
+def test_what_cannot_be_begun_is_one_sentence(
+    config: str, argv: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And Prometheus is not asked."""
+    assert main(["referee", config, *TIME, *argv]) == code
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_a_library_that_is_missing(config: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says what brings it."""
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    for name in ("referee", "prometheus"):
+        monkeypatch.delitem(sys.modules, f"jobmeter.referee.{name}", raising=False)
+    assert main(["referee", config, *TIME]) == 1
+    assert capsys.readouterr().err.startswith(
+        "jobmeter referee: aiohttp is not installed, it comes with jobmeter's extra referee: "
+    )
