@@ -150,7 +150,7 @@ def test_the_last_scrape_is_told_of_or_waited_for(
     monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
     document, said = printed(capsys, config, *TIME, "--wait")
     assert not document.tail_open
-    assert "jobmeter: waiting 13 s for the last scrape of the job's time\n" in said
+    assert "jobmeter: waiting 13.0 s for the last scrape of the job's time\n" in said
 
 
 @pytest.mark.parametrize(

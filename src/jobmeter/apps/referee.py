@@ -63,7 +63,7 @@ def _occasion(settings: RefereeSettings, environ: Mapping[str, str]) -> "Occasio
 def _wait(until: float) -> None:
     seconds = until - time.time()
     if seconds > 0:
-        outputs.say(f"waiting {seconds:.0f} s for the last scrape of the job's time")
+        outputs.say(f"waiting {seconds:.1f} s for the last scrape of the job's time")
         time.sleep(seconds)
 
 

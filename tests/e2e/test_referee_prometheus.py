@@ -1,0 +1,152 @@
+"""The referee of a real build: Prometheus and VictoriaMetrics scrape node_exporter and our exporter meanwhile."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobmeter.model.evidence import bounds, compat
+from jobmeter.model.evidence.document import Evidence, decode, seconds_of
+from jobmeter.referee.default_queries import DEFAULT_QUERIES
+from tests.e2e.support.collectors import container_of, start_beside, wait_until
+from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment
+from tests.e2e.support.docker import HOST, DockerEngine
+from tests.e2e.support.exporters import running_exporter
+from tests.e2e.support.monitors import node_exporter, prometheus, victoria_metrics
+
+SCRAPE_SECONDS = 1
+GCC_FILES = 20
+SERVERS = {"prometheus": prometheus, "victoria-metrics": victoria_metrics}
+BUILD = """
+until [ -e /tmp/go ]; do sleep 0.1; done
+for file in /src/unit_*.c; do gcc -O2 -c $file -o /tmp/out.o || exit; done
+touch /tmp/done
+exec sleep 1000
+"""
+"""It begins when the collector beside it has, and stays until that has ended."""
+CONFIG = """
+[referee]
+prometheus_address = "{address}"
+executor = "shell"
+label_value = "{host}"
+interval = "1s"
+scrape_interval = "{scrape}s"
+default_queries = ["node", "cadvisor", "jobmeter"]
+
+[referee.queries]
+colons = "max_over_time(up{{{{selector}}}}[10s:1s])"
+"""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build in a container that is over: its summary, and what each server saw of it."""
+
+    container_id: str
+    summary: dict[str, Any]
+    evidence: dict[str, Evidence]
+
+    @property
+    def used_seconds(self) -> float:
+        """CPU time of the container while it was metered, by the job's summary."""
+        return float(container_of(self.summary, self.container_id)["cpu_seconds"])
+
+
+@pytest.fixture(scope="module")
+def built(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """One build, seen by both servers."""
+    directory = tmp_path_factory.mktemp("referee")
+    subprocess.run(
+        [sys.executable, ROOT / "scripts/generate_c.py", directory / "src", str(GCC_FILES)], check=True
+    )
+    socket = f"--engine-socket=docker={docker_engine.directory}/docker.sock"
+    flags = ("--interval=1s", "--dialect=jobmeter", "--dialect=cadvisor", socket)
+    with ExitStack() as stack:
+        exporter = stack.enter_context(running_exporter(directory, *flags))
+        port = exporter.address.rpartition(":")[2]
+        targets = (stack.enter_context(node_exporter(directory)), f"127.0.0.1:{port}")
+        servers = [stack.enter_context(one(directory, targets, SCRAPE_SECONDS)) for one in SERVERS.values()]
+        limits = [f"--volume={directory / 'src'}:/src:ro", "--cpus=0.9"]
+        with docker_engine.spawn(HOST, "sh", "-c", BUILD, flags=limits, network="bridge") as container:
+            collector = start_beside(docker_engine, container, directory / "beside", "--interval=500ms")
+            container.exec("touch", "/tmp/go")
+            wait_until(
+                lambda: container.exec("test", "-e", "/tmp/done", check=False).returncode == 0, "the build"
+            )
+            summary = collector.stop()
+            found = [ask(directory, server.url, summary) for server in servers]
+        yield Built(container.id, summary, dict(zip(SERVERS, found, strict=True)))
+
+
+def ask(directory: Path, address: str, summary: dict[str, Any]) -> Evidence:
+    """By the command, once the job's last scrape has been made."""
+    config, out = directory / "referee.toml", directory / "evidence.json"
+    config.write_text(CONFIG.format(address=address, host="127.0.0.1", scrape=SCRAPE_SECONDS))
+    times = [f"--start={summary['start_time']}", f"--end={summary['end_time']}"]
+    subprocess.run(
+        [*JOBMETER, "referee", f"--config={config}", *times, "--wait", f"--out={out}"],
+        env=jobmeter_environment(), check=True,
+    )  # fmt: skip
+    return decode(out.read_bytes())
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_default_query_has_data(built: Built, server: str) -> None:
+    """Of the host, of our exporter, and of the names of cAdvisor; of a query with colons too."""
+    document = built.evidence[server]
+    bounds.check(document)
+    wanted = ["colons", *(query.name for some in DEFAULT_QUERIES.values() for query in some)]
+    assert [query.name for query in document.queries] == wanted
+    assert {
+        query.name: (query.state, query.reason) for query in document.queries if query.state != "data"
+    } == {}
+    assert document.problems == ()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_file_holds_the_jobs_range(built: Built, server: str) -> None:
+    """No point is outside of it, and the tail has come."""
+    document = built.evidence[server]
+    assert (document.start_time, document.end_time) == (
+        built.summary["start_time"],
+        built.summary["end_time"],
+    )
+    start, end = seconds_of(document.start_time), seconds_of(document.end_time)
+    times = {time for query in document.queries for one in query.series for time, _ in one.points}
+    assert min(times) >= start - 0.001
+    assert end - 2 * SCRAPE_SECONDS <= max(times) <= end + 0.001
+    assert not document.tail_open
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_cpu_time_agrees_with_the_jobs_summary(built: Built, server: str) -> None:
+    """Within what the container can use in a scrape at either end."""
+    queries = {query.name: query for query in built.evidence[server].queries}
+    (used,) = [
+        one for one in queries["job_cpu_used_seconds"].series if one.labels["id"] == built.container_id
+    ]
+    grown = float(used.points[-1][1]) - float(used.points[0][1])
+    assert built.used_seconds > 3
+    assert grown == pytest.approx(built.used_seconds, abs=2 * SCRAPE_SECONDS)
+    (course,) = [one for one in queries["job_cpu_seconds"].series if one.labels["id"] == built.container_id]
+    integral = sum(float(cores) for _, cores in course.points) * queries["job_cpu_seconds"].step_seconds
+    assert integral == pytest.approx(built.used_seconds, abs=4 * SCRAPE_SECONDS)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_it_can_be_had_in_the_form_of_gitlabs_referee(built: Built, server: str) -> None:
+    """Every query once, with points that are a time and a text."""
+    metrics = json.loads(compat.encode(built.evidence[server]))
+    assert sorted(metrics) == sorted(query.name for query in built.evidence[server].queries)
+    for points in metrics.values():
+        for time, value in points:
+            assert isinstance(time, int | float)
+            float(value)
