@@ -11,10 +11,12 @@ import pytest
 from msgspec import structs
 
 from jobmeter.model import wire
+from jobmeter.model.evidence.document import encode
 from jobmeter.model.job import Job
 from jobmeter.model.summarize import rfc3339
 from tests.receiver.api.running import READ, RunningReceiver, running_receiver
 from tests.receiver.api.test_runs import records_of, uid
+from tests.report import evidence_examples
 from tests.report.examples import hostile, make_build, oom_kill
 
 if TYPE_CHECKING:
@@ -47,7 +49,10 @@ def running_now(number: int, count: int, **names: Any) -> list[wire.AnyRecord]:
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
-    """A receiver with a build, an OOM kill, a run whose every name is hostile, a streamed one and one that goes on."""
+    """A receiver with a build, an OOM kill, a run whose every name is hostile, a streamed one and one that goes on.
+
+    Two have evidence, one of them as hostile.
+    """
     with running_receiver(tmp_path_factory.mktemp("receiver")) as running:
         for example in (make_build, oom_kill, hostile):
             summary, _ = example()
@@ -56,6 +61,8 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiv
                 summary.containers.pop()  # Its name is not Unicode, which no JSON can say.
             running.push(summary)
         running.stream(records_of(4))
+        for number, evidence in ((4, evidence_examples.build()), (3, evidence_examples.hostile())):
+            assert running.attach(uid(number), encode(evidence)).json()["stored"] is True
         running.stream(running_now(5, 5, organization="acme", repository="acme/engine", job=EVIL))
         yield running
 
@@ -152,6 +159,28 @@ def test_charts_are_drawn_and_answer_the_pointer(page: Page, receiver: RunningRe
     hint = page.locator("#vg-tooltip-element.visible")
     hint.wait_for()
     assert "cores" in hint.inner_text()
+
+
+def test_what_a_referee_saw_is_drawn_with_the_run(page: Page, receiver: RunningReceiver) -> None:
+    """Every query on the axis of the job's time, what failed beside it, and the way to the data."""
+    trouble = troubles_of(page, receiver)
+    page.goto(f"{receiver.url}/runs/{uid(4)}")
+    page.locator("html[data-drawn-ms]").wait_for(state="attached")
+    disks = page.locator('figure[data-chart="evidence-2"]')
+    assert disks.locator(".drawn svg").count() == 1
+    assert disks.locator(".legend li").count() == 20
+    assert "Prometheus answered 400: parse error." in page.locator("main").inner_text()
+    picture = page.locator('figure[data-chart="evidence-1"] .drawn svg')
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 60, steps=5)
+    hint = page.locator("#vg-tooltip-element.visible")
+    hint.wait_for()
+    assert "a: 2.79 GiB" in hint.inner_text()
+    page.get_by_role("link", name="Evidence as JSON").click()
+    assert '"schema":"jobmeter.evidence/1"' in page.content()
+    assert trouble == []
 
 
 def test_without_scripts_everything_can_be_read(browser: Browser, receiver: RunningReceiver) -> None:

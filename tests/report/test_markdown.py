@@ -38,7 +38,7 @@ def test_no_page_is_longer_than_a_summary_may_be() -> None:
     text = render_markdown(*sidecar())
 
     for limit in range(300, len(text.encode()), 97):
-        cut = markdown._bounded(text, limit)
+        cut = markdown.bounded(text, limit)
         assert len(cut.encode()) <= limit
         assert cut.endswith("longer than a summary page may be._\n")
         assert cut.count("<details>") == cut.count("</details>")

@@ -46,7 +46,7 @@ _BYTE_UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 class Sign(Struct, frozen=True):
     """One entry of a legend: what it means, the palette's name of its colour, and its form.
 
-    The form is "" for a line, or "band", "dash", "dots", and in pages of history "bar", "point", "ring", "plus".
+    The form is "" for a line, or "band", "dash", "dots", "thick", and in history "bar", "point", "ring", "plus".
     """
 
     label: str

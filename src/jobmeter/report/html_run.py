@@ -47,10 +47,13 @@ def document(title: str, body: str, *, policy: str | None = None, style: str = S
     )
 
 
-def run_body(summary: Summary, pictures: str, *, over: str | None = None, below: str = "") -> str:
+def run_body(
+    summary: Summary, pictures: str, *, over: str | None = None, below: str = "", more: str = ""
+) -> str:
     """All that a page says of one run; ``pictures`` is the HTML of its course over time.
 
-    ``over`` is what stands above the verdict; None is which job it was. ``below`` is HTML that stands below it.
+    ``over`` is what stands above the verdict; None is which job it was. ``below`` is HTML that stands below it,
+    ``more`` are sections that stand before those of the circumstances.
     """
     parts = (
         _header(summary, (identity(summary) or "jobmeter") if over is None else over),
@@ -61,6 +64,7 @@ def run_body(summary: Summary, pictures: str, *, over: str | None = None, below:
         section("Sections", card(_sections(summary))),
         section("Containers", _containers(summary)),
         section("Programs and processes", _programs(summary)),
+        more,
         section("Job, machine, meter", _facts(summary)),
         _footer(summary),
     )

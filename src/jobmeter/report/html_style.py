@@ -41,6 +41,7 @@ h3{margin:20px 0 6px;font-size:14px;font-weight:650}
 .in-limit{color:var(--limit)}.in-mark{color:var(--mark)}
 .notes{margin:16px 0 0;padding:0;list-style:none}
 .notes li{padding:6px 12px;margin-top:4px;border-left:3px solid var(--faint);background:var(--paper)}
+.notes+figure{margin-top:14px}
 .notes li.warn{border-color:var(--throttled);color:inherit}
 .card{padding:14px 16px;background:var(--paper);border:1px solid var(--grid);border-radius:8px}
 figure{margin:0 0 12px}
@@ -52,6 +53,7 @@ figcaption p{margin:0;color:var(--faint);font-size:13px}
 .legend i{display:inline-block;width:16px;margin-right:6px;border-top:2px solid;vertical-align:.28em}
 .legend i.band{height:10px;border:0;background:currentColor;opacity:.35;vertical-align:-.05em}
 .legend i.bar{height:10px;margin:0 6px 0 0;border:0;background:currentColor;opacity:.85;vertical-align:-.05em}
+.legend i.thick{border-top-width:4px;vertical-align:.18em}
 .legend i.dash{border-top-style:dashed}.legend i.dots{border-top-style:dotted}
 figure svg{display:block;width:100%;height:auto;font-family:inherit}
 .narrow{display:none}

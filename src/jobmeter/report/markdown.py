@@ -48,16 +48,16 @@ def render_markdown(summary: Summary, timeline: Timeline | None) -> str:
         _charts(summary, timeline),
         _sections(summary),
         _notes(summary),
-        _details("Programs and processes", _programs(summary)),
-        _details("All numbers per container", _all_numbers(summary)),
+        folded("Programs and processes", _programs(summary)),
+        folded("All numbers per container", _all_numbers(summary)),
         "<sub>"
         + escape_markdown(" · ".join(part for part in (meter(summary), machine(summary)) if part))
         + "</sub>",
     ]
-    return _bounded("\n\n".join(block for block in blocks if block) + "\n", MAX_MARKDOWN_BYTES)
+    return bounded("\n\n".join(block for block in blocks if block) + "\n", MAX_MARKDOWN_BYTES)
 
 
-def _bounded(text: str, limit: int) -> str:
+def bounded(text: str, limit: int) -> str:
     """The text, or its first whole lines that fit into ``limit`` bytes, open folds closed, saying so."""
     encoded = text.encode()
     if len(encoded) <= limit:
@@ -99,7 +99,7 @@ def _key_table(summary: Summary) -> str:
             chosen.append(_renamed(column, f"memory peak ({column.title})"))
         elif column.title != "with page cache":
             chosen.append(_renamed(column, column.title.replace("limit", "memory limit", 1)))
-    return _table("container", names, chosen) + _more(summary.containers, "container")
+    return table("container", names, chosen) + _more(summary.containers, "container")
 
 
 def _renamed(column: Column, title: str) -> Column:
@@ -120,7 +120,7 @@ def _name(name: str) -> str:
     return escape_markdown(fit(clean(name), _MAX_NAME))
 
 
-def _table(title: str, names: Sequence[str], columns: Sequence[Column]) -> str:
+def table(title: str, names: Sequence[str], columns: Sequence[Column]) -> str:
     """A table of names that are escaped already; columns without any value are left out."""
     shown = [column for column in columns if any(column.cells)]
     if not shown or not names:
@@ -147,7 +147,7 @@ def _charts(summary: Summary, timeline: Timeline | None) -> str:
 
 def _sections(summary: Summary) -> str:
     shown = summary.sections[:_MAX_ROWS]
-    rows = _table("section", [_name(each.name) for each in shown], section_columns(shown))
+    rows = table("section", [_name(each.name) for each in shown], section_columns(shown))
     return rows + _more(summary.sections, "section") if rows else ""
 
 
@@ -155,14 +155,15 @@ def _notes(summary: Summary) -> str:
     return "\n".join(f"- {escape_markdown(fit(each.text, _MAX_SENTENCE))}" for each in remarks(summary))
 
 
-def _details(title: str, text: str) -> str:
+def folded(title: str, text: str) -> str:
+    """Markdown that is shown when its title is clicked; nothing when there is none."""
     return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>" if text else ""
 
 
 def _programs(summary: Summary) -> str:
     programs = summary.programs[:_MAX_ROWS]
     tables = [
-        _table("programs", [_name(each.name) for each in programs], program_columns(programs))
+        table("programs", [_name(each.name) for each in programs], program_columns(programs))
         + _more(summary.programs, "program"),
         _processes("by CPU", summary, busiest(summary.top_cpu_processes)),
         _processes("by memory", summary, summary.top_mem_processes),
@@ -173,14 +174,14 @@ def _programs(summary: Summary) -> str:
 def _processes(title: str, summary: Summary, processes: Sequence[ProcessSummary]) -> str:
     shown = processes[:_MAX_ROWS]
     columns = process_columns(shown, containers=len(summary.containers) > 1)
-    return _table(f"processes {title}", [_name(each.name) for each in shown], columns)
+    return table(f"processes {title}", [_name(each.name) for each in shown], columns)
 
 
 def _all_numbers(summary: Summary) -> str:
     ordered, names = _containers(summary)
     tables = [
-        _table("CPU cores", names, cpu_columns(summary, ordered)),
-        _table("memory peaks", names, memory_columns(ordered)),
-        _table("waited", names, wait_columns(ordered)),
+        table("CPU cores", names, cpu_columns(summary, ordered)),
+        table("memory peaks", names, memory_columns(ordered)),
+        table("waited", names, wait_columns(ordered)),
     ]
     return "\n\n".join(each for each in tables if each)

@@ -34,6 +34,12 @@ _FONT = "system-ui, sans-serif"
 _PLAIN = "format(datum.value, datum.value >= 10 ? ',.0f' : '.3~f')"
 _PERCENT = "format(datum.value * 100, '.3~f') + ' %'"
 _STEP_LINE = {"type": "line", "interpolate": "step-before", "strokeWidth": 1.4}
+_FORMS: dict[str, Spec] = {
+    "": {"strokeWidth": 1.4},
+    "dash": {"strokeWidth": 1.4, "strokeDash": [6, 3]},
+    "dots": {"strokeWidth": 1.6, "strokeDash": [1.5, 2.5]},
+    "thick": {"strokeWidth": 3, "opacity": 0.8},
+}
 _STEP_AREA = {"type": "area", "interpolate": "step-before"}
 
 
@@ -70,6 +76,15 @@ class Frame(Struct, frozen=True):
             found = resample(self.ends, below, len(parts), self.span, highest=True)
             return [None if value is None else -value for value in found]
         return resample(self.ends, values, len(parts), self.span, highest=highest)
+
+
+class Curve(Struct, frozen=True):
+    """A line through points: seconds since the begin, by rising time, and a value or None for a gap."""
+
+    points: list[tuple[float, float | None]]
+    colour: str
+    form: str = ""
+    """As of the signs of a legend: "" for a line, or "dash", "dots", "thick"."""
 
 
 def frame(span: float, width: int, palette: Palette, ends: list[float], marks: list[TimelineMark]) -> Frame:
@@ -136,6 +151,32 @@ def lines_panel(frame: Frame, title: str, rows: list[Row], hints: list[str], col
         for field, colour in colours.items()
     ]
     return _panel(frame, title, rows, hints, layers)
+
+
+def curves_panel(frame: Frame, title: str, curves: Sequence[Curve], hints: list[str], label: str) -> Spec:
+    """Values of moments as lines from one to the next; the expression ``label`` writes the numbers of the axis."""
+    values = [value for curve in curves for _, value in curve.points if value is not None]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = 0.06 * max(high - low, 1e-6)
+    scale = {"domain": [low - room if low < 0 else 0, high + room if high > 0 or not low else 0]}
+    axis = {"title": None, "tickCount": 4, "labelExpr": label}
+    x, y = _time(frame), _field("v") | {"scale": scale, "axis": axis}
+    layers = [layer for curve in curves for layer in _curve_layers(curve, x, y)]
+    titled = {"title": {"text": title}} if title else {}
+    return titled | {"layer": [*layers, _strips(frame, hints)]}
+
+
+def _curve_layers(curve: Curve, x: Spec, y: Spec) -> list[Spec]:
+    """The line, and a dot where a value stands alone."""
+    rows = [_rounded({"t": time, "v": value}) for time, value in curve.points]
+    missing = [True, *(row["v"] is None for row in rows), True]
+    alone = [row for i, row in enumerate(rows) if missing[i] and not missing[i + 1] and missing[i + 2]]
+    line = {"type": "line", "color": curve.colour, **_FORMS[curve.form]}
+    layers: list[Spec] = [{"data": {"values": rows}, "mark": line, "encoding": {"x": x, "y": y}}]
+    if alone:
+        dot = {"type": "point", "color": curve.colour, "filled": True, "size": 16, "opacity": 1}
+        layers.append({"data": {"values": alone}, "mark": dot, "encoding": {"x": x, "y": y}})
+    return layers
 
 
 def join(panels: list[Spec], frame: Frame) -> Spec:

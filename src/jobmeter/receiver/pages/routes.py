@@ -26,9 +26,10 @@ from jobmeter.receiver.api.parameters import (
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.live import Live
 from jobmeter.receiver.pages.assets import Assets
-from jobmeter.receiver.pages.charts import picture_response
+from jobmeter.receiver.pages.charts import Pair, picture_response
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.events import NowEvents, events, run_events
+from jobmeter.receiver.pages.evidence import attached_to, evidence_body
 from jobmeter.receiver.pages.layout import Crumb, address, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.now import LATE_SECONDS, now_body
@@ -36,6 +37,8 @@ from jobmeter.receiver.pages.run import Heard, one_run_body, run_charts, run_tit
 from jobmeter.receiver.pages.shown import ShownRuns
 from jobmeter.receiver.store.live import Stage, stage_of
 from jobmeter.receiver.store.queries import known_names
+from jobmeter.receiver.store.scopes import Scopes
+from jobmeter.report.evidence_charts import EVIDENCE_KEYS
 from jobmeter.report.html_parts import text
 
 # The fields of the form; those that were left empty ask for nothing.
@@ -162,9 +165,11 @@ class Pages:
         if shown is None:
             raise _no_run(run_uid)
         found, course, stage = shown
+        attached = await attached_to(self._readings, run_uid, grant_of(request).scopes)
+        evidence = evidence_body(attached, run_uid, self._drawing)
         return page(
             run_title(found.detail),
-            one_run_body(found.detail, course, self._drawing, self._heard(stage)),
+            one_run_body(found.detail, course, self._drawing, self._heard(stage), evidence),
             here="runs",
             trail=run_trail(found.detail),
             drawing_script=self._drawing.script_address,
@@ -187,13 +192,22 @@ class Pages:
         if width not in ("wide", "narrow"):
             raise Problem(400, f"width is {width[:40]!r}; accepted are wide and narrow.")
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
-        shown = await self._shown.run(run_uid, grant_of(request).scopes)
-        if shown is None or shown.found.detail.summary is None:
-            raise _no_run(run_uid)
-        for pair in run_charts(shown.found.detail.summary, shown.course):
+        for pair in await self._charts(run_uid, key, grant_of(request).scopes):
             if pair.wide.key == key:
                 return await picture_response(pair.narrow if width == "narrow" else pair.wide, self._drawing)
         raise NotFound(f"The run has no chart {key[:40]!r}.")
+
+    async def _charts(self, run_uid: str, key: str, scopes: Scopes) -> list[Pair]:
+        """Those of the run, or of what is attached to it: whichever a chart of this key is among."""
+        if key.startswith(EVIDENCE_KEYS):
+            attached = await attached_to(self._readings, run_uid, scopes)
+            if attached is None:
+                raise _no_run(run_uid)
+            return attached.pairs
+        shown = await self._shown.run(run_uid, scopes)
+        if shown is None or shown.found.detail.summary is None:
+            raise _no_run(run_uid)
+        return run_charts(shown.found.detail.summary, shown.course)
 
 
 def refusal(problem: Problem) -> Response:

@@ -65,15 +65,23 @@ _NOTHING_HEARD = Heard()
 
 
 def one_run_body(
-    detail: RunDetail, course: RunTimeline, drawing: Drawing, heard: Heard = _NOTHING_HEARD
+    detail: RunDetail,
+    course: RunTimeline,
+    drawing: Drawing,
+    heard: Heard = _NOTHING_HEARD,
+    evidence: str = "",
 ) -> str:
-    """Everything about one run, where else to look, and where to get it as data."""
-    body = _without_summary(detail, _links(detail))
+    """Everything about one run, where else to look, and where to get it as data; ``evidence`` is HTML."""
+    body = _without_summary(detail, _links(detail)) + evidence
     if detail.summary is not None:
         shown = _shown(detail, detail.summary)
         pairs = run_charts(detail.summary, course)
-        drawn = figures(pairs, _pictures(detail), drawing) if pairs else _no_charts(shown, course, heard)
-        body = run_body(shown, drawn, over=_over(detail), below=_links(detail))
+        drawn = (
+            figures(pairs, pictures_of(detail.run_uid), drawing)
+            if pairs
+            else _no_charts(shown, course, heard)
+        )
+        body = run_body(shown, drawn, over=_over(detail), below=_links(detail), more=evidence)
     return f"{_provisional(detail, heard)}{body}{_data(detail, course)}"
 
 
@@ -126,9 +134,11 @@ def run_charts(summary: Summary, course: Course) -> list[Pair]:
     return [Pair(*both) for both in zip(wide, narrow, strict=True)]
 
 
-def _pictures(detail: RunDetail) -> Callable[[str, Width], str]:
+def pictures_of(run_uid: str) -> Callable[[str, Width], str]:
+    """The address of each chart of a run as a picture."""
+
     def picture(key: str, width: Width) -> str:
-        return f"{address('runs', detail.run_uid, 'charts', key)}?width={width}"
+        return f"{address('runs', run_uid, 'charts', key)}?width={width}"
 
     return picture
 
