@@ -201,15 +201,17 @@ def test_they_are_bounded():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("verdict", ["away", "later"])
+@pytest.mark.parametrize("verdict", ["away", "later", RuntimeError()])
 def test_one_that_is_never_taken_keeps_none_back(tmp_path, verdict):
-    """Those of other tasks are told when it has been tried."""
+    """Those of other tasks are told when it has been tried, also by a fault of ours."""
 
     async def main():
         told = list[str]()
 
         async def refuses_seven(task_id: str, call: Call) -> Verdict:
             told.append(task_id)
+            if isinstance(verdict, Exception) and task_id == "7":
+                raise verdict
             return verdict if task_id == "7" else "taken"
 
         async with Rig(tmp_path, refuses_seven) as rig:

@@ -15,7 +15,7 @@ from jobmeter.gateway.launcher import kept_runner, launch, templates, work_dir
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.model.errors import LaunchError
-from jobmeter.supervise.keeper.spec import Limits
+from jobmeter.supervise.keeper.spec import Limits, Spec
 from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
 from tests.gateway.launcher.rig import KINDS, LaunchRig, forge_of, launching
 from tests.gateway.launcher.test_launches import DETAIL, ends, run
@@ -99,6 +99,32 @@ def test_a_fault_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wh
             forge.enqueue(7)
             await fails_beside_another(rig, forge, "forgejo")
             assert not faults
+
+    run(main)
+
+
+def test_a_start_that_leaves_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended and removed before the next start."""
+    monkeypatch.setattr(launch, "PAUSE_SECONDS", 0.01)
+
+    async def main() -> None:
+        async with launching(tmp_path) as (forge, rig):
+            real, refusals = rig.keepers.start, deque([LaunchError("it was not started within 30 s")])
+
+            async def start(spec: Spec) -> Any:
+                if refusals:
+                    rig.keepers.cgroups.add(spec.name)
+                    raise refusals.popleft()
+                return await real(spec)
+
+            monkeypatch.setattr(rig.keepers, "start", start)
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            await runner.takes()
+            await runner.reports("success")
+            rig.keepers.runner_ends(7)
+            await ends(forge, 7, "success")
+            await rig.nothing_left()
 
     run(main)
 

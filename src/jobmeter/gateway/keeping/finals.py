@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from jobmeter.gateway.faults import fault_of
 from jobmeter.gateway.forges.port import Call
 from jobmeter.gateway.keeping.files import make_folder, remove, write_whole
 from jobmeter.ops.log import FullLog, Log
@@ -205,13 +206,21 @@ class Finals:
                     self._kept[final.task_id] = kept
                 return
 
+    async def _sent(self, task_id: str, call: Call) -> Verdict:
+        try:
+            return await self._send(task_id, call)
+        except Exception as error:
+            # Whatever it is: those of other tasks are told all the same.
+            self._log.warn("a last report was not told by a fault of ours", task=task_id, **fault_of(error))
+            return "later"
+
     async def _deliver_one(self, final: Final) -> bool:
         """Tell the forge of one task, in order; False if it is away."""
         for kind in _KINDS:
             call: Call | None = getattr(final, kind)
             if call is None:
                 continue
-            verdict = await self._send(final.task_id, call)
+            verdict = await self._sent(final.task_id, call)
             if verdict == "away":
                 return False
             if verdict == "later":

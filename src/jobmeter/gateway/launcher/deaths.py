@@ -3,9 +3,9 @@
 import asyncio
 from typing import NamedTuple
 
+from jobmeter.gateway.faults import fault_of
 from jobmeter.gateway.forges.own import OwnDialect, Registration
 from jobmeter.gateway.forges.port import Call, LogReport, Result
-from jobmeter.gateway.launcher.faults import fault_of
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known

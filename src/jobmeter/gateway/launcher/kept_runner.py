@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol
 
-from jobmeter.gateway.launcher.faults import reason_of
+from jobmeter.gateway.faults import reason_of
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.model.exits import Survivor
 from jobmeter.supervise.keeper.end import Ended, Kept

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from jobmeter.gateway.faults import fault_of, is_cancelled, reason_of
 from jobmeter.gateway.figures.process import Machines, MachineState
 from jobmeter.gateway.forges.own import OwnDialect, Registration, fresh_credential
 from jobmeter.gateway.forges.port import Task
@@ -15,7 +16,6 @@ from jobmeter.gateway.hooks import TaskHooks
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.announcing import task_event
 from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of
-from jobmeter.gateway.launcher.faults import fault_of, is_cancelled, reason_of
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes, digest_of
@@ -284,6 +284,7 @@ class Launch:
             try:
                 await self._start()
             except (JobmeterError, OSError) as error:
+                await self._runner.end()  # One that has come to life too late, or what is left of it.
                 return Cause(f"The gateway could not start a runner for this job: {reason_of(error)}.")
             if self.settled is not None:
                 self._runner.stop()

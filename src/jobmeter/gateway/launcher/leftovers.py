@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from jobmeter.gateway.faults import fault_of, reason_of
 from jobmeter.gateway.forges.own import Registration
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.deaths import Cause, Deaths
-from jobmeter.gateway.launcher.faults import fault_of, reason_of
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.launch import Shared
 from jobmeter.gateway.launcher.site import Record

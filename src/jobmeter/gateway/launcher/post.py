@@ -5,6 +5,7 @@ import math
 import uuid
 from collections.abc import Callable
 
+from jobmeter.gateway.faults import fault_of
 from jobmeter.gateway.figures.events import Declared, Draining, Event, TaskBegan, TaskEnded
 from jobmeter.gateway.forges.facts import digest
 from jobmeter.gateway.forges.own import Registration
@@ -21,7 +22,6 @@ from jobmeter.gateway.forges.port import (
     Unauthenticated,
     Unreadable,
 )
-from jobmeter.gateway.launcher.faults import fault_of
 from jobmeter.gateway.launcher.launch import Launch, Shared
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.polling.backoff import Backoff, pace_of

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from jobmeter.gateway.faults import is_cancelled
 from jobmeter.gateway.figures.events import Fetched, Waiting
 from jobmeter.gateway.forges.port import Empty, Failed, Outcome, Task, Tasks, TimedOut, Unauthenticated
 from jobmeter.gateway.polling.backoff import Backoff
@@ -123,7 +124,7 @@ class Poller:
             try:
                 begun = await self._turn()
             except (Exception, asyncio.CancelledError) as error:
-                if _is_cancelled():
+                if is_cancelled():
                     return
                 # A fault of ours must not leave the runner without tasks.
                 self._log.warn("asking for a job failed by a fault of ours", fault=_fault(error))
@@ -152,7 +153,7 @@ class Poller:
             return await self._fetcher.fetch(slots, self._tasks_version)
         except asyncio.CancelledError:
             # If it is not we who are cancelled, something within the request was.
-            self._stopping = self._stopping or _is_cancelled()
+            self._stopping = self._stopping or is_cancelled()
             return Failed(sentence="the request was broken off", code="canceled")
         except Exception as error:
             self._log.warn("a request for a job failed by a fault of ours", fault=_fault(error))
@@ -234,7 +235,7 @@ class Poller:
             if wait.changed:
                 self._tell(Waiting(wait.base_seconds))
         except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             # Without the wait below the forge would be asked without a pause.
             self._log.warn("what is done between requests failed by a fault of ours", fault=_fault(error))
@@ -252,11 +253,6 @@ def _version_after(known: int, outcome: Outcome) -> int:
 def _cancel(task: asyncio.Task[None]) -> None:
     """After its first step: a task that is cancelled before never begins, and could not report that it is cancelled."""
     asyncio.get_running_loop().call_soon(task.cancel)
-
-
-def _is_cancelled() -> bool:
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
 
 
 def _fault(error: BaseException) -> str:
