@@ -124,6 +124,7 @@ class _Found:
         self._room = max_points
         self._large = 0
         self._histograms = 0
+        self._times: dict[float, int | float] = {}
 
     def take(self, row: _Row) -> None:
         """One more."""
@@ -139,7 +140,14 @@ class _Found:
             self.points_left_out += count
             return
         self._room -= count
-        self.series.append(Series(row.metric, _points(row.values)))
+        self.series.append(Series(row.metric, tuple(map(self._point, _decoders().points.decode(row.values)))))
+
+    def _point(self, sent: Point) -> Point:
+        """Raises Unreadable for what is no point; series of one answer have the same times, which are kept once."""
+        time = self._times.get(sent[0])
+        if time is None:
+            time = self._times.setdefault(sent[0], _time(sent[0]))
+        return time, _number(sent[1])
 
     def warnings(self) -> list[str]:
         """One sentence for each kind of series that is left out for itself."""
@@ -157,22 +165,23 @@ def _is_large(labels: dict[str, str]) -> bool:
     )
 
 
-def _points(values: Raw) -> tuple[Point, ...]:
-    return tuple(_point(time, value) for time, value in _decoders().points.decode(values))
+def _time(sent: float) -> int | float:
+    """To the millisecond, and whole where it is. Raises Unreadable."""
+    if not 0 <= sent < _MAX_TIME:
+        raise Unreadable(f"The answer has a point at the time {sent}.")
+    time = round(sent, 3)
+    return int(time) if time == int(time) else time
 
 
-def _point(time: float, value: str) -> Point:
-    """Raises Unreadable for what is no point."""
-    if not 0 <= time < _MAX_TIME:
-        raise Unreadable(f"The answer has a point at the time {time}.")
+def _number(sent: str) -> str:
+    """The value as it was sent. Raises Unreadable for what is none."""
     try:
-        float(value)
+        float(sent)
     except ValueError:
-        raise Unreadable(f"The answer has a value that is no number: {value[:40]!r}.") from None
-    if len(value) > _MAX_VALUE:
+        raise Unreadable(f"The answer has a value that is no number: {sent[:40]!r}.") from None
+    if len(sent) > _MAX_VALUE:
         raise Unreadable("The answer has a value that is no number.")
-    time = round(time, 3)
-    return (int(time) if time == int(time) else time), value
+    return sent
 
 
 def _no_answer(body: bytes) -> str:
