@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import sys
 import time
@@ -79,6 +80,25 @@ def test_the_form_of_gitlabs_referee_is_written(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    "form, begins, told",
+    [
+        ("markdown", "### jobmeter: what Prometheus saw", "\n| b | 1 | 3 | 0.5 | 0.5 | 0.5 |\n"),
+        ("html", "<!DOCTYPE html>", "What Prometheus saw: all 2 queries have data"),
+    ],
+)
+def test_the_forms_for_people_are_written(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, begins: str, told: str
+) -> None:
+    """With what was seen."""
+    out = tmp_path / "evidence"
+    assert main(["referee", config, *TIME, f"--format={form}", f"--out={out}"]) == 0
+    text = out.read_text()
+    assert text.startswith(begins)
+    assert told in text
+    assert capsys.readouterr().out == ""
+
+
 def test_a_query_that_fails_is_said_and_is_no_failure(
     config: str, server: StandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,8 +128,9 @@ def test_it_is_sent_to_a_receiver(config: str, tmp_path: Path, capsys: pytest.Ca
         assert main(["referee", config, *TIME, *to]) == 0
         (asked,) = receiver.asked
     assert asked.path == f"/api/v1/runs/{UID}/evidence"
-    assert asked.body == out.read_bytes()
-    assert decode(asked.body).run_uid == UID
+    assert asked.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(asked.body) == out.read_bytes()
+    assert decode(gzip.decompress(asked.body)).run_uid == UID
     assert capsys.readouterr().out == ""
 
 

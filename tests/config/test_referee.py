@@ -229,7 +229,10 @@ def test_what_the_forge_says_of_the_job_is_used() -> None:
         ([*LEAST, "--end=tomorrow"], "--end: 'tomorrow' is no time; accepted is RFC 3339, as 2026"),
         ([*LEAST, "--end=5"], "--end: '5' is no time in seconds since 1970"),
         ([*LEAST, "--receiver=https://r.example"], "--receiver needs --run-uid"),
-        ([*LEAST, "--format=html"], "--format: 'html' is not accepted; accepted are full, compat"),
+        (
+            [*LEAST, "--format=csv"],
+            "--format: 'csv' is not accepted; accepted are full, compat, markdown, html",
+        ),
         ([*LEAST, "up"], "'up' is not accepted: the referee takes only flags"),
         (
             ["--prometheus-address=http://p.example/api/v1"],

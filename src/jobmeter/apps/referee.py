@@ -1,6 +1,7 @@
 """`jobmeter referee`: after a job, asks Prometheus what it saw meanwhile, and writes or sends the answer."""
 
 import asyncio
+import gzip
 import os
 import sys
 import time
@@ -31,6 +32,10 @@ def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
     What a query did not answer is in the evidence, and no failure. Raises JobmeterError where it gets nowhere.
     """
     outputs.check_file("--out", settings.out)
+    if settings.format == "html":
+        from jobmeter.report.svg import require_html
+
+        require_html()
     occasion = _occasion(settings, environ)
     if settings.wait:
         _wait(occasion.end + settings.options.scrape_interval)
@@ -95,7 +100,18 @@ def _said(document: Evidence) -> Iterator[str]:
 
 
 def _text(document: Evidence, settings: RefereeSettings) -> bytes:
-    return compat.encode(document) if settings.format == "compat" else encode(document)
+    match settings.format:
+        case "compat":
+            return compat.encode(document)
+        case "markdown":
+            from jobmeter.report.evidence import render_evidence_markdown
+
+            return render_evidence_markdown(document).encode()
+        case "html":
+            from jobmeter.report.evidence_html import render_evidence_html
+
+            return render_evidence_html(document).encode()
+    return encode(document)
 
 
 def _write(path: str, text: bytes) -> None:
@@ -110,7 +126,8 @@ def _send(document: Evidence, receiver: str, settings: RefereeSettings) -> None:
     path = f"/api/v1/runs/{quote(settings.run_uid or '', safe='')}/evidence"
     endpoint = Endpoint(receiver, settings.push_token)
     try:
-        endpoint.post(path, encode(document), {"Content-Type": "application/json"}, timeout=_POST_SECONDS)
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        endpoint.post(path, gzip.compress(encode(document), mtime=0), headers, timeout=_POST_SECONDS)
     except SendError as error:
         more = advice(error, settings.push_token) if error.status in (401, 403) else ""
         message = f"{error}. {more}" if more else str(error)

@@ -19,7 +19,7 @@ from jobmeter.model.errors import EvidenceError, UsageError
 from jobmeter.model.evidence.document import seconds_of
 from jobmeter.referee.options import RefereeOptions
 
-Form = Literal["full", "compat"]
+Form = Literal["full", "compat", "markdown", "html"]
 _WHICH_SERIES = ("selector", "executor", "label_value", "label_name", "namespace")
 _LEAST_UNIX, _MOST_UNIX = 1e8, 2.5e11
 
@@ -52,7 +52,8 @@ REFEREE_OPTIONS = (
     *INTERVAL_OPTIONS,
     Option("wait", "", "first wait until what happened at the job's end has been scraped", None),
     Option("out", "JOBMETER_REFEREE_OUT", "where the evidence is written, in place of stdout", metavar="FILE"),
-    Option("format", "JOBMETER_REFEREE_FORMAT", "all of it, or the form of GitLab's referee: first series only",
+    Option("format", "JOBMETER_REFEREE_FORMAT",
+           "all of it; the form of GitLab's referee, first series only; or what people read",
            metavar="FORM", choices=get_args(Form), default="full"),
     Option("receiver", "JOBMETER_RECEIVER", "where the run is that the evidence belongs to", web_address, "URL"),
     Option("run-uid", "JOBMETER_RUN_UID", "which run of it", metavar="UID"),

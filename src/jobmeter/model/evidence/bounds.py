@@ -5,8 +5,8 @@ import math
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence.document import Evidence, QueryAnswer, Series, seconds_of
 
-MAX_BYTES = 16 * 1024 * 1024
-"""Of the whole document as JSON."""
+MAX_BYTES = 24 * 1024 * 1024
+"""Of the whole document as JSON: a point of 500,000 may have as many digits as a number has."""
 MAX_QUERIES = 200
 MAX_SERIES = 1_000
 """Of one query."""
