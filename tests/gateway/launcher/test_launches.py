@@ -208,6 +208,7 @@ def test_a_job_that_gitlab_asks_to_end(
                 lines = await ends(forge, 7, "failure")
                 said = "The job was cancelled, and its runner was ended 50 ms later."
                 assert lines == ["at work", "", f"jobmeter: {said}"]
+                assert rig.log.texts[0] == "a job was cancelled and its runner has not ended: it is ended now"
             await rig.nothing_left()
             assert bool(rig.keepers.stopped) != ends_itself
             assert rig.ended == [("7", "failure" if ends_itself else "cancelled")]
@@ -311,6 +312,7 @@ def test_a_result_that_is_on_its_way(tmp_path: Path) -> None:
             assert (await reporting).status == 200
             assert rig.ended == [("7", "success")]
             assert forge.jobs[7].text == ""
+            assert rig.log.warned == []
 
     run(main)
 

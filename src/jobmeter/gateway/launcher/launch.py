@@ -262,7 +262,7 @@ class Launch:
             self._now("used" if self.record.handed else "acquired")
             self._started()
             return None
-        if self.record.attempt or self._lost:
+        if runner.kept is not None or self.record.attempt or self._lost:
             await runner.end()
             runner.kept = None
         if self.known.task is not None:
@@ -376,6 +376,8 @@ class Launch:
     def _end_later(self, seconds: float) -> None:
         """In place of any earlier limit."""
         self._end_never()
+        if self.over:  # A report that was on its way.
+            return
         self._ending = asyncio.get_running_loop().call_later(seconds, self._end_it)
 
     def _end_never(self) -> None:
@@ -385,7 +387,8 @@ class Launch:
 
     def _end_it(self) -> None:
         self._unending = self.settled is None
-        self._warn("a job is over and its runner has not ended: it is ended now")
+        what = "was cancelled" if self._unending else "is over"
+        self._warn(f"a job {what} and its runner has not ended: it is ended now")
         self._runner.stop()
 
     async def _remove(self) -> None:
