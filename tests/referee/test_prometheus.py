@@ -215,6 +215,15 @@ def test_who_is_asked_to_wait_asks_again(status: int, headers: list[tuple[str, s
     assert len(seen) == 2
 
 
+def test_who_is_always_asked_to_wait_gives_up() -> None:
+    """After five times."""
+    server = StandIn()
+    server.wrong["up"] = says(429, b'{"error":"too busy"}', ("Retry-After", "0"))
+    with pytest.raises(Unanswered, match=r"^Prometheus answered 429: too busy\.$"):
+        asking(server)
+    assert len(server.asked) == 5
+
+
 def test_all_questions_wait_together() -> None:
     """The one that was refused, and those that come after it."""
 

@@ -25,6 +25,7 @@ _CONNECT_SECONDS = 5.0
 _POST_REFUSED = frozenset({405, 501})
 _WAITS = frozenset({429, 503})
 _AWAY = frozenset({502, 503, 504})
+_TRIES = 5
 _LONGEST_WAIT_SECONDS = 30.0
 _UNASKED_WAIT_SECONDS = 1.0
 _PIECE_BYTES = 64 * 1024
@@ -92,21 +93,20 @@ class Prometheus:
     async def query_range(self, expression: str, start: float, end: float, step: float, room: Room) -> bytes:
         """The answer's JSON; times in seconds since 1970, the step in seconds. Raises Unanswered.
 
-        Who is asked to wait waits, all questions together, and asks again until it is cancelled.
+        Who is asked to wait waits, all questions together, and asks again, five times in all.
         """
         form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        while True:
-            wait = self._not_before - time.monotonic()
-            if wait > 0:
-                await asyncio.sleep(wait)
+        for tries_left in range(_TRIES - 1, -1, -1):
+            await asyncio.sleep(max(self._not_before - time.monotonic(), 0.0))
             try:
-                found = await self._asked(form, room)
+                found = await self._asked(form, room, may_wait=tries_left > 0)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise self._unanswered(error) from None
             if found is not None:
                 return found
+        raise Unanswered("Prometheus takes neither POST nor GET.")
 
-    async def _asked(self, form: Mapping[str, str], room: Room) -> bytes | None:
+    async def _asked(self, form: Mapping[str, str], room: Room, *, may_wait: bool) -> bytes | None:
         """None where it is to be asked again."""
         if self._session is None:
             raise RuntimeError("the session with Prometheus is not open")
@@ -124,7 +124,7 @@ class Prometheus:
                 self._may_post = False
                 return None
             wait = _wait_seconds(response)
-            if wait is not None:
+            if wait is not None and may_wait:
                 self._not_before = max(self._not_before, time.monotonic() + wait)
                 return None
             raise Unanswered(await self._refusal(response), away=response.status in _AWAY)
