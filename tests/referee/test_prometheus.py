@@ -7,6 +7,7 @@ import gzip
 import ssl
 import time
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def test_it_is_asked_by_post() -> None:
     assert body == matrix(server.asked[0])
     assert (seen.method, seen.target) == ("POST", "/api/v1/query_range")
     assert seen.by_name["content-type"] == "application/x-www-form-urlencoded"
-    assert asked_of(seen) == {"query": "up", "start": "100.000", "end": "120.500", "step": "10.000"}
+    form = {"query": "up", "start": "100.000", "end": "120.500", "step": "10.000", "nocache": "1"}
+    assert asked_of(seen) == form
 
 
 @pytest.mark.parametrize("status", [405, 501])
@@ -191,6 +193,26 @@ def test_answers_are_bounded_together() -> None:
 
     with pytest.raises(Unanswered, match=r"^The answers have more than 500 bytes together\.$"):
         asyncio.run(main())
+
+
+def test_what_was_packed_is_unpacked_in_small_pieces() -> None:
+    """A few bytes that unpack to a lot take no memory before they are refused."""
+    counts: list[int] = []
+
+    class Watched(Room):
+        def take(self, count: int) -> bool:
+            counts.append(count)
+            return super().take(count)
+
+    async def main() -> None:
+        bomb = says(200, BOMB, GZIP)
+        options = partial(PrometheusOptions, max_answer_bytes=MIB)
+        async with listening(bomb) as (url, _), Prometheus(options(address=url)) as client:
+            await client.query_range("up", 0, 0, 1, Watched(100 * MIB))
+
+    with pytest.raises(Unanswered, match="The answer has more than 1048576 bytes"):
+        asyncio.run(main())
+    assert 0 < max(counts) <= 64 * 1024
 
 
 def test_no_secret_is_said_again() -> None:

@@ -14,6 +14,7 @@ from jobmeter.model.evidence.document import Evidence, decode, encode
 from jobmeter.model.job import Job
 from jobmeter.referee import referee as module
 from jobmeter.referee.breaker import Breaker
+from jobmeter.referee.fitting import fitted
 from jobmeter.referee.prometheus import Prometheus
 from jobmeter.referee.referee import Occasion, Referee
 from tests.referee.server import StandIn, cut, hang_up, listening, options, says, silent
@@ -116,7 +117,7 @@ def test_one_bad_query_takes_nothing_from_the_others(
 
 
 def test_one_that_is_away_is_said_of_each_query() -> None:
-    """There is a document all the same; who waits behind the first ones is not made to wait again."""
+    """There is a document all the same."""
 
     async def main() -> Evidence:
         queries = [(f"q{number}", "up") for number in range(50)]
@@ -130,6 +131,17 @@ def test_one_that_is_away_is_said_of_each_query() -> None:
         ("failed", "Prometheus cannot be asked: connection refused.")
     }
     assert compat.encode(document) == b"{}"
+
+
+def test_once_nobody_is_there_nobody_else_is_made_to_wait() -> None:
+    """The second question would be as vain as the first; an answer before it would have been another sign."""
+    server = StandIn()
+    server.wrong["up"] = hang_up
+    queries = [(f"q{number}", "up") for number in range(5)]
+    assert {query.state for query in ask(server, *queries, parallel=1).queries} == {"failed"}
+    assert server.expressions == ["up"]
+    ask(server, ("a", "a"), *queries, parallel=1)
+    assert server.expressions == ["up", "a", *["up"] * 5]
 
 
 def test_what_has_not_come_within_the_budget_is_left() -> None:
@@ -243,6 +255,13 @@ def test_all_queries_share_the_points_of_a_document(monkeypatch: pytest.MonkeyPa
     for answer in document.queries:
         assert (answer.state, answer.series_left_out, answer.points_left_out) == ("empty", 1, 7)
         assert answer.warnings == ("Left out are 1 series, 7 points: a query keeps 100 series and 6 points.",)
+
+
+def test_a_document_is_as_small_as_a_receiver_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much was answered."""
+    monkeypatch.setattr(module, "fitted", lambda document: fitted(document, 1000))
+    (answer,) = ask(StandIn(), ("a", "a"), occasion=JOB._replace(end=START + 600)).queries
+    assert (answer.state, answer.series, answer.points_left_out) == ("partial", (), 61)
 
 
 @pytest.mark.parametrize(
