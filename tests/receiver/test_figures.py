@@ -16,6 +16,7 @@ NAMES = {
     "jobmeter_receiver_listeners": "gauge",
     "jobmeter_receiver_summaries_stored": "counter",
     "jobmeter_receiver_records_stored": "counter",
+    "jobmeter_receiver_evidence_stored": "counter",
     "jobmeter_receiver_runs_lost": "counter",
     "jobmeter_receiver_removed": "counter",
     "jobmeter_receiver_retention_timestamp_seconds": "gauge",

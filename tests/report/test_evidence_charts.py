@@ -91,6 +91,13 @@ def test_a_long_job_is_drawn_by_the_highest_of_each_moment() -> None:
     assert None not in [value for _, value in line]
 
 
+def test_points_at_the_edges_of_parts_make_no_gap() -> None:
+    """As many parts as there are points but one: rounding puts two into one part, and none into the next."""
+    whole = Series({}, points(*["1"] * 101))
+    (chart,) = charts(evidence(answer("x", whole), **LONG), 400)
+    assert None not in [value for _, value in lines(chart)[0]]
+
+
 def test_pointing_at_a_moment_tells_the_values() -> None:
     """The highest first; where nothing was scraped there are none."""
     _, memory, *_ = charts(build())
