@@ -275,6 +275,7 @@ def test_what_is_not_accepted_is_one_sentence(argv: list[str], sentence: str) ->
         (OURS.replace("parallel = 2", 'token = "a"'), "token_file: token says it too"),
         (OURS.replace("parallel = 2", 'user = "a"'), "token and user are two ways"),
         (OURS.replace("parallel = 2", 'password = "a"'), "user is missing: whose password it is"),
+        (OURS.replace('"team-a"', '"team\\na"'), "tenant: 'team\\na' is not accepted; accepted is a text on one line"),
         (OURS.replace("parallel = 2", 'client_cert = "token"'), "client_cert and client_key are needed both"),
         (OURS.replace("parallel = 2", 'ca_cert = "none.pem"'), "ca_cert: 'none.pem' cannot be read"),
         (OURS.replace('"job:cpu:rate5m"', '""'), "queries: the query 'five:minutes' is empty"),

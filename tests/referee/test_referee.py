@@ -248,6 +248,13 @@ def test_a_query_that_grows_too_long_is_not_sent() -> None:
     assert "characters; at most 8192 are sent." in str(document.queries[0].reason)
 
 
+def test_a_fault_of_the_referee_is_one_querys_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and never raised."""
+    monkeypatch.setattr(module, "read", lambda *_, **__: 1 // 0)
+    (answer,) = ask(StandIn(), ("a", "a")).queries
+    assert (answer.state, answer.reason) == ("failed", "The referee could not ask it: ZeroDivisionError.")
+
+
 def test_all_queries_share_the_points_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
     """None can take another's; what is left out is counted."""
     monkeypatch.setattr(module, "MAX_POINTS", 13)

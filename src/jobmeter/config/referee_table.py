@@ -72,6 +72,13 @@ def template(text: str) -> str:
     return selector
 
 
+def one_line(text: str) -> str:
+    """What is sent as a header."""
+    if not text or not text.isprintable():
+        raise UsageError(f"{text[:60]!r} is not accepted; accepted is a text on one line")
+    return text
+
+
 def label(text: str) -> str:
     """The name of a label."""
     check_label(text)
@@ -116,10 +123,10 @@ REFEREE_KEYS = (
     Option("timeout", "", "how long one question may take", duration, "DURATION", default="10s"),
     Option("token", "", "sent as Bearer", secret, "TOKEN"),
     Option("token-file", "", "the file it is in", secret_file, "FILE"),
-    Option("user", "", "sent with the password as Basic", str, "NAME"),
+    Option("user", "", "sent with the password as Basic", one_line, "NAME"),
     Option("password", "", "the password", secret, "TOKEN"),
     Option("password-file", "", "the file it is in", secret_file, "FILE"),
-    Option("tenant", "", "sent as X-Scope-OrgID, for Mimir and Cortex", label_value, "NAME"),
+    Option("tenant", "", "sent as X-Scope-OrgID, for Mimir and Cortex", one_line, "NAME"),
     Option("ca-cert", "", "the authorities that its certificate must be of, PEM", readable_file, "FILE"),
     Option("client-cert", "", "what is shown of us, PEM", readable_file, "FILE"),
     Option("client-key", "", "its key, PEM", readable_file, "FILE"),

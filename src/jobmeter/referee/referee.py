@@ -181,6 +181,8 @@ class _Asking:
                 self._reasons[number] = None
             except (Unanswered, Unreadable) as error:
                 self._reasons[number] = str(error)
+            except Exception as error:  # Whatever it is, it is one query's, and no job may fail by it.
+                self._reasons[number] = f"The referee could not ask it: {type(error).__name__}."
 
     async def _ask_parts(self, number: int) -> None:
         """Raises Unanswered, Unreadable."""
