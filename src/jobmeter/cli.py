@@ -128,7 +128,7 @@ def _tell(problems: Sequence[str]) -> None:
 COMMANDS: dict[str, tuple[str, Handler]] = {
     "run": ("run a command and report what it used", _run),
     "collector": ("meter the containers of a job from a sidecar", _collector),
-    "report": ("show a journal or a summary, or compare two", _report),
+    "report": ("show a journal, a summary or a referee's evidence, or compare two runs", _report),
     "size": ("say what a job should request, and why", _size),
     "check": ("hold a run against the budgets of a file", _check),
     "receiver": ("store runs and answer questions about them", _receiver),

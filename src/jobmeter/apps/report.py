@@ -1,4 +1,4 @@
-"""`jobmeter report`: a journal or a summary in any form, or two of them side by side."""
+"""`jobmeter report`: a journal or a summary in any form, two of them side by side, or a referee's evidence."""
 
 import sys
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from jobmeter.apps import outputs
+from jobmeter.apps.evidence_report import evidence_in, render_evidence
 from jobmeter.apps.load import Loaded, load
 from jobmeter.apps.newest import newest
 from jobmeter.config.settings import ReportSettings
@@ -31,11 +32,12 @@ def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
         replay(settings)
         if settings.format is None and settings.output is None:
             return 0
-    keep = settings.format == "jsonl"
-    runs = [load(path, settings.run, settings.top, keep_samples=keep) for path in settings.files]
-    if settings.format in _FOR_PEOPLE:
-        runs = [_as_it_goes_on(run) for run in runs]
-    text = _compare(runs, settings, environ) if len(runs) == 2 else _render(runs[0], settings, environ)
+    document = evidence_in(settings.files[0]) if len(settings.files) == 1 else None
+    if document is not None:
+        width, colour = _terminal(settings, environ)
+        text = render_evidence(document, settings.format, width=width, colour=colour)
+    else:
+        text = _of_runs(settings, environ)
     if settings.output is None:
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
@@ -45,6 +47,14 @@ def report(settings: ReportSettings, environ: Mapping[str, str]) -> int:
     except OSError as error:
         raise JobmeterError(f"{settings.output} could not be written: {error.strerror}") from None
     return 0
+
+
+def _of_runs(settings: ReportSettings, environ: Mapping[str, str]) -> str:
+    keep = settings.format == "jsonl"
+    runs = [load(path, settings.run, settings.top, keep_samples=keep) for path in settings.files]
+    if settings.format in _FOR_PEOPLE:
+        runs = [_as_it_goes_on(run) for run in runs]
+    return _compare(runs, settings, environ) if len(runs) == 2 else _render(runs[0], settings, environ)
 
 
 def _as_it_goes_on(run: Loaded) -> Loaded:
