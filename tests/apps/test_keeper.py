@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from jobmeter.apps.load import load
 from jobmeter.model.job import Job
 from jobmeter.model.summary import Summary
 from jobmeter.supervise.keeper.spec import Limits, Spec
+from jobmeter.supervise.marks import MAX_MARKS
 from tests.e2e.support.components import require_root
 from tests.support import launches
 from tests.support.launches import kept, output, running, spec, written
@@ -296,6 +299,63 @@ def test_a_mark_of_the_job(place) -> None:
     )  # fmt: skip
     asyncio.run(_keep_only(task))
     assert [one.name for one in summary(task).sections][-1] == "tests"
+
+
+@pytest.mark.parametrize("uid", [0, 1, NOBODY])
+def test_marks_of_strangers(place, uid) -> None:
+    """Nobody outside of the task's cgroup is heard, of whatever account, nor takes from how many marks there may be."""
+    go = 'echo $JOBMETER_MARK_SOCKET > door; while [ ! -e go ]; do sleep 0.05; done; exec "$@"'
+    task = spec(
+        place, ["sh", "-c", go, "sh", sys.executable, "-m", "jobmeter", "mark", "tests"],
+        environ={"PATH": launches.PATH, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+    async def main() -> None:
+        async with running() as keepers:
+            await keepers.start(task)
+            door = await written(Path(task.work_dir, "door"))
+            await asyncio.to_thread(_mark_as, uid, door.strip(), MAX_MARKS + 100, 0.5)
+            Path(task.work_dir, "go").touch()
+            await keepers.ended(task.folder)
+            await keepers.gone(task.folder)
+
+    asyncio.run(main())
+    assert [one.name for one in summary(task).sections] == ["start", "tests"]
+
+
+def _mark_as(uid: int, door: str, count: int, wait_seconds: float = 0.0) -> None:
+    """Set marks from a process of this account, which waits before it ends."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+                for _ in range(count):
+                    stranger.sendto(b"forged", "\0" + door[1:])
+                time.sleep(wait_seconds)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def test_a_mark_of_who_has_left(place) -> None:
+    """A process of the task's account that did not wait for the answer is heard too."""
+    task = spec(place, "sleep 1", user="nobody", interval_seconds=10.0)
+
+    async def main() -> None:
+        async with running() as keepers:
+            keeper = await keepers.start(task)
+            door = f"@jobmeter-{keeper.run_uid}"
+            os.kill(keeper.pid, signal.SIGSTOP)
+            await asyncio.to_thread(_mark_as, NOBODY, door, 1)
+            await asyncio.to_thread(_mark_as, 1, door, 1)
+            os.kill(keeper.pid, signal.SIGCONT)
+            await keepers.ended(task.folder)
+            await keepers.gone(task.folder)
+
+    asyncio.run(main())
+    assert [one.name for one in summary(task).sections] == ["start", "forged"]
 
 
 def test_the_end_of_what_it_writes_is_kept(place) -> None:

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobmeter.supervise import marks
-from jobmeter.supervise.marks import MAX_MARKS, MAX_NAME_CHARACTERS, MarkListener, clean_name, send_mark
+from jobmeter.supervise.marks import (
+    MAX_MARKS,
+    MAX_NAME_CHARACTERS,
+    MarkListener,
+    Sender,
+    clean_name,
+    send_mark,
+)
 from tests.support.fake_host import open_descriptors
 
 
@@ -108,6 +115,18 @@ def test_marks_are_bounded(listener: MarkListener) -> None:
             )
             heard += len(listener.read())
     assert heard == MAX_MARKS
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_who_may_mark(tmp_path: Path, admitted: bool) -> None:
+    """The kernel says who has sent each; whoever is not admitted is not heard."""
+    senders: list[Sender] = []
+    listener = MarkListener(str(tmp_path / "socket"), lambda sender: senders.append(sender) or admitted)  # type: ignore[func-returns-value]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", listener.address)
+    assert [name for name, _ in listener.read()] == (["x"] if admitted else [])
+    assert senders == [Sender(os.getpid(), os.geteuid())]
+    listener.close()
 
 
 def test_an_address_that_is_taken_is_an_error() -> None:

@@ -35,10 +35,11 @@ from jobmeter.supervise.keeper.grounds import find_grounds
 from jobmeter.supervise.keeper.launch import launch
 from jobmeter.supervise.keeper.output import Output
 from jobmeter.supervise.keeper.records import Records
-from jobmeter.supervise.keeper.server import Answer, Tell, serve
+from jobmeter.supervise.keeper.server import serve
 from jobmeter.supervise.keeper.spec import Spec
+from jobmeter.supervise.keeper.start import Start
 from jobmeter.supervise.keeper.task_cgroup import TaskCgroup
-from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener
+from jobmeter.supervise.marks import SOCKET_VARIABLE, MarkListener, Sender
 from jobmeter.supervise.signals import SignalQueue
 
 _TOP = 10
@@ -55,19 +56,20 @@ def starter_command() -> list[str]:
     return [sys.executable, "-P", "-m", "jobmeter.apps.keeper"]
 
 
-def keep(spec: Spec, tell: Tell) -> None:
+def keep(spec: Spec, start: Start) -> None:
     """Keep one runner, from its start to what the receiver has of it. Raises LaunchError where nothing was started."""
     os.umask(0o077)
     _leave_streams()
     with contextlib.ExitStack() as undo:
         account = find_account(spec.user) if spec.user is not None else None
         try:
-            keeper = _Keeper(spec, undo)
+            keeper = _Keeper(spec, account, undo)
+            start.ready(keeper.kept)
             keeper.start(account)
         except OSError as error:
             raise LaunchError(f"no runner can be kept here: {error.filename}: {error.strerror}") from None
         undo.pop_all()
-    tell(Answer(name=spec.name, kept=keeper.kept))
+    start.started()
     try:
         keeper.wait()
         keeper.finish()
@@ -79,7 +81,7 @@ def keep(spec: Spec, tell: Tell) -> None:
 class _Keeper:
     """One runner from its start to its end. ``undo`` takes away what was made, unless the runner was started."""
 
-    def __init__(self, spec: Spec, undo: contextlib.ExitStack) -> None:
+    def __init__(self, spec: Spec, account: Account | None, undo: contextlib.ExitStack) -> None:
         self._spec = spec
         self._cgroup = TaskCgroup.create(find_grounds(), spec.name, spec.limits)
         undo.callback(self._cgroup.remove)
@@ -100,7 +102,7 @@ class _Keeper:
         self._meter = self._make_meter()
         self._loop = Loop(self._timetable, self._meter.tick, started=self._record.started)
         self._signals = SignalQueue(_HANDLED)
-        self._marks = self._listen_for_marks()
+        self._marks = self._listen_for_marks(account)
         self._command: Command | None = None
         self._reason: Reason | None = None
         self._status = 0
@@ -180,14 +182,24 @@ class _Keeper:
             exit_records=False,
         )  # fmt: skip
 
-    def _listen_for_marks(self) -> MarkListener | None:
+    def _listen_for_marks(self, account: Account | None) -> MarkListener | None:
+        """Everyone on the machine can reach it; only the task is heard."""
+        uid = account.uid if account is not None else os.geteuid()
         try:
-            marks = MarkListener(f"@jobmeter-{self._record.recorder.run_uid}")
+            marks = MarkListener(
+                f"@jobmeter-{self._record.recorder.run_uid}", lambda sender: self._is_of_task(sender, uid)
+            )
         except OSError as error:
             self._record.recorder.warn(f"Marks cannot be heard: {error.strerror}.")
             return None
         self._loop.watch(marks.fileno(), lambda: self._meter.hear(marks, self._loop.elapsed))
         return marks
+
+    def _is_of_task(self, sender: Sender, uid: int) -> bool:
+        """A process in its cgroup, or one of its account's that did not wait for the answer."""
+        if sender.pid == 0 or os.path.exists(f"/proc/{sender.pid}"):
+            return str(sender.pid) in self._cgroup.listed()
+        return sender.uid == uid
 
     def _on_signals(self) -> None:
         for signum, _ in self._signals.read():

@@ -7,6 +7,9 @@ import contextlib
 import os
 import socket
 import stat
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
 
 SOCKET_VARIABLE = "JOBMETER_MARK_SOCKET"
 MAX_NAME_CHARACTERS = 100
@@ -15,6 +18,7 @@ MAX_MARKS = 1000
 _MAX_AT_ONCE = 20
 _MAX_DATAGRAM = 4 * MAX_NAME_CHARACTERS
 _ANSWER_SECONDS = 0.5
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
 
 
 def clean_name(name: str) -> str:
@@ -23,12 +27,23 @@ def clean_name(name: str) -> str:
     return " ".join(printable.split())[:MAX_NAME_CHARACTERS]
 
 
-class MarkListener:
-    """Hears marks. ``address`` is ``@name`` or the path of a socket that is made here."""
+class Sender(NamedTuple):
+    """Who has sent a mark, by the kernel's word; it may have ended since. ``pid`` is 0 for one that we cannot see."""
 
-    def __init__(self, address: str) -> None:
+    pid: int
+    uid: int
+
+
+class MarkListener:
+    """Hears marks. ``address`` is ``@name`` or the path of a socket that is made here.
+
+    With ``admit`` only those of whom it says so; all others are as if they had sent nothing.
+    """
+
+    def __init__(self, address: str, admit: Callable[[Sender], bool] | None = None) -> None:
         """Raises OSError when the address cannot be taken."""
         self.address = address
+        self._admit = admit
         self._taken = 0
         self._socket = socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
@@ -36,6 +51,8 @@ class MarkListener:
         try:
             if not address.startswith("@"):
                 _remove_socket(address)
+            if admit is not None:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             self._socket.bind(_kernel_address(address))
         except OSError:
             self._socket.close()
@@ -50,9 +67,13 @@ class MarkListener:
         marks: list[tuple[str, str | bytes | None]] = []
         for _ in range(_MAX_AT_ONCE):
             try:
-                data, sender = self._socket.recvfrom(_MAX_DATAGRAM)
+                data, told, _, sender = self._socket.recvmsg(
+                    _MAX_DATAGRAM, socket.CMSG_SPACE(_CREDENTIALS.size)
+                )
             except OSError:
                 return marks
+            if self._admit is not None and not self._admit(_sender_of(told)):
+                continue
             name = clean_name(data.decode("utf-8", "replace"))
             self._taken += 1
             if name and self._taken <= MAX_MARKS:
@@ -70,6 +91,14 @@ class MarkListener:
         self._socket.close()
         if not self.address.startswith("@"):
             _remove_socket(self.address)
+
+
+def _sender_of(told: list[tuple[int, int, bytes]]) -> Sender:
+    for level, kind, data in told:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
+            pid, uid, _ = _CREDENTIALS.unpack_from(data)
+            return Sender(pid, uid)
+    raise AssertionError("the kernel tells of every sender")
 
 
 def _remove_socket(path: str) -> None:

@@ -21,7 +21,7 @@ def test_the_gateway_is_gone(unread: bool) -> None:
         code = 1
         try:
             ours.close()
-            serve(theirs, lambda spec, tell: None)
+            serve(theirs, lambda spec, start: None)
             code = 0
         finally:
             os._exit(code)

@@ -15,11 +15,13 @@ from jobmeter.model.exits import Survivor
 from jobmeter.supervise.keeper import records
 from jobmeter.supervise.keeper.end import Ended, Kept
 from jobmeter.supervise.keeper.grounds import find_grounds
-from jobmeter.supervise.keeper.server import MAX_MESSAGE_BYTES, Answer
 from jobmeter.supervise.keeper.spec import Spec
-from jobmeter.supervise.keeper.task_cgroup import TaskCgroup, names_of
+from jobmeter.supervise.keeper.start import MAX_MESSAGE_BYTES
+from jobmeter.supervise.keeper.starting import Starting, StartLost
+from jobmeter.supervise.keeper.task_cgroup import clear, names_of
 
 START_SECONDS = 30.0
+_ROOM_SECONDS = 0.01
 # What a starter is given of our environment: secrets are in the rest.
 _PASSED_ON = frozenset(
     {"PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"}
@@ -38,7 +40,7 @@ class RealKeepers:
         self._command = command
         self._starter: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
-        self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._under_way: set[str] = set()
         self._sending = asyncio.Lock()
 
     async def start(self, spec: Spec) -> Kept:
@@ -48,14 +50,15 @@ class RealKeepers:
             raise LaunchError(
                 f"command and environment of the runner are longer than {MAX_MESSAGE_BYTES} bytes"
             )
-        if spec.name in self._waiting:
+        if spec.name in self._under_way:
             raise LaunchError(f"the task {spec.task_id} is being started already")
-        for _ in range(2):
-            with contextlib.suppress(_StarterGone):
-                answer = await self._ask(spec.name, message)
-                if answer.kept is None:
-                    raise LaunchError(answer.refusal or "it was not started")
-                return answer.kept
+        self._under_way.add(spec.name)
+        try:
+            for _ in range(2):
+                with contextlib.suppress(_StarterGone):
+                    return await self._start(spec, message)
+        finally:
+            self._under_way.discard(spec.name)
         raise LaunchError("the process that starts runners ends again and again")
 
     def open(self) -> None:
@@ -74,7 +77,7 @@ class RealKeepers:
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
         self._connection = ours
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._hang_up)  # It says nothing: it is gone.
 
     def kept(self, folder: str) -> Kept | None:
         """As Keepers has it."""
@@ -119,17 +122,11 @@ class RealKeepers:
 
     def stop(self, kept: Kept) -> None:
         """As Keepers has it."""
-        with contextlib.suppress(ProcessLookupError):
-            process = os.pidfd_open(kept.pid)
-            try:
-                if records.is_alive(kept):
-                    signal.pidfd_send_signal(process, signal.SIGTERM)
-            finally:
-                os.close(process)
+        records.send_signal(kept.pid, kept.start_ticks, signal.SIGTERM)
 
     async def clear(self, name: str, kept: Kept | None = None) -> tuple[Survivor, ...]:
         """As Keepers has it."""
-        return await asyncio.to_thread(_clear, name, kept)
+        return await asyncio.to_thread(clear, name, kept.cgroups if kept is not None else {})
 
     def left(self, prefix: str) -> list[str]:
         """As Keepers has it."""
@@ -142,63 +139,55 @@ class RealKeepers:
         if starter is not None:
             await asyncio.to_thread(starter.wait)
 
-    async def _ask(self, name: str, message: bytes) -> Answer:
-        self.open()
-        assert self._connection is not None
-        loop = asyncio.get_running_loop()
-        waiting = self._waiting[name] = loop.create_future()
-        try:
-            async with self._sending:
-                await loop.sock_sendall(self._connection, message)
-            return await asyncio.wait_for(waiting, START_SECONDS)
-        except TimeoutError:
-            raise LaunchError(f"the runner was not started within {START_SECONDS:.0f} s") from None
-        except OSError:
-            waiting.cancel()
-            self._hang_up()  # Before it was read that nobody is there any more.
-            raise _StarterGone from None
-        finally:
-            del self._waiting[name]
+    async def _start(self, spec: Spec, message: bytes) -> Kept:
+        """One try. Whatever fails: no process of it lives, and its place is clean."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            ours.setblocking(False)
+            starting = Starting(spec, ours)
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    with theirs:
+                        await self._send(message, theirs)
+                    return await starting.kept()
+            except TimeoutError:
+                if not starting.begun:
+                    self._drop_starter()
+                await starting.end()
+                raise LaunchError(f"the runner was not started within {START_SECONDS:.0f} s") from None
+            except StartLost:
+                if not starting.begun:
+                    raise _StarterGone from None
+                await starting.end()
+                raise LaunchError("what keeps the runner was killed before it had started it") from None
 
-    def _read(self) -> None:
-        """Take an answer, or that the starter is gone: no keeper that has not answered holds the socket then."""
-        assert self._connection is not None
-        try:
-            message = self._connection.recv(MAX_MESSAGE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            message = b""
-        if not message:
-            self._hang_up()
-            return
-        answer = msgspec.msgpack.decode(message, type=Answer)
-        waiting = self._waiting.get(answer.name)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+    async def _send(self, message: bytes, end: socket.socket) -> None:
+        """Hand a start to the starter."""
+        async with self._sending:
+            self.open()
+            while True:
+                try:
+                    assert self._connection is not None
+                    socket.send_fds(self._connection, [message], [end.fileno()])
+                    return
+                except BlockingIOError:
+                    await asyncio.sleep(_ROOM_SECONDS)
+                    self.open()
+                except OSError:
+                    self._hang_up()  # Before it was read that nobody is there any more.
+                    raise _StarterGone from None
+
+    def _drop_starter(self) -> None:
+        """It does not work: what it has not begun never comes true."""
+        if self._starter is not None:
+            self._starter.kill()
+        self._hang_up()
 
     def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             asyncio.get_running_loop().remove_reader(connection.fileno())
             connection.close()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(_StarterGone())
-
-
-def _clear(name: str, kept: Kept | None) -> tuple[Survivor, ...]:
-    grounds = find_grounds()
-    found = TaskCgroup.find(grounds, name)
-    before = {one: path for one, path in (kept.cgroups if kept else {}).items() if os.path.isdir(path)}
-    cgroup = TaskCgroup({**before, **found.directories}, grounds.tops)
-    survivors = cgroup.survivors()
-    if not cgroup.end():
-        left = ", ".join(f"{one.name} ({one.pid})" for one in cgroup.survivors())
-        raise LaunchError(f"processes of {name} do not end: {left}")
-    if still := cgroup.remove():
-        raise LaunchError(f"the cgroup {still[0]} cannot be removed")
-    return survivors
 
 
 async def _readable(fd: int) -> None:

@@ -1,4 +1,4 @@
-"""What a launcher needs of keepers; `starter.py` and `kept.py` do it with real processes."""
+"""What a launcher needs of keepers; `keepers.py` does it with real processes."""
 
 from typing import Protocol
 
@@ -14,7 +14,8 @@ class Keepers(Protocol):
         """Start a keeper and its runner.
 
         What an earlier start has left in the folder is replaced. Raises LaunchError where nothing was started and
-        nothing is left. A command that cannot be executed is no error: its end is "not_started".
+        nothing is left, also of a keeper that was killed or not ready in time. A command that cannot be executed is no
+        error: its end is "not_started".
         """
 
     def kept(self, folder: str) -> Kept | None:

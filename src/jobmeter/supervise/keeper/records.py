@@ -6,6 +6,7 @@
 
 import contextlib
 import os
+import signal
 from typing import TypeVar
 
 import msgspec
@@ -68,6 +69,13 @@ class Records:
         os.fsync(self._place)
 
 
+def discard(folder: str) -> None:
+    """Take away what a keeper has left that was killed before it had started its runner."""
+    for name in (_ENDED, _KEPT, f".{_KEPT}.new", _COMPLAINT, _LIFELINE):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{folder}/{name}")
+
+
 def read_kept(folder: str) -> Kept | None:
     """The keeper that was started for this folder; None where none was."""
     return _read(f"{folder}/{_KEPT}", Kept)
@@ -97,13 +105,28 @@ def open_lifeline(folder: str) -> int | None:
 
 def is_alive(kept: Kept) -> bool:
     """Whether the keeper is still there, and no other process that has its pid by now; a zombie is not."""
+    return _lives(kept.pid, kept.start_ticks)
+
+
+def send_signal(pid: int, start_ticks: int, signum: signal.Signals) -> None:
+    """Send a keeper a signal; one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            if _lives(pid, start_ticks):
+                signal.pidfd_send_signal(process, signum)
+        finally:
+            os.close(process)
+
+
+def _lives(pid: int, start_ticks: int) -> bool:
     try:
-        with open(f"/proc/{kept.pid}/stat", "rb", buffering=0) as file:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             line = file.read(1024)
     except OSError:
         return False
     state = line[line.rfind(b")") + 2 :][:1]
-    return state not in (b"Z", b"X") and own_start_ticks(kept.pid) == kept.start_ticks
+    return state not in (b"Z", b"X") and own_start_ticks(pid) == start_ticks
 
 
 def _read(path: str, kind: type[_Record]) -> _Record | None:

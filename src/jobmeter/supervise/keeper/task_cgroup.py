@@ -167,6 +167,24 @@ def probe(limits: Limits) -> None:
     TaskCgroup.create(find_grounds(), f"jobmeter-probe-{os.getpid()}", limits).remove()
 
 
+def clear(name: str, before: Mapping[str, str]) -> tuple[Survivor, ...]:
+    """End everything in a task's cgroup and remove it; returns what still ran.
+
+    ``before`` are its directories by controller where whoever made it was in another cgroup than we are. Raises
+    LaunchError where a process does not end, or the cgroup stays.
+    """
+    grounds = find_grounds()
+    there = {one: path for one, path in before.items() if os.path.isdir(path)}
+    cgroup = TaskCgroup({**there, **TaskCgroup.find(grounds, name).directories}, grounds.tops)
+    survivors = cgroup.survivors()
+    if not cgroup.end():
+        left = ", ".join(f"{one.name} ({one.pid})" for one in cgroup.survivors())
+        raise LaunchError(f"processes of {name} do not end: {left}")
+    if still := cgroup.remove():
+        raise LaunchError(f"the cgroup {still[0]} cannot be removed")
+    return survivors
+
+
 def names_of(grounds: Grounds, prefix: str) -> list[str]:
     """The tasks' cgroups that are there, of those whose names begin so."""
     found: set[str] = set()
