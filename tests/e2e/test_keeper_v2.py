@@ -32,6 +32,13 @@ def test_the_gateway_makes_room(told: dict[str, Any]) -> None:
     assert told["alone"]["left"] == []
 
 
+def test_the_gateway_is_started_in_its_subgroup(told: dict[str, Any]) -> None:
+    """As with `DelegateSubgroup`: it stays there, what a former one has started beside it is found."""
+    assert told["in its subgroup"]["own"] == "0::/delegated/gateway\n"
+    assert {"cpu", "memory", "pids"} <= set(told["in its subgroup"]["controllers"])
+    assert told["in its subgroup"]["tasks"] == ["jobmeter-task-former"]
+
+
 def test_where_there_is_no_room(told: dict[str, Any]) -> None:
     """Another process in its cgroup keeps a limit from being set: that is said, and the gateway stays where it was."""
     assert told["in company"]["said"] == (

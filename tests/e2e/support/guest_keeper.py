@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 
 from jobmeter.model.errors import LaunchError
-from jobmeter.supervise.keeper.grounds import prepare
+from jobmeter.supervise.keeper.grounds import find_grounds, prepare
 from jobmeter.supervise.keeper.keepers import RealKeepers
 from jobmeter.supervise.keeper.spec import Limits
+from jobmeter.supervise.keeper.task_cgroup import names_of
 from tests.support import launches
 
 TOP = Path("/sys/fs/cgroup")
@@ -70,6 +71,24 @@ def prepare_alone() -> None:
     )
 
 
+def prepare_in_subgroup() -> None:
+    """As systemd starts us with DelegateSubgroup=gateway beside a task that runs: we are in it, nothing is set yet."""
+    other, leaf = TOP / "delegated", TOP / "delegated/gateway"
+    leaf.mkdir(parents=True)
+    (other / "jobmeter-task-former").mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as former:
+        enter(other / "jobmeter-task-former", former.pid)
+        enter(leaf, os.getpid())
+        prepare(ALL)
+        tell(
+            "in its subgroup",
+            own=Path("/proc/self/cgroup").read_text(),
+            controllers=words(other / "cgroup.subtree_control"),
+            tasks=names_of(find_grounds(), "jobmeter-task-"),
+        )
+        former.kill()
+
+
 async def keep(
     keepers: RealKeepers,
     case: str,
@@ -108,6 +127,8 @@ async def keep_all(place: Path) -> None:
 
 def main() -> None:
     """All cases."""
+    prepare_in_subgroup()
+    enter(TOP, os.getpid())
     prepare_in_company()
     prepare_alone()
     place = Path(tempfile.mkdtemp())
