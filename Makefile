@@ -41,7 +41,7 @@ picture: .venv/test
 	scripts/prepare-e2e
 	PYTHONPATH=.:src $(BIN)/python scripts/picture.py
 	PYTHONPATH=.:src $(BIN)/python scripts/fleet_picture.py
-	JOBMETER_PICTURES=write $(BIN)/pytest tests/e2e/test_page_pictures.py
+	JOBMETER_PICTURES=write $(BIN)/pytest tests/e2e/test_page_pictures.py tests/e2e/test_referee_prometheus.py
 
 accuracy: .venv/test
 	scripts/prepare-e2e

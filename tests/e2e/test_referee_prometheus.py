@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobmeter.model.evidence import bounds, compat
-from jobmeter.model.evidence.document import Evidence, decode, seconds_of
+from jobmeter.model.evidence.document import Evidence, decode, encode, seconds_of
 from jobmeter.referee.default_queries import DEFAULT_QUERIES
 from tests.e2e.support.collectors import container_of, start_beside, wait_until
 from tests.e2e.support.components import JOBMETER, ROOT, jobmeter_environment
 from tests.e2e.support.docker import HOST, DockerEngine
 from tests.e2e.support.exporters import running_exporter
 from tests.e2e.support.monitors import node_exporter, prometheus, victoria_metrics
+from tests.receiver.api.running import READ, running_receiver
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SCRAPE_SECONDS = 1
 GCC_FILES = 20
@@ -150,3 +155,33 @@ def test_it_can_be_had_in_the_form_of_gitlabs_referee(built: Built, server: str)
         for time, value in points:
             assert isinstance(time, int | float)
             float(value)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_page_of_the_run_draws_it(
+    built: Built, server: str, browser: Browser, tmp_path: Path, images: Path
+) -> None:
+    """A chart a query, beside what the job itself measured."""
+    run_uid, document = built.summary["run_uid"], built.evidence[server]
+    with running_receiver(tmp_path) as receiver:
+        receiver.push(built.summary)
+        assert receiver.attach(run_uid, encode(document), gzipped=True).json()["stored"] is True
+        context = browser.new_context(
+            viewport={"width": 1168, "height": 1080}, extra_http_headers={"Authorization": f"Bearer {READ}"}
+        )
+        page = context.new_page()
+        page.goto(f"{receiver.url}/runs/{run_uid}")
+        page.locator("html[data-drawn-ms]").wait_for(state="attached")
+        charts = page.locator('figure[data-chart^="evidence-"]')
+        assert charts.count() == len(document.queries)
+        assert charts.locator(".drawn svg").count() == len(document.queries)
+        heading = page.get_by_role("heading", name="What Prometheus saw")
+        heading.evaluate("heading => heading.scrollIntoView()")
+        page.screenshot(path=(images if server == "prometheus" else tmp_path) / "page-evidence-light.png")
+        context.close()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Where pictures go: into the documentation when it is asked for."""
+    return ROOT / "docs/images" if os.environ.get("JOBMETER_PICTURES") == "write" else tmp_path

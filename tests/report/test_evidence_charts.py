@@ -81,6 +81,13 @@ def test_the_axis_is_the_jobs_time_and_holds_negative_values() -> None:
     assert lines(chart)[0][-1] == (1000, -1000)
 
 
+@pytest.mark.parametrize("value, domain", [("0", [0, 1]), ("5", [0, 5.3]), ("-5", [-5.3, 0.3])])
+def test_the_axis_has_zero_on_it(value: str, domain: list[float]) -> None:
+    """And some room above what is drawn; of nothing but zero it goes to one."""
+    (chart,) = charts(evidence(answer("x", Series({}, points(value, value)))))
+    assert chart.spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == pytest.approx(domain)
+
+
 def test_a_long_job_is_drawn_by_the_highest_of_each_moment() -> None:
     """As many points as can be seen; a peak is among them."""
     many = Series({}, tuple((BEGIN + n / 10, "9" if n == 7777 else "1") for n in range(10_000)))

@@ -50,6 +50,6 @@ def test_texts_are_text() -> None:
 
 def test_queries_that_are_not_drawn_are_said() -> None:
     """They are in the table."""
-    document = evidence(*(answer(f"q{number}", course(float)) for number in range(30)))
+    document = evidence(*(answer(f"q{number}", course(float)) for number in range(46)))
     assert "6 more with data are in the table." in evidence_section(document, "<p>pictures</p>")
     assert "<b>" not in evidence_section(document, "")

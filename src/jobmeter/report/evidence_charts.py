@@ -9,7 +9,7 @@ from jobmeter.report.palette import Palette
 from jobmeter.report.panels import POINT, STRIP, Curve, Frame, Spec, curves_panel, frame, join
 from jobmeter.report.text import clean, fit
 
-MAX_CHARTS = 24
+MAX_CHARTS = 40
 """Of one document; the other queries are told of."""
 EVIDENCE_KEYS = "evidence-"
 """What the keys of these charts begin with."""

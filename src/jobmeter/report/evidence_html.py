@@ -12,7 +12,8 @@ from jobmeter.report.palette import CSS
 from jobmeter.report.svg import require_html
 from jobmeter.report.text import clean, fit
 
-_WIDE, _NARROW = 846, 350
+# Two stand beside each other.
+_WIDE, _NARROW = 410, 350
 _MAX_EXPRESSION = 1000
 
 
@@ -50,7 +51,8 @@ def evidence_parts(document: Evidence, pictures: str) -> str:
         (f"<b>{text(name)}</b>: {text(state)}. {text(why)}", state != "no series")
         for name, state, why in without_data(document)
     ]
-    return f"<p>{text(circumstances(document))}</p>{notes(told)}{pictures}{more}{_every_query(document)}"
+    seen = f'<div class="seen">{pictures}</div>' if pictures else ""
+    return f"<p>{text(circumstances(document))}</p>{notes(told)}{seen}{more}{_every_query(document)}"
 
 
 def _every_query(document: Evidence) -> str:

@@ -41,7 +41,8 @@ h3{margin:20px 0 6px;font-size:14px;font-weight:650}
 .in-limit{color:var(--limit)}.in-mark{color:var(--mark)}
 .notes{margin:16px 0 0;padding:0;list-style:none}
 .notes li{padding:6px 12px;margin-top:4px;border-left:3px solid var(--faint);background:var(--paper)}
-.notes+figure{margin-top:14px}
+.seen{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:12px;margin:14px 0 12px}
+.seen figure{margin:0}
 .notes li.warn{border-color:var(--throttled);color:inherit}
 .card{padding:14px 16px;background:var(--paper);border:1px solid var(--grid);border-radius:8px}
 figure{margin:0 0 12px}

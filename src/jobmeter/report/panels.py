@@ -157,8 +157,8 @@ def curves_panel(frame: Frame, title: str, curves: Sequence[Curve], hints: list[
     """Values of moments as lines from one to the next; the expression ``label`` writes the numbers of the axis."""
     values = [value for curve in curves for _, value in curve.points if value is not None]
     low, high = min([0.0, *values]), max([0.0, *values])
-    room = 0.06 * max(high - low, 1e-6)
-    scale = {"domain": [low - room if low < 0 else 0, high + room if high > 0 or not low else 0]}
+    room = 0.06 * (high - low)
+    scale = {"domain": [low - room if low < 0 else 0, high + room if high > low else 1]}
     axis = {"title": None, "tickCount": 4, "labelExpr": label}
     x, y = _time(frame), _field("v") | {"scale": scale, "axis": axis}
     layers = [layer for curve in curves for layer in _curve_layers(curve, x, y)]

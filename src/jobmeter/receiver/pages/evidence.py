@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from jobmeter.model.errors import EvidenceError, JournalError
 from jobmeter.model.evidence.document import Evidence, decode
 from jobmeter.receiver.api.readings import Readings
-from jobmeter.receiver.pages.charts import NARROW, WIDE, Pair, figures
+from jobmeter.receiver.pages.charts import NARROW, Pair, figures
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.run import pictures_of
 from jobmeter.receiver.store.evidence import kept_evidence
@@ -18,6 +18,9 @@ from jobmeter.report.evidence_charts import evidence_charts
 from jobmeter.report.evidence_html import evidence_section
 from jobmeter.report.html_parts import section
 from jobmeter.report.palette import CSS
+
+_WIDE = 510
+"""Two stand beside each other."""
 
 
 class Attached(NamedTuple):
@@ -40,7 +43,7 @@ def _attached(connection: Connection, run_uid: str, scopes: Scopes) -> Attached 
         document = decode(text)
     except (JournalError, EvidenceError):
         return Attached(None, [])
-    wide, narrow = (evidence_charts(document, width=width, palette=CSS) for width in (WIDE, NARROW))
+    wide, narrow = (evidence_charts(document, width=width, palette=CSS) for width in (_WIDE, NARROW))
     return Attached(document, [Pair(*both) for both in zip(wide, narrow, strict=True)])
 
 
