@@ -139,6 +139,29 @@ def test_runs_that_were_removed_stay_told(empty: str) -> None:
     assert asked(empty, "SELECT job FROM jobs") == [("j",)]
 
 
+def test_evidence_has_the_partitions_that_parts_have(postgresql: PostgresqlServer) -> None:
+    """Those of months, too, so that a month goes with all that is of it."""
+    bounds = (
+        "SELECT split_part(relname, '_', 1), substr(relname, strpos(relname, '_')), pg_get_expr(relpartbound, oid)"
+        " FROM pg_class WHERE relpartbound IS NOT NULL AND relkind = 'r' ORDER BY 2"
+    )
+    with postgresql.database() as url:
+        of_version("0010", url)
+        made = engine(url)
+        with made.begin() as connection:
+            connection.execute(
+                text(
+                    "CREATE TABLE parts_2099_01 PARTITION OF parts FOR VALUES FROM ('01f00000') TO ('01f10000')"
+                )
+            )
+        made.dispose()
+        Database.open(url).close()
+        rows = asked(url, bounds)
+    of_parts, of_evidence = ([row[1:] for row in rows if row[0] == table] for table in ("parts", "evidence"))
+    assert len(of_parts) == 4
+    assert of_evidence == of_parts
+
+
 def test_migrations_make_the_tables_that_queries_are_written_with(empty):
     """No difference but those of partitions: their key is unique as the primary one, and none is foreign."""
     database = Database.open(empty)
