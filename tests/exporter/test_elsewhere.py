@@ -230,6 +230,42 @@ def test_a_start_that_is_told_otherwise_makes_no_other_container(machine: Machin
     assert machine.cpu() == 101.0
 
 
+def test_a_counter_that_falls_beside_others(machine: Machine) -> None:
+    """Goes on by itself, as where an interface has gone; it has the place and the name that it had."""
+    for cpu, received in ((1.0, 1000), (2.0, 100), (3.0, 150), (4.0, 2000)):
+        machine.tells(replace(row("a"), account=Account(cpu_seconds=cpu, network_received_bytes=received)))
+    numbers = {one.number for one in machine.shown.rows}
+    machine.ticks(after=3.0)
+    assert machine.sums()[OF_ENGINE] == Sums(4.0, network_received_bytes=1000 + 1900, jobs=1)
+    assert {one.number for one in machine.shown.rows} == numbers
+
+
+def test_one_around_others_that_falls(machine: Machine) -> None:
+    """What lies in it is credited once from there on."""
+    inner = Identity(job=Job(repository="acme/tool"))
+    for outer_cpu, inner_cpu in ((30.0, 20.0), (29.9, 21.0), (40.0, 25.0)):
+        machine.tells(row("p", outer_cpu), row("c", inner_cpu, parent="p", identity=inner))
+        machine.ticks(after=3.0)
+    assert (machine.cpu(), machine.cpu(Of("acme/tool"))) == (15.0, 25.0)
+
+
+def test_another_one_has_another_number(machine: Machine) -> None:
+    """One that was away, and what lies in one that began anew, keep theirs."""
+
+    def numbers() -> dict[str, int]:
+        return {one.id: one.number for one in machine.shown.rows}
+
+    machine.tells(row("a"), row("b", parent="a"))
+    first = numbers()
+    machine.tells()
+    machine.ticks(after=40.0)
+    machine.tells(row("a"), row("b", parent="a"))
+    assert numbers() == first
+    machine.tells(row("a", started=NOW + 75.0), row("b", parent="a"))
+    assert numbers()["b"] == first["b"]
+    assert numbers()["a"] not in first.values()
+
+
 def test_one_that_is_told_before_what_it_lies_in_is_credited_once(machine: Machine) -> None:
     """Also by then."""
     inner = Identity(job=Job(repository="acme/tool"))

@@ -57,7 +57,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     ``runtime`` says how it is run. ``machine`` is the name of the other machine that it is on, and empty for the host
     itself; ``id`` and ``parent`` are that machine's words, and ``path`` is no other container's on any machine.
-    ``started`` is None where nobody told.
+    ``started`` is None where nobody told. ``number`` tells it from those that had its path before.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Row(Struct, frozen=True, kw_only=True):
     ended: float | None = None
     runtime: str = NATIVE
     machine: str = ""
+    number: int = 0
 
     @property
     def key(self) -> str:
@@ -110,6 +111,7 @@ class Container:
         errors: dict[str, int],
         detailed: bool = False,
         runtime: str = NATIVE,
+        number: int = 0,
     ) -> None:
         self.ref = ref
         self.around = around
@@ -129,7 +131,7 @@ class Container:
         self.row: Row = Row(
             id=ref.id or ref.path, path=ref.path, parent=around.row.id if around else None, engine=ref.engine,
             pod=ref.pod, identity=Identity(), account=Account(), bounds=Bounds(), started=started,
-            runtime=runtime,
+            runtime=runtime, number=number,
         )  # fmt: skip
 
     def read(

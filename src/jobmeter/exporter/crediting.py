@@ -17,6 +17,7 @@ from jobmeter.model.account import Account
 _LEARNING_SECONDS = 2.0
 """So long the first word on a container that lives may be followed by a better one."""
 _UNNAMED_SECONDS = 30.0
+_DEEPEST = 64
 
 
 class Credited(Protocol):
@@ -61,14 +62,20 @@ class Crediting:
             self._totals.start(one.row.path, self._own(one))
             self._earlier.add(one)
 
-    def credit(self, containers: Collection[Credited], now: float) -> None:
+    def take_over(self, container: Credited) -> None:
+        """Its job was another's to count; its account tells only what is used from here on."""
+        self._earlier.add(container)
+
+    def credit(
+        self, containers: Collection[Credited], now: float, held: Collection[Credited] = frozenset()
+    ) -> None:
         """Add what these, as read last, have used since: all, or one and all that lie in it, however deep.
 
-        Those around were read before those within.
+        Those around were read before those within; those that are ``held`` get theirs another time.
         """
         self._gather(containers)
         for one in containers:
-            if not _is_held(one, now):
+            if one not in held and not _is_held(one, now):
                 self._credit(one)
 
     def finish(self, container: Credited, *, within: bool) -> None:
@@ -76,6 +83,7 @@ class Crediting:
         self._credit(container)
         if within:
             self._add_within(self._gone_within, container)
+            self._add_beyond(self._gone_within, container)
         self._totals.forget(container.row.path)
         self._credited.pop(container, None)
         self._earlier.discard(container)
@@ -86,6 +94,9 @@ class Crediting:
         self._within = dict(self._gone_within)
         for one in containers:
             self._add_within(self._within, one)
+        middle = [one for one in containers if one.around is not None and one in self._within]
+        for one in sorted(middle, key=_depth, reverse=True):
+            self._add_beyond(self._within, one)
 
     def _add_within(self, sums: dict[Credited, Sums], container: Credited) -> None:
         around = container.around
@@ -99,6 +110,13 @@ class Crediting:
         if not self._kills_are_nested:
             used = replace(used, oom_kills=0)
         sums[around] = sums.get(around, Sums()).plus(used)
+
+    def _add_beyond(self, sums: dict[Credited, Sums], container: Credited) -> None:
+        """What lies in those within has been used around it too, also where that could not be read between them."""
+        around, within = container.around, self._within.get(container)
+        if around is not None and within is not None:
+            beyond = within.beyond(self._used.get(container, Sums()))
+            sums[around] = sums.get(around, Sums()).plus(beyond)
 
     def _credit(self, container: Credited) -> None:
         row, within = container.row, self._within.get(container)
@@ -114,6 +132,14 @@ class Crediting:
     def _own(self, container: Credited) -> Account:
         within = self._within.get(container)
         return container.row.account if within is None else _beyond(container.row.account, within)
+
+
+def _depth(container: Credited) -> int:
+    """In how many it lies, as far as it matters: a machine may say that two lie in each other."""
+    depth, around = 0, container.around
+    while around is not None and depth < _DEEPEST:
+        depth, around = depth + 1, around.around
+    return depth
 
 
 def _is_held(container: Credited, now: float) -> bool:
