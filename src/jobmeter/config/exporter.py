@@ -10,7 +10,8 @@ from jobmeter.config.options import Option, duration, interval, parse, secret, s
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
 from jobmeter.exporter.container import NATIVE
 from jobmeter.exporter.dialects import DIALECTS
-from jobmeter.exporter.vm.target import Target, is_name, parse_target
+from jobmeter.exporter.machine_address import is_name
+from jobmeter.exporter.vm.target import Target, parse_target
 from jobmeter.exporter.windows.address import Engine, parse_engine
 from jobmeter.model.errors import UsageError
 

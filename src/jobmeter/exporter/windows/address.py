@@ -5,17 +5,18 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from jobmeter.exporter.machine_address import Form, parse_machine
 from jobmeter.identity.variables import shorten
 from jobmeter.model.errors import UsageError
 
 PLAIN_PORT = 2375
 TLS_PORT = 2376
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
-_KEYS = ("ca", "cert", "key", "server_name", "runtime")
-_ACCEPTED = (
+_FORM = Form(
     "accepted is NAME=tcp://HOST:PORT, with ;ca=, ;cert=, ;key=, ;server_name= or ;runtime= behind it, as "
-    "build-3=tcp://10.0.0.7:2376;ca=ca.pem"
+    "build-3=tcp://10.0.0.7:2376;ca=ca.pem",
+    frozenset({"ca", "cert", "key", "server_name", "runtime"}),
+    "windows-hyperv",
 )
 
 
@@ -54,41 +55,20 @@ class Engine(NamedTuple):
 
 def parse_engine(text: str) -> Engine:
     """The engine that is meant. Raises UsageError."""
-    first, *more = (part.strip() for part in text.split(";"))
-    name, _, address = first.partition("=")
+    name, address, values = parse_machine(text, _FORM)
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _refused(text) from None
+        raise _refused(name, address) from None
     beyond = parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment
-    if not _NAME.fullmatch(name) or parts.scheme != "tcp" or not _HOST.fullmatch(host) or port == 0 or beyond:
-        raise _refused(text)
-    return Engine(name, host, port, **_values(name, more))
+    if parts.scheme != "tcp" or not _HOST.fullmatch(host) or port == 0 or beyond:
+        raise _refused(name, address)
+    return Engine(name, host, port, **values)
 
 
-def _refused(text: str) -> UsageError:
-    return UsageError(f"{shorten(text)} is no engine; {_ACCEPTED}")
-
-
-def _values(name: str, parts: list[str]) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for part in filter(None, parts):
-        key, _, value = (word.strip() for word in part.partition("="))
-        key = key.replace("-", "_")
-        if key not in _KEYS or not value:
-            raise UsageError(f"{name}: {shorten(part)} is not accepted; {_ACCEPTED}")
-        values[key] = value
-    if not _NAME.fullmatch(values.get("runtime", "windows")):
-        raise UsageError(
-            f"{name}: {shorten(values['runtime'])} is no runtime; it is written as windows-hyperv"
-        )
-    if ("cert" in values) != ("key" in values):
-        raise UsageError(f"{name}: cert and key go together: what we show of us, and its key")
-    for needing in ("cert", "server_name"):
-        if needing in values and "ca" not in values:
-            raise UsageError(f"{name}: {needing} needs ca: without it there is no TLS")
-    return values
+def _refused(name: str, address: str) -> UsageError:
+    return UsageError(f"{name}: {shorten(address)} is no address of an engine; {_FORM.accepted}")
 
 
 def client_context(engine: Engine) -> ssl.SSLContext | None:
