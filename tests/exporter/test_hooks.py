@@ -59,10 +59,25 @@ def test_one_that_is_seen_after_its_end() -> None:
 
 
 def test_another_one_in_its_place() -> None:
-    """A name that was given again."""
+    """A name that was given again, also before anyone saw the end of the first."""
     comings = Comings()
     told(comings, (replace(BUILD, ended=3.0),), 0.0)
     assert told(comings, (BUILD,), 1.0) == [(BEGAN, BUILD.id)]
+    another = replace(BUILD, number=BUILD.number + 1, account=Account(cpu_seconds=0.5))
+    ended, began = comings.look((another,), 2.0)
+    assert [(one.event, one.used.cpu_seconds) for one in (ended, began)] == [
+        (ENDED, BUILD.account.cpu_seconds),
+        (BEGAN, 0.5),
+    ]
+    assert ended.ended is not None
+    assert told(comings, (replace(another, ended=4.0),), 3.0) == [(ENDED, BUILD.id)]
+
+
+def test_one_that_vanishes_before_its_job_is_known() -> None:
+    """Is told of with both."""
+    comings = Comings()
+    assert told(comings, (UNNAMED,), 0.0) == []
+    assert told(comings, (), 0.1) == [(BEGAN, BUILD.id), (ENDED, BUILD.id)]
 
 
 def test_one_that_vanishes() -> None:

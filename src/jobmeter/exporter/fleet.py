@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
-from itertools import islice
+from itertools import count, islice
 from typing import Protocol
 
 from jobmeter.containers.cgroup_path import ContainerRef, locate
@@ -95,6 +95,7 @@ class Fleet:
         self._refused: dict[str, ContainerRef] = {}
         self._looks = Looks()
         self._events = Events(self._tree.fileno)
+        self._numbers = count(1)
         self._begun = False
         self._ticks = 0
         self._walk_at = 0.0
@@ -189,7 +190,7 @@ class Fleet:
         container = Container(
             ref, self._tops, around=self._containers.get(ref.parent_path or ""), started=made,
             seen=self._monotonic(), descriptors=self._descriptors, errors=self.errors, detailed=self._detailed,
-            runtime=self._runtime,
+            runtime=self._runtime, number=next(self._numbers),
         )  # fmt: skip
         self._containers[path] = container
         self._settle(path, container)

@@ -42,12 +42,12 @@ class Comings:
         self._shown: Sequence[Row] = ()
         self._untold = False
 
-    def look(self, rows: Sequence[Row], now: float) -> list[ContainerEvent]:
+    def look(self, rows: Sequence[Row], now: float) -> Iterator[ContainerEvent]:
         """What has happened since the last look; ``now`` is by a clock that nobody sets."""
         if rows is self._shown and not self._untold:
-            return []
-        self._shown, self._untold = rows, False
-        events: list[ContainerEvent] = []
+            return
+        self._untold = False
+        yield from self._gone(rows)
         for row in rows:
             told = self._told.get(row.path)
             if told is None or (told.row.ended is not None and row.ended is None):
@@ -55,9 +55,8 @@ class Comings:
             elif told.row is row and told.started:
                 continue
             told.row = row
-            events += self._news(told, now)
-        events += self._gone(rows, now)
-        return events
+            yield from self._news(told, now)
+        self._shown = rows
 
     def present(self) -> Iterator[ContainerEvent]:
         """Those that have come and have not ended, as they are known now."""
@@ -76,14 +75,20 @@ class Comings:
             yield _event("container_ended", row, self._clock())
             told.ended = True
 
-    def _gone(self, rows: Sequence[Row], now: float) -> Iterator[ContainerEvent]:
-        """Of another machine nobody may tell any more, or there is no room to show what has ended."""
-        if len(self._told) == len(rows):
+    def _gone(self, rows: Sequence[Row]) -> Iterator[ContainerEvent]:
+        """Another has the path, nobody tells of it any more, or there is no room to show what has ended."""
+        there = {row.path: row.number for row in rows}
+        for path, told in list(self._told.items()):
+            if there.get(path) != told.row.number:
+                del self._told[path]
+                yield from self._end(told)
+
+    def _end(self, told: _Told) -> Iterator[ContainerEvent]:
+        if told.ended:
             return
-        for path in self._told.keys() - {row.path for row in rows}:
-            told = self._told.pop(path)
-            if told.started and not told.ended:
-                yield _event("container_ended", told.row, self._clock())
+        if not told.started:
+            yield _event("container_started", told.row, self._clock())
+        yield _event("container_ended", told.row, self._clock())
 
 
 class ExporterHooks:
