@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from jobmeter.model.errors import JobmeterError
 from jobmeter.ops.hooks.connection import Limits
@@ -145,6 +146,20 @@ def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
         limits = Limits(first_word_seconds=0.05)
         async with serving(tmp_path / "s", limits) as daemon, client(daemon.path) as silent:
             assert (await silent.hear())["error"] == "nothing was said for 0.05 s"
+
+    run(main)
+
+
+def test_a_listener_that_cannot_be_told_is_let_go(tmp_path: Path) -> None:
+    """Of what cannot be made a line: it can come again, and the log says why it must."""
+
+    async def main() -> None:
+        async with serving(tmp_path / "s") as daemon, client(daemon.path) as script:
+            daemon.desk.running = {task(1).key: replace(task(1), job=lambda: None)}
+            script.say(LISTEN)
+            assert await script.hear() == {}
+            assert daemon.notes.said == ["a listener of the hooks is let go by a fault of ours"]
+            await until(lambda: not daemon.server._clients)
 
     run(main)
 

@@ -17,6 +17,7 @@ from jobmeter.ops.hooks.events import (
     read_line,
     write_line,
 )
+from jobmeter.ops.log import Log
 
 _UNANSWERED = 32
 _STILL_THERE_SECONDS = 1.0
@@ -36,11 +37,14 @@ class Limits(NamedTuple):
 class Connection:
     """Served by ``serve``; ``words`` are the events that it wants to hear of."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limits: Limits, log: Log
+    ) -> None:
         self.words: frozenset[str] = frozenset()
         self._reader = reader
         self._writer = writer
         self._limits = limits
+        self._log = log
         self._duties: set[asyncio.Task[Any]] = set()
         self._answers: asyncio.Queue[asyncio.Task[Answer]] = asyncio.Queue(_UNANSWERED)
         self._present: Iterator[Event] = iter(())
@@ -156,6 +160,9 @@ class Connection:
                 self._news.clear()
                 await self._news.wait()
         except OSError:
+            self._writer.transport.abort()
+        except Exception as error:  # One that stays would hear nothing more.
+            self._log.warn("a listener of the hooks is let go by a fault of ours", error=repr(error))
             self._writer.transport.abort()
 
     async def _send(self, line: bytes) -> None:

@@ -70,7 +70,7 @@ class HookServer:
             writer.write(write_line(Answer(False, f"there are {self._limits.clients} clients already")))
             writer.close()
             return
-        client = Connection(reader, writer, self._limits)
+        client = Connection(reader, writer, self._limits, self._log)
         serving = asyncio.create_task(client.serve(lambda said: self._hear(client, said)))
         self._clients[serving] = client
         serving.add_done_callback(lambda task: self._clients.pop(task, None))
