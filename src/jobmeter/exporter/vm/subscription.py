@@ -166,6 +166,7 @@ class Subscription:
                 self._take(told)
             return "it ended the stream"
         except grpc.RpcError as error:
+            self.refused += _is_too_large(error)
             return self._reason(error)
         except Unreadable:
             self.refused += 1
@@ -201,6 +202,8 @@ class Subscription:
             return "nothing came for too long"
         code = error.code()
         said = printable((error.details() or "")[:_MAX_REASON_CHARACTERS])
+        if _is_too_large(error):
+            return f"what it sends at once is larger than {schema.MAX_MESSAGE_BYTES // 2**20} MiB"
         if code is grpc.StatusCode.UNAVAILABLE:
             return f"it cannot be reached ({said.rpartition(': ')[2]})"
         known = _REASONS.get(code)
@@ -251,6 +254,12 @@ class Subscriptions:
         while not self._stopping.wait(_LOOK_SECONDS):
             for one in self.each:
                 one.look()
+
+
+def _is_too_large(error: Any) -> bool:
+    """Whether our side of gRPC has refused a message for its size: it tells only by its words."""
+    refused: bool = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return refused and "Received message larger than max" in (error.details() or "")
 
 
 def _channel(target: Target, keys: Keys) -> Any:
