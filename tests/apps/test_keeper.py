@@ -118,6 +118,27 @@ def test_a_runner_that_will_not_end(place) -> None:
     asyncio.run(main())
 
 
+def test_what_takes_too_long_is_on_disk_before_the_runner_hears_of_it(place) -> None:
+    """So whoever asks knows of what it says then that it counts no more; many at once, and the mark is theirs alone."""
+    script = "trap 'test -e {mark}; echo $? > marked; exit 0' TERM; echo > begun; sleep 100 & wait"
+    slow = [spec(place, "", limits=Limits(timeout_seconds=1.0)) for _ in range(8)]
+    slow = [replace(one, argv=("sh", "-c", script.format(mark=f"{one.folder}/overdue"))) for one in slow]
+    quick = spec(place, "exit 0", limits=Limits(timeout_seconds=60.0))
+
+    async def main() -> None:
+        async with running() as keepers:
+            ended = await asyncio.gather(*(kept(keepers, one) for one in [*slow, quick]))
+            assert [one.reason for one in ended] == ["timeout"] * 8 + ["exit"]
+            assert [(Path(one.work_dir) / "marked").read_text() for one in slow] == ["0\n"] * 8
+            assert [keepers.overdue(one.folder) for one in [*slow, quick]] == [True] * 8 + [False]
+            assert {one.code for one in ended} == {0}
+            again = replace(slow[0], argv=("true",))
+            await kept(keepers, again)
+            assert not keepers.overdue(again.folder)
+
+    asyncio.run(main())
+
+
 def test_stopping(place) -> None:
     """A keeper that is told to, twice, ends its runner within five seconds, however that behaves."""
     task = spec(place, f"echo ready > ready; {STUBBORN}")

@@ -157,6 +157,24 @@ def test_a_job_that_takes_too_long(program: Program, folder: Path) -> None:
     asyncio.run(main())
 
 
+def test_many_jobs_that_take_too_long(program: Program, folder: Path) -> None:
+    """Whatever their runners say while they are ended: each has failed, and has the reason as its last line."""
+
+    async def main() -> None:
+        async with standing(program, folder, limits='{ timeout = "3s" }', capacity="4") as stand:
+            for number in range(1, 9):
+                stand.forge.enqueue(number, script=LONG)
+            jobs = stand.forge.jobs.values()
+            await stand.until(lambda: all(job.ending is not None for job in jobs))
+            assert {job.ending for job in jobs} == {"failure"}
+            assert [
+                job.text for job in jobs if "its time limit is 3.0 s" not in job.text.splitlines()[-1]
+            ] == []
+            await stand.nothing_is_left()
+
+    asyncio.run(main())
+
+
 def test_a_job_that_takes_too_much(program: Program, folder: Path) -> None:
     """It fails within its limit of memory, whatever the kernel ended: the machine and other jobs do not feel it."""
 

@@ -126,7 +126,7 @@ class _Keeper:
         self._loop.watch(self._signals.fileno(), self._on_signals)
         self._loop.watch(self._output.fileno(), self._on_output)
         if (timeout := self._spec.limits.timeout_seconds) is not None:
-            self._loop.call_at(timeout, lambda: self._end_runner("timeout", _TIMEOUT_POLITE_SECONDS))
+            self._loop.call_at(timeout, self._take_too_long)
 
     def wait(self) -> None:
         """Meter until the runner has ended, end what it left, and say how it was."""
@@ -219,6 +219,12 @@ class _Keeper:
             if pid == self._command.pid:
                 self._status, self._ended_at = status, self._loop.elapsed
                 self._loop.stop()
+
+    def _take_too_long(self) -> None:
+        if self._reason is None:
+            with contextlib.suppress(OSError):  # It is ended all the same.
+                self._records.be_overdue()
+        self._end_runner("timeout", _TIMEOUT_POLITE_SECONDS)
 
     def _end_runner(self, reason: Reason, polite_seconds: float) -> None:
         """Ask the runner to end, and end it after so long."""

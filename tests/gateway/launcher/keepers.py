@@ -37,6 +37,7 @@ class FakeKeepers:
         self.stopped: list[str] = []
         self.cleared: list[str] = []
         self.cgroups: set[str] = set()
+        self._overdue: set[str] = set()
         self._kept: dict[str, Kept] = {}
         self._ends: dict[str, Ended | None] = {}
         self._change = asyncio.Event()
@@ -57,6 +58,7 @@ class FakeKeepers:
         self.cgroups.add(spec.name)
         self.specs.setdefault(spec.task_id, []).append(spec)
         self._ends.pop(spec.folder, None)
+        self._overdue.discard(spec.folder)
         kept = Kept(pid=2, start_ticks=1, name=spec.name, cgroups={}, run_uid="r", started_at=1.0)
         self._kept[spec.folder] = kept
         self._tell()
@@ -70,6 +72,9 @@ class FakeKeepers:
 
     def end(self, folder: str) -> Ended | None:
         return self._ends.get(folder)
+
+    def overdue(self, folder: str) -> bool:
+        return folder in self._overdue
 
     async def ended(self, folder: str) -> Ended | None:
         while folder not in self._ends:
@@ -114,6 +119,10 @@ class FakeKeepers:
         spec = self.specs[str(task)][-1]
         self.cgroups.discard(spec.name)
         self._over(spec.folder, ended)
+
+    def runner_is_overdue(self, task: int) -> None:
+        """It will be asked to end."""
+        self._overdue.add(self.specs[str(task)][-1].folder)
 
     def keeper_is_killed(self, task: int) -> None:
         """Its cgroup is left."""

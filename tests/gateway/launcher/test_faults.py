@@ -166,7 +166,9 @@ def test_a_cgroup_that_does_not_end(tmp_path: Path, kind: Kind) -> None:
             rig.keepers.fails("clear", LaunchError("processes of it do not end: dd (7)"))
             rig.keepers.keeper_is_killed(7)
             lines = await ends(forge, 7, "failure")
-            assert lines[-1] == "jobmeter: What kept this job's runner was killed, and the job with it."
+            assert lines[-1].startswith(
+                "jobmeter: The process of jobmeter that watched over this job was killed"
+            )
             assert (await runner.reports("success")).status in (401, 403)
             assert {"message": "what is left of a job cannot be ended", "runner": "one", "task": "7",
                     "error": "processes of it do not end: dd (7)"}.items() <= rig.log.warned[0].items()  # fmt: skip
@@ -348,17 +350,18 @@ def test_a_job_that_is_cancelled_before_its_runner_works(
     run(main)
 
 
-def test_a_result_after_the_time_limit(tmp_path: Path) -> None:
-    """Of a runner that has told one too late, and ended before it was ended, that is said."""
+def test_a_keeper_that_is_killed_after_the_time_limit(tmp_path: Path) -> None:
+    """The job has taken too long all the same, and that is said."""
 
     async def main() -> None:
         async with launching(tmp_path, limits=Limits(timeout_seconds=60.0)) as (forge, rig):
             forge.enqueue(7)
             runner = await rig.keepers.runner(7, "forgejo")
             await runner.takes()
+            rig.keepers.runner_is_overdue(7)
             assert (await runner.reports("success")).status == 503
-            rig.keepers.runner_ends(7)
+            rig.keepers.keeper_is_killed(7)
             (line,) = await ends(forge, 7, "failure")
-            assert line == "jobmeter: The job ended after its time limit of 1 m 00 s."
+            assert line == "jobmeter: The job was ended, as it took longer than its time limit of 1 m 00 s."
 
     run(main)

@@ -77,7 +77,10 @@ def test_a_task_is_done(tmp_path: Path, kind: Kind, result: Any) -> None:
         (replace(EXITED, reason="timeout", detail="It took too long."), "It took too long."),
         (EXITED, EXITED.detail),
         (replace(EXITED, oom_kills=2), "The kernel killed 2 processes of the job for want of memory"),
-        (None, "What kept this job's runner was killed, and the job with it."),
+        (
+            None,
+            "The process of jobmeter that watched over this job was killed, by hand or for want of memory, and",
+        ),
     ],
 )
 def test_a_runner_that_ends_without_a_result(
@@ -317,18 +320,39 @@ def test_a_result_that_is_on_its_way(tmp_path: Path) -> None:
     run(main)
 
 
-def test_what_a_runner_says_while_it_is_ended(tmp_path: Path) -> None:
-    """Of one that took too long no result counts: some say then that all went well."""
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("says", ["success", "failure"])
+def test_what_a_runner_says_while_it_is_ended(tmp_path: Path, kind: Kind, says: Any) -> None:
+    """Of one that took too long no result counts: some say then that all went well. No clock is asked."""
 
     async def main() -> None:
-        async with launching(tmp_path, limits=Limits(timeout_seconds=1.0)) as (forge, rig):
+        async with launching(tmp_path, kind, limits=Limits(timeout_seconds=1e9)) as (forge, rig):
             forge.enqueue(7)
-            runner = await rig.keepers.runner(7, "forgejo")
+            runner = await rig.keepers.runner(7, kind)
             await runner.takes()
             await runner.prints("at work")
-            assert (await runner.reports("success")).status == 503
+            rig.keepers.runner_is_overdue(7)
+            assert (await runner.reports(says)).status == 503
             rig.keepers.runner_ends(7, replace(EXITED, reason="timeout", detail="It took too long."))
-            assert await ends(forge, 7, "failure") == ["at work", "jobmeter: It took too long."]
+            lines = [line for line in await ends(forge, 7, "failure") if line]
+            assert lines == ["at work", "jobmeter: It took too long."]
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_before_the_time_limit_is_noticed(tmp_path: Path, kind: Kind) -> None:
+    """It counts until the keeper has the runner end, whatever the clock says."""
+
+    async def main() -> None:
+        async with launching(tmp_path, kind, limits=Limits(timeout_seconds=1.0)) as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, kind)
+            await runner.takes()
+            assert (await runner.reports("success")).status == 200
+            rig.keepers.runner_is_overdue(7)
+            rig.keepers.runner_ends(7, replace(EXITED, reason="timeout", detail="It took too long."))
+            assert await ends(forge, 7, "success") == []
 
     run(main)
 

@@ -27,14 +27,21 @@ class Cause(NamedTuple):
     result: Result = "failure"
 
 
-def cause_of(ended: Ended, passed_seconds: float | None = None) -> Cause:
-    """``passed_seconds`` is the time limit after which its runner has told a result, if it has told one then."""
+def cause_of(ended: Ended) -> Cause:
+    """Of a runner whose keeper has told its end."""
     sentence = of_want(ended) if ended.reason == "exit" else None
-    if sentence is None and ended.reason == "exit" and passed_seconds is not None:
-        return Cause(
-            f"The job ended after its time limit of {format_duration(passed_seconds)}.", timed_out=True
-        )
     return Cause(sentence or ended.detail, timed_out=ended.reason == "timeout")
+
+
+def lost(passed_seconds: float | None = None) -> Cause:
+    """Of one whose keeper was killed; ``passed_seconds`` is the time limit if it had taken longer by then."""
+    if passed_seconds is not None:
+        limit = format_duration(passed_seconds)
+        return Cause(f"The job was ended, as it took longer than its time limit of {limit}.", timed_out=True)
+    return Cause(
+        "The process of jobmeter that watched over this job was killed, by hand or for want of memory, "
+        "and the job with it."
+    )
 
 
 def cancelled(seconds: float) -> Cause:

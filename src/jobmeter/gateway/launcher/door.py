@@ -120,7 +120,6 @@ class Door:
         request = self._home.dialect.read_request(client.method, client.target, client.headers, body)
         if launch.overdue and is_last(request):
             # It is being ended, and some runners say then that all went well.
-            launch.late = True
             await client.reply(self._home.dialect.refuse(request, "The job has taken too long."))
             return
         if isinstance(request, StateReport) and request.result is not None:

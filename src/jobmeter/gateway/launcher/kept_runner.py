@@ -47,6 +47,11 @@ class KeptRunner:
         """Its launch's own. Raises OSError as ``name`` does."""
         return str(self._site.folder(self._task_id))
 
+    @property
+    def overdue(self) -> bool:
+        """Whether it is being ended for having taken too long."""
+        return self.kept is not None and self._keepers.overdue(self.folder)
+
     def find(self) -> bool:
         """Whether a former process has started one, at work or not."""
         self.kept = self._keepers.kept(self.folder)

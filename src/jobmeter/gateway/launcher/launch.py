@@ -15,7 +15,7 @@ from jobmeter.gateway.forges.port import Task
 from jobmeter.gateway.hooks import TaskHooks
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.announcing import task_event
-from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of
+from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of, lost
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes, digest_of
@@ -106,8 +106,6 @@ class Launch:
         """Whether its runner has ended, and may say nothing any more."""
         self.busy = 0
         """So many reports of it are on their way."""
-        self.late = False
-        """Whether its runner has told a result after the time limit, which does not count."""
         self._unending = False
         self._state: MachineState | None = None
         self._announced = False
@@ -118,8 +116,7 @@ class Launch:
     @property
     def overdue(self) -> bool:
         """Whether its keeper ends it for having taken too long."""
-        limit, kept = self._limits.timeout_seconds, self._runner.kept
-        return limit is not None and kept is not None and self._shared.home.wall() >= kept.started_at + limit
+        return self._runner.overdue
 
     @property
     def never_taken(self) -> bool:
@@ -291,11 +288,11 @@ class Launch:
         ended = await self._runner.ended()
         if ended is None:
             await self._runner.clear()
-            return Cause("What kept this job's runner was killed, and the job with it.")
+            return lost(self._limits.timeout_seconds if self.overdue else None)
         self._runner.survived(ended.survivors)
         if self._unending:
             return cancelled(CANCELING_SECONDS)
-        return cause_of(ended, self._limits.timeout_seconds if self.late else None)
+        return cause_of(ended)
 
     async def _start(self) -> None:
         shared, options = self._shared, self.employer.options

@@ -91,6 +91,10 @@ class RealKeepers:
         """As Keepers has it."""
         return records.read_end(folder)
 
+    def overdue(self, folder: str) -> bool:
+        """As Keepers has it."""
+        return records.is_overdue(folder)
+
     async def ended(self, folder: str) -> Ended | None:
         """As Keepers has it."""
         lifeline = records.open_lifeline(folder)

@@ -27,6 +27,9 @@ class Keepers(Protocol):
     def end(self, folder: str) -> Ended | None:
         """How the runner of this folder ended; None while it has not, or where its keeper was killed."""
 
+    def overdue(self, folder: str) -> bool:
+        """Whether the runner of this folder takes too long; so from before it is asked to end for that."""
+
     async def ended(self, folder: str) -> Ended | None:
         """Wait for that; None where the keeper was killed, so that ``clear`` has to do its work."""
 

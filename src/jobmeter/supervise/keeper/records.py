@@ -1,7 +1,8 @@
 """The files of a launch's folder by which a gateway knows of a keeper, also one that was started before it.
 
-`keeper.json` is there before the runner is, `ended.json` once nothing of it runs any more. The keeper holds the pipe
-`lifeline` open in between: who opens it too is woken when the keeper has written the end, and when it was killed.
+`keeper.json` is there before the runner is, `ended.json` once nothing of it runs any more. `overdue` is there before a
+runner that takes too long is asked to end: what it says then is known for that without any clock. The keeper holds the
+pipe `lifeline` open in between: who opens it too is woken when the keeper has written the end, and when it was killed.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from jobmeter.supervise.job_cgroup import own_start_ticks
 from jobmeter.supervise.keeper.end import Ended, Kept
 
 _KEPT, _ENDED, _COMPLAINT, _LIFELINE = "keeper.json", "ended.json", "complaint", "lifeline"
+_OVERDUE = "overdue"
 _Record = TypeVar("_Record", Kept, Ended)
 
 
@@ -25,7 +27,7 @@ class Records:
         """Begin anew: what an earlier keeper has left goes."""
         self._folder = folder
         self._place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in (_ENDED, _KEPT, _COMPLAINT, _LIFELINE):
+        for name in (_ENDED, _KEPT, _OVERDUE, _COMPLAINT, _LIFELINE):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._place)
         os.mkfifo(_LIFELINE, 0o600, dir_fd=self._place)
@@ -37,6 +39,12 @@ class Records:
     def begin(self, kept: Kept) -> None:
         """The runner will be started."""
         self._write(_KEPT, msgspec.json.encode(kept))
+
+    def be_overdue(self) -> None:
+        """The runner has taken too long: from now on its last reports do not count. On disk when this returns."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(_OVERDUE, flags, 0o600, dir_fd=self._place))  # Empty: there is room on a full disk.
+        os.fsync(self._place)
 
     def end(self, ended: Ended) -> None:
         """It has ended: wake who waits for that."""
@@ -71,7 +79,7 @@ class Records:
 
 def discard(folder: str) -> None:
     """Take away what a keeper has left that was killed before it had started its runner."""
-    for name in (_ENDED, _KEPT, f".{_KEPT}.new", _COMPLAINT, _LIFELINE):
+    for name in (_ENDED, _KEPT, f".{_KEPT}.new", _OVERDUE, _COMPLAINT, _LIFELINE):
         with contextlib.suppress(OSError):
             os.unlink(f"{folder}/{name}")
 
@@ -84,6 +92,11 @@ def read_kept(folder: str) -> Kept | None:
 def read_end(folder: str) -> Ended | None:
     """How the runner ended; None where it has not, or its keeper was killed."""
     return _read(f"{folder}/{_ENDED}", Ended)
+
+
+def is_overdue(folder: str) -> bool:
+    """Whether the runner has taken too long, and is or will be asked to end for that."""
+    return os.path.exists(f"{folder}/{_OVERDUE}")
 
 
 def read_complaint(folder: str) -> str | None:
