@@ -28,6 +28,8 @@ from tests.support.receivers import FlakyReceiver, closed_port, serving
 MIB = 1024 * 1024
 NOBODY = 65534
 EAT = ("python3", "-c", "held = bytearray(300 << 20)")
+SPARSE = "sleep 100 & sleep 0.2; exit 7"
+CROWD = "(for i in 1 2 3 4 5 6 7 8; do sleep 100 & done); exit 7"
 STUBBORN = "trap '' TERM; (trap '' TERM; while :; do sleep 100; done) & while :; do sleep 100; done"
 
 
@@ -57,6 +59,11 @@ def summary(task: Spec) -> Summary:
             "sleep 100", Limits(timeout_seconds=0.3), "timeout", 143, "SIGTERM",
             r"The job was ended after 3\d\d ms, its time limit is 300 ms; it had used \d+ ms of CPU time",
         ),
+        (
+            CROWD, Limits(pids=5), "exit", 7, None,
+            r"The job had reached its limit of 5 processes and threads, and the runner ended with exit code 7 after",
+        ),
+        (SPARSE, Limits(pids=5), "exit", 7, None, r"The runner ended with exit code 7 after"),
         (
             ["nowhere", "--at-all"], Limits(), "not_started", 127, None,
             r"The runner was not started: the command 'nowhere' was not found\.$",

@@ -137,12 +137,12 @@ class _Keeper:
             ended = Ended(reason="not_started", detail=detail, at=time.time(), code=self._unstarted.exit_code)
         else:
             self._loop.run()
-            survivors = self._cgroup.survivors()
+            survivors, refused = self._cgroup.survivors(), self._cgroup.forks_refused()
             # What was given its time already gets no more.
             self._cgroup.end(0.0 if self._reason else _SURVIVORS_POLITE_SECONDS, self._reap)
             self._meter.tick(self._ended_at, self._ended_at, final=True)
             exit_ = self._meter.exit(self._status, self._ended_at)
-            ended = self._ended(exit_, survivors)
+            ended = self._ended(exit_, survivors, refused)
             exit_ = _told(exit_, ended)
         self._close()
         self._records.end(ended)
@@ -237,7 +237,7 @@ class _Keeper:
         self._cgroup.kill()
         self._loop.call_at(self._loop.elapsed + _KILL_AGAIN_SECONDS, self._kill)
 
-    def _ended(self, exit_: Exit, survivors: tuple[Survivor, ...]) -> Ended:
+    def _ended(self, exit_: Exit, survivors: tuple[Survivor, ...], forks_refused: int | None) -> Ended:
         account = CgroupReader(self._cgroup.directories)
         read = account.read()
         account.close()
@@ -249,7 +249,8 @@ class _Keeper:
             reason=reason, detail="", at=time.time(), code=exit_.code, signal=exit_.signal,
             duration_seconds=round(self._ended_at, 3), cpu_seconds=read.cpu_seconds,
             memory_peak_bytes=read.memory_peak_bytes, memory_limit_bytes=limit if isinstance(limit, int) else None,
-            oom_kills=read.oom_kills, pids_peak=read.pids_peak, survivors=survivors, run_uid=self.kept.run_uid,
+            oom_kills=read.oom_kills, pids_peak=read.pids_peak, pids_limit=self._spec.limits.pids,
+            forks_refused=forks_refused, survivors=survivors, run_uid=self.kept.run_uid,
         )  # fmt: skip
         return replace(ended, detail=detail_of(ended, self._spec.limits.timeout_seconds))
 

@@ -42,6 +42,20 @@ MIB = 1024 * 1024
             "The job was ended after 12.5 s, its time limit is 12.0 s; it had used 1 m 10 s of CPU time.",
         ),
         (
+            {"reason": "exit", "code": 2, "pids_limit": 20, "forks_refused": 0, "cpu_seconds": 0.5},
+            "The runner ended with exit code 2 after 12.5 s; it had used 500 ms of CPU time.",
+        ),
+        (
+            {"reason": "exit", "code": 2, "pids_limit": 20, "forks_refused": 3, "cpu_seconds": 0.5},
+            "The job had reached its limit of 20 processes and threads, and the runner ended with exit code 2 after "
+            "12.5 s; it had used 500 ms of CPU time.",
+        ),
+        (
+            {"reason": "signal", "code": 134, "signal": "SIGABRT", "forks_refused": 1, "cpu_seconds": 0.5},
+            "The job had reached a limit of processes and threads, and the runner was killed by SIGABRT after 12.5 s; "
+            "it had used 500 ms of CPU time.",
+        ),
+        (
             {"reason": "stopped", "code": 143, "cpu_seconds": 1.0},
             "The runner was stopped after 12.5 s; it had used 1.0 s of CPU time.",
         ),

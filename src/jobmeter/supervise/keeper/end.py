@@ -31,8 +31,8 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     ``at`` is seconds since the epoch. What could not be read, or was not limited, is None. ``code`` is the exit code
     as a shell sees it. A job that outlived an OOM kill has ``oom_kills`` and another reason than "oom": whether it
-    died of it is known to who knows its last report. ``survivors`` still ran when the runner had ended, and were
-    ended. ``detail`` is one sentence with the numbers, for the job's log.
+    died of it is known to who knows its last report. ``forks_refused`` counts forks that failed by a limit.
+    ``survivors`` still ran when the runner had ended, and were ended. ``detail`` is one sentence with the numbers, for the job's log.
     """
 
     reason: Reason
@@ -46,6 +46,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None = None
     oom_kills: int | None = None
     pids_peak: int | None = None
+    pids_limit: int | None = None
+    forks_refused: int | None = None
     survivors: tuple[Survivor, ...] = ()
     run_uid: str | None = None
 
@@ -56,8 +58,8 @@ def detail_of(ended: Ended, timeout_seconds: float | None = None) -> str:
     by = f"by {ended.signal}" if ended.signal is not None else f"with exit code {ended.code}"
     killed = _killed_for_memory(ended.oom_kills or 1, ended.memory_limit_bytes)
     cause = {
-        "exit": f"The runner ended {by} {after}",
-        "signal": f"The runner was killed {by} {after}",
+        "exit": f"{_crowded(ended)} runner ended {by} {after}",
+        "signal": f"{_crowded(ended)} runner was killed {by} {after}",
         "oom": f"{killed}, and the runner ended {by} {after}",
         "timeout": f"The job was ended {after}, its time limit is {format_duration(timeout_seconds or 0.0)}",
         "stopped": f"The runner was stopped {after}",
@@ -75,6 +77,14 @@ def of_want(ended: Ended) -> str | None:
     after = f"and the runner ended after {format_duration(ended.duration_seconds)}"
     killed = _killed_for_memory(ended.oom_kills, ended.memory_limit_bytes)
     return f"{killed}, {after}; {_used(ended.cpu_seconds, ended.memory_peak_bytes)}."
+
+
+def _crowded(ended: Ended) -> str:
+    """How a sentence on the runner begins: with what its job had reached, if it had."""
+    if not ended.forks_refused:
+        return "The"
+    limit = f"its limit of {ended.pids_limit}" if ended.pids_limit is not None else "a limit of"
+    return f"The job had reached {limit} processes and threads, and the"
 
 
 def _killed_for_memory(kills: int, limit_bytes: int | None) -> str:

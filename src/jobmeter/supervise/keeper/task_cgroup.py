@@ -92,6 +92,15 @@ class TaskCgroup:
         found = ((int(pid), _name(pid)) for pid in sorted(self._all(), key=int))
         return tuple(Survivor(pid, name) for pid, name in found if name is not None)
 
+    def forks_refused(self) -> int | None:
+        """How many forks in it have failed by a limit of processes; None where nobody has counted."""
+        directory = self.directories.get("pids", self.directories.get(UNIFIED))
+        try:
+            words = read_file(f"{directory}/pids.events").decode().split()
+            return int(words[words.index("max") + 1])
+        except (OSError, KernelFormatError, ValueError, IndexError):
+            return None
+
     def signal(self, signum: signal.Signals) -> None:
         """Send a signal to every process in it."""
         for pid in self._all():
