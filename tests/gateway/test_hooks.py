@@ -161,6 +161,53 @@ def test_what_scripts_announce_is_passed_on(tmp_path: Path) -> None:
     run(main)
 
 
+def test_two_that_announce_to_each_other(tmp_path: Path) -> None:
+    """What comes back is not passed on again; who waits for the end of a task is answered."""
+
+    async def main() -> None:
+        async with (
+            gateway(tmp_path / "a", tmp_path / "b") as one,
+            gateway(tmp_path / "b", tmp_path / "a") as other,
+            client(tmp_path / "a") as script,
+        ):
+            await until(lambda: not (one._announcers[0]._away or other._announcers[0]._away))
+            script.say(LISTEN)
+            await asyncio.sleep(0.05)
+            for number in ("1", "2"):
+                one.task_started(replace(TASK, task_id=number))
+            one.task_passed(replace(TASK, task_id="1"))
+            assert await one.task_ending(replace(TASK, task_id="2"))
+            await asyncio.sleep(0.3)
+            one.task_started(replace(TASK, task_id="3"))
+            heard = [await script.hear() for _ in range(5)]
+            assert [(told["event"], told["task_id"]) for told in heard] == [
+                (BEGAN, "1"), (BEGAN, "2"), (ENDED, "1"), (ENDED, "2"), (BEGAN, "3"),
+            ]  # fmt: skip
+            await until(lambda: [task.task_id for task in other.present()] == ["3"])
+
+    run(main)
+
+
+def test_the_end_of_a_task_that_was_not_acted_upon(tmp_path: Path) -> None:
+    """Can be announced again, and the task can start again."""
+
+    async def main() -> None:
+        async with (
+            serving(tmp_path / "exporter") as exporter,
+            gateway(tmp_path / "s", tmp_path / "exporter"),
+            client(tmp_path / "s") as script,
+        ):
+            end = b'{"event": "on_task_destroy", "task_id": 5}\n'
+            for _ in range(2):
+                assert not (await script.ask(end))["ok"]
+            for _ in range(2):
+                await script.ask(end.replace(b"destroy", b"started"))
+                assert (await script.ask(end))["ok"]
+            assert exporter.desk.words == [(ENDED, "5")] * 2 + [(BEGAN, "5"), (ENDED, "5")] * 2
+
+    run(main)
+
+
 def test_a_job_with_names_without_end(tmp_path: Path) -> None:
     """Keeps no other job from being told."""
 

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -45,6 +46,8 @@ class Hooks:
         self._server = HookServer(self, log)
         self._announcers = [Announcer(path, log) for path in announce]
         self._running: dict[tuple[str, str], TaskEvent] = {}
+        self._ended: dict[tuple[str, str], datetime | None] = {}
+        """When those had started whose end was passed on: two gateways may announce to each other."""
 
     @asynccontextmanager
     async def life(self, listening: socket.socket | None) -> AsyncIterator[None]:
@@ -62,6 +65,7 @@ class Hooks:
         if self._running.get(task.key) == task:
             return
         self._running[task.key] = task
+        self._ended.pop(task.key, None)
         if len(self._running) > MAX_TASKS:
             del self._running[next(iter(self._running))]
         self._server.tell(task)
@@ -72,7 +76,10 @@ class Hooks:
         """Whether all who are announced to have acted upon it, within END_SECONDS."""
         task = self._ending(task)
         acting = [announcer.ended(task, END_SECONDS) for announcer in self._announcers]
-        return all(await asyncio.gather(*acting))
+        acted = all(await asyncio.gather(*acting))
+        if not acted:
+            self._ended.pop(task.key, None)  # It may be announced once more.
+        return acted
 
     def task_passed(self, task: TaskEvent) -> None:
         """It has ended where nobody can wait: its last report has passed."""
@@ -82,7 +89,10 @@ class Hooks:
 
     def _ending(self, task: TaskEvent) -> TaskEvent:
         task = replace(task, event="on_task_destroy", job=bounded_job(task.job), time=moment(self._clock()))
-        self._running.pop(task.key, None)
+        known = self._running.pop(task.key, None)
+        self._ended[task.key] = known.time if known is not None else None
+        if len(self._ended) > MAX_TASKS:
+            del self._ended[next(iter(self._ended))]
         self._server.tell(task)
         return task
 
@@ -93,11 +103,14 @@ class Hooks:
         return list(self._running.values())
 
     async def started(self, task: TaskEvent) -> None:
-        """Somebody else runs a task: it is passed on."""
-        self.task_started(task)
+        """Somebody else runs a task: it is passed on, unless it comes back to us after its end."""
+        if task.time is None or self._ended.get(task.key) != task.time:
+            self.task_started(task)
 
     async def ending(self, task: TaskEvent) -> None:
-        """It ends. Raises JobmeterError where not all have acted upon it."""
+        """It ends. Raises JobmeterError where not all have acted upon it; nothing if its end was passed on."""
+        if task.key in self._ended:
+            return
         if not await self.task_ending(task):
             raise JobmeterError(
                 "not all to whom it is announced have acted upon it; the gateway's log says why"
