@@ -117,7 +117,7 @@ def _parts(settings: ExporterSettings, sockets: "list[EngineSocket]", tokens: "T
     figures = Figures(daemon_registry(), __version__)
     announced = Announcements()
     fleet, host, others = _host(settings, catalog, announced, figures)
-    windows = windows_hosts(settings, others, log)
+    windows = windows_hosts(settings, others, announced, log)
     catalog.start()
     figures.watch(
         host, lambda: (*_engines(catalog, sockets), *engine_states(windows)), max_containers=MAX_CONTAINERS,

@@ -10,6 +10,7 @@ from jobmeter.collector.log import Log
 from jobmeter.config.exporter import ExporterSettings
 
 if TYPE_CHECKING:
+    from jobmeter.exporter.announced import Announcements
     from jobmeter.exporter.elsewhere import Elsewhere
     from jobmeter.exporter.figures import EngineState
     from jobmeter.exporter.totals import Totals
@@ -34,7 +35,7 @@ def windows_machines(settings: ExporterSettings, totals: "Totals") -> "dict[str,
 
 
 def windows_hosts(
-    settings: ExporterSettings, shown: "Mapping[str, Elsewhere]", log: Log
+    settings: ExporterSettings, shown: "Mapping[str, Elsewhere]", announced: "Announcements", log: Log
 ) -> "list[WindowsHost]":
     """To be followed. Raises UsageError where a file of theirs cannot be used, MissingExtra."""
     if not settings.windows_engine:
@@ -58,9 +59,11 @@ def windows_hosts(
                 at=engine.address,
             )
     return [
-        WindowsHost(engine, opener(engine), shown[engine.name], log, interval_seconds=settings.interval)
+        WindowsHost(
+            engine, opener(engine), shown[engine.name], log, interval_seconds=settings.interval, announced=announced
+        )
         for engine in settings.windows_engine
-    ]
+    ]  # fmt: skip
 
 
 def with_windows(life: Life, hosts: "Sequence[WindowsHost]") -> Life:

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobmeter.containers.catalog.facts import ContainerFacts, describe
+from jobmeter.exporter.announced import Announcements
 from jobmeter.exporter.container import Row
 from jobmeter.exporter.windows import host as module
 from jobmeter.exporter.windows.address import Engine
@@ -19,6 +20,8 @@ from jobmeter.exporter.windows.client import EngineClient
 from jobmeter.exporter.windows.host import AT_ONCE, Asked, WindowsHost
 from jobmeter.model.account import Account, Bounds
 from jobmeter.model.errors import SourceUnavailable, UsageError
+from jobmeter.model.job import Job
+from jobmeter.ops.hooks.events import TaskEvent
 from tests.exporter.windows import told
 from tests.exporter.windows.engine import WindowsEngine, listening, silent
 
@@ -46,10 +49,11 @@ class Host:
         self.by_id: dict[str, Row] = {}
         self.still: Collection[str] = ()
         self.sentences: list[str] = []
+        self.announced = Announcements(lambda: self.now)
         self.meets: Callable[[], About] = lambda: About("process", 8)
         self.host = WindowsHost(
             engine, self._open, self, self, interval_seconds=interval_seconds,
-            clock=lambda: self.now, monotonic=lambda: self.passed,
+            clock=lambda: self.now, monotonic=lambda: self.passed, announced=self.announced,
         )  # fmt: skip
 
     def round(self, after: float = 10.0, **used: float | Exception | None) -> None:
@@ -138,6 +142,44 @@ def test_a_container_is_shown_as_those_of_this_host(host):
     assert (row.identity.name, row.identity.image, row.identity.attribution) == ("a", "nano", "own")
     assert row.identity.job is not None
     assert row.identity.job.repository == "acme/engine"
+
+
+TASK = TaskEvent(
+    event="on_task_started", task_id="4711",
+    job=Job(forge="gitlab", server_url="https://git.example", repository="acme/engine", job="build"),
+)  # fmt: skip
+LONG_ID = "4f0c" * 16
+
+
+@pytest.mark.parametrize(
+    "labels, place, attribution",
+    [
+        pytest.param({}, {"container_id": LONG_ID[:12]}, "announced", id="by its id"),
+        pytest.param(GITLAB, {}, "own", id="by its number"),
+        pytest.param({}, {}, None, id="by nothing"),
+    ],
+)
+def test_a_container_of_a_task_that_is_announced(host, labels, place, attribution):
+    """Is that task's from the next round on, for as long as anywhere; what is known stays the same object."""
+    host.labels = labels
+    host.now = 20.0
+    host.round(**{LONG_ID: 1.5})
+    host.announced.start(replace(TASK, **place))
+    host.round(**{LONG_ID: 1.5})
+    identity = host.by_id[LONG_ID].identity
+    assert identity.attribution == attribution
+    is_known = attribution is not None
+    assert (identity.job.job if identity.job else None) == ("build" if is_known else None)
+    assert identity.execution == ("announced https://git.example/4711" if is_known else None)
+    host.announced.start(replace(TASK, task_id="8"))
+    host.round(**{LONG_ID: 1.5})
+    assert host.by_id[LONG_ID].identity is identity
+    host.announced.end(TASK)
+    host.now += 400.0
+    host.announced.expire()
+    host.round(**{LONG_ID: 1.5})
+    job = host.by_id[LONG_ID].identity.job
+    assert job is None or job.job is None
 
 
 def test_a_share_is_of_the_cpus_that_are_told(host):

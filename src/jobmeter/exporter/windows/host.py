@@ -11,7 +11,9 @@ import msgspec
 from msgspec.structs import replace
 
 from jobmeter.containers.catalog.facts import ContainerFacts
-from jobmeter.exporter.container import Identity, Row
+from jobmeter.containers.cgroup_path import ContainerRef
+from jobmeter.exporter.announced import Announcements
+from jobmeter.exporter.container import Attribution, Identity, Row
 from jobmeter.exporter.elsewhere import path_of
 from jobmeter.exporter.windows.address import Engine
 from jobmeter.exporter.windows.answers import ENGINE, About, Isolation, Made, Usage
@@ -74,25 +76,26 @@ class Shown(Protocol):
 
 
 class _Known:
-    """One container. ``row`` is None until it was read; times are of a clock that nobody sets."""
+    """One container. ``row`` is None until it was read; times are of a clock that nobody sets.
 
-    def __init__(self, machine: str, facts: ContainerFacts) -> None:
+    It is ``called`` by what the engine says of it and by the announcements of that version.
+    """
+
+    def __init__(self, facts: ContainerFacts) -> None:
+        self.facts = facts
+        self.identity = Identity()
+        self.called: tuple[ContainerFacts, int] | None = None
         self.made: Made | None = None
         self.made_at = 0.0
         self.started: float | None = None
         self.row: Row | None = None
         self.read_at = self.tried_at = float("-inf")
         self.is_there = True
-        self.call(machine, facts)
-
-    def call(self, machine: str, facts: ContainerFacts) -> None:
-        """It can be named anew while it runs."""
-        self.facts = facts
-        self.identity = _identity(machine, facts)
 
 
 class WindowsHost:
-    """The machine of an ``engine``; ``open_client`` makes a connection with it.
+    """The machine of an ``engine``; ``open_client`` makes a connection with it. Tasks that are ``announced`` name
+    its containers too.
 
     To be followed by one task; what has no underscore may be read by any thread. ``answered_at`` is a time of
     ``monotonic``.
@@ -106,6 +109,7 @@ class WindowsHost:
         log: FullLog,
         *,
         interval_seconds: float,
+        announced: Announcements | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -127,6 +131,7 @@ class WindowsHost:
         self._monotonic = monotonic
         self._state: str | None = None
         self._cpus: int | None = None
+        self._announced = announced or Announcements(clock)
         self._known: dict[str, _Known] = {}
 
     async def follow(self) -> Never:
@@ -183,12 +188,31 @@ class WindowsHost:
     def _take(self, listed: Iterable[ContainerFacts]) -> None:
         """Those that are there now, each with what was known of it."""
         before, self._known = self._known, {}
+        version = self._announced.version
         for facts in listed:
-            known = before.get(facts.id) or _Known(self.name, facts)
-            if known.facts != facts:
-                known.call(self.name, facts)
-            known.is_there = True
+            known = before.get(facts.id) or _Known(facts)
+            known.facts, known.is_there = facts, True
+            if known.called != (facts, version):  # It can be named anew while it runs.
+                known.called = facts, version
+                self._call(known)
             self._known[facts.id] = known
+
+    def _call(self, known: _Known) -> None:
+        """By names and labels, and what was announced: on another machine nothing else can be looked into."""
+        facts, labels = known.facts, known.facts.all_labels()
+        own = identify_container(facts.name, labels)
+        attribution: Attribution = "own"
+        ref = ContainerRef(ENGINE, facts.id, path_of(self.name, facts.id))
+        began = known.started or facts.created or self._clock()
+        found = self._announced.find(ref, own, began, None)
+        if found is not None:
+            own, attribution = found.identify(facts.name, labels, None)
+        execution = own.execution if own is not None else None
+        if own is not None and (found is None or execution != found.task.execution):
+            execution = _execution(self.name, facts.id, own)
+        identity = _identity(facts, own, attribution, execution)
+        if identity != known.identity:
+            known.identity = identity
 
     def _tell(self, begun: float) -> None:
         told: list[Row] = []
@@ -268,9 +292,9 @@ def _has_fallen(before: Account, now: Account) -> bool:
     return None not in used and delta(*used) is None
 
 
-def _identity(machine: str, facts: ContainerFacts) -> Identity:
-    """What names and labels tell: on another machine nothing else can be looked into."""
-    own = identify_container(facts.name, facts.all_labels())
+def _identity(
+    facts: ContainerFacts, own: ContainerIdentity | None, attribution: Attribution, execution: str | None
+) -> Identity:
     pod = facts.pod
     return Identity(
         name=facts.name,
@@ -281,8 +305,8 @@ def _identity(machine: str, facts: ContainerFacts) -> Identity:
         role=own.role if own is not None else None,
         job=own.job if own is not None else None,
         task_id=own.task_id if own is not None else None,
-        execution=_execution(machine, facts.id, own) if own is not None else None,
-        attribution="own" if own is not None else None,
+        execution=execution,
+        attribution=attribution if own is not None else None,
     )
 
 
