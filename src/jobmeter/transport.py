@@ -131,7 +131,7 @@ class Endpoint:
         from http.client import HTTPConnection, HTTPSConnection
 
         host, port = self._parts.hostname or "", self._parts.port
-        proxy = _proxy(self._parts)
+        proxy = proxy_of(self._parts)
         next_host, next_port = (host, port) if proxy is None else (proxy.hostname or "", proxy.port or 80)
         if self._parts.scheme == "https":
             import ssl
@@ -218,7 +218,7 @@ def _authorization(parts: "SplitResult", token: str | None, header: str = "Autho
     return {header: f"Basic {b2a_base64(pair.encode(), newline=False).decode()}"}
 
 
-def _proxy(parts: "SplitResult") -> "SplitResult | None":
+def proxy_of(parts: "SplitResult") -> "SplitResult | None":
     """The proxy that the environment names for this service."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return None

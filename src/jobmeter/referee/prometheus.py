@@ -2,7 +2,6 @@
 
 import asyncio
 import binascii
-import os
 import ssl
 import time
 import zlib
@@ -16,6 +15,7 @@ from yarl import URL
 
 from jobmeter.model.errors import UsageError
 from jobmeter.ops.tls import check_authorities
+from jobmeter.referee.failures import why
 from jobmeter.referee.options import PrometheusOptions
 from jobmeter.referee.reading import one_line, said
 from jobmeter.transport import shown
@@ -34,7 +34,6 @@ _PIECE_BYTES = 64 * 1024
 _ERROR_BYTES = 64 * 1024
 _SKEW_SECONDS = 5.0
 """A Date has whole seconds, and the answer may have taken some."""
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
 
 
 class Unanswered(Exception):
@@ -177,7 +176,7 @@ class Prometheus:
             return Unanswered(f"Prometheus gave no answer within {self._options.timeout:g} s.", away=True)
         cut = isinstance(error, aiohttp.ClientPayloadError)
         return Unanswered(
-            f"Prometheus {'broke off its answer' if cut else 'cannot be asked'}: {_reason(error)}.",
+            f"Prometheus {'broke off its answer' if cut else 'cannot be asked'}: {why(error)}.",
             away=not cut,
         )
 
@@ -259,30 +258,3 @@ def _context(options: PrometheusOptions) -> ssl.SSLContext:
             f"{options.place}: client_cert: {options.client_cert!r} cannot be used: {reason}"
         ) from None
     return context
-
-
-def _reason(error: BaseException) -> str:
-    """Why, in words that hold nothing of what was sent."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError(
-            certificate_error=ssl.SSLCertVerificationError() as cause
-        ):
-            return f"its certificate is not accepted: {one_line(cause.verify_message)}"
-        case aiohttp.ClientConnectorDNSError():
-            return "its name is not known here"
-        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            reason = getattr(error, "reason", None) or getattr(
-                getattr(error, "os_error", None), "reason", None
-            )
-            return "it does not speak TLS" if reason in _NO_TLS else "TLS is not agreed on"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionResetError():
-            return "it closed the connection"
-        case TimeoutError():
-            return "no connection came about in time"
-        case OSError(errno=int(number)) if number > 0:
-            return os.strerror(number).lower()
-        case aiohttp.ClientConnectorError():
-            return "none of its addresses can be connected to"
-        case aiohttp.ClientResponseError():
-            return "it does not speak HTTP"
-    return type(error).__name__
