@@ -20,6 +20,13 @@ COMMANDS = [
     if re.match(r"[ -]*jobmeter referee --", line)
 ]
 
+JOB = {
+    "CI_JOB_STARTED_AT": "2020-01-01T00:00:00Z",
+    "CI_API_V4_URL": "https://gitlab.example/api/v4",
+    "CI_JOB_ID": "103",
+    "CI_JOB_TOKEN": "token",
+}
+
 
 def test_tables_are_what_the_code_says() -> None:
     """`make golden` rewrites them."""
@@ -44,15 +51,15 @@ def test_the_configuration_of_the_page_is_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_of_the_page_are_accepted(command: str, tmp_path: Path) -> None:
-    """With a file of gitlab-runner where they name one."""
+    """With a file of gitlab-runner where they name one, in a job of GitLab."""
     file = tmp_path / "config.toml"
     file.write_text(
         '[[runners]]\nexecutor = "docker"\n[runners.referees.metrics]\nprometheus_address = "http://localhost:9090"\n'
     )
     words = [re.sub(r"^/etc/.*", str(file), word) for word in shlex.split(command)[2:]]
-    assert referee_settings(words, {"CI_JOB_STARTED_AT": "2020-01-01T00:00:00Z"}).options.queries
+    assert referee_settings(words, JOB).options.queries
 
 
 def test_there_are_commands_on_the_page() -> None:
-    """The first shows how to begin, the second how to switch, the third how to stay."""
-    assert len(COMMANDS) == 3
+    """The first shows how to begin, the second how to switch, the third how to stay, the fourth how to attach."""
+    assert len(COMMANDS) == 4

@@ -21,13 +21,15 @@ from jobmeter.transport import Endpoint
 
 if TYPE_CHECKING:
     from jobmeter.referee.referee import Occasion
+    from jobmeter.referee.uploads.options import UploadOptions
 
 _MAX_SAID = 5
 _POST_SECONDS = 30.0
+_UPLOAD_SECONDS = 120.0
 
 
 def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
-    """Write the evidence to the named file and send it to the receiver, where one is named; else print it.
+    """Write the evidence to the named file, attach it to the job and send it to the receiver, as named; else print it.
 
     What a query did not answer is in the evidence, and no failure. Raises JobmeterError where it gets nowhere.
     """
@@ -44,9 +46,8 @@ def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
         outputs.say(sentence)
     if settings.out is not None:
         _write(settings.out, _text(document, settings))
-    if settings.receiver is not None:
-        _send(document, settings.receiver, settings)
-    if settings.out is None and settings.receiver is None:
+    _deliver(document, settings)
+    if settings.out is None and settings.receiver is None and settings.upload is None:
         sys.stdout.write(_text(document, settings).decode())
         sys.stdout.flush()
     return 0
@@ -119,6 +120,50 @@ def _write(path: str, text: bytes) -> None:
         outputs.write_file(path, text)
     except OSError as error:
         raise JobmeterError(f"{path} could not be written: {error.strerror or os.strerror(5)}") from None
+
+
+def _deliver(document: Evidence, settings: RefereeSettings) -> None:
+    """Attach it, then send it, of which neither fails for the other. Raises JobmeterError."""
+    failed: list[JobmeterError] = []
+    try:
+        # First, as the job's token is good for the time of the job only.
+        if settings.upload is not None:
+            outputs.say(asyncio.run(_uploaded(document, settings.upload, settings)))
+    except JobmeterError as error:
+        failed.append(error)
+    try:
+        if settings.receiver is not None:
+            _send(document, settings.receiver, settings)
+    except JobmeterError as error:
+        failed.append(error)
+    for earlier in failed[:-1]:
+        outputs.say(str(earlier))
+    if failed:
+        raise failed[-1]
+
+
+async def _uploaded(document: Evidence, upload: "UploadOptions", settings: RefereeSettings) -> str:
+    """Where it is. Raises SendError."""
+    from jobmeter.referee.uploads.actions import scope_of
+    from jobmeter.referee.uploads.places import place_of
+    from jobmeter.referee.uploads.port import Attachment, artifact_name, file_name
+
+    scope = scope_of(upload.token or "") if upload.kind == "actions" else None
+    task = settings.task or (scope and (scope.task or scope.job)) or settings.run_uid or os.urandom(8).hex()
+    name = artifact_name(document.job.job, task)
+    attachment = Attachment(name, file_name(settings.format), _text(document, settings))
+    try:
+        async with asyncio.timeout(_UPLOAD_SECONDS):
+            where = await place_of(upload).upload(attachment)
+    except TimeoutError:
+        raise SendError(
+            f"the evidence was not attached within {_UPLOAD_SECONDS:g} s", retryable=True
+        ) from None
+    except SendError as error:
+        raise SendError(
+            f"the evidence was not attached: {error}", retryable=error.retryable, status=error.status
+        ) from None
+    return f"the evidence is {where}"
 
 
 def _send(document: Evidence, receiver: str, settings: RefereeSettings) -> None:

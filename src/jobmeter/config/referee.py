@@ -15,9 +15,11 @@ from jobmeter.config.referee_table import (
     referee_options,
     referee_values,
 )
+from jobmeter.config.referee_upload import GITLAB, upload_options, upload_place
 from jobmeter.model.errors import EvidenceError, UsageError
 from jobmeter.model.evidence.document import seconds_of
 from jobmeter.referee.options import RefereeOptions
+from jobmeter.referee.uploads.options import UploadOptions
 
 Form = Literal["full", "compat", "markdown", "html"]
 _WHICH_SERIES = ("selector", "executor", "label_value", "label_name", "namespace")
@@ -55,6 +57,9 @@ REFEREE_OPTIONS = (
     Option("format", "JOBMETER_REFEREE_FORMAT",
            "all of it; the form of GitLab's referee, first series only; or what people read",
            metavar="FORM", choices=get_args(Form), default="full"),
+    Option("upload", "JOBMETER_REFEREE_UPLOAD",
+           "attach it to the job: gitlab, actions (Forgejo, Gitea, GitHub), a directory, or a presigned URL, which "
+           "as a flag every process of the machine can see", upload_place, "PLACE"),
     Option("receiver", "JOBMETER_RECEIVER", "where the run is that the evidence belongs to", web_address, "URL"),
     Option("run-uid", "JOBMETER_RUN_UID", "which run of it", metavar="UID"),
     Option("push-token", "JOBMETER_PUSH_TOKEN",
@@ -78,6 +83,7 @@ class RefereeSettings(Struct, frozen=True, kw_only=True):
     wait: bool = False
     out: str | None = None
     format: Form = "full"
+    upload: UploadOptions | None = None
     receiver: str | None = None
     run_uid: str | None = None
     push_token: str | None = None
@@ -94,6 +100,7 @@ def referee_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Referee
     options = _options(values)
     _settle_times(invocation, environ)
     _settle_receiver(invocation)
+    _settle_upload(values, environ)
     if "task" not in values and environ.get("CI_JOB_ID"):
         values["task"] = environ["CI_JOB_ID"]
     known = {field: value for field, value in values.items() if field in RefereeSettings.__struct_fields__}
@@ -140,6 +147,16 @@ def _settle_times(invocation: Invocation, environ: Mapping[str, str]) -> None:
             raise UsageError(f"CI_JOB_STARTED_AT: {error}") from None
     if values.get("end", _MOST_UNIX) < values.get("start", 0):
         raise UsageError("--end is before --start")
+
+
+def _settle_upload(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    if "upload" not in values:
+        return
+    values["upload"] = upload_options(values["upload"], environ)
+    if values["upload"].kind == GITLAB and values.get("format") in ("markdown", "html"):
+        raise UsageError(
+            "--upload gitlab takes --format full and compat: what people read is no such artifact"
+        )
 
 
 def _settle_receiver(invocation: Invocation) -> None:
