@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from jobmeter.apps.doctor_machines import NO_START, machine_findings
 from jobmeter.apps.exporter import engine_sockets
 from jobmeter.apps.findings import Finding
 from jobmeter.config.exporter import exporter_settings
@@ -33,7 +34,6 @@ NEEDED = (
     "uvloop",
 )
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _SYS_PTRACE = 1 << 1, 1 << 2, 1 << 19
-_NO_START = "it does not start."
 _NO_NAMES = "containers have no names, labels and images, only ids; their jobs are known from their environment alone."
 
 
@@ -43,17 +43,17 @@ def exporter_findings(settings: DoctorSettings, environ: Mapping[str, str]) -> l
         wanted = exporter_settings((), environ)
         sockets = engine_sockets(wanted, environ)
     except UsageError as error:
-        return [Finding("settings", False, f"{error}.", _NO_START)]
+        return [Finding("settings", False, f"{error}.", NO_START)]
     root = settings.proc_path
     return [
         _packages(), _cgroups(settings.cgroup_path or wanted.cgroup_path), _rights(root), _processes(root),
-        _networks(root), _descriptors(), *_engines(sockets),
+        _networks(root), _descriptors(), *_engines(sockets), *machine_findings(wanted),
     ]  # fmt: skip
 
 
 def exporter_verdict(findings: Sequence[Finding]) -> str:
     """Whether it can run, as the end of a sentence."""
-    if any(not one.available and one.cost == _NO_START for one in findings):
+    if any(not one.available and one.cost == NO_START for one in findings):
         return "cannot run here."
     return (
         "can run here."
@@ -69,7 +69,7 @@ def _packages() -> Finding:
         if missing is None
         else f"{MissingExtra(missing, 'exporter')}."
     )
-    return Finding("packages", missing is None, detail, _NO_START)
+    return Finding("packages", missing is None, detail, NO_START)
 
 
 def _installed(name: str) -> bool:
@@ -83,12 +83,12 @@ def _cgroups(path: str) -> Finding:
     try:
         found = hierarchies_below(path)
     except SourceUnavailable as error:
-        return Finding("cgroup hierarchies", False, f"{error}.", _NO_START)
+        return Finding("cgroup hierarchies", False, f"{error}.", NO_START)
     controllers = sorted(name for one in found for name in one.controllers if name != UNIFIED)
     unified = any(UNIFIED in one.controllers for one in found)
     kinds = ["v2"] if unified else []
     kinds += [f"v1 with {', '.join(controllers)}"] if controllers else []
-    return Finding("cgroup hierarchies", True, f"{path} has {' and '.join(kinds)}.", _NO_START)
+    return Finding("cgroup hierarchies", True, f"{path} has {' and '.join(kinds)}.", NO_START)
 
 
 def _rights(root: str) -> Finding:
