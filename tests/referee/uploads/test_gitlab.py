@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 from typing import Any
 from urllib.parse import parse_qs
@@ -160,9 +159,3 @@ def test_a_gitlab_that_says_nothing_is_told(fault: Answer, sentence: str) -> Non
     outcome = upload(fault, timeout=0.2 if fault is silent else 5.0)
     assert outcome.refusal == sentence
     assert len(outcome.seen) == 3
-
-
-def test_a_large_file_that_is_refused_early_is_told() -> None:
-    """GitLab's front answers 413 before it has read all of it."""
-    large = ATTACHMENT._replace(content=os.urandom(6 * 1024 * 1024))
-    assert "413" in upload(says(413), what=large).refusal
