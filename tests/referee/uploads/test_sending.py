@@ -86,7 +86,9 @@ def test_authorities_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     """By the variable that names them."""
     (tmp_path / "ca.pem").write_text("nothing")
     for file in (tmp_path / "ca.pem", tmp_path / "gone"):
-        with pytest.raises(UsageError, match=r"CI_SERVER_TLS_CA_FILE: .* has no certificate that can be read"):
+        with pytest.raises(
+            UsageError, match=r"CI_SERVER_TLS_CA_FILE: .* has no certificate that can be read"
+        ):
             place_of(gitlab("https://gitlab.example", file))
 
 
