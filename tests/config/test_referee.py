@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.config.referee import RefereeSettings, moment, referee_settings
+from jobmeter.config.options import Option, parse
+from jobmeter.config.referee import REFEREE_OPTIONS, RefereeSettings, moment, referee_settings
 from jobmeter.model.errors import UsageError
 from jobmeter.model.job import Job
 from jobmeter.referee.default_queries import DEFAULT_QUERIES
@@ -69,6 +70,46 @@ up = "up{{selector}}"
 [referee.headers]
 X-Key = "k3y"
 """
+
+# A value for each option, as it is written and as it is understood.
+EXAMPLES: dict[str, tuple[str, object]] = {
+    "config": ("referee.toml", "referee.toml"),
+    "runner": ("docker-machine-1", "docker-machine-1"),
+    "prometheus-address": ("http://[::1]:9090", "http://[::1]:9090"),
+    "start": ("1795260188", 1795260188.0),
+    "end": ("2026-11-21T12:00:00Z", 1795262400.0),
+    "since": ("10m", 600.0),
+    "selector": ('pod="a"', 'pod="a"'),
+    "executor": ("shell", "shell"),
+    "label-value": ("host", "host"),
+    "label-name": ("node", "node"),
+    "namespace": ("ci", "ci"),
+    "interval": ("30s", 30.0),
+    "scrape-interval": ("1m", 60.0),
+    "wait": ("true", True),
+    "out": ("evidence.json", "evidence.json"),
+    "format": ("compat", "compat"),
+    "upload": ("gitlab", "gitlab"),
+    "receiver": ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    "run-uid": ("019aa6a4", "019aa6a4"),
+    "push-token": ("s3cret", "s3cret"),
+    "push-token-file": ("token", "s3cret"),
+    "task": ("17", "17"),
+}
+
+
+@pytest.mark.parametrize("option", REFEREE_OPTIONS, ids=lambda option: option.name)
+def test_every_option_in_each_form(file: Path, option: Option) -> None:
+    """--name=value, --name value, one dash, and the variable; a flag beats the variable."""
+    text, value = EXAMPLES[option.name]
+    forms = [[f"{option.flag}={text}"], [f"-{option.name}={text}"]]
+    forms += [[option.flag]] if option.parse is None else [[option.flag, text], [f"-{option.name}", text]]
+    for argv in forms:
+        assert parse(REFEREE_OPTIONS, argv, {}, stop_at_first=False).values == {option.field: value}
+    if option.env:
+        for argv, said in (([], text), (forms[0], "nonsense")):
+            found = parse(REFEREE_OPTIONS, argv, {option.env: said}, stop_at_first=False)
+            assert (found.values, found.problems) == ({option.field: value}, [])
 
 
 def settings(*argv: str, **environ: str) -> RefereeSettings:

@@ -40,6 +40,8 @@ NOT_ALONE = {
     "oidc-issuer", "oidc-client-id", "oidc-client-secret", "oidc-organizations-claim", "oidc-group",
 }  # fmt: skip
 ALIASES = {"addr", "metrics-server"}
+DEPENDENT = {"referee"}
+"""Commands whose options need each other: they have this table in the test of their own."""
 
 SEEDS_VARIABLES = {"METRICS_SERVER"}
 """Of a program whose options are kept."""
@@ -122,6 +124,7 @@ FLAGS = sorted({option.flag for _, options in USAGE.values() for option in optio
 CASES = [
     pytest.param(command, option, id=f"{command}-{option.name}")
     for command, options in OPTIONS.items()
+    if command not in DEPENDENT
     for option in options
     if option.name not in WITHOUT_A_COMMAND | NOT_ALONE | ALIASES and not option.name.endswith("-file")
 ]
