@@ -20,7 +20,7 @@ from jobmeter.ops.access import Tokens
 from jobmeter.ops.application import Application
 from jobmeter.ops.health import Health
 from tests.exporter.reading import read
-from tests.gateway.figures.told import AT, BUILD, JOB, LAB, LARGE, OTHER_JOB, SMALL
+from tests.gateway.figures.told import AT, BUILD, JOB, LAB, LARGE, OTHER_JOB, SMALL, Someone
 from tests.gateway.fronts import Answered, Front, Messages, State, ask
 
 BROWSER = {"origin": "https://evil.example"}
@@ -42,11 +42,11 @@ class Daemon:
         push: str | None = None,
     ) -> None:
         self.runners = Runners()
-        for runner in (LARGE, SMALL, LAB):
-            self.runners.tell(runner, Declared(runner.name, "v1", ("ubuntu-latest",), 2))
-        self.runners.tell(LARGE, TaskBegan("12", AT, JOB))
-        self.runners.tell(LAB, TaskBegan("7", AT + 30, OTHER_JOB))
-        self.runners.tell(LAB, StageChanged("7", "get_sources", "running", "docker_run"))
+        for runner, forge in ((LARGE, "forgejo"), (SMALL, "forgejo"), (LAB, "lab")):
+            self.runners.tell(runner, Declared(runner.name, "v1", ("ubuntu-latest",), 2), forge)
+        self.runners.tell(LARGE, TaskBegan("12", AT, JOB), "forgejo")
+        self.runners.tell(LAB, TaskBegan("7", AT + 30, OTHER_JOB), "lab")
+        self.runners.tell(LAB, StageChanged("7", "get_sources", "running", "docker_run"), "lab")
         full = State(LARGE.key, "large-1", "full", capacity=1, tasks=("12",), trouble="no answer")
         self.forgejo = Front(full, State(SMALL.key, "small-1", draining=True, silent_seconds=75.2))
         self.lab = Front(State(LAB.key))
@@ -116,8 +116,8 @@ def test_jobs_are_listed() -> None:
          "executor_stage": "docker_run", "duration": "30s", "runner": "t3stT0ke", "forge": "gitlab",
          "repository": "acme/site", "job": "pages", "run_id": "31", "task_id": "7"},
     ]  # fmt: skip
-    daemon.runners.tell(LARGE, TaskClosing("12"))
-    daemon.runners.tell(SMALL, TaskBegan("13", None, None))
+    daemon.runners.tell(LARGE, TaskClosing("12"), "forgejo")
+    daemon.runners.tell(SMALL, TaskBegan("13", None, None), "forgejo")
     lines = daemon.ask("/debug/jobs/list").text.splitlines()
     assert [line.partition("state=")[2].partition(" ")[0] for line in lines] == [
         "finished",
@@ -148,6 +148,18 @@ def test_a_runner_is_drained_and_not() -> None:
     assert json.loads(daemon.drain("?runner=small-1&on=false").text)["draining"] is False
     assert daemon.forgejo.drained == [(SMALL.key, True), (SMALL.key, False)]
     assert daemon.lab.drained == []
+
+
+def test_runners_of_one_key_at_two_forges() -> None:
+    """Each has its name, and only the one that is named is drained."""
+    daemon = Daemon()
+    daemon.lab.runners[0] = State(SMALL.key, "twin")
+    daemon.runners.tell(Someone(SMALL.key, "twin"), Declared("twin"), "lab")
+    listed = daemon.ask("/debug/runners/list").text
+    assert "runner=small-1 forge=forgejo" in listed
+    assert "runner=twin forge=lab" in listed
+    assert json.loads(daemon.drain("?runner=twin").text)["runners"] == ["twin"]
+    assert (daemon.forgejo.drained, daemon.lab.drained) == ([], [(SMALL.key, True)])
 
 
 def test_all_runners_are_drained() -> None:

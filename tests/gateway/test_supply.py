@@ -29,6 +29,7 @@ LABELS = frozenset(("docker", "arm64"))
 def test_a_runner(state: State, held: bool, expected: Supply) -> None:
     """By what it declared, the slots that it has, and whether anything is fetched for it."""
     runners = Runners()
-    runners.tell(LARGE, Declared("large-1", "v1", ("docker", "arm64")))
-    runners.tell(LAB, Declared(None))
-    assert list(supply_of(Front(state), runners, held=held)) == [expected]
+    runners.tell(LARGE, Declared("large-1", "v1", ("docker", "arm64")), "forge")
+    runners.tell(LARGE, Declared("large-1", "v1", ("of-another-forge",)), "other")
+    runners.tell(LAB, Declared(None), "forge")
+    assert list(supply_of("forge", Front(state), runners, held=held)) == [expected]

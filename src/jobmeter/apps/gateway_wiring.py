@@ -76,7 +76,7 @@ class _Parts:
         """Who stands between a forge and its runners."""
         if forge.mode == "launch":
             machines = self.process.docker_machines
-            tell = self.runners.tell
+            tell = partial(self.runners.tell, forge=forge.name)
             return launcher_of(forge, options_of(forge), settings, self.log, tell, machines, self.hooks)
         keeping = Keeping(Path(settings.state_dir), forge.name, self.log)
         return Relay(options_of(forge), self.log, self._tell(forge), keeping)
@@ -84,7 +84,7 @@ class _Parts:
     def _queue(self, forge: ForgeSettings) -> Queue:
         def supply() -> Iterator[Supply]:
             held = self.gateway.gate.why is not None
-            return supply_of(self.fronts[forge.name], self.runners, held=held)
+            return supply_of(forge.name, self.fronts[forge.name], self.runners, held=held)
 
         return Queue(
             forge.name,
@@ -99,11 +99,11 @@ class _Parts:
     def _tell(self, forge: ForgeSettings) -> Tell:
         """Who hears what happens to the runners of a forge."""
         if not self._is_heard:
-            return self.runners.tell
+            return partial(self.runners.tell, forge=forge.name)
         tasks = RelayedTasks(self.hooks, forge.kind, forge.public_url or forge.url)
 
         def tell(identity: Identity, event: Event) -> None:
-            self.runners.tell(identity, event)
+            self.runners.tell(identity, event, forge.name)
             tasks.tell(identity, event)
 
         return tell

@@ -120,9 +120,9 @@ class Pages:
         )
 
     async def _list(self, _: Request) -> Response:
-        names = {figures.key: name for name, figures in self._runners.shown().items()}
+        names = {(figures.forge, figures.key): name for name, figures in self._runners.shown().items()}
         return lines_response(
-            _described(forge, runner, names.get(runner.key) or runner.name or short_name(runner.key))
+            _described(forge, runner, names.get((forge, runner.key)) or runner.name or short_name(runner.key))
             for forge, front in self._fronts.items()
             for runner in front.standing()
         )
@@ -131,24 +131,26 @@ class Pages:
         self._check_who_drains(request)
         query = query_of(request.query_params, _DRAIN_PARAMETERS)
         on = _switch(query.get("on", "true"))
-        names = {name: figures.key for name, figures in self._runners.shown().items()}
+        names = {name: (figures.forge, figures.key) for name, figures in self._runners.shown().items()}
         name = query.get("runner")
         if name is not None and name not in names:
             listed = ", ".join(names) or "none yet"
             raise NotFound(f"There is no runner {name[:100]!r}; there are {listed[:1000]}.")
-        drained = [one for one in ([name] if name else names) if self._drained(names[one], on)]
+        drained = [one for one in ([name] if name else names) if self._drained(*names[one], on)]
         if name is not None and not drained:
             raise NotFound(f"The runner {name[:100]!r} has gone.")
         said = "these runners get no more jobs" if on else "these runners get jobs again"
         asks = request.client.host if request.client is not None else None
         self._log.info(said, runners=drained, client=asks)
-        note = self._still_asked([one for one in drained if self._is_asked(names[one])]) if on else None
+        note = self._still_asked([one for one in drained if self._is_asked(*names[one])]) if on else None
         return Response(msgspec.json.encode(Drained(drained, on, note)), media_type="application/json")
 
-    def _is_asked(self, key: str) -> bool:
+    def _is_asked(self, forge: str, key: str) -> bool:
         """Whether the forge is asked for this runner now: to break that off could lose a job."""
-        every = (runner for front in self._fronts.values() for runner in front.standing())
-        return any(runner.key == key and runner.standing == "fetching" for runner in every)
+        front = self._fronts.get(forge)
+        return front is not None and any(
+            runner.key == key and runner.standing == "fetching" for runner in front.standing()
+        )
 
     def _still_asked(self, names: list[str]) -> str | None:
         if not names:
@@ -156,8 +158,9 @@ class Pages:
         self._log.info(STILL_ASKED, runners=names)
         return f"Of {', '.join(names)}: {STILL_ASKED}."
 
-    def _drained(self, key: str, on: bool) -> bool:
-        return any(front.drain(key, on) for front in self._fronts.values())
+    def _drained(self, forge: str, key: str, on: bool) -> bool:
+        front = self._fronts.get(forge)
+        return front is not None and bool(front.drain(key, on))
 
     def _check_who_drains(self, request: Request) -> None:
         """A page of another site can make a browser send this too; it cannot send a token with it."""

@@ -7,12 +7,12 @@ from jobmeter.gateway.port import Front
 from jobmeter.gateway.queue import Supply
 
 
-def supply_of(front: Front, runners: Runners, *, held: bool) -> Iterator[Supply]:
-    """Of each that is known there; ``held``: nothing is fetched for anybody.
+def supply_of(forge: str, front: Front, runners: Runners, *, held: bool) -> Iterator[Supply]:
+    """Of each that is known at this forge; ``held``: nothing is fetched for anybody.
 
     Labels are those that a runner declares. GitLab's declare none, so they are not known.
     """
-    declared = {figures.key: figures.declared for figures in runners.shown().values()}
+    declared = {one.key: one.declared for one in runners.shown().values() if one.forge == forge}
     for runner in front.standing():
         said = declared.get(runner.key)
         yield Supply(

@@ -40,6 +40,18 @@ def test_names(them: list[Someone], names: list[str]) -> None:
     assert list(runners(*them).shown()) == names
 
 
+def test_one_key_at_two_forges() -> None:
+    """A registration that was copied makes two runners, and tasks of one number are two."""
+    known = Runners(clock=Clock())
+    for forge, someone in (("forgejo", Someone("1a", "large")), ("gitea", Someone("1a", "small"))):
+        known.tell(someone, TaskBegan("12", AT, JOB), forge)
+    found = known.shown()
+    assert {name: (one.forge, list(one.running)) for name, one in found.items()} == {
+        "large": ("forgejo", ["12"]),
+        "small": ("gitea", ["12"]),
+    }
+
+
 def test_a_name_that_comes_later() -> None:
     """A runner that was there before the gateway says its name when it starts again."""
     known = runners(Someone("1a"))

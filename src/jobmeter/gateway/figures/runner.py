@@ -67,9 +67,10 @@ class Counts(dict[str, int]):
 class RunnerFigures:
     """One runner's; what is counted by a word has no entry before the first time."""
 
-    def __init__(self, key: str, started: float, totals: Totals) -> None:
+    def __init__(self, key: str, started: float, totals: Totals, forge: str = "") -> None:
         """``started`` is when it was first seen, by the clock of who asks for the uptime."""
         self.key = key
+        self.forge = forge
         self.started = started
         self.declared: Declared | None = None
         self.capacity: int | None = None

@@ -1,4 +1,4 @@
-"""The runners that are known, by what they are called."""
+"""The runners that are known, by their forge and what they are called there."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +19,10 @@ _UUID = 36
 """Characters of a uuid as text."""
 
 
+Key = tuple[str, str]
+"""A forge's name and the key of a runner there: a registration may be copied from one forge to another."""
+
+
 class Runners:
     """Takes what is told of runners; at most ``max_runners`` are kept."""
 
@@ -32,21 +36,21 @@ class Runners:
         self.totals = totals or Totals()
         self.clock = clock
         self._max_runners = max_runners
-        self._known: dict[str, RunnerFigures] = {}
-        self._names: dict[str, str] = {}
-        self._told_at: dict[str, float] = {}
+        self._known: dict[Key, RunnerFigures] = {}
+        self._names: dict[Key, str] = {}
+        self._told_at: dict[Key, float] = {}
 
-    def tell(self, identity: Identity, event: Event) -> None:
-        """Something happened to a runner. One that the forge does not know is not taken for a new one."""
-        key = identity.key
+    def tell(self, identity: Identity, event: Event, forge: str = "") -> None:
+        """Something happened to a runner of this forge. One that the forge does not know is not taken for a new one."""
+        key = (forge, identity.key)
         if key not in self._known:
             if isinstance(event, Fetched) and event.outcome == "unauthenticated":
                 return
             if len(self._known) >= self._max_runners:
                 self._forget(min(self._known, key=self._importance))
-            self._known[key] = RunnerFigures(key, self.clock(), self.totals)
+            self._known[key] = RunnerFigures(identity.key, self.clock(), self.totals, forge)
         self._told_at[key] = self.clock()
-        self._names[key] = shown(identity.name) or _short(key)
+        self._names[key] = shown(identity.name) or _short(identity.key)
         self._known[key].apply(event)
 
     def shown(self) -> dict[str, RunnerFigures]:
@@ -61,18 +65,18 @@ class Runners:
             every[name] = figures
         return every
 
-    def _names_for(self, key: str) -> Iterator[str]:
+    def _names_for(self, key: Key) -> Iterator[str]:
         """More than there are runners; none too long for a label."""
         name = self._names[key]
         yield name
-        for end in (_short(key), shown(key)[:_UUID], *range(2, len(self._known) + 2)):
+        for end in (_short(key[1]), shown(key[1])[:_UUID], *range(2, len(self._known) + 2)):
             yield f"{name[: MAX_CHARACTERS - _UUID - 1]}-{end}"
 
-    def _importance(self, key: str) -> tuple[bool, float]:
+    def _importance(self, key: Key) -> tuple[bool, float]:
         known = self._known[key]
         return bool(known.running) or known.draining, self._told_at[key]
 
-    def _forget(self, key: str) -> None:
+    def _forget(self, key: Key) -> None:
         del self._known[key], self._names[key], self._told_at[key]
 
 
