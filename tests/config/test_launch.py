@@ -141,6 +141,8 @@ def test_a_command_that_isolates_by_itself(tmp_path: Path) -> None:
          "command: 'true-nonesuch' is not found in /usr/local/sbin:/usr/local/bin:"),
         ('"/bin/true"', '"/nonesuch"', "command: '/nonesuch' is not found, or is no program"),
         ("{{config}}", "{{confg}}", "command: '{confg}' is not known; accepted are {config}, {url}, {token}"),
+        ("{{config}}", "{{config", "command: '{' stands alone in '{config'; {{ is a brace"),
+        ("{{config}}", "config}}", "command: '}' stands alone in 'config}'; }} is a brace"),
         ('["/bin/true", "{{config}}"]', '"/bin/true"', "command: accepted is a list of words, as ['forgejo-runner'"),
         ('["/bin/true", "{{config}}"]', "[]", "command: accepted is a list of words"),
         ('["/bin/true", "{{config}}"]', '[""]', "command: its first word is empty"),
@@ -154,8 +156,12 @@ def test_a_command_that_isolates_by_itself(tmp_path: Path) -> None:
         ('work_dir = "/srv/w"', 'work_dir = "/proc/self/work"',
          "work_dir: /proc/self is a link, or no directory; accepted is a directory by its real name"),
         ('work_dir = "/srv/w"', 'work_dir = "/dev/null/work"', "work_dir: /dev/null is a link, or no directory"),
+        ('work_dir = "/srv/w"', 'work_dir = "/proc/x"', "work_dir: /proc/x is of the kernel's own; accepted is a"),
+        ('user = "nobody"', 'user = "nobody"\nisolated = true',
+         "isolated: its jobs have the account that user names; one of them is enough"),
         ('user = "nobody"', 'user = "nobody"\ncapacity = 0', "capacity: '0' is not accepted; accepted are whole"),
         ('user = "nobody"', 'user = "nobody"\nlabels = ["two words"]', "labels: 'two words' is no label"),
+        ('user = "nobody"', 'user = "nobody"\nlabels = ["x:vm://y"]', "labels: 'x:vm://y' is no label; accepted are"),
         ('user = "nobody"', 'user = "nobody"\nkeep_failed = 1', "keep_failed: the number 1 is not accepted"),
         ('user = "nobody"', 'user = "nobody"\nlimit = 1', "limit: there is no such key; 'limits' is meant?"),
         ('user = "nobody"', 'user = "nobody"\nlimits = 1', "limits: it is no table; accepted is one, as { cpu = "),
@@ -165,12 +171,18 @@ def test_a_command_that_isolates_by_itself(tmp_path: Path) -> None:
         ('user = "nobody"', 'user = "nobody"\nlimits.cpu = true',
          "limits: cpu: true is not accepted; accepted is a number of cores, as \"2\", 0.5 or \"500m\""),
         ('user = "nobody"', 'user = "nobody"\nlimits.memory = 4', "limits: memory: '4' is no such size"),
+        ('user = "nobody"', 'user = "nobody"\nlimits.memory = "1Mi"',
+         "limits: memory: '1Mi' is too little for a runner alone; accepted are 16Mi and more"),
         ('user = "nobody"', 'user = "nobody"\nlimits.pids = 4', "limits: pids: '4' is too few for a runner alone"),
         ('user = "nobody"', 'user = "nobody"\nlimits.timeout = "0s"', "limits: timeout: '0s' is not a duration above"),
         ('user = "nobody"', 'user = "nobody"\nenvironment = []', "environment: it is no table; accepted is one, as"),
         ('user = "nobody"', 'user = "nobody"\nenvironment = {{ A = 1 }}',
          "environment: A: accepted is a text in quotes"),
         ('user = "nobody"', 'user = "nobody"\nenvironment = {{ "A=B" = "" }}', "environment: 'A=B' is no name of a"),
+        ('user = "nobody"', 'user = "nobody"\nenvironment = {{ PATH = "/x" }}',
+         "environment: PATH: there is no 'sh' in '/x', which steps of jobs need"),
+        ('mode = "launch"', 'mode = "launch"\npublic_url = "https://forge.example"',
+         "public_url: it is url: the forge itself does not know the tokens of launched runners"),
         ("[[forge.runner]]", "[forge.runner]",
          "runner: accepted is [[forge.runner]], with two brackets, once for each"),
         ("[[forge.runner]]", "[[forge.runners]]", "[[runners]]: there is no such key; [[forge.runner]] is meant?"),
@@ -229,6 +241,8 @@ def test_a_registration_that_jobs_could_read(tmp_path: Path, registration: Path)
          "receiver: this key is missing: summaries of launched jobs are sent nowhere"),
         ('work_dir = "/srv/w"', 'work_dir = "/srv/w"\nlabels = ["deb:docker://node:22"]',
          "listen: in a container 127.0.0.1 is the container itself, so that jobs of 'builder-1' do not reach"),
+        ('receiver = "', 'hooks = "/nonesuch/h.sock"\nreceiver = "',
+         "hooks: the directory /nonesuch is not there; it must be when the gateway starts"),
     ],
 )  # fmt: skip
 def test_what_is_accepted_but_seldom_meant(tmp_path: Path, before: str, after: str, sentence: str) -> None:
@@ -237,6 +251,14 @@ def test_what_is_accepted_but_seldom_meant(tmp_path: Path, before: str, after: s
     assert found.mistakes == ()
     (warning,) = found.warnings
     assert sentence in warning
+
+
+def test_a_receiver_that_is_not_accepted(tmp_path: Path) -> None:
+    """It is not said to be missing too."""
+    found = settings(tmp_path, (FORGE + RUNNER).replace("http://127.0.0.1:8080", "127.0.0.1:8080"))
+    (mistake,) = found.mistakes
+    assert "receiver: '127.0.0.1:8080'" in mistake
+    assert found.warnings == ()
 
 
 def test_a_receiver_without_launched_runners(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`jobmeter gateway`: stands between runners and their forges, says when it starts and stops; or checks its file."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,13 +31,19 @@ def _check(settings: GatewaySettings) -> int:
     mistakes = [*settings.mistakes, *_bad_certificates(settings)]
     for sentence in mistakes:
         print(f"jobmeter gateway: {sentence}", file=sys.stderr)
-    for sentence in settings.warnings:
+    for sentence in (*settings.warnings, *_account_notes(settings)):
         print(f"jobmeter gateway: note: {sentence}", file=sys.stderr)
     if mistakes:
         return UsageError.exit_code
     names = [forge.name for forge in settings.forges]
     print(f"{settings.config} is fine: {len(names)} forge{'s' * (len(names) > 1)}, {', '.join(names)}")
     return 0
+
+
+def _account_notes(settings: GatewaySettings) -> Iterator[str]:
+    """The file may be looked at by an account that does not run the gateway."""
+    if os.geteuid() and any(forge.mode == "launch" for forge in settings.forges):
+        yield "it needs root where mode = 'launch', and this account is not root"
 
 
 def _bad_certificates(settings: GatewaySettings) -> Iterator[str]:

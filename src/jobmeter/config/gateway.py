@@ -196,7 +196,8 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
         mistakes=tuple(mistakes),
         warnings=(
             *(sentence for forge in forges for sentence in _warnings(forge)),
-            *_receiver_notes(values, places["receiver"], forges, config),
+            *_receiver_notes(values | tables, places["receiver"], forges, config),
+            *_hooks_notes(values.get("hooks"), places["hooks"]),
         ),
         listen_place=places["listen"],
         hooks_place=places["hooks"],
@@ -318,12 +319,21 @@ def _metrics(
 def _receiver_notes(
     values: Mapping[str, Any], place: str, forges: Sequence[ForgeSettings], config: str
 ) -> Iterator[str]:
-    """Only the file is for this daemon alone; a variable may be a whole fleet's."""
+    """Only the file is for this daemon alone; a variable may be a whole fleet's.
+
+    ``values`` are those that are given, also wrongly.
+    """
     launched = any(forge.mode == "launch" for forge in forges)
     if launched and "receiver" not in values:
         yield f"{config}: receiver: this key is missing: summaries of launched jobs are sent nowhere"
     if forges and not launched and place.startswith(config):
         yield f"{place}: it does nothing: no forge has mode = 'launch'"
+
+
+def _hooks_notes(path: str | None, place: str) -> Iterator[str]:
+    """A service manager may make the directory at the start."""
+    if path and not os.path.isdir(folder := os.path.dirname(path) or "."):
+        yield f"{place}: the directory {folder} is not there; it must be when the gateway starts"
 
 
 def _warnings(forge: ForgeSettings) -> Iterator[str]:

@@ -26,6 +26,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LEAST_CORES = 0.01
 _LEAST_PIDS = 16
 """An official runner alone has about as many threads."""
+_LEAST_MEMORY = 16 * 2**20
+"""In less none of them starts."""
+_SCHEME = re.compile(r":(?!docker:|lxc:|host:)[^:/]*://")
+_KERNELS = ("proc", "sys")
 
 
 def cores(text: str) -> float:
@@ -44,9 +48,19 @@ def processes(text: str) -> int:
     return number
 
 
+def memory(text: str) -> int:
+    """Bytes in which a runner can start."""
+    found = size(text)
+    if found < _LEAST_MEMORY:
+        raise UsageError(
+            f"{text!r} is too little for a runner alone; accepted are {_LEAST_MEMORY // 2**20}Mi and more"
+        )
+    return found
+
+
 def label(text: str) -> str:
     """A label as official runners write it."""
-    if not text.isprintable() or " " in text or len(text) > 255:
+    if not text.isprintable() or " " in text or len(text) > 255 or _SCHEME.search(text):
         raise UsageError(
             f"{text[:80]!r} is no label; accepted are forms such as linux, host:host, deb:docker://IMAGE"
         )
@@ -91,7 +105,7 @@ RUNNER_TABLES = (
 
 LIMIT_KEYS = (
     Option("cpu", "", "cores, as `\"2\"` or `\"500m\"`", cores, "CORES"),
-    Option("memory", "", "memory with swap, as `\"4Gi\"`", size, "SIZE"),
+    Option("memory", "", "memory with swap, as `\"4Gi\"`", memory, "SIZE"),
     Option("pids", "", "processes and threads", processes, "N"),
     Option("timeout", "", "how long a task may take, from the start of its runner", duration, "DURATION"),
 )  # fmt: skip
@@ -159,6 +173,8 @@ def _of_keys(given: set[str], values: Mapping[str, Any], kind: Kind, *, isolated
             "user: this key is missing: the account of its jobs; a command that keeps them from this machine itself "
             "needs none, with isolated = true"
         )
+    if "user" in given and isolated:
+        yield "isolated: its jobs have the account that user names; one of them is enough"
     if "registration_token_file" in given and kind != "gitlab" and not values.get("labels"):
         yield "labels: this key is missing: a runner that is registered here needs them, as ['host:host']"
 
@@ -207,6 +223,9 @@ def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None, toke
     """What this machine says to it: files, programs and accounts as they are now."""
     if (sentence := _not_found(runner, account)) is not None:
         yield f"command: {sentence}"
+    path = runner.environment.get("PATH", PATH)
+    if account is not None and shutil.which("sh", path=path) is None:
+        yield f"environment: PATH: there is no 'sh' in {path[:80]!r}, which steps of jobs need; without it it is {PATH}"
     if runner.registration_file is not None:
         try:
             read_registration(runner, kind)
@@ -254,6 +273,8 @@ def _no_place(folder: str, account: Account | None) -> str | None:
         refuse_unguarded(Path(folder))
     except OSError as error:
         return error.strerror
+    if Path(folder).parts[1:2] in [(name,) for name in _KERNELS]:
+        return f"{folder} is of the kernel's own; accepted is a directory on a disk, as {WORK_DIR}"
     if account is not None and (closed := _kept_out(account, folder)) is not None:
         return f"the account {account.name!r} cannot reach what is in {closed}"
     return None

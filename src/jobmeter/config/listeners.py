@@ -37,6 +37,11 @@ def address_mistakes(listeners: Sequence[Listener], forges: Sequence[ForgeSettin
                     f"{forge.place}: url: {forge.url!r} is the gateway itself, which listens there for "
                     f"{listener.what}; accepted is the address of the forge"
                 )
+        if _gives_the_forge(forge):
+            yield (
+                f"{forge.place}: public_url: it is url: the forge itself does not know the tokens of launched runners; "
+                f"accepted is an address that leads to the gateway"
+            )
 
 
 def address_notes(forge: ForgeSettings) -> Iterator[str]:
@@ -57,7 +62,7 @@ def address_notes(forge: ForgeSettings) -> Iterator[str]:
             f"{forge.place}: public_url: in a container {host} is the container itself: a job there reaches nothing "
             f"at this address"
         )
-    if _server(forge.url) == _server(forge.public_url):
+    if _server(forge.url) == _server(forge.public_url) and not _gives_the_forge(forge):
         yield (
             f"{forge.place}: url: it is the server of public_url too: if what runners ask there is passed to the "
             f"gateway, so is what the gateway asks, in a circle; the forge behind it has an address of its own"
@@ -73,6 +78,14 @@ def _launched_notes(forge: ForgeSettings, host: str) -> Iterator[str]:
                 f"{forge.place}: listen: in a container {host} is the container itself, so that jobs of "
                 f"{runner.name!r} do not reach the forge: let it be an address of this machine that they reach"
             )
+
+
+def _gives_the_forge(forge: ForgeSettings) -> bool:
+    """Runners that are launched would ask the forge, and not the gateway."""
+    if forge.mode != "launch" or forge.public_url is None:
+        return False
+    one, other = ((_server(url), urlsplit(url).path.rstrip("/")) for url in (forge.url, forge.public_url))
+    return one == other
 
 
 def _table_of(forge: ForgeSettings) -> str:

@@ -107,7 +107,6 @@ def test_the_whole_environment() -> None:
         ("{work_dir}/x", "/work/34/x"),
         ("${{HOME}}", "${HOME}"),
         ("a{{{name}}}", "a{builder-1}"),
-        ("} {", "} {"),
         ("", ""),
     ],
 )
@@ -125,6 +124,14 @@ def test_an_unknown_placeholder() -> None:
         "'{tokn}' is not known; accepted are {config}, {url}, {token}, {uuid}, {work_dir}, {name}, {task_id}, "
         "and {{ for a brace"
     )
+
+
+@pytest.mark.parametrize("word, brace", [("{config", "{"), ("config}", "}"), ("{url}}", "}")])
+def test_a_brace_that_stands_alone(word: str, brace: str) -> None:
+    """One that was not closed would reach the runner as it is."""
+    with pytest.raises(UsageError) as raised:
+        check_command([word])
+    assert str(raised.value) == f"{brace!r} stands alone in {word!r}; {2 * brace} is a brace"
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,10 @@ def prepare(command: Sequence[str], places: Places, environment: Mapping[str, st
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Raises UsageError for a placeholder that nobody knows."""
+    """Raises UsageError for a placeholder that nobody knows, and for a brace that stands alone."""
     for word in command:
+        if alone := re.search(r"[{}]", _PLACEHOLDER.sub("", word)):
+            raise UsageError(f"{alone[0]!r} stands alone in {word[:80]!r}; {2 * alone[0]} is a brace")
         _filled(word, dict.fromkeys(_PLACEHOLDERS, ""))
 
 
