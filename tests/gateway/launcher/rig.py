@@ -45,6 +45,8 @@ class LaunchRig:
         keepers: FakeKeepers,
         hooks: Any = None,
         registered: tuple[str, str] = (UUID, TOKEN),
+        receiver: str | None = None,
+        port: int | None = None,
         **keys: Any,
     ) -> None:
         self.kind, self.keepers, self.folder = kind, keepers, folder
@@ -53,7 +55,7 @@ class LaunchRig:
         told: dict[str, Any] = {"name": "one", "command": COMMAND, "work_dir": str(self.work), **keys}
         if "registration_token" not in told:
             told["registration_file"] = str(_registration(folder, kind, *registered))
-        self.port = closed_port()
+        self.port = port or closed_port()
         options = ForgeOptions(
             name="forge",
             kind=kind,
@@ -64,7 +66,9 @@ class LaunchRig:
             quiet_seconds=0.05,
             answer_seconds=0.0,
         )
-        launch = LaunchOptions(address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(**told),))
+        launch = LaunchOptions(
+            address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(**told),), receiver=receiver
+        )
         self.launcher = Launcher(
             options,
             launch,

@@ -17,7 +17,7 @@ from jobmeter.model.exits import Survivor
 from jobmeter.supervise.keeper.end import Ended
 from jobmeter.supervise.keeper.spec import Limits
 from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
-from tests.gateway.launcher.rig import KINDS, Forge, LaunchRig, forge_of, launching
+from tests.gateway.launcher.rig import KINDS, TOKEN, Forge, LaunchRig, forge_of, launching
 from tests.gateway.relay.rig import until
 from tests.support.forges.actions import ActionsForge, actions_forge
 from tests.support.forges.gitlab import GitlabForge
@@ -114,6 +114,25 @@ def test_a_runner_that_ends_without_a_result(
     run(main)
 
 
+@pytest.mark.parametrize("receiver, named", [("http://127.0.0.1:1", True), (None, False)])
+def test_what_was_metered_when_a_keeper_was_killed(tmp_path: Path, receiver: str | None, named: bool) -> None:
+    """Nobody sends it any more: where it should have gone somewhere the log names it."""
+
+    async def main() -> None:
+        async with launching(tmp_path, receiver=receiver) as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            await runner.takes()
+            Path(runner.spec.journal).write_text("records")
+            rig.keepers.keeper_is_killed(7)
+            await ends(forge, 7, "failure")
+            await rig.nothing_left()
+            assert [one["file"] for one in rig.log.warned if "file" in one] == [runner.spec.journal] * named
+            assert Path(runner.spec.journal).exists()
+
+    run(main)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_runner_that_ends_before_it_took_its_task(tmp_path: Path, kind: Kind) -> None:
     """Another one is started, with other credentials; those of the first are good no more."""
@@ -130,6 +149,35 @@ def test_a_runner_that_ends_before_it_took_its_task(tmp_path: Path, kind: Kind) 
             await second.reports("success")
             rig.keepers.runner_ends(7)
             await ends(forge, 7, "success")
+            await rig.nothing_left()
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("takes", [False, True])
+def test_what_a_runner_wrote_last(
+    tmp_path: Path, kind: Kind, takes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that did not take its task it says why, in the job's log and ours; of another it may be the job's own."""
+    monkeypatch.setattr(launch, "PAUSE_SECONDS", 0.01)
+
+    async def main() -> None:
+        async with launching(tmp_path, kind) as (forge, rig):
+            forge.enqueue(7)
+            for attempt in (1, 2, 3):
+                runner = await rig.keepers.runner(7, kind, attempt)
+                if takes and attempt == 3:
+                    assert await runner.takes()
+                token = runner.spec.argv[-1]
+                wrote = f"at {attempt}\n\x1b[31mno image\x1b[0m for {token} of {TOKEN}\n"
+                (Path(runner.spec.folder) / runner.spec.output).write_text(wrote)
+                rig.keepers.runner_ends(7)
+            line = (await ends(forge, 7, "failure"))[-1]
+            said = "It wrote last: at {} | no image for [hidden] of [hidden]"
+            assert line == f"jobmeter: {EXITED.detail}" + ("" if takes else f" {said.format(3)}")
+            whys = [one["why"] for one in rig.log.warned if "why" in one]
+            assert whys[:2] == [f"{EXITED.detail} {said.format(number)}" for number in (1, 2)]
             await rig.nothing_left()
 
     run(main)
@@ -367,13 +415,15 @@ def test_a_work_dir_stays_if_it_is_wanted(tmp_path: Path, keep_failed: bool, res
             forge.enqueue(7)
             runner = await rig.keepers.runner(7, "forgejo")
             (Path(runner.spec.work_dir) / "core").write_text("what failed")
+            (Path(runner.spec.folder) / runner.spec.output).write_text("what it said")
             await runner.takes()
             await runner.reports(result)
             rig.keepers.runner_ends(7)
             await until(lambda: not (rig.state / "launches" / "forge" / "7").exists())
-            kept = [path.name for path in rig.work.iterdir()]
+            kept = {path.name for path in rig.work.iterdir()}
             name = Path(runner.spec.work_dir).name
-            assert kept == ([f"{name}-failed"] if keep_failed and result == "failure" else [])
+            both = {f"{name}-failed", f"{name}-failed.log"}
+            assert kept == (both if keep_failed and result == "failure" else set())
 
     run(main)
 
@@ -461,6 +511,34 @@ def test_a_runner_outlives_the_gateway(tmp_path: Path, kind: Kind) -> None:
                 assert await ends(forge, 7, "success") == ["before", "after"]
                 await second.nothing_left()
                 assert second.ended == [("7", "success")]
+
+    run(main)
+
+
+@pytest.mark.parametrize("ended, moved", [(False, True), (False, False), (True, True)])
+def test_a_gateway_that_has_another_address(tmp_path: Path, ended: bool, moved: bool) -> None:
+    """The log names the jobs whose runners were given the former one, as long as they work."""
+
+    async def main() -> None:
+        keepers = FakeKeepers()
+        async with forge_of("forgejo") as forge:
+            first = LaunchRig(tmp_path, forge, "forgejo", keepers)
+            async with first.running():
+                forge.enqueue(7)
+                assert await (await keepers.runner(7, "forgejo")).takes()
+            if ended:
+                keepers.runner_ends(7)
+            second = LaunchRig(tmp_path, forge, "forgejo", keepers, port=None if moved else first.port)
+            async with second.running():
+                await until(lambda: bool(second.launcher.standing()))
+                await asyncio.sleep(0.2)
+                told = [
+                    (one["task"], one["former"], one["address"])
+                    for one in second.log.warned
+                    if "former" in one
+                ]
+                places = [f"http://127.0.0.1:{rig.port}/" for rig in (first, second)]
+                assert told == [("7", *places)] * (moved and not ended)
 
     run(main)
 

@@ -103,6 +103,20 @@ def test_it_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "task-7-failed" / "core").read_text() == "second"
 
 
+def test_what_its_runner_wrote_is_kept(tmp_path: Path) -> None:
+    """Beside it, for nobody but us, in place of what was kept before; where nothing was written there is nothing."""
+    output, kept = tmp_path / "output.log", tmp_path / "task-7-failed"
+    work_dir.keep_output(output, kept)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "task-7-failed.log").symlink_to(tmp_path / "elsewhere")
+    for content in ("first", "second"):
+        output.write_text(content)
+        work_dir.keep_output(output, kept)
+    log = tmp_path / "task-7-failed.log"
+    assert (log.read_text(), stat.S_IMODE(log.stat().st_mode), log.is_symlink()) == ("second", 0o600, False)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_what_is_kept(tmp_path: Path) -> None:
     """It is nobody's but ours, whatever its job has opened: later jobs of the same account cannot read it."""
     require_root("files of another account")

@@ -57,6 +57,17 @@ class KeptRunner:
         self.kept = self._keepers.kept(self.folder)
         return self.kept is not None
 
+    def say_elsewhere(self, given: str, address: str) -> None:
+        """Tell if it works still, and was ``given`` an address that is not ours any more."""
+        if given in ("", address) or self.kept is None:
+            return
+        if self._keepers.alive(self.kept) and self._keepers.end(self.folder) is None:
+            self._warn(
+                "a job's runner knows the gateway by a former address: unless that is served too, the job fails",
+                former=given,
+                address=address,
+            )
+
     async def start(self, spec: Spec) -> None:
         """Raises LaunchError."""
         self.kept = await self._keepers.start(spec)

@@ -17,8 +17,10 @@ from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.announcing import task_event
 from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of, lost
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
+from jobmeter.gateway.launcher.last_words import last_words
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes, digest_of
+from jobmeter.gateway.launcher.remains import Remains
 from jobmeter.gateway.launcher.site import Record, Site
 from jobmeter.gateway.launcher.templates import Places, prepare
 from jobmeter.gateway.polling.slots import Why
@@ -258,6 +260,7 @@ class Launch:
                 await self._write()
             self._now("used" if self.record.handed else "acquired")
             self._started()
+            self._runner.say_elsewhere(self.record.address, self._shared.options.address)
             return None
         if runner.kept is not None or self.record.attempt or self._lost:
             await runner.end()
@@ -292,7 +295,15 @@ class Launch:
         self._runner.survived(ended.survivors)
         if self._unending:
             return cancelled(CANCELING_SECONDS)
-        return cause_of(ended)
+        return await self._explained(cause_of(ended))
+
+    async def _explained(self, cause: Cause) -> Cause:
+        """Of a runner that did not take its task, with what it wrote; later that may be the job's own."""
+        if self.record.handed:
+            return cause
+        secrets = (self.record.token, self.employer.registration.token)
+        words = await asyncio.to_thread(last_words, self._shared.site.output(self.known.id), secrets)
+        return cause if words is None else cause._replace(sentence=f"{cause.sentence} It wrote last: {words}")
 
     async def _start(self) -> None:
         shared, options = self._shared, self.employer.options
@@ -305,6 +316,7 @@ class Launch:
         self._complete()
         self.record.digest, self.record.handed = digest_of(credential), False
         self.record.attempt += 1
+        self.record.address = shared.options.address
         shared.passes.issue(self.record.digest, self)
         await self._write()
         places = Places(
@@ -333,6 +345,7 @@ class Launch:
                 job=self.known.job,
                 receiver=shared.options.receiver,
                 receiver_token=shared.options.receiver_token,
+                output=shared.site.output(self.known.id).name,
             )
         )
         shared.machines.acted("created", shared.home.clock() - began)
@@ -391,31 +404,13 @@ class Launch:
     async def _remove(self) -> None:
         """Take away what was made for it; what resists is left for the next start."""
         self._now("removing")
-        try:
-            await self._removed()
-        except (JobmeterError, OSError) as error:
-            self._warn("what is left of a job cannot be removed", error=reason_of(error))
-        except Exception as error:
-            self._warn("what is left of a job cannot be removed by a fault of ours", **fault_of(error))
+        shared = self._shared
+        remains = Remains(shared.keepers, shared.site, self.record, self._warn)
+        keep = self.employer.options.keep_failed and self.known.result not in ("success", "skipped")
+        await remains.clear(keep=keep, sent=shared.options.receiver is not None, kept=shared.home.kept)
         self._now(None)
         self._shared.machines.acted("removed")
         self.employer.removed(self)
-
-    async def _removed(self) -> None:
-        """A work dir of a failed task may stay."""
-        failed = self.known.result not in ("success", "skipped")
-        site, shared = self._shared.site, self._shared
-        if self.record.work_dir:
-            path = Path(self.record.work_dir)
-            if failed and self.employer.options.keep_failed:
-                await asyncio.to_thread(work_dir.keep, path, site.kept_work_dir(path))
-            else:
-                await asyncio.to_thread(work_dir.remove, path)
-        await shared.home.kept()
-        if (unsent := await shared.keepers.gone(self._runner.folder)) is not None:
-            self._warn("not all that was metered of a job has arrived", why=unsent)
-        if site.folder(self.known.id).exists():
-            await asyncio.to_thread(site.remove, self.known.id)
 
     async def _write(self) -> None:
         await asyncio.to_thread(self._shared.site.write, replace(self.record))

@@ -14,6 +14,7 @@ from jobmeter.supervise.keeper.spec import Limits
 
 _ID = re.compile(r"\d{1,20}")
 _FILE = "launch.json"
+_OUTPUT = "output.log"
 _KEPT = "-failed"
 
 
@@ -22,8 +23,8 @@ class Record(Struct, kw_only=True):
 
     ``runner`` is the name of its registration, ``digest`` that of the runner's credentials. ``token`` is the job's own
     at GitLab: nobody without it can tell GitLab of the job's end, so it is here until then. ``attempt`` counts the
-    starts, ``handed`` says that the last runner was given the task. ``limits`` are those that it was begun with; an
-    earlier release did not keep them.
+    starts, ``handed`` says that the last runner was given the task, ``address`` where it reaches us. ``limits`` are
+    those that it was begun with. Earlier releases kept neither of these two.
     """
 
     task_id: str
@@ -34,6 +35,7 @@ class Record(Struct, kw_only=True):
     attempt: int = 0
     handed: bool = False
     limits: Limits | None = None
+    address: str = ""
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -74,6 +76,10 @@ class Site:
     def journal(self, task_id: str) -> Path:
         """Where what was metered of a task waits for the receiver."""
         return self._journals / f"{self._forge}-{task_id}.jsonl"
+
+    def output(self, task_id: str) -> Path:
+        """What its runner writes, while the launch has its folder."""
+        return self.folder(task_id) / _OUTPUT
 
     def write(self, record: Record) -> None:
         """Raises OSError."""

@@ -5,6 +5,7 @@ those above it are such as only root and we can change.
 """
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def keep(path: Path, kept: Path) -> None:
         # Before it is ours: where something is mounted there it keeps its name, and its owner.
         os.rename(path.name, kept.name, src_dir_fd=parent, dst_dir_fd=parent)
         os.close(seize(kept.name, parent))
+
+
+def keep_output(output: Path, kept: Path) -> None:
+    """Put what its runner wrote beside what is kept of it, for nobody but us, if there is something. Raises OSError."""
+    name = f"{kept.name}.log"
+    with suppress(FileNotFoundError), output.open("rb") as wrote, opened(kept.parent) as parent:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)
+        with os.fdopen(os.open(name, _NEW, 0o600, dir_fd=parent), "wb") as file:
+            shutil.copyfileobj(wrote, file)
 
 
 def _fill(folder: int, prepared: Prepared, account: Account | None) -> None:

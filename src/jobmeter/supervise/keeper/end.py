@@ -32,7 +32,8 @@ class Ended(Struct, frozen=True, kw_only=True):
     ``at`` is seconds since the epoch. What could not be read, or was not limited, is None. ``code`` is the exit code
     as a shell sees it. A job that outlived an OOM kill has ``oom_kills`` and another reason than "oom": whether it
     died of it is known to who knows its last report. ``forks_refused`` counts forks that failed by a limit.
-    ``survivors`` still ran when the runner had ended, and were ended. ``detail`` is one sentence with the numbers, for the job's log.
+    ``survivors`` still ran when the runner had ended, and were ended. ``detail`` is one sentence with the numbers, for
+    the job's log.
     """
 
     reason: Reason
