@@ -179,7 +179,7 @@ def test_state_is_one_gateways_alone(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with (
         running(tmp_path, text),
-        pytest.raises(JobmeterError, match=rf"another gateway keeps its state in {state}; each has its own"),
+        pytest.raises(JobmeterError, match=rf"another gateway keeps its state in {state}, which may still be stopping; each has its own"),
     ):
         gateway(settings(tmp_path, text, f"--state-dir={state}"))
     assert state.stat().st_mode & 0o777 == 0o700

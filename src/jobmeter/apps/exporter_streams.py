@@ -96,7 +96,10 @@ def serving(
         "statistics are served", address=f"{place.rpartition(':')[0]}:{port}", tls=certificate is not None
     )
     if beyond and settings.stats_token is None and settings.stats_client_ca is None:
-        log.warn("ANYONE who reaches this address may subscribe to the statistics: set JOBMETER_STATS_TOKEN")
+        log.warn(
+            "ANYONE who reaches this address may subscribe to the statistics: set --stats-token-file "
+            "or JOBMETER_STATS_TOKEN"
+        )
     figures.registry.register(ServingCollector(server))
     try:
         yield

@@ -179,7 +179,9 @@ def _alone(state_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise JobmeterError(f"another gateway keeps its state in {state_dir}; each has its own") from None
+            raise JobmeterError(
+                f"another gateway keeps its state in {state_dir}, which may still be stopping; each has its own"
+            ) from None
         yield
 
 

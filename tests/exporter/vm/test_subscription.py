@@ -108,6 +108,15 @@ def test_a_token_that_is_not_taken() -> None:
     assert not host.rows()
 
 
+def test_a_token_that_is_not_given() -> None:
+    """What is asked for is said, in the words of the flags."""
+    guest = Guest(BUILD, token="right")
+    host = Host(guest.port, Keys)
+    with host.following():
+        until(lambda: host.said("it asks for a token, and none is given for it: say ;token_file="))
+    guest.close()
+
+
 # --- A peer of ephemerd
 
 
@@ -188,6 +197,21 @@ def test_both_ends_show_certificates(issued: Authority) -> None:
     assert not is_taken(whole, "other.example")
     assert not is_taken(Keys(ca=whole.ca), "vm.example")
     assert not is_taken(Keys(), None)
+    guest.close()
+
+
+@pytest.mark.parametrize("serves, asks, hint", [
+    (True, False, "Socket closed; perhaps it speaks TLS: then say ;ca="),
+    (False, True, "WRONG_VERSION_NUMBER; perhaps it speaks no TLS: then leave ;ca= out"),
+])  # fmt: skip
+def test_tls_at_one_end_alone(issued: Authority, serves: bool, asks: bool, hint: str) -> None:
+    """What gRPC says of it is no help, so a hint stands behind it."""
+    pair = issued.issue("vm.example")
+    certificate = Certificate(str(pair[0]), str(pair[1]), Notes())
+    guest = Guest(BUILD, credentials=server_credentials(certificate, None) if serves else None)
+    host = Host(guest.port, lambda: Keys(ca=issued.certificate.read_bytes() if asks else None))
+    with host.following():
+        until(lambda: host.said(f"it cannot be reached ({hint})"))
     guest.close()
 
 

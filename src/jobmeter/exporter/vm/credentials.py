@@ -7,6 +7,7 @@ import grpc
 from msgspec import Struct
 
 from jobmeter.exporter.vm.target import Target
+from jobmeter.model.errors import UsageError
 from jobmeter.ops.log import Log
 from jobmeter.ops.tls import Certificate, check_authorities
 
@@ -27,7 +28,10 @@ def keys_of(target: Target, token: str | None, read_token: Callable[[str], str],
     """
     where = f"--subscribe: {target.name}"
     if target.token_file is not None:
-        token = read_token(target.token_file)
+        try:
+            token = read_token(target.token_file)
+        except UsageError as error:
+            raise UsageError(f"{where}: token_file: {error}") from None
     if target.ca is None:
         return Keys(token=token)
     ca = check_authorities(target.ca, f"{where}: ca")

@@ -30,7 +30,7 @@ _REST = 4.0
 _LONGEST_REST_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _CLOSE_SECONDS = 2.0
-_MAX_REASON_CHARACTERS = 200
+_MAX_REASON_CHARACTERS = 400
 _OPTIONS = (
     # Its own connection: one that others share goes on with their pauses after a failure.
     ("grpc.use_local_subchannel_pool", 1),
@@ -45,6 +45,12 @@ _REASONS = {
     grpc.StatusCode.UNAUTHENTICATED: "it does not take our token",
     grpc.StatusCode.UNIMPLEMENTED: "it tells no statistics of containers",
 }
+_HINTS = {
+    "WRONG_VERSION_NUMBER": "perhaps it speaks no TLS: then leave ;ca= out",
+    "Socket closed": "perhaps it speaks TLS: then say ;ca=",
+    "CERTIFICATE_VERIFY_FAILED": "look at ;ca= and ;server_name=",
+}
+"""By parts of what gRPC says when nothing can be opened."""
 
 
 class BackOff:
@@ -93,6 +99,7 @@ class Subscription:
         """When the last batch came, by ``time.monotonic``."""
         self._target = target
         self._keys = keys
+        self._has_token = False
         self._log = log
         self._interval = interval_seconds
         self._reader = Reader(target.name, target.runtime, clock=clock)
@@ -149,6 +156,7 @@ class Subscription:
         self._silent = False
         try:
             keys = self._keys()
+            self._has_token = keys.token is not None
             channel = _channel(self._target, keys)
         except UsageError as error:
             return str(error)
@@ -205,7 +213,9 @@ class Subscription:
         if _is_too_large(error):
             return f"what it sends at once is larger than {schema.MAX_MESSAGE_BYTES // 2**20} MiB"
         if code is grpc.StatusCode.UNAVAILABLE:
-            return f"it cannot be reached ({said.rpartition(': ')[2]})"
+            return _unreached(said)
+        if code is grpc.StatusCode.UNAUTHENTICATED and not self._has_token:
+            return "it asks for a token, and none is given for it: say ;token_file= or --stats-token-file"
         known = _REASONS.get(code)
         return f"{known} ({said})" if known else f"{code.name.lower().replace('_', ' ')}: {said}"
 
@@ -272,3 +282,11 @@ def _channel(target: Target, keys: Keys) -> Any:
     if target.server_name is not None:
         options = (*options, ("grpc.ssl_target_name_override", target.server_name))
     return grpc.secure_channel(place, credentials, options=options)
+
+
+def _unreached(said: str) -> str:
+    """Why nothing could be opened, with what to look at."""
+    for part, hint in _HINTS.items():
+        if part in said:
+            return f"it cannot be reached ({part}; {hint})"
+    return f"it cannot be reached ({said.rpartition(': ')[2]})"
