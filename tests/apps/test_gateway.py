@@ -9,6 +9,7 @@ import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -179,7 +180,10 @@ def test_state_is_one_gateways_alone(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with (
         running(tmp_path, text),
-        pytest.raises(JobmeterError, match=rf"another gateway keeps its state in {state}, which may still be stopping; each has its own"),
+        pytest.raises(
+            JobmeterError,
+            match=rf"another gateway keeps its state in {state}, which may still be stopping; each has its own",
+        ),
     ):
         gateway(settings(tmp_path, text, f"--state-dir={state}"))
     assert state.stat().st_mode & 0o777 == 0o700
@@ -193,3 +197,22 @@ def test_state_that_cannot_be_kept(tmp_path: Path) -> None:
         match=r"nothing can be kept in .*/file/state: Not a directory; name another with --state-dir",
     ):
         gateway(settings(tmp_path, FORGE.format(listen=":0"), f"--state-dir={tmp_path / 'file/state'}"))
+
+
+@pytest.mark.parametrize(
+    "mode, uid, said", [("launch", 1000, True), ("launch", 0, False), ("relay", 1000, False)]
+)
+def test_launch_mode_is_root_s(
+    mode: Literal["launch", "relay"],
+    uid: int,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Who looks at the file may be another account than the one that runs it."""
+    monkeypatch.setattr("os.geteuid", lambda: uid)
+    forge = ForgeSettings(
+        name="one", kind="gitea", url="http://forge.example", listen="127.0.0.1:8090", mode=mode
+    )
+    gateway(GatewaySettings(config="gateway.toml", check_config=True, forges=(forge,)))
+    assert ("note: it needs root where mode = 'launch'" in capsys.readouterr().err) is said
