@@ -96,7 +96,10 @@ def test_a_token_from_a_variables_file_is_stronger_than_one_in_the_configuration
         (["--runtime=two words"], "--runtime: 'two words' is no runtime; it is one word, as linux-native"),
         (["--subscribe=a"], "--subscribe: 'a' has no name and no address; accepted is NAME=HOST:PORT"),
         (["--subscribe=a=h", "--subscribe=a=i"], "--subscribe: two machines are called 'a'"),
-        (["--windows-engine=a=h"], "--windows-engine: 'a=h' is no engine; accepted is NAME=tcp://HOST:PORT"),
+        (
+            ["--windows-engine=a=h"],
+            "--windows-engine: a: 'h' is no address of an engine; accepted is NAME=tcp://HOST",
+        ),
         (["--subscribe=a=h", "--windows-engine=a=tcp://i"], "two machines are called 'a'"),
         (["--subscribe-interval=1500ms"], "--subscribe-interval: '1500ms' is not accepted"),
         (["--stats-client-ca=/a", "--serve-stats=:1"], "--stats-client-ca needs --tls-cert too"),
