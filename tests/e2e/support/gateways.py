@@ -49,6 +49,11 @@ class RunningGateway:
         return ["gateway", f"--config={self._config}", f"--state-dir={self.state}", "--log-format=json"]
 
     @property
+    def command(self) -> list[str]:
+        """What is started."""
+        return [*JOBMETER, *self.arguments]
+
+    @property
     def place(self) -> Place:
         """Its metrics listener."""
         return Place(f"127.0.0.1:{self.metrics}")
@@ -88,9 +93,7 @@ class RunningGateway:
     async def start(self) -> None:
         """Begin, and wait until it listens."""
         with self.opened_log() as log:
-            self._process = subprocess.Popen(
-                [*JOBMETER, *self.arguments], env=jobmeter_environment(), stderr=log
-            )
+            self._process = subprocess.Popen(self.command, env=jobmeter_environment(), stderr=log)
         deadline = time.monotonic() + _SECONDS
         while not listens(self.port):
             assert self._process.poll() is None, self.log
