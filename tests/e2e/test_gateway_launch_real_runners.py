@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -14,11 +13,9 @@ from typing import Literal, NamedTuple
 
 import pytest
 
-from jobmeter.gateway.launcher.templates import COMMANDS
-from tests.e2e.support import runners
-from tests.e2e.support.components import optional_command, require_root
+from tests.e2e.support.components import require_root
 from tests.e2e.support.gateways import TOKEN
-from tests.e2e.support.launching import LaunchingGateway, launching_gateway, open_folder, stand_in
+from tests.e2e.support.launching import PROGRAMS, LaunchingGateway, launching_gateway, open_folder, ready
 from tests.e2e.support.runners import UUID, Program
 from tests.support.forges.actions import ActionsForge, actions_forge
 from tests.support.forges.gitlab import GitlabForge, gitlab_forge
@@ -41,10 +38,6 @@ SCRIPTS: dict[Ending, str] = {
 TOO_MUCH = f"{BEGINS}; sleep 1; set -o pipefail; head -c 1G /dev/zero | tail && echo it $((20 + 23)) ends"
 LONG = f"{BEGINS}; sleep 600; echo it $((20 + 23)) ends"
 ENDED = "it 43 ends"
-
-
-STAND_IN_OF_GITEA = runners.PROGRAMS[0]._replace(name="stand-in-of-gitea", forge="gitea")
-PROGRAMS = (*runners.PROGRAMS, STAND_IN_OF_GITEA)
 
 
 class Stand(NamedTuple):
@@ -109,14 +102,12 @@ async def standing(program: Program, folder: Path, **keys: str) -> AsyncIterator
     made: AbstractAsyncContextManager[Forge] = (
         gitlab_forge(TOKEN, hold_seconds=5) if program.forge == "gitlab" else actions_forge(**{UUID: TOKEN})
     )
-    if program.installed:
-        ready = {"command": json.dumps([optional_command(program.name), *COMMANDS[program.forge][1:]])}
-    else:
-        ready = stand_in(program.forge)
     with serving(FlakyReceiver()) as receiver:
         async with (
             made as forge,
-            launching_gateway(folder, forge.url, program.forge, ready | keys, receiver.url) as gateway,
+            launching_gateway(
+                folder, forge.url, program.forge, ready(program) | keys, receiver.url
+            ) as gateway,
         ):
             yield Stand(forge, gateway, receiver)
 

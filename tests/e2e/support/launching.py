@@ -15,11 +15,16 @@ from shutil import rmtree
 from typing import Any
 from uuid import uuid4
 
+from jobmeter.gateway.launcher.templates import COMMANDS
+from tests.e2e.support import runners
+from tests.e2e.support.components import optional_command
 from tests.e2e.support.gateways import TOKEN, RunningGateway
-from tests.e2e.support.runners import UUID
+from tests.e2e.support.runners import UUID, Program
 
 ACCOUNT = "nobody"
 """Of launched runners: it has no files of its own."""
+PROGRAMS = (*runners.PROGRAMS, runners.PROGRAMS[0]._replace(name="stand-in-of-gitea", forge="gitea"))
+"""What is launched: each official runner, and a stand-in for each forge."""
 _CONFIG = """
 metrics_server = "127.0.0.1:{metrics}"
 shutdown_timeout = "0s"
@@ -42,7 +47,13 @@ class LaunchingGateway(RunningGateway):
     """One with one registration; ``runner`` are further keys of its ``[[forge.runner]]``, as TOML has them."""
 
     def __init__(
-        self, folder: Path, url: str, kind: str, runner: Mapping[str, str], receiver: str | None = None
+        self,
+        folder: Path,
+        url: str,
+        kind: str,
+        runner: Mapping[str, str],
+        receiver: str | None = None,
+        receiver_token: str | None = None,
     ) -> None:
         super().__init__(folder, url, kind)
         self.port, self.metrics = lasting_port(), lasting_port()
@@ -51,7 +62,7 @@ class LaunchingGateway(RunningGateway):
         self.work = folder / "work"
         told = _CONFIG.format(
             metrics=self.metrics,
-            receiver=f'receiver = "{receiver}"' if receiver else "",
+            receiver=_receiver(folder, receiver, receiver_token),
             name=self.name,
             kind=kind,
             url=url,
@@ -119,6 +130,26 @@ def stand_in(kind: str) -> dict[str, str]:
     }
 
 
+def ready(program: Program) -> dict[str, str]:
+    """Keys of this runner: of an official one as it is without a command, but for where it is."""
+    if program.installed:
+        words = [optional_command(program.name), *COMMANDS[program.forge][1:]]
+        return {"command": json.dumps(words)}
+    return stand_in(program.forge)
+
+
+def _receiver(folder: Path, url: str | None, token: str | None) -> str:
+    """The keys of a receiver; only root reads its token."""
+    if url is None:
+        return ""
+    if token is None:
+        return f'receiver = "{url}"'
+    file = folder / "receiver-token"
+    file.touch(0o600)
+    file.write_text(token)
+    return f'receiver = "{url}"\nreceiver_token_file = "{file}"'
+
+
 def _registration(folder: Path, kind: str, url: str) -> Path:
     """As the official runner has made it; only root reads it."""
     file = folder / "registration"
@@ -146,10 +177,15 @@ def open_folder() -> Iterator[Path]:
 
 @asynccontextmanager
 async def launching_gateway(
-    folder: Path, url: str, kind: str, runner: Mapping[str, str], receiver: str | None = None
+    folder: Path,
+    url: str,
+    kind: str,
+    runner: Mapping[str, str],
+    receiver: str | None = None,
+    receiver_token: str | None = None,
 ) -> AsyncIterator[LaunchingGateway]:
     """One that has begun; at the end nothing of what it said is a secret, or a fault of its own."""
-    gateway = LaunchingGateway(folder, url, kind, runner, receiver)
+    gateway = LaunchingGateway(folder, url, kind, runner, receiver, receiver_token)
     try:
         await gateway.start()
         yield gateway
