@@ -2,7 +2,8 @@
 
 `python -m tests.e2e.support.followed NAME` follows those beside its own whose names have NAME in them, one after the
 other, and prints a line of JSON when one is gone. It looks each millisecond, before all other processes where it may: a
-reading of a cgroup without processes is the last word on it.
+reading of a cgroup without processes is the last word on it. CPU time is that of the unified hierarchy where there is
+one; beside version 1 jobmeter reads the other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from tests.e2e.support.cgroup import V2, own_cgroups
 from tests.e2e.support.components import jobmeter_environment
 
 EACH_SECONDS = 0.001
-_FILES = {
-    "cpuacct": ("cpuacct.usage", "cpu_nanoseconds"),
-    "memory": ("memory.max_usage_in_bytes", "memory_peak_bytes"),
-}
-_FILES_OF_V2 = (("cpu.stat", "cpu_nanoseconds"), ("memory.peak", "memory_peak_bytes"))
+_SOURCES: tuple[tuple[str, str, str, Callable[[bytes], float]], ...] = (
+    (V2, "cpu.stat", "cpu_seconds", lambda text: int(text.split()[1]) / 1e6),
+    ("cpuacct", "cpuacct.usage", "cpu_seconds", lambda text: int(text) / 1e9),
+    ("memory", "memory.max_usage_in_bytes", "memory_peak_bytes", int),
+    (V2, "memory.peak", "memory_peak_bytes", int),
+)
+"""Of a field the first that is there."""
 _BYTES = 65536
 
 
@@ -33,14 +36,9 @@ class Account(NamedTuple):
     """Of one cgroup as it was last read; ``whole``: nothing was in it any more by then."""
 
     name: str
-    cpu_nanoseconds: int = 0
-    memory_peak_bytes: int | None = None
+    cpu_seconds: float = 0.0
+    memory_peak_bytes: float | None = None
     whole: bool = False
-
-    @property
-    def cpu_seconds(self) -> float:
-        """All that its processes used."""
-        return self.cpu_nanoseconds / 1e9
 
 
 @contextmanager
@@ -61,12 +59,14 @@ def follow(name: str, directories: dict[str, Path]) -> Account:
     account = Account(name)
     with ExitStack() as stack:
         processes = [_opened(path / "cgroup.procs", stack) for path in directories.values()]
-        files = [(_opened(path, stack), field) for path, field in _sources(directories)]
+        files = {
+            field: (_opened(path, stack), parse) for path, field, parse in reversed(_sources(directories))
+        }
         with suppress(OSError):
             while True:
                 # Looked for first: what is read after the last of them has ended stays as it is.
                 whole = not any(os.pread(one, _BYTES, 0) for one in processes)
-                read = {field: _number(os.pread(one, _BYTES, 0)) for one, field in files}
+                read = {field: parse(os.pread(one, _BYTES, 0)) for field, (one, parse) in files.items()}
                 account = Account(name, whole=whole, **read)
                 time.sleep(EACH_SECONDS)
     return account
@@ -78,20 +78,11 @@ def _opened(path: Path, stack: ExitStack) -> int:
     return descriptor
 
 
-def _sources(directories: dict[str, Path]) -> Iterator[tuple[Path, str]]:
-    """The first file of each field that is there."""
-    seen = set()
-    first = [(directories[key] / file, field) for key, (file, field) in _FILES.items() if key in directories]
-    for path, field in (*first, *((directories[V2] / file, field) for file, field in _FILES_OF_V2)):
-        if field not in seen and path.exists():
-            seen.add(field)
-            yield path, field
-
-
-def _number(text: bytes) -> int:
-    """A number alone in nanoseconds or bytes, or the microseconds that a table begins with."""
-    words = text.split()
-    return int(words[1]) * 1000 if words[0] == b"usage_usec" else int(words[0])
+def _sources(directories: dict[str, Path]) -> list[tuple[Path, str, Callable[[bytes], float]]]:
+    there = [
+        (directories[key] / file, field, parse) for key, file, field, parse in _SOURCES if key in directories
+    ]
+    return [one for one in there if one[0].exists()]
 
 
 def main(name: str) -> None:
