@@ -168,6 +168,21 @@ def test_the_end_of_a_task(tmp_path: Path) -> None:
     run(main)
 
 
+def test_the_end_of_a_task_is_told_with_its_job(tmp_path: Path) -> None:
+    """Also where the announcement of its end says only which task it is."""
+    whole = b'{"event": "on_task_started", "task_id": 5, "job": {"server_url": "u", "repository": "a/b"}, "pid": 7}\n'
+
+    async def main() -> None:
+        async with exporting(tmp_path / "s") as (_, script), client(tmp_path / "s") as announcer:
+            script.say(b'{"listen": ["on_task_destroy"]}\n')
+            await announcer.ask(whole)
+            await announcer.ask(b'{"event": "on_task_destroy", "task_id": 5, "job": {"server_url": "u"}}\n')
+            heard = await script.hear()
+            assert (heard["job"]["repository"], heard["pid"]) == ("a/b", 7)
+
+    run(main)
+
+
 def test_a_fault_does_not_end_the_telling(tmp_path: Path) -> None:
     """A container of a date that there is not: the others are told of once it is gone."""
 

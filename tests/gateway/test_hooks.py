@@ -42,6 +42,26 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(in_time())
 
 
+def test_the_end_of_an_announced_task_is_told_with_its_job(tmp_path: Path) -> None:
+    """To listeners and to exporters, also where the announcement says only which task it is."""
+
+    async def main() -> None:
+        async with (
+            serving(tmp_path / "exporter") as exporter,
+            gateway(tmp_path / "s", tmp_path / "exporter") as hooks,
+            client(tmp_path / "s") as script,
+        ):
+            hooks.task_started(TASK)
+            assert (await script.ask(LISTEN))["event"] == BEGAN
+            await hooks.ending(
+                TaskEvent(event="on_task_destroy", task_id="12", job=Job(server_url=JOB.server_url))
+            )
+            assert (await script.hear())["job"]["repository"] == "org/tool"
+            assert exporter.desk.heard[-1].job == JOB
+
+    run(main)
+
+
 def test_a_task_that_passes(tmp_path: Path) -> None:
     """A listener and an exporter hear when it is handed out and when its last report has passed."""
 

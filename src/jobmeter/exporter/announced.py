@@ -18,7 +18,7 @@ from jobmeter.exporter.attribution import NEAR_SECONDS
 from jobmeter.exporter.container import Attribution
 from jobmeter.identity.containers import ContainerIdentity, identify_container
 from jobmeter.model.job import Job
-from jobmeter.ops.hooks.events import TaskEvent, moment
+from jobmeter.ops.hooks.events import TaskEvent, completed, filled, moment
 
 MAX_TASKS = 10_000
 KEPT_SECONDS = 300.0
@@ -76,7 +76,7 @@ class Found(Struct, frozen=True):
         job = self.task.event.job
         if inside is not None and _contradict(inside, job):
             return told, "own"
-        own = identify_container(name, labels, _filled(job, inside))
+        own = identify_container(name, labels, filled(job, inside))
         if own is None or not own.resolved:
             return own, "own"
         own = replace(own, execution=self.task.execution, vouched=True)
@@ -85,7 +85,7 @@ class Found(Struct, frozen=True):
     def _placed(self, own: ContainerIdentity | None) -> ContainerIdentity:
         event = self.task.event
         own = own or ContainerIdentity(job=Job())
-        job = event.job if _contradict(event.job, own.job) else _filled(event.job, own.job)
+        job = event.job if _contradict(event.job, own.job) else filled(event.job, own.job)
         return replace(
             own, job=job, task_id=event.task_id, execution=self.task.execution, vouched=True, labelled=False
         )
@@ -114,11 +114,17 @@ class Announcements:
             if known is not None and known.ended is None:
                 since = min(since, known.since)
                 around = around or known.around
-                event = _more(event, known.event)
+                event = completed(event, known.event)
             event = replace(event, time=moment(since))
             self._put(Task(event=event, since=since, around=around))
             self._forget_some(now)
             return event
+
+    def known(self, event: TaskEvent) -> TaskEvent:
+        """The event, with what was told of its task before."""
+        with self._lock:
+            task = self._tasks.get(event.key)
+            return completed(event, task.event) if task is not None else event
 
     def end(self, event: TaskEvent) -> None:
         """It is over; nothing if it is not known."""
@@ -207,25 +213,6 @@ def _is_forgotten(task: Task, now: float) -> bool:
 
 def _family(forge: str | None) -> str | None:
     return _FAMILIES.get(forge or "", forge)
-
-
-def _more(event: TaskEvent, known: TaskEvent) -> TaskEvent:
-    """The later word, with the earlier one for what it leaves open."""
-    return replace(
-        event,
-        job=_filled(event.job, known.job),
-        container_id=event.container_id or known.container_id,
-        cgroup=event.cgroup or known.cgroup,
-        pid=event.pid or known.pid,
-    )
-
-
-def _filled(job: Job, other: Job | None) -> Job:
-    """The job, with the other's word for what is not known of it."""
-    if other is None:
-        return job
-    open_fields = [name for name in Job.__struct_fields__ if getattr(job, name) in (None, ())]
-    return replace(job, **{name: getattr(other, name) for name in open_fields})
 
 
 def _contradict(one: Job, other: Job) -> bool:

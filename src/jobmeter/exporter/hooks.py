@@ -139,7 +139,7 @@ class ExporterHooks:
 
     async def ending(self, task: TaskEvent) -> None:
         """Take the last sample of its containers."""
-        self._server.tell(_now(task, self._clock()))
+        self._server.tell(_now(self._announced.known(task), self._clock()))
         sampled = await self._sample()
         self._announced.end(task)
         if not sampled:

@@ -15,7 +15,7 @@ from jobmeter.identity.containers import bounded_job
 from jobmeter.model.errors import JobmeterError
 from jobmeter.model.job import Job
 from jobmeter.ops.hooks.client import Announcer
-from jobmeter.ops.hooks.events import TaskEvent, moment
+from jobmeter.ops.hooks.events import TaskEvent, completed, moment
 from jobmeter.ops.hooks.server import HookServer
 from jobmeter.ops.log import FullLog
 
@@ -90,6 +90,8 @@ class Hooks:
     def _ending(self, task: TaskEvent) -> TaskEvent:
         task = replace(task, event="on_task_destroy", job=bounded_job(task.job), time=moment(self._clock()))
         known = self._running.pop(task.key, None)
+        if known is not None:
+            task = completed(task, known)
         self._ended[task.key] = known.time if known is not None else None
         if len(self._ended) > MAX_TASKS:
             del self._ended[next(iter(self._ended))]

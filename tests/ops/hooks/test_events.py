@@ -97,6 +97,19 @@ def test_what_is_not_accepted(line: bytes, sentence: str) -> None:
     assert len(str(raised.value)) < 400
 
 
+@pytest.mark.parametrize("more, sentence", [
+    ('"containerid": "%s"' % ("a" * 64), "there is no field 'containerid'; accepted are event, task_id, schema"),
+    ('"job": {"repo": "org/tool"}', "job: there is no field 'repo'; accepted are forge, server_url"),
+])  # fmt: skip
+def test_what_is_misspelt(more: str, sentence: str) -> None:
+    """In a line of a script; a daemon says its schema, and may be the newer one."""
+    line = '{"event": "on_task_destroy", "task_id": "1", %s%s}'
+    with pytest.raises(UsageError, match=f"^{sentence}"):
+        read_line((line % (more, "")).encode())
+    said = read_line((line % (more, ', "schema": "jobmeter.hook/1"')).encode())
+    assert said == TaskEvent(event="on_task_destroy", task_id="1")
+
+
 def test_answers() -> None:
     """Short when all is well; what is none is not taken for one."""
     assert write_line(Answer(True)) == b'{"ok":true}\n'

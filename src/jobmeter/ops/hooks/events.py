@@ -2,7 +2,7 @@
 
 A client says ``{"listen": […]}`` or announces ``{"event": "on_task_started", "task_id": …}``, which is answered by
 ``{"ok": true}`` or ``{"ok": false, "error": …}``. Fields that are not known are passed over, so that each side may be
-the older one.
+the older one; but in an announcement without its schema, as only people write it, they are misspelt.
 """
 
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobmeter.identity.containers import bounded_job
 from jobmeter.model.errors import UsageError
@@ -154,7 +155,29 @@ def read_line(line: bytes) -> Listen | TaskEvent:
         raise UsageError("listen and event are on one line; each has its own")
     if said.listen is not None:
         return Listen(_words(said.listen))
-    return _task_event(said)
+    task = _task_event(said)
+    if said.schema is None:
+        _refuse_strange(line)
+    return task
+
+
+def completed(event: TaskEvent, known: TaskEvent) -> TaskEvent:
+    """The later word of a task, with the earlier one for what it leaves open of its job and its place."""
+    return replace(
+        event,
+        job=filled(event.job, known.job),
+        container_id=event.container_id or known.container_id,
+        cgroup=event.cgroup or known.cgroup,
+        pid=event.pid or known.pid,
+    )
+
+
+def filled(job: Job, other: Job | None) -> Job:
+    """The job, with the other's word for what is not known of it."""
+    if other is None:
+        return job
+    open_fields = [name for name in Job.__struct_fields__ if getattr(job, name) in (None, ())]
+    return replace(job, **{name: getattr(other, name) for name in open_fields})
 
 
 def moment(seconds: float) -> datetime:
@@ -192,6 +215,16 @@ def _task_event(said: _Said) -> TaskEvent:
         cgroup=said.cgroup,
         pid=said.pid,
     )
+
+
+def _refuse_strange(line: bytes) -> None:
+    """Nobody would find out why what a misspelt field says has no effect."""
+    told = msgspec.json.decode(line)
+    for place, kind, fields in (("", TaskEvent, told), ("job: ", Job, told.get("job") or {})):
+        known = kind.__struct_fields__
+        strange = next((name for name in fields if name not in known), None)
+        if strange is not None:
+            raise UsageError(f"{place}there is no field {strange[:60]!r}; accepted are {', '.join(known)}")
 
 
 def _check_place(said: _Said) -> None:
