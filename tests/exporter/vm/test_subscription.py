@@ -12,6 +12,7 @@ import grpc
 import pytest
 from msgspec.structs import replace
 
+from jobmeter.config.options import secret_file
 from jobmeter.exporter.scrapers import Asking
 from jobmeter.exporter.totals import Of
 from jobmeter.exporter.vm import subscription
@@ -215,6 +216,20 @@ def test_tls_at_one_end_alone(issued: Authority, serves: bool, asks: bool, hint:
     guest.close()
 
 
+def test_an_authority_that_is_another(issued: Authority, tmp_path: Path) -> None:
+    """What the operator has set is named."""
+    pair = issued.issue("vm.example")
+    guest = Guest(
+        BUILD, credentials=server_credentials(Certificate(str(pair[0]), str(pair[1]), Notes()), None)
+    )
+    other = authority(tmp_path).certificate.read_bytes()
+    host = Host(guest.port, lambda: Keys(ca=other), server_name="vm.example")
+    with host.following():
+        until(lambda: host.notes.said)
+    assert host.said("it cannot be reached (CERTIFICATE_VERIFY_FAILED; look at ;ca= and ;server_name=)")
+    guest.close()
+
+
 def test_a_certificate_that_is_renewed_is_taken(issued: Authority, tmp_path: Path) -> None:
     """By the next connection."""
     files = tmp_path / "cert", tmp_path / "key"
@@ -246,6 +261,13 @@ def test_files_that_cannot_be_used(issued: Authority, key: str, file: str) -> No
     given = ours | {"key": files["key"], key: files[file]}
     with pytest.raises(UsageError, match=rf"^--subscribe: vm-1: {key}: .*(nonesuch|host.example.key)"):
         keys_of(Target(name="vm-1", address="x", **given), None, str, Notes())
+
+
+def test_a_token_file_that_cannot_be_used() -> None:
+    """With the machine's name and the key's, and what is wrong with it."""
+    target = Target(name="vm-1", address="x", token_file="/nonesuch")
+    with pytest.raises(UsageError, match=r"^--subscribe: vm-1: token_file: .*/nonesuch"):
+        keys_of(target, None, secret_file, Notes())
 
 
 # --- A hostile peer, and a bad link
