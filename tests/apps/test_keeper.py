@@ -111,6 +111,22 @@ def test_what_the_run_says(place, argv, limits, reason) -> None:
     asyncio.run(main())
 
 
+def test_its_name(place) -> None:
+    """That of its job, for `ps`; its runner has its own."""
+    task = replace(spec(place, "sleep 100"), task_id="12345678901")
+
+    async def main() -> None:
+        async with running() as keepers:
+            keeper = await keepers.start(task)
+            assert Path(f"/proc/{keeper.pid}/comm").read_text() == "job 12345678901\n"
+            children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
+            assert not any(Path(f"/proc/{pid}/comm").read_text().startswith("job") for pid in children)
+            keepers.stop(keeper)
+            await keepers.ended(task.folder)
+
+    asyncio.run(main())
+
+
 def test_a_runner_that_will_not_end(place) -> None:
     """It has a second after its time limit, then it and all its children are killed."""
     task = spec(place, STUBBORN, limits=Limits(timeout_seconds=0.2))

@@ -114,6 +114,24 @@ def test_a_runner_that_ends_without_a_result(
     run(main)
 
 
+def test_many_processes_that_a_job_left(tmp_path: Path) -> None:
+    """Ten are named, the others counted."""
+
+    async def main() -> None:
+        async with launching(tmp_path, "forgejo") as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            await runner.takes()
+            survivors = tuple(Survivor(pid, "sleep") for pid in range(200))
+            rig.keepers.runner_ends(7, replace(EXITED, survivors=survivors))
+            await ends(forge, 7, "failure")
+            await rig.nothing_left()
+            (said,) = [one["processes"] for one in rig.log.warned if "processes" in one]
+            assert said == [*(f"sleep ({pid})" for pid in range(10)), "and 190 more"]
+
+    run(main)
+
+
 @pytest.mark.parametrize("receiver, named", [("http://127.0.0.1:1", True), (None, False)])
 def test_what_was_metered_when_a_keeper_was_killed(tmp_path: Path, receiver: str | None, named: bool) -> None:
     """Nobody sends it any more: where it should have gone somewhere the log names it."""

@@ -16,6 +16,8 @@ MOST_LOOKS = 30
 """So often a runner is looked at that cannot be watched, as without descriptors: it works on meanwhile."""
 STOPPED_SECONDS = 10.0
 """So long a keeper may take to end its runner; then it is done for it."""
+_NAMED = 10
+"""So many processes that a job left are named in a line of the log."""
 
 
 class Warn(Protocol):
@@ -124,5 +126,7 @@ class KeptRunner:
     def survived(self, survivors: tuple[Survivor, ...]) -> None:
         """Name processes of it that were ended."""
         if survivors:
-            named = [f"{one.name} ({one.pid})" for one in survivors]
+            named = [f"{one.name} ({one.pid})" for one in survivors[:_NAMED]]
+            if len(survivors) > _NAMED:
+                named.append(f"and {len(survivors) - _NAMED} more")
             self._warn("a job left processes behind, which were ended", processes=named)
