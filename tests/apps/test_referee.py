@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ import pytest
 
 from jobmeter.cli import main
 from jobmeter.model.evidence.document import Evidence, decode
+from jobmeter.transport import Endpoint
 from tests.referee.server import StandIn, says, serving
+from tests.support.forges.raw import Line, Seen
 from tests.support.receivers import FlakyReceiver, closed_port
 from tests.support.receivers import serving as receiving
 
@@ -129,6 +133,7 @@ def test_it_is_sent_to_a_receiver(config: str, tmp_path: Path, capsys: pytest.Ca
         (asked,) = receiver.asked
     assert asked.path == f"/api/v1/runs/{UID}/evidence"
     assert asked.headers["Content-Encoding"] == "gzip"
+    assert asked.body[8] == 0, "the highest level, which takes seconds"
     assert gzip.decompress(asked.body) == out.read_bytes()
     assert decode(gzip.decompress(asked.body)).run_uid == UID
     assert capsys.readouterr().out == ""
@@ -156,6 +161,105 @@ def test_a_receiver_that_refuses_is_a_failure(
         assert main(["referee", config, *TIME, *to]) == 1
     assert sentence in capsys.readouterr().err
     assert decode(out.read_bytes()).queries
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("--out=/dev/full",), ("--upload=attached",)], ids=["alone", "disk full", "attached"]
+)
+def test_what_nobody_takes_is_kept(
+    config: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str],
+) -> None:
+    """In a file of the working directory; the other ways are gone all the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "attached").mkdir()
+    to = [f"--receiver=http://127.0.0.1:{closed_port()}", f"--run-uid={UID}"]
+    assert main(["referee", config, *TIME, *to, *more]) == 1
+    (kept,) = tmp_path.glob("jobmeter-evidence-*.json")
+    assert decode(kept.read_bytes()).run_uid == UID
+    out, said = capsys.readouterr()
+    assert (out, f"jobmeter: the evidence is kept in {kept.name}\n" in said) == ("", True)
+    assert "connection refused" in said.lower()
+    assert bool(list((tmp_path / "attached").iterdir())) is ("--upload=attached" in more)
+
+
+def test_what_nobody_takes_is_printed_where_no_file_can_be(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a directory that is gone."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    to = [f"--receiver=http://127.0.0.1:{closed_port()}", f"--run-uid={UID}"]
+    assert main(["referee", config, *TIME, *to]) == 1
+    out, said = capsys.readouterr()
+    assert decode(out.encode()).run_uid == UID
+    assert "the evidence is printed, as it could not be kept in a file either" in said
+
+
+async def too_late(_: Seen, line: Line) -> None:
+    """No answer for long."""
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_questions(
+    config: str, server: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    """What has come by then is written, and the document says it."""
+
+    async def stopped(seen: Seen, line: Line) -> None:
+        await asyncio.sleep(0.3)  # The other one has its answer by then.
+        os.kill(os.getpid(), number)
+        await too_late(seen, line)
+
+    server.wrong["b"] = stopped
+    before = signal.getsignal(number)
+    out = tmp_path / "evidence.json"
+    assert main(["referee", config, *TIME, f"--out={out}"]) == 1
+    document, said = decode(out.read_bytes()), capsys.readouterr().err
+    assert [query.state for query in document.queries] == ["data", "failed"]
+    assert document.problems[-1] == (
+        f"The referee was stopped by {number.name}: this is what had come until then."
+    )
+    assert document.problems[-1] in said
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_before_the_questions_is_one_sentence(
+    config: str, server: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the last scrape can be stopped."""
+    monkeypatch.setattr(time, "sleep", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["referee", config, "--since=10s", "--wait"]) == 1
+    assert "jobmeter referee: it was stopped before it had anything to tell\n" in capsys.readouterr().err
+    assert server.asked == []
+
+
+def test_a_signal_while_it_is_sent_keeps_it(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As whatever else nobody takes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Endpoint, "post", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["referee", config, *TIME, "--receiver=http://127.0.0.1:9", f"--run-uid={UID}"]) == 1
+    assert "it was stopped before the evidence was where it belongs\n" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("jobmeter-evidence-*.json"))) == 1
+
+
+def test_all_questions_together_have_so_much_time(
+    config: str, server: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The document says what did not come by then."""
+    server.wrong["b"] = too_late
+    document, said = printed(capsys, config, *TIME, "--budget=300ms")
+    assert [query.state for query in document.queries] == ["data", "failed"]
+    assert document.problems == ("1 of 2 queries were not answered within the 0.3 s that they were given.",)
+    assert document.problems[0] in said
 
 
 def test_the_last_scrape_is_told_of_or_waited_for(

@@ -3,11 +3,16 @@
 import asyncio
 import gzip
 import os
+import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from jobmeter.apps import outputs
 from jobmeter.apps.extras import required
@@ -26,12 +31,15 @@ if TYPE_CHECKING:
 _MAX_SAID = 5
 _POST_SECONDS = 30.0
 _UPLOAD_SECONDS = 120.0
+# The highest takes six times as long, for a hundredth of the size.
+_GZIP_LEVEL = 6
 
 
 def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
     """Write the evidence to the named file, attach it to the job and send it to the receiver, as named; else print it.
 
-    What a query did not answer is in the evidence, and no failure. Raises JobmeterError where it gets nowhere.
+    What a query did not answer is in the evidence, and no failure; 1 where a signal kept the rest from being asked.
+    Raises JobmeterError where it gets nowhere.
     """
     outputs.check_file("--out", settings.out)
     if settings.format == "html":
@@ -39,18 +47,33 @@ def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
 
         require_html()
     occasion = _occasion(settings, environ)
-    if settings.wait:
-        _wait(occasion.end + settings.options.scrape_interval)
-    document = asyncio.run(_asked(settings, occasion))
-    for sentence in _said(document):
-        outputs.say(sentence)
-    if settings.out is not None:
-        _write(settings.out, _text(document, settings))
-    _deliver(document, settings)
-    if settings.out is None and settings.receiver is None and settings.upload is None:
-        sys.stdout.write(_text(document, settings).decode())
-        sys.stdout.flush()
-    return 0
+    try:
+        with _signalled(_interrupt):
+            if settings.wait:
+                _wait(occasion.end + settings.options.scrape_interval)
+            document, stopped = asyncio.run(_asked(settings, occasion))
+            for sentence in _said(document):
+                outputs.say(sentence)
+            _deliver(document, settings)
+    except KeyboardInterrupt:
+        raise JobmeterError("it was stopped before it had anything to tell") from None
+    return 1 if stopped else 0
+
+
+@contextmanager
+def _signalled(handle: Callable[..., None]) -> Iterator[None]:
+    """SIGINT and SIGTERM are handled so for a while, unless they are ignored, as in the background of a shell."""
+    numbers = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) != signal.SIG_IGN]
+    before = [signal.signal(one, handle) for one in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _occasion(settings: RefereeSettings, environ: Mapping[str, str]) -> "Occasion":
@@ -73,11 +96,29 @@ def _wait(until: float) -> None:
         time.sleep(seconds)
 
 
-async def _asked(settings: RefereeSettings, occasion: "Occasion") -> Evidence:
+async def _asked(settings: RefereeSettings, occasion: "Occasion") -> tuple[Evidence, bool]:
+    """What came until the budget was spent, or until a signal, and whether one came."""
     from jobmeter.referee.referee import Referee
 
-    async with Referee(settings.options) as asking:
-        return await asking.ask(occasion)
+    loop, asker = asyncio.get_running_loop(), asyncio.current_task()
+    came: list[str] = []
+
+    def stop() -> None:
+        # Who asks takes a question that was cancelled for one that has no answer yet.
+        for task in asyncio.all_tasks() - {asker}:
+            task.cancel()
+
+    def note(number: int, _: object) -> None:
+        came.append(signal.Signals(number).name)
+        loop.call_soon_threadsafe(stop)
+
+    with _signalled(note):
+        async with Referee(settings.options) as asking:
+            document = await asking.ask(occasion, settings.budget)
+    if came:
+        sentence = f"The referee was stopped by {came[0]}: this is what had come until then."
+        document = replace(document, problems=(*document.problems, sentence))
+    return document, bool(came)
 
 
 def _said(document: Evidence) -> Iterator[str]:
@@ -115,31 +156,68 @@ def _text(document: Evidence, settings: RefereeSettings) -> bytes:
     return encode(document)
 
 
-def _write(path: str, text: bytes) -> None:
-    try:
-        outputs.write_file(path, text)
-    except OSError as error:
-        raise JobmeterError(f"{path} could not be written: {error.strerror or os.strerror(5)}") from None
-
-
 def _deliver(document: Evidence, settings: RefereeSettings) -> None:
-    """Attach it, then send it, of which neither fails for the other. Raises JobmeterError."""
+    """Go all ways that were named, of which none fails for another, else print it. Raises JobmeterError.
+
+    What was to go a way and is in no file of its own is kept in one.
+    """
     failed: list[JobmeterError] = []
-    try:
-        # First, as the job's token is good for the time of the job only.
-        if settings.upload is not None:
-            outputs.say(asyncio.run(_uploaded(document, settings.upload, settings)))
-    except JobmeterError as error:
-        failed.append(error)
-    try:
-        if settings.receiver is not None:
-            _send(document, settings.receiver, settings)
-    except JobmeterError as error:
-        failed.append(error)
+    is_written = False
+    for way in _ways(document, settings):
+        try:
+            way()
+            is_written = is_written or way.func is _write
+        except JobmeterError as error:
+            failed.append(error)
+        except KeyboardInterrupt:
+            failed.append(JobmeterError("it was stopped before the evidence was where it belongs"))
+            break
+    if failed and not is_written:
+        outputs.say(_kept(document))
     for earlier in failed[:-1]:
         outputs.say(str(earlier))
     if failed:
         raise failed[-1]
+
+
+def _ways(document: Evidence, settings: RefereeSettings) -> Iterator["partial[None]"]:
+    """The file first, then the job, as its token is good for the time of the job only."""
+    if settings.out is not None:
+        yield partial(_write, settings.out, document, settings)
+    if settings.upload is not None:
+        yield partial(_upload, document, settings.upload, settings)
+    if settings.receiver is not None:
+        yield partial(_send, document, settings.receiver, settings)
+    if settings.out is None and settings.receiver is None and settings.upload is None:
+        yield partial(_print, _text(document, settings))
+
+
+def _write(path: str, document: Evidence, settings: RefereeSettings) -> None:
+    try:
+        outputs.write_file(path, _text(document, settings))
+    except OSError as error:
+        raise JobmeterError(f"{path} could not be written: {error.strerror or os.strerror(5)}") from None
+
+
+def _print(text: bytes) -> None:
+    sys.stdout.write(text.decode())
+    sys.stdout.flush()
+
+
+def _kept(document: Evidence) -> str:
+    """Where it is now: in a file of the working directory, or where there can be none on stdout."""
+    path = f"jobmeter-evidence-{os.urandom(4).hex()}.json"
+    try:
+        outputs.write_file(path, encode(document))
+    except OSError:
+        _print(encode(document))
+        return "the evidence is printed, as it could not be kept in a file either"
+    return f"the evidence is kept in {path}"
+
+
+def _upload(document: Evidence, upload: "UploadOptions", settings: RefereeSettings) -> None:
+    """Raises SendError."""
+    outputs.say(asyncio.run(_uploaded(document, upload, settings)))
 
 
 async def _uploaded(document: Evidence, upload: "UploadOptions", settings: RefereeSettings) -> str:
@@ -170,9 +248,10 @@ def _send(document: Evidence, receiver: str, settings: RefereeSettings) -> None:
     """Raises SendError, with what can be done about it."""
     path = f"/api/v1/runs/{quote(settings.run_uid or '', safe='')}/evidence"
     endpoint = Endpoint(receiver, settings.push_token)
+    body = gzip.compress(encode(document), _GZIP_LEVEL, mtime=0)
     try:
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-        endpoint.post(path, gzip.compress(encode(document), mtime=0), headers, timeout=_POST_SECONDS)
+        endpoint.post(path, body, headers, timeout=_POST_SECONDS)
     except SendError as error:
         more = advice(error, settings.push_token) if error.status in (401, 403) else ""
         message = f"{error}. {more}" if more else str(error)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from jobmeter.config.file import read_toml
-from jobmeter.config.options import Invocation, Option, age, parse, secret, secret_file, web_address
+from jobmeter.config.options import Invocation, Option, age, duration, parse, secret, secret_file, web_address
 from jobmeter.config.referee_table import (
     ADDRESS_OPTION,
     INTERVAL_OPTIONS,
@@ -52,6 +52,8 @@ REFEREE_OPTIONS = (
     Option("since", "", "it began so long before its end, in place of --start", age, "DURATION"),
     *SELECTOR_OPTIONS,
     *INTERVAL_OPTIONS,
+    Option("budget", "JOBMETER_REFEREE_BUDGET", "time for all questions together; what comes later is left out, and "
+           "said", duration, "DURATION", default="2m"),
     Option("wait", "", "first wait until what happened at the job's end has been scraped", None),
     Option("out", "JOBMETER_REFEREE_OUT", "where the evidence is written, in place of stdout", metavar="FILE"),
     Option("format", "JOBMETER_REFEREE_FORMAT",
@@ -72,7 +74,7 @@ REFEREE_OPTIONS = (
 class RefereeSettings(Struct, frozen=True, kw_only=True):
     """Settings of `jobmeter referee`; times in seconds since 1970, ``end`` is None for now.
 
-    ``since`` is how long before its end the job began, where that is not told as ``start``.
+    ``since`` is how long before its end the job began, where that is not told as ``start``; ``budget`` is in seconds.
     """
 
     problems: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class RefereeSettings(Struct, frozen=True, kw_only=True):
     start: float | None = None
     since: float | None = None
     end: float | None = None
+    budget: float = 120.0
     wait: bool = False
     out: str | None = None
     format: Form = "full"
