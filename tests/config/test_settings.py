@@ -58,6 +58,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "quiet": ("true", True),
     "proc-path": ("/host/proc", "/host/proc"),
     "cgroup-path": ("/host/cgroup", "/host/cgroup"),
+    "gateway-config": ("gateway.toml", "gateway.toml"),
     "log-level": ("debug", "debug"),
     "log-format": ("text", "text"),
     "mark-socket": ("@name", "@name"),

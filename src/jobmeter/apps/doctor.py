@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from jobmeter.apps.doctor_exporter import exporter_findings, exporter_verdict
+from jobmeter.apps.doctor_gateway import gateway_findings, gateway_verdict
 from jobmeter.apps.findings import Finding, show
 from jobmeter.config.settings import DoctorSettings
 from jobmeter.linux.cgroup_mounts import UNIFIED, hierarchies_below
@@ -15,7 +16,10 @@ from jobmeter.supervise.placement import Placement
 
 
 def doctor(settings: DoctorSettings, environ: Mapping[str, str]) -> int:
-    """Print one paragraph per source, then those of the exporter; returns 0 when CPU time can be metered, else 1."""
+    """Print one paragraph per source, then those of the exporter, and of a gateway whose file is named.
+
+    Returns 0 when CPU time can be metered, else 1.
+    """
     findings = [check(settings) for check in _CHECKS]
     show(findings)
     best = next((finding.source for finding in findings[:3] if finding.available), None)
@@ -23,6 +27,11 @@ def doctor(settings: DoctorSettings, environ: Mapping[str, str]) -> int:
     of_exporter = exporter_findings(settings, environ)
     show(of_exporter)
     print(f"\n`jobmeter exporter` {exporter_verdict(of_exporter)}")
+    if settings.gateway_config:
+        of_gateway = gateway_findings(settings.gateway_config, environ, settings.proc_path)
+        print()
+        show(of_gateway)
+        print(f"\n`jobmeter gateway` {gateway_verdict(of_gateway)}")
     return 0 if best else 1
 
 

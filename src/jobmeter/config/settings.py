@@ -208,6 +208,12 @@ REPORT_OPTIONS = (
 DOCTOR_OPTIONS = (
     Option("proc-path", "JOBMETER_PROC_PATH", "root of the proc file system", metavar="DIR", default="/proc"),
     Option("cgroup-path", "JOBMETER_CGROUP_PATH", "the host's cgroup file system", metavar="DIR"),
+    Option(
+        "gateway-config",
+        "JOBMETER_GATEWAY_CONFIG",
+        "the file of a gateway that is to launch runners: could it here?",
+        metavar="FILE",
+    ),
 )
 
 
@@ -275,6 +281,7 @@ class DoctorSettings(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     proc_path: str = "/proc"
     cgroup_path: str | None = None
+    gateway_config: str | None = None
 
 
 def run_settings(argv: Sequence[str], environ: Mapping[str, str]) -> RunSettings:

@@ -19,7 +19,8 @@ from jobmeter.supervise.keeper.spec import Limits
 
 OWN_LEAF = "gateway"
 _ACCOUNTS = ("memory", "pids", "io")
-_LIMITED_BY = {"cpu": "cpu_cores", "memory": "memory_bytes", "pids": "pids"}
+LIMITED_BY = {"cpu": "cpu_cores", "memory": "memory_bytes", "pids": "pids"}
+"""Controllers, by the limits that need them."""
 
 
 class Grounds(Struct, frozen=True):
@@ -55,22 +56,33 @@ def prepare(wanted: Limits) -> None:
     Raises LaunchError where one of the limits cannot be had.
     """
     grounds = find_grounds()
+    refuse_missing(wanted, grounds)
     parent = grounds.parents.get(UNIFIED)
-    limited = [one for one, word in _LIMITED_BY.items() if getattr(wanted, word) is not None]
-    for controller in limited:
-        if grounds.of(controller) is None:
-            raise LaunchError(_refusal(controller, "no cgroup hierarchy here has its controller"))
     if parent is None:
         return
-    needed = [one for one in limited if grounds.of(one) == UNIFIED]
+    needed = [one for one in _limited(wanted) if grounds.of(one) == UNIFIED]
     available = _words(f"{parent}/cgroup.controllers")
-    for controller in needed:
-        if controller not in available:
-            raise LaunchError(_refusal(controller, f"its controller is not delegated to {parent}"))
     useful = [one for one in _ACCOUNTS if one in available and one not in grounds.parents]
     missing = {*needed, *useful} - _words(f"{parent}/cgroup.subtree_control")
     if missing:
         _enable(parent, sorted(missing), needed)
+
+
+def refuse_missing(wanted: Limits, grounds: Grounds) -> None:
+    """Raises LaunchError where one of the limits has no controller there. Nothing is changed."""
+    parent = grounds.parents.get(UNIFIED)
+    available = _words(f"{parent}/cgroup.controllers") if parent is not None else set()
+    for controller in _limited(wanted):
+        found = grounds.of(controller)
+        if found is None:
+            raise LaunchError(_refusal(controller, "no cgroup hierarchy here has its controller"))
+        if found == UNIFIED and controller not in available:
+            raise LaunchError(_refusal(controller, f"its controller is not delegated to {parent}"))
+
+
+def _limited(wanted: Limits) -> list[str]:
+    """The controllers that its limits need."""
+    return [one for one, field in LIMITED_BY.items() if getattr(wanted, field) is not None]
 
 
 def _enable(parent: str, controllers: list[str], needed: list[str]) -> None:
