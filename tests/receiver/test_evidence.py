@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 
 import pytest
@@ -63,6 +64,13 @@ def test_what_is_no_evidence_of_the_run_is_named(content: bytes, sentence: str) 
     with pytest.raises(Problem) as raised:
         parsed(content)
     assert (raised.value.status, sentence in raised.value.detail) == (400, True), raised.value.detail
+
+
+def test_nothing_but_zeros_weighs_as_nothing() -> None:
+    """Else it would take the place of figures that were asked for before it."""
+    content = re.sub(r'"(0\.\d+|\+Inf|-Inf|NaN|1e-05)"', '"0.0"', json.dumps(DOCUMENT))
+    assert parsed(content.encode()).kept[1:3] == (0, 0)
+    assert parsed(content.replace('"0.0"', '"1e-9"', 1).encode()).kept[1:3] == (2, 8)
 
 
 def test_what_is_too_large_is_refused_by_its_size() -> None:

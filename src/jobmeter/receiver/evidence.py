@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence import bounds, compat
-from jobmeter.model.evidence.document import Evidence, decode, weight_of
+from jobmeter.model.evidence.document import Evidence, Weight, decode, weight_of
 from jobmeter.ops.problems import NotFound, Problem, TooLarge
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
 from jobmeter.receiver.access.grant import grant_of
@@ -116,13 +116,20 @@ def parse(run_uid: str, content: bytes, *, body: Body, scopes: Scopes) -> NewEvi
         content.decode()  # What msgspec skips it does not look at.
         document = decode(content)
         bounds.check(document)
-        weight = weight_of(document)
+        weight = _weight_of(document)
     except (EvidenceError, UnicodeDecodeError) as error:
         raise Problem(400, f"The body is not accepted: {error}.") from None
     if document.run_uid not in (None, run_uid):
         raise Problem(400, f"The field `run_uid` is not the path's; accepted are {run_uid} and null.")
     compressed = body.sent if body.gzipped else zlib.compress(content)
     return NewEvidence(run_uid, KeptEvidence.of(weight, compressed), scopes)
+
+
+def _weight_of(document: Evidence) -> Weight:
+    """What is nothing but zeros weighs as nothing, so that it takes the place of no figures. Raises EvidenceError."""
+    weight = weight_of(document)
+    values = (value for query in document.queries for one in query.series for _, value in one.points)
+    return weight if any(map(float, values)) else weight._replace(answered=0, points=0)
 
 
 def _compat(text: bytes | None) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 import zlib
 from functools import partial
 
@@ -53,6 +54,14 @@ def test_the_one_that_knows_more_stays(place: str, first: Weight, second: Weight
     assert (one, other) == (True, is_stored)
     assert kept(place) == (b"other" if is_stored else b"one")
     assert asked(place, "SELECT count(*) FROM evidence") == [(1,)]
+
+
+def test_what_was_asked_in_time_to_come_was_asked_now(place: str) -> None:
+    """A clock that is ahead keeps no later document away."""
+    early, late = FIRST._replace(asked_at=2.5e11), FIRST._replace(asked_at=time.time() + 60)
+    _, one, other = stored(place, summary("u"), evidence("one", early), evidence("other", late))
+    assert (one, other) == (True, True)
+    assert kept(place) == b"other"
 
 
 def test_it_is_given_back_as_it_was_sent(place: str) -> None:

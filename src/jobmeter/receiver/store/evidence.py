@@ -56,7 +56,9 @@ class NewEvidence(NamedTuple):
         check_scopes(run, self.scopes)
         if run is None:
             raise UnknownRun(f"there is no run {self.run_uid}")
-        if not keep_evidence(connection, run.key, self.kept):
+        # By a time that is still to come no later document could ever take its place.
+        kept = self.kept._replace(asked_at=min(self.kept.asked_at, now))
+        if not keep_evidence(connection, run.key, kept):
             return False
         # Of a run that goes on this is no sign of life.
         if run.state != "running":
