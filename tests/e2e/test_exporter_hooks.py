@@ -94,7 +94,7 @@ def test_the_programs_of_the_page(tmp_path: Path, docker_engine: DockerEngine) -
         wait_until(lambda: "container_ended 12 acme/engine" in heard.read_text(), "its end")
         lines = heard.read_text().splitlines()
         assert "on_task_started 12 acme/engine" in lines
-        assert "on_task_destroy 12 None" in lines
+        assert "on_task_destroy 12 acme/engine" in lines
 
 
 def test_a_container_that_carries_the_number(tmp_path: Path, docker_engine: DockerEngine) -> None:
