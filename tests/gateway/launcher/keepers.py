@@ -33,6 +33,7 @@ class FakeKeepers:
         self.refusals: list[str] = []
         self.faults: dict[str, deque[BaseException]] = {}
         self.stuck = False
+        self.wants: dict[str, str] = {}
         self.survivors: tuple[Survivor, ...] = ()
         self.stopped: list[str] = []
         self.cleared: list[str] = []
@@ -75,6 +76,10 @@ class FakeKeepers:
 
     def overdue(self, folder: str) -> bool:
         return folder in self._overdue
+
+    def want(self, kept: Kept) -> str | None:
+        self._fail("want")
+        return self.wants.get(kept.name)
 
     async def ended(self, folder: str) -> Ended | None:
         while folder not in self._ends:
@@ -123,6 +128,10 @@ class FakeKeepers:
     def runner_is_overdue(self, task: int) -> None:
         """It will be asked to end."""
         self._overdue.add(self.specs[str(task)][-1].folder)
+
+    def job_wants_memory(self, task: int, sentence: str) -> None:
+        """The kernel has killed a process of it, of which the runner knows nothing."""
+        self.wants[self.specs[str(task)][-1].name] = sentence
 
     def keeper_is_killed(self, task: int) -> None:
         """Its cgroup is left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobmeter.supervise.keeper.end import Ended, detail_of, of_want
+from jobmeter.supervise.keeper.end import Ended, detail_of, of_want, of_want_so_far
 
 MIB = 1024 * 1024
 
@@ -85,3 +85,19 @@ def test_the_cause_of_a_job_without_a_result(kills, sentence) -> None:
         memory_limit_bytes=64 * MIB, oom_kills=kills,
     )  # fmt: skip
     assert of_want(ended) == sentence
+
+
+@pytest.mark.parametrize(
+    "known, sentence",
+    [
+        (
+            (1, 64 * MIB, 63 * MIB),
+            "The kernel killed a process of the job for want of memory, whose limit is 64 MiB; "
+            "it has used at most 63 MiB of memory.",
+        ),
+        ((2, None, None), "The kernel killed 2 processes of the job for want of memory."),
+    ],
+)
+def test_what_a_job_has_lost_that_goes_on(known, sentence) -> None:
+    """As of a death, but nothing has ended."""
+    assert of_want_so_far(*known) == sentence

@@ -211,6 +211,12 @@ class Runner:
         said = messages.MESSAGES[f"runner.v1.{call}Request"](**fields)
         return request("POST", PATH + call, *self.headers, *headers, body=said.SerializeToString())
 
+    async def post(self, call: str, body: bytes, *headers: tuple[str, str]) -> Got:
+        """One request with this body, and its answer."""
+        async with wire(self.port) as line:
+            await line.send(request("POST", PATH + call, *self.headers, *headers, body=body))
+            return await line.answer()
+
     async def call(self, call: str, *headers: tuple[str, str], **fields: Any) -> Got:
         """One request and its answer."""
         async with wire(self.port) as line:

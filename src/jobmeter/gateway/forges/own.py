@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from jobmeter.gateway.forges.port import Call, Headers, Reply, Request, Result
+from jobmeter.gateway.forges.port import Call, Headers, LogReport, Reply, Request, Result
 from jobmeter.model.errors import JobmeterError
 
 Pairs = Sequence[tuple[bytes, bytes]]
@@ -134,6 +134,13 @@ class OwnDialect(Protocol):
 
         ``token`` is the task's own (``Dialect.task_token``), ``at`` in seconds since the epoch; None if a token is
         missing.
+        """
+        ...
+
+    def with_line(self, report: LogReport, body: bytes, line: str, at: float) -> tuple[bytes, Reply] | None:
+        """A runner's last report of a log with one line of ours behind it, and what it is told once that is taken.
+
+        ``body`` is without content coding; None where nobody else may add to a log.
         """
         ...
 

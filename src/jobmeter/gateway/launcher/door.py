@@ -122,6 +122,8 @@ class Door:
             # It is being ended, and some runners say then that all went well.
             await client.reply(self._home.dialect.refuse(request, "The job has taken too long."))
             return
+        if isinstance(request, LogReport) and request.last:
+            request, body, raw = await self._with_want(client, launch, request, body, raw)
         if isinstance(request, StateReport) and request.result is not None:
             # The runner ends with the answer, and its cgroup with it.
             await launch.announce_end()
@@ -130,6 +132,25 @@ class Door:
             await unless_gone(client, self._exchanges.pass_on(client, request, body, raw))
         finally:
             launch.busy -= 1
+
+    async def _with_want(
+        self, client: Client, launch: Launch, report: LogReport, body: bytes, raw: bytes
+    ) -> tuple[Request, bytes, bytes]:
+        """The end of a log, and what its runner cannot know: that the kernel has killed processes of the job."""
+        want = await launch.want()
+        if want is None:
+            return report, body, raw
+        longer = self._own.with_line(report, body, f"jobmeter: {want}", self._home.wall())
+        if longer is None:
+            return report, body, raw
+        body, client.once_taken = longer
+        client.pairs = [pair for pair in client.pairs if pair[0] != b"content-encoding"]
+        client.headers = by_name(client.pairs)
+        return (
+            self._home.dialect.read_request(client.method, client.target, client.headers, body),
+            body,
+            body,
+        )
 
     async def _handed(self, launch: Launch, fetch: Fetch) -> Reply:
         dialect = self._home.dialect

@@ -54,6 +54,17 @@ class KeptRunner:
         """Whether it is being ended for having taken too long."""
         return self.kept is not None and self._keepers.overdue(self.folder)
 
+    async def want(self) -> str | None:
+        """One sentence if its job has lost processes for want of memory, and goes on; None if that is not known."""
+        if self.kept is None:
+            return None
+        try:
+            return await asyncio.to_thread(self._keepers.want, self.kept)
+        except Exception as error:
+            # Whatever it is: what the runner says for itself counts more.
+            self._warn("whether a job had memory enough cannot be told", error=reason_of(error))
+            return None
+
     def find(self) -> bool:
         """Whether a former process has started one, at work or not."""
         self.kept = self._keepers.kept(self.folder)

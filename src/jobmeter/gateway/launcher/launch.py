@@ -109,6 +109,8 @@ class Launch:
         self.busy = 0
         """So many reports of it are on their way."""
         self._unending = False
+        self._want: str | None = None
+        self._looked = False
         self._state: MachineState | None = None
         self._announced = False
         self._ending: asyncio.TimerHandle | None = None
@@ -155,6 +157,12 @@ class Launch:
         self._now("used")
         self._shared.machines.acted("used")
         return task
+
+    async def want(self) -> str | None:
+        """One sentence for the end of its log if it has lost processes for want of memory; the same each time."""
+        if not self._looked:
+            self._want, self._looked = await self._runner.want(), True
+        return self._want
 
     def settle(self, why: Why) -> None:
         """The forge has heard how the task ended, or has ended it: its runner has a while to end too."""

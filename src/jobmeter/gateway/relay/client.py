@@ -69,6 +69,8 @@ class Client:
         """Whether an answer has begun."""
         self.left = False
         """Whether the runner has closed its connection before all was said."""
+        self.once_taken: Reply | None = None
+        """What the runner is told in place of the forge's answer if that has taken all of its report."""
         self._receive = receive
         self._send = send
         self._whole = asyncio.Event()

@@ -92,7 +92,8 @@ class Exchanges:
             self._keep_last(client, request, body, raw, verdict)
         if changed:
             await self._home.kept()
-        await self._home.passing.answer(client, attempt.answer)
+        ours = client.once_taken if verdict == "taken" else None
+        await self._home.passing.answer(client, ours or attempt.answer)
 
     def _keep_last(self, client: Client, request: Request, body: bytes, raw: bytes, verdict: Verdict) -> None:
         """Keep what the forge must still hear of a task, in case its runner gives up."""

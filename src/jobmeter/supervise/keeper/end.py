@@ -80,6 +80,12 @@ def of_want(ended: Ended) -> str | None:
     return f"{killed}, {after}; {_used(ended.cpu_seconds, ended.memory_peak_bytes)}."
 
 
+def of_want_so_far(kills: int, limit_bytes: int | None, peak_bytes: int | None) -> str:
+    """One sentence on processes of a job that goes on, so many of which the kernel killed for want of memory."""
+    used = f"; it has used at most {format_bytes(peak_bytes)} of memory" if peak_bytes is not None else ""
+    return f"{_killed_for_memory(kills, limit_bytes)}{used}."
+
+
 def _crowded(ended: Ended) -> str:
     """How a sentence on the runner begins: with what its job had reached, if it had."""
     if not ended.forks_refused:

@@ -19,6 +19,7 @@ from jobmeter.supervise.keeper.spec import Spec
 from jobmeter.supervise.keeper.start import MAX_MESSAGE_BYTES
 from jobmeter.supervise.keeper.starting import Starting, StartLost
 from jobmeter.supervise.keeper.task_cgroup import clear, names_of
+from jobmeter.supervise.keeper.want import want_of
 
 START_SECONDS = 30.0
 _ROOM_SECONDS = 0.01
@@ -94,6 +95,10 @@ class RealKeepers:
     def overdue(self, folder: str) -> bool:
         """As Keepers has it."""
         return records.is_overdue(folder)
+
+    def want(self, kept: Kept) -> str | None:
+        """As Keepers has it."""
+        return want_of(kept)
 
     async def ended(self, folder: str) -> Ended | None:
         """As Keepers has it."""

@@ -30,6 +30,9 @@ class Keepers(Protocol):
     def overdue(self, folder: str) -> bool:
         """Whether the runner of this folder takes too long; so from before it is asked to end for that."""
 
+    def want(self, kept: Kept) -> str | None:
+        """One sentence if the kernel has killed processes of a job that goes on for want of memory."""
+
     async def ended(self, folder: str) -> Ended | None:
         """Wait for that; None where the keeper was killed, so that ``clear`` has to do its work."""
 
