@@ -205,6 +205,7 @@ def test_the_script_that_draws_is_made_once_and_is_no_part_of_the_receiver(recei
         ("memory?width=wide", 200),
         ("cpu?width=9", 400),
         ("nothing", 404),
+        ("evidence-1", 404),
     ],
 )
 def test_a_chart_is_a_picture_too(receiver: RunningReceiver, path: str, status: int) -> None:
@@ -217,6 +218,8 @@ def test_a_chart_is_a_picture_too(receiver: RunningReceiver, path: str, status: 
         assert answer.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
         ElementTree.fromstring(answer.text)
         assert "prefers-color-scheme:dark" in answer.text
+    elif status == 404:
+        assert f"The run has no chart '{path}'." in answer.text
 
 
 def test_head_says_the_same_without_a_body(receiver: RunningReceiver) -> None:

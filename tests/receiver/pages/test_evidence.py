@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobmeter.model.evidence.document import encode, weight_of
+from jobmeter.ops.problems import Problem
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.api.types import RunDetail
-from jobmeter.receiver.pages.drawing import Drawing
-from jobmeter.receiver.pages.evidence import Attached, attached_to, evidence_body
+from jobmeter.receiver.pages import evidence as module
+from jobmeter.receiver.pages.drawing import Attached, Drawing
+from jobmeter.receiver.pages.evidence import evidence_part, evidence_picture
 from jobmeter.receiver.pages.run import one_run_body
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence
@@ -25,10 +31,21 @@ DAMAGED = {"damaged": b"damaged", "of a later release": zlib.compress(b'{"schema
 
 
 @pytest.fixture(scope="module")
-def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Attached | None]:
-    """What is told of runs with each example, of two that cannot be read, and of one without any."""
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The part of the page of runs with each example, of two that cannot be read, and of one without any."""
 
-    async def work(writer: Writer, database: Database) -> dict[str, Attached | None]:
+    async def work(readings: Readings, drawing: Drawing) -> dict[str, str]:
+        names = (*EXAMPLES, *DAMAGED, "none")
+        return {name: await evidence_part(readings, name, None, drawing) for name in names}
+
+    told: dict[str, str] = with_drawing(tmp_path_factory.mktemp("database") / "db", work)
+    return told
+
+
+def with_drawing(place: Path, work: Callable[[Readings, Drawing], Awaitable[Any]]) -> Any:
+    """What ``work`` gives on a database of all these runs; one that is called none has no evidence."""
+
+    async def run(writer: Writer, database: Database) -> Any:
         kept = {
             name: KeptEvidence.of(weight_of(example()), zlib.compress(encode(example())))
             for name, example in EXAMPLES.items()
@@ -37,25 +54,28 @@ def attached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Attached | N
             await writer.submit(summary(name))
             await writer.submit(NewEvidence(name, evidence))
         await writer.submit(summary("none"))
-        return {name: await attached_to(Readings(database), name, None) for name in (*kept, "none")}
+        drawing = Drawing()
+        try:
+            return await work(Readings(database), drawing)
+        finally:
+            await drawing.close()
 
-    told: dict[str, Attached | None] = with_writer(tmp_path_factory.mktemp("database") / "db", work)
-    return told
+    return with_writer(place, run)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_example_is_a_part_of_a_page(attached: dict[str, Attached | None], name: str) -> None:
+def test_every_example_is_a_part_of_a_page(parts: dict[str, str], name: str) -> None:
     """Whole and harmless, of bounded size, with the way to the data."""
-    body = evidence_body(attached[name], "a run", Drawing())
+    body = parts[name]
     outline(body)
     assert "<img src=x" not in body
     assert len(body.encode()) < 400_000
-    assert 'href="/api/v1/runs/a%20run/evidence?format=compat"' in body
+    assert f'href="/api/v1/runs/{name}/evidence?format=compat"' in body
 
 
-def test_it_stands_among_the_other_sections_of_the_run(attached: dict[str, Attached | None]) -> None:
+def test_it_stands_among_the_other_sections_of_the_run(parts: dict[str, str]) -> None:
     """A chart a query, before what the job and the machine were; and on the page of a run without a summary."""
-    evidence = evidence_body(attached["build"], "build", Drawing())
+    evidence = parts["build"]
     measured, timeline = make_build()
     detail = RunDetail(
         run_uid="build", state="finished", job=measured.job, received_at=clock(0), summary=measured
@@ -80,12 +100,61 @@ def test_it_stands_among_the_other_sections_of_the_run(attached: dict[str, Attac
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_what_cannot_be_read_is_said(attached: dict[str, Attached | None], name: str) -> None:
+def test_what_cannot_be_read_is_said(parts: dict[str, str], name: str) -> None:
     """The rest of the page is there all the same."""
-    assert "cannot be read any more" in evidence_body(attached[name], name, Drawing())
+    assert "cannot be read any more" in parts[name]
 
 
-def test_of_nothing_nothing_is_said(attached: dict[str, Attached | None]) -> None:
+def test_of_nothing_nothing_is_said(parts: dict[str, str]) -> None:
     """Most runs have no referee."""
-    assert attached["none"] is None
-    assert evidence_body(None, "none", Drawing()) == ""
+    assert parts["none"] == ""
+
+
+def test_the_process_that_draws_makes_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large document takes seconds, which no other request shall feel; what was made is kept."""
+    for name in ("decode", "evidence_charts", "evidence_section"):
+        monkeypatch.delattr(module, name)
+
+    async def work(readings: Readings, drawing: Drawing) -> None:
+        part = await evidence_part(readings, "build", None, drawing)
+        await drawing.close()
+        drawing._exchange = None  # type: ignore[assignment, method-assign]
+        assert await evidence_part(readings, "build", None, drawing) == part
+
+    with_drawing(tmp_path / "db", work)
+
+
+def test_its_charts_are_pictures_too(tmp_path: Path) -> None:
+    """For who runs no scripts, in both widths; None where there is no such chart."""
+
+    async def work(readings: Readings, drawing: Drawing) -> list[str | None]:
+        ask = partial(evidence_picture, readings, scopes=None, drawing=drawing)
+        wanted = [
+            ("build", "evidence-2"),
+            ("build", "evidence-99"),
+            ("none", "evidence-2"),
+            ("damaged", "evidence-2"),
+        ]
+        found = [await ask(run, key=key, narrow=False) for run, key in wanted]
+        return [*found, await ask("build", key="evidence-2", narrow=True)]
+
+    wide, *others, narrow = with_drawing(tmp_path / "db", work)
+    assert others == [None, None, None]
+    widths = [int(each.partition('viewBox="0 0 ')[2].partition(" ")[0]) for each in (wide, narrow)]
+    assert 300 < widths[1] <= 350 < widths[0] <= 510
+
+
+@pytest.mark.parametrize("status, said", [(503, "now; load the page again soon"), (500, "any more")])
+def test_what_cannot_be_drawn_is_said(tmp_path: Path, status: int, said: str) -> None:
+    """The rest of the page is there all the same, and the way to the data."""
+
+    class Broken(Drawing):
+        async def attached(self, attached: Attached) -> str:
+            raise Problem(status, "no")
+
+    async def work(readings: Readings, _: Drawing) -> str:
+        return await evidence_part(readings, "build", None, Broken())
+
+    part = with_drawing(tmp_path / "db", work)
+    assert f"What a referee has attached cannot be shown {said}." in part
+    assert 'href="/api/v1/runs/build/evidence"' in part

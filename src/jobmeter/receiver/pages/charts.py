@@ -71,7 +71,12 @@ def figure(pair: Pair, picture: Callable[[str, Width], str]) -> str:
 
 async def picture_response(chart: Chart, drawing: Drawing) -> Response:
     """The chart as a picture of its own, light or dark as the reader's system is."""
-    head, body = (await drawing.svg(chart)).split(">", 1)
+    return svg_response(await drawing.svg(chart))
+
+
+def svg_response(drawn: str) -> Response:
+    """The same of an ``<svg>`` element."""
+    head, body = drawn.split(">", 1)
     svg = f"{head}><style>{_PICTURE_STYLE}</style>{body}"
     return Response(svg, headers=_PICTURE_HEADERS, media_type="image/svg+xml")
 

@@ -1,5 +1,7 @@
 """Draws charts in a process of its own: the library takes seconds and 150 MB, which no other request shall feel.
 
+So may a document of evidence, which is read and told there, too.
+
 The process begins with the first drawing that is asked for and ends when none was for a while.
 """
 
@@ -27,10 +29,23 @@ _MOST_WAITING = 16
 _MOST_KEPT_BYTES = 4 * 1024 * 1024
 
 
+class Attached(Struct, frozen=True, omit_defaults=True):
+    """A document of evidence, compressed by zlib or gzip, and its run.
+
+    With ``key`` the picture of that one of its charts is asked for, else the part of the run's page.
+    """
+
+    body: bytes
+    run_uid: str
+    key: str | None = None
+    narrow: bool = False
+
+
 class Order(Struct, omit_defaults=True):
-    """What the process is asked for: the picture of a chart, or without one the script for browsers."""
+    """What the process is asked for: a chart's picture, what is to be seen of evidence, or the script for browsers."""
 
     chart: Chart | None = None
+    attached: Attached | None = None
 
 
 class Drawn(Struct, omit_defaults=True):
@@ -70,10 +85,17 @@ class Drawing:
 
     async def svg(self, chart: Chart) -> str:
         """The chart as an ``<svg>`` element. Raises a problem: 503 for too many at once, 500 for one that fails."""
-        key = sha256(msgspec.json.encode(chart)).digest()
+        return await self._kept(Order(chart))
+
+    async def attached(self, attached: Attached) -> str:
+        """The part of a page, or an ``<svg>`` element, empty where there is no such chart. Raises as ``svg``."""
+        return await self._kept(Order(attached=attached))
+
+    async def _kept(self, order: Order) -> str:
+        key = sha256(msgspec.json.encode(order)).digest()
         picture = self._pictures.pop(key, None)
         if picture is None:
-            picture = await self._ask(Order(chart))
+            picture = await self._ask(order)
         self._pictures[key] = picture
         while sum(map(len, self._pictures.values())) > _MOST_KEPT_BYTES:
             self._pictures.popitem(last=False)
@@ -85,7 +107,8 @@ class Drawing:
             await self._end()
 
     async def _ask(self, order: Order) -> str:
-        if not self._version:
+        is_text = order.attached is not None and order.attached.key is None
+        if not self._version and not is_text:
             raise Problem(404, "This receiver draws no charts: it was installed without the extra html.")
         if self._waiting == _MOST_WAITING:
             raise Unavailable("Too many ask for pictures at once; try again soon.", 5)

@@ -26,10 +26,10 @@ from jobmeter.receiver.api.parameters import (
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.live import Live
 from jobmeter.receiver.pages.assets import Assets
-from jobmeter.receiver.pages.charts import Pair, picture_response
+from jobmeter.receiver.pages.charts import Pair, picture_response, svg_response
 from jobmeter.receiver.pages.drawing import Drawing
 from jobmeter.receiver.pages.events import NowEvents, events, run_events
-from jobmeter.receiver.pages.evidence import attached_to, evidence_body
+from jobmeter.receiver.pages.evidence import evidence_part, evidence_picture
 from jobmeter.receiver.pages.layout import Crumb, address, page
 from jobmeter.receiver.pages.listing import FIELDS, runs_body
 from jobmeter.receiver.pages.now import LATE_SECONDS, now_body
@@ -165,8 +165,7 @@ class Pages:
         if shown is None:
             raise _no_run(run_uid)
         found, course, stage = shown
-        attached = await attached_to(self._readings, run_uid, grant_of(request).scopes)
-        evidence = evidence_body(attached, run_uid, self._drawing)
+        evidence = await evidence_part(self._readings, run_uid, grant_of(request).scopes, self._drawing)
         return page(
             run_title(found.detail),
             one_run_body(found.detail, course, self._drawing, self._heard(stage), evidence),
@@ -192,22 +191,24 @@ class Pages:
         if width not in ("wide", "narrow"):
             raise Problem(400, f"width is {width[:40]!r}; accepted are wide and narrow.")
         run_uid, key = request.path_params["run_uid"], request.path_params["key"]
-        for pair in await self._charts(run_uid, key, grant_of(request).scopes):
+        scopes = grant_of(request).scopes
+        if key.startswith(EVIDENCE_KEYS):
+            drawn = await evidence_picture(
+                self._readings, run_uid, scopes, self._drawing, key=key, narrow=width == "narrow"
+            )
+            if drawn is not None:
+                return svg_response(drawn)
+        for pair in await self._charts(run_uid, scopes):
             if pair.wide.key == key:
                 return await picture_response(pair.narrow if width == "narrow" else pair.wide, self._drawing)
         raise NotFound(f"The run has no chart {key[:40]!r}.")
 
-    async def _charts(self, run_uid: str, key: str, scopes: Scopes) -> list[Pair]:
-        """Those of the run, or of what is attached to it: whichever a chart of this key is among."""
-        if key.startswith(EVIDENCE_KEYS):
-            attached = await attached_to(self._readings, run_uid, scopes)
-            if attached is None:
-                raise _no_run(run_uid)
-            return attached.pairs
+    async def _charts(self, run_uid: str, scopes: Scopes) -> list[Pair]:
         shown = await self._shown.run(run_uid, scopes)
-        if shown is None or shown.found.detail.summary is None:
+        if shown is None:
             raise _no_run(run_uid)
-        return run_charts(shown.found.detail.summary, shown.course)
+        summary = shown.found.detail.summary
+        return [] if summary is None else run_charts(summary, shown.course)
 
 
 def refusal(problem: Problem) -> Response:

@@ -81,6 +81,12 @@ def keep_evidence(connection: Connection, key: Key, new: KeptEvidence) -> bool:
 
 def kept_evidence(connection: Connection, run_uid: str, scopes: Scopes = None) -> bytes | None:
     """The document of a run as it was sent; None when there is none within the scopes. Raises JournalError."""
+    body = kept_body(connection, run_uid, scopes)
+    return None if body is None else b"".join(unpacked(body))
+
+
+def kept_body(connection: Connection, run_uid: str, scopes: Scopes = None) -> bytes | None:
+    """The same as it lies in the database, compressed."""
     if not can_be(run_uid):
         return None
     key = backend_of(connection).run_key
@@ -90,4 +96,4 @@ def kept_evidence(connection: Connection, run_uid: str, scopes: Scopes = None) -
         .where(runs.c.run_uid == run_uid, within(scopes))
     )
     body: bytes | None = connection.execute(query).scalar()
-    return None if body is None else b"".join(unpacked(body))
+    return body
