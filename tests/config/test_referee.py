@@ -85,6 +85,7 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "label-name": ("node", "node"),
     "namespace": ("ci", "ci"),
     "interval": ("30s", 30.0),
+    "budget": ("90s", 90.0),
     "scrape-interval": ("1m", 60.0),
     "wait": ("true", True),
     "out": ("evidence.json", "evidence.json"),
@@ -283,7 +284,7 @@ def test_what_the_forge_says_of_the_job_is_used() -> None:
         ([*LEAST, "--selector=a={job}"], "--selector: {job} stands outside of quotes"),
         ([*LEAST, "--label-name=my-label"], "--label-name: 'my-label' is no name of a label"),
         ([*LEAST, "--label-value=a"], "label_value is for an executor, which is missing"),
-        ([*LEAST, "--namespace=a"], "namespace is for kubernetes"),
+        ([*LEAST, "--namespace=a"], "namespace is for the executor kubernetes"),
         (
             [*LEAST, "--executor=kubernetes"],
             "label_value is missing: what the label of kubernetes is for a job",
@@ -330,7 +331,13 @@ def test_what_is_not_accepted_is_one_sentence(argv: list[str], sentence: str) ->
         (GITLAB.replace("query_interval = 10", 'query_interval = "10s"'), "query_interval: accepted is a whole number"),
         (GITLAB.replace('"recorded:job:cpu:rate5m{{selector}}"', '"recorded"'), "'recorded' has no colon"),
         (GITLAB.replace("prometheus_address", "prometheus"), "prometheus_address is missing"),
-        (GITLAB.replace('"docker+machine"', '"virtualbox"'), "selector is missing, or executor"),
+        (GITLAB.replace('"http://localhost:9090"', "3"), "prometheus_address: accepted is a text in quotes"),
+        (GITLAB.replace("http://", "ftp://"), "metrics]: prometheus_address: 'ftp://localhost:9090' is no address"),
+        (GITLAB.replace('"docker+machine"', '"virtualbox"'),
+         "of the executor 'virtualbox' it is not known which series are those of a job; --selector says it"),
+        (GITLAB.replace('executor = "docker+machine"', ""), "selector is missing, or executor"),
+        (GITLAB.replace("docker+machine", "docker-autoscaler"), "what the label of docker+machine"),
+        (GITLAB.replace("docker+machine", "instance"), "label_value is missing: what the label of docker+machine"),
         (GITLAB, "label_value is missing: what the label of docker+machine is for a job"),
         (GITLAB + GITLAB[GITLAB.index("[[runners]]") :].replace("machine-1", "machine-2"),
          "several runners have a referee, 'docker-machine-1', 'docker-machine-2'; --runner says which"),
@@ -355,6 +362,18 @@ def test_one_of_several_runners_is_chosen(file: Path) -> None:
     assert settings("--runner=docker-machine-2", *more).options.prometheus.address == "http://localhost:9091"
     with pytest.raises(UsageError, match=r"no \[runners.referees.metrics\] of a runner 'x'"):
         settings("--runner=x", *more)
+    file.write_text(GITLAB + other.replace("machine-2", "machine-1"))
+    with pytest.raises(UsageError, match="2 runners with a referee are called 'docker-machine-1'"):
+        settings("--runner=docker-machine-1", *more)
+
+
+def test_an_executor_that_is_not_known_needs_a_selector(file: Path) -> None:
+    """And no other; one that is like docker is found by this machine's name."""
+    file.write_text(GITLAB.replace("docker+machine", "virtualbox"))
+    assert settings(f"--config={file}", WHICH, "--since=1m").options.selector == 'instance="a"'
+    file.write_text(GITLAB.replace("docker+machine", "docker-windows"))
+    selector = settings(f"--config={file}", "--since=1m").options.selector_of(Job(), None)
+    assert HOST in selector
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ EXECUTOR_NAMES = (*EXECUTORS, CUSTOM)
 _ON_THIS_HOST = frozenset({"docker", "shell"})
 _USUAL_QUERIES = {"kubernetes": "cadvisor", "container": "jobmeter"}
 """Which exporter's are asked where none are named; else node_exporter's."""
+_ALIKE = {"docker-autoscaler": "docker+machine", "instance": "docker+machine", "docker-windows": "docker"}
+"""Executors of a gitlab-runner whose jobs are found by the host that they are on, as those of others."""
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _PARALLEL = 64
 _CLIENT_FIELDS = frozenset(PrometheusOptions.__struct_fields__)
@@ -183,6 +185,8 @@ def gitlab_values(tables: Mapping[str, Any], path: str, runner: str | None) -> d
             + (f" of a runner {runner!r}" if runner is not None else "")
             if not found
             else f"{path}: several runners have a referee, {names}; --runner says which"
+            if runner is None
+            else f"{path}: {len(found)} runners with a referee are called {runner!r}: give them names that differ"
         )
     metrics, place = _metrics(found[0]), f"{path}: [runners.referees.metrics]"
     mistakes: list[str] = []
@@ -190,16 +194,22 @@ def gitlab_values(tables: Mapping[str, Any], path: str, runner: str | None) -> d
         "queries": _queries(metrics.get("queries") or metrics.get("metric_queries", []), place, mistakes)
     }
     address, interval = metrics.get("prometheus_address"), metrics.get("query_interval")
-    if isinstance(address, str):
-        values["prometheus_address"] = prometheus_address(address)
+    if address is not None and not isinstance(address, str):
+        mistakes.append(f"{place}: prometheus_address: accepted is a text in quotes")
+    elif address is not None:
+        try:
+            values["prometheus_address"] = prometheus_address(address)
+        except UsageError as error:
+            mistakes.append(f"{place}: prometheus_address: {error}")
     if interval is not None and (type(interval) is not int or interval < 0):
         mistakes.append(f"{place}: query_interval: accepted is a whole number of seconds, as 10")
     elif interval:
         values["interval"] = float(interval)
     if mistakes:
         raise UsageError(mistakes[0])
-    if found[0].get("executor") in EXECUTORS:
-        values["executor"] = found[0]["executor"]
+    executor = found[0].get("executor")
+    known = _ALIKE.get(executor, executor) if isinstance(executor, str) else None
+    values["executor" if known in EXECUTORS else "executor_unknown"] = known
     return values
 
 
@@ -233,6 +243,11 @@ def _missing(values: Mapping[str, Any]) -> Iterator[str]:
     executor = values.get("executor")
     if "prometheus_address" not in values:
         yield "prometheus_address is missing: where Prometheus is, as http://prometheus.example:9090"
+    if executor is None and "selector" not in values and values.get("executor_unknown") is not None:
+        yield (
+            f"of the executor {values['executor_unknown'][:60]!r} it is not known which series are those of a job; "
+            "--selector says it"
+        )
     if executor is None and "selector" not in values:
         yield "selector is missing, or executor: which series are those of a job"
     if executor == CUSTOM and "label_name" not in values:
@@ -244,7 +259,7 @@ def _missing(values: Mapping[str, Any]) -> Iterator[str]:
     if "label_value" in values and executor is None:
         yield "label_value is for an executor, which is missing"
     if "namespace" in values and executor != "kubernetes":
-        yield "namespace is for kubernetes"
+        yield "namespace is for the executor kubernetes"
     if ("client_cert" in values) != ("client_key" in values):
         yield "client_cert and client_key are needed both"
     if "token" in values and "user" in values:
