@@ -104,8 +104,14 @@ class LaunchingGateway(RunningGateway):
     def left(self) -> list[str]:
         """What is there of tasks: directories, processes, cgroups."""
         folders = list(self.work.iterdir()) if self.work.exists() else []
-        cgroups = Path("/sys/fs/cgroup").rglob(f"*{self.name}*")
-        launches = [path for path in (self.state / "launches").rglob("*") if path.name != self.name]
+        # Not rglob(), which fails at what goes meanwhile.
+        cgroups = [top for top, _, _ in os.walk("/sys/fs/cgroup") if self.name in os.path.basename(top)]
+        launches = [
+            os.path.join(top, name)
+            for top, folders_of, files in os.walk(self.state / "launches")
+            for name in (*folders_of, *files)
+            if name != self.name
+        ]
         return [str(one) for one in (*folders, *self.processes(), *cgroups, *launches)]
 
 
