@@ -47,6 +47,7 @@ class LaunchRig:
         registered: tuple[str, str] = (UUID, TOKEN),
         receiver: str | None = None,
         port: int | None = None,
+        sign_seconds: float | None = None,
         **keys: Any,
     ) -> None:
         self.kind, self.keepers, self.folder = kind, keepers, folder
@@ -65,6 +66,7 @@ class LaunchRig:
             fetch_interval_max=0.001,
             quiet_seconds=0.05,
             answer_seconds=0.0,
+            sign_seconds=sign_seconds,
         )
         launch = LaunchOptions(
             address=f"http://127.0.0.1:{self.port}/", runners=(RunnerOptions(**told),), receiver=receiver

@@ -276,3 +276,32 @@ def test_places_that_cannot_be_looked_at(tmp_path: Path, monkeypatch: pytest.Mon
                 assert rig.log.warned[0]["error"] == "Too many open files"
 
     run(main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_was_lost_with_a_gateway(tmp_path: Path, kind: Kind) -> None:
+    """A runner that was given its task, and asks the next gateway without a sign of it, is given it again."""
+
+    async def main() -> None:
+        keepers = FakeKeepers()
+        async with forge_of(kind) as forge:
+            async with LaunchRig(tmp_path, forge, kind, keepers).running():
+                forge.enqueue(7)
+                runner = await keepers.runner(7, kind)
+                assert await runner.takes()
+            async with taken_up(
+                runner, tmp_path, forge, kind, keepers=keepers, sign_seconds=0.5
+            ).running() as rig:
+                assert not await runner.takes()  # It may be at work, and about to say so.
+                await asyncio.sleep(0.5)
+                assert await runner.takes()
+                assert not await runner.takes()
+                assert "a job that never reached its runner is handed out again" in rig.log.texts
+                await runner.prints("at work")
+                await asyncio.sleep(0.5)
+                assert not await runner.takes()
+                await runner.reports("success")
+                keepers.runner_ends(7)
+                await until(lambda: rig.ended == [("7", "success")])
+
+    run(main)

@@ -111,6 +111,7 @@ class Launch:
         self._unending = False
         self._want: str | None = None
         self._looked = False
+        self._handed_at = shared.home.clock()
         self._state: MachineState | None = None
         self._announced = False
         self._ending: asyncio.TimerHandle | None = None
@@ -144,19 +145,31 @@ class Launch:
                 await asyncio.wait({task})
 
     async def take(self) -> Task | None:
-        """The task for its runner; None once that has shown a sign of it, or has no use for it."""
-        task = self.known.task
-        if task is None or self.record.handed or self._resolved:
+        """The task for its runner; None once that has shown a sign of it, or has no use for it.
+
+        Who was given it and asks on without a sign has not got it: an answer that is lost is given again.
+        """
+        task, again = self.known.task, self.record.handed
+        if task is None or self._resolved or (again and self._was_given_lately):
             return None
-        self.record.handed = True
+        if again:
+            self._warn("a job that never reached its runner is handed out again")
+        self.record.handed, self._handed_at = True, self._shared.home.clock()
         try:
             await self._write()
         except BaseException:
-            self.record.handed = False
+            self.record.handed = again
             raise
-        self._now("used")
-        self._shared.machines.acted("used")
+        if not again:
+            self._now("used")
+            self._shared.machines.acted("used")
         return task
+
+    @property
+    def _was_given_lately(self) -> bool:
+        """Whether its first report may still be to come; what a former process gave it counts from our begin on."""
+        given_seconds = self._shared.home.clock() - self._handed_at
+        return given_seconds < self._shared.home.options.unreported_seconds
 
     async def want(self) -> str | None:
         """One sentence for the end of its log if it has lost processes for want of memory; the same each time."""
