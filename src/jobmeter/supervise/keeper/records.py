@@ -3,9 +3,11 @@
 `keeper.json` is there before the runner is, `ended.json` once nothing of it runs any more. `overdue` is there before a
 runner that takes too long is asked to end: what it says then is known for that without any clock. The keeper holds the
 pipe `lifeline` open in between: who opens it too is woken when the keeper has written the end, and when it was killed.
+Whoever reads them has OSError where this process has no descriptor or no memory left for it: no keeper says that.
 """
 
 import contextlib
+import errno
 import os
 import signal
 from typing import TypeVar
@@ -18,6 +20,7 @@ from jobmeter.supervise.keeper.end import Ended, Kept
 _KEPT, _ENDED, _COMPLAINT, _LIFELINE = "keeper.json", "ended.json", "complaint", "lifeline"
 _OVERDUE = "overdue"
 _Record = TypeVar("_Record", Kept, Ended)
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class Records:
@@ -112,7 +115,8 @@ def open_lifeline(folder: str) -> int | None:
     """A descriptor that becomes readable when the keeper closes its own; None where there is no such pipe."""
     try:
         return os.open(f"{folder}/{_LIFELINE}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        _raise_if_scarce(error)
         return None
 
 
@@ -136,7 +140,8 @@ def _lives(pid: int, start_ticks: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             line = file.read(1024)
-    except OSError:
+    except OSError as error:
+        _raise_if_scarce(error)
         return False
     state = line[line.rfind(b")") + 2 :][:1]
     return state not in (b"Z", b"X") and own_start_ticks(pid) == start_ticks
@@ -146,5 +151,13 @@ def _read(path: str, kind: type[_Record]) -> _Record | None:
     try:
         with open(path, "rb") as file:
             return msgspec.json.decode(file.read(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except OSError as error:
+        _raise_if_scarce(error)
         return None
+    except msgspec.MsgspecError:
+        return None
+
+
+def _raise_if_scarce(error: OSError) -> None:
+    if error.errno in _SCARCE:
+        raise error
