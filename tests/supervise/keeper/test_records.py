@@ -31,7 +31,7 @@ def test_no_descriptor_is_no_word_of_a_keeper(tmp_path: Path) -> None:
     folder = str(tmp_path)
     me = Kept(
         pid=os.getpid(),
-        start_ticks=own_start_ticks(os.getpid()),
+        start_ticks=own_start_ticks(os.getpid()) or 0,
         name="",
         cgroups={},
         run_uid="",
