@@ -37,6 +37,8 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Else gRPC begins anew in whatever is forked here, and says so on its stderr.
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 
 def pytest_collection_finish() -> None:

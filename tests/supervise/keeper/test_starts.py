@@ -65,6 +65,10 @@ async def nothing_is_left(keepers: RealKeepers, *tasks: Spec) -> None:
     for task in tasks:
         assert files(task) == set()
         assert not Path(task.journal).exists()
+    # A process that was killed is in its last moments, without a command line, before it is dead.
+    deadline = time.monotonic() + SOON_SECONDS
+    while processes(keepers) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
     assert processes(keepers) == []
 
 
