@@ -210,7 +210,9 @@ async def at_work(*workers: ActionsWorker | GitlabWorker) -> AsyncIterator[None]
     finally:
         for one in working:
             one.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        for error in await asyncio.gather(*working, return_exceptions=True):
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                raise error  # Why what was waited for did not come.
 
 
 async def until(true: Callable[[], bool], seconds: float = 30) -> None:
