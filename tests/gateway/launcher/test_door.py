@@ -204,3 +204,28 @@ def test_credentials_are_not_kept(tmp_path: Path) -> None:
             assert sum(gitlab.Job(7).token in text for text in texts) == 1
 
     run(main)
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["/pages/attacker", "/../other", "/%2e%2e/other", "//evil.example", "/api/actions/runner.v1.X/../.."],
+)
+@pytest.mark.parametrize("call", ["UpdateTask", "UpdateLog"])
+def test_paths_that_only_end_like_a_call(tmp_path: Path, before: str, call: str) -> None:
+    """The registration's token would go to another program of the forge's host: nothing is passed."""
+
+    async def main() -> None:
+        async with launching(tmp_path, "gitea") as (forge, rig):
+            runner = await at_work(forge, rig)
+            seen = len(forge.seen)
+            fields = {"state": {"id": 7}} if call == "UpdateTask" else {"task_id": 7}
+            asked = runner.actions.written(call, **fields)
+            async with wire(rig.port) as line:
+                await line.send(asked.replace(b"POST /", f"POST {before}/".encode(), 1))
+                got = await line.answer()
+            assert got.status in (400, 401)
+            targets = [one.target for one in forge.seen[seen:] if "FetchTask" not in one.target]
+            assert targets == []
+            assert (await runner.prints("at work")).status == 200
+
+    run(main)

@@ -26,6 +26,7 @@ from jobmeter.gateway.forges.port import (
 )
 
 _SERVICE = re.compile(re.escape(actions.BASE) + r"/(?:runner|ping)\.v\d+\.")
+_REPORT = re.compile(re.escape(actions.BASE) + r"/runner\.v1\.RunnerService/\w+")
 _UUID, _TOKEN, _KEY = "x-runner-uuid", "x-runner-token", "x-runner-request-key"
 
 
@@ -167,6 +168,11 @@ def replaced(pairs: Pairs, registration: Registration) -> list[tuple[bytes, byte
 def is_service(method: str, path: str) -> bool:
     """Whether it is a call of ``runner.v1`` or ``ping.v1``, whatever the method and the call."""
     return _SERVICE.search(path.partition("?")[0]) is not None
+
+
+def is_in_place(path: str) -> bool:
+    """The whole path is that of a call: below another one it would be another program's of the forge's host."""
+    return _REPORT.fullmatch(path) is not None
 
 
 def welcome(request: Request, registration: Registration, shown: Credential) -> Reply | None:

@@ -169,6 +169,10 @@ class OwnDialect(Protocol):
         """Whether runners ask there, and not their jobs: with a launched one's credential nothing passes unread."""
         ...
 
+    def is_in_place(self, path: str) -> bool:
+        """Whether credentials of the registration may go there: to a call of the forge, not to what ends like one."""
+        ...
+
     def welcome(self, request: Request, registration: Registration, shown: Credential) -> Reply | None:
         """The answer of our own to Ping, Declare and verify of a launched runner; None: it is another request."""
         ...

@@ -1,6 +1,7 @@
 """What launched runners ask: each gets its one task and may report that; nobody else gets anything."""
 
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +33,7 @@ class Door:
     def __init__(self, shared: Shared, posts: Posts, exchanges: Exchanges) -> None:
         self._own, self._passes = shared.own, shared.passes
         self._home, self._passing = shared.home, shared.home.passing
+        self._given_path = urlsplit(shared.options.address).path.rstrip("/")
         self._posts = posts
         self._exchanges = exchanges
 
@@ -92,9 +94,17 @@ class Door:
             await self._refuse(client, report)
             return
         if launch is shown:
+            if not self._own.is_in_place(self._path(client)):
+                await self._refuse(client, report)
+                return
             client.pairs = self._own.replaced(client.pairs, launch.employer.registration)
             client.headers = by_name(client.pairs)
         await self._report(client, launch, body, raw)
+
+    def _path(self, client: Client) -> str:
+        """As the forge has it, also where the address that runners were given has a path."""
+        path: str = client.target.partition("?")[0]
+        return path.removeprefix(self._given_path)
 
     def _reporting(
         self, client: Client, report: LogReport | StateReport, body: bytes, shown: Launch | None
