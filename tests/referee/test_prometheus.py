@@ -16,6 +16,7 @@ import pytest
 from jobmeter.model.errors import UsageError
 from jobmeter.referee.options import PrometheusOptions
 from jobmeter.referee.prometheus import Prometheus, Room, Unanswered
+from jobmeter.referee.reading import MAX_SAID
 from tests.referee.server import (
     JSON,
     StandIn,
@@ -221,6 +222,29 @@ def test_no_secret_is_said_again() -> None:
     with pytest.raises(Unanswered) as failed:
         asking(echo, token="s3cret", password="p@ss", headers=(("X-Key", "k3y"),))
     assert str(failed.value) == "Prometheus answered 400: you sent Bearer ***, me:***, ***."
+
+
+def test_a_secret_that_is_cut_is_one() -> None:
+    """As is the pair of a user and a password, in the form in which it is sent."""
+    pair = "bWU6cEBzcy13b3Jk"
+    echo = says(400, b'{"error":"%s %s"}' % (b"x" * (MAX_SAID - 12), pair.encode()))
+    with pytest.raises(Unanswered) as failed:
+        asking(echo, user="me", password="p@ss-word")
+    assert str(failed.value).endswith("x ***.")
+
+
+@pytest.mark.parametrize("status", ["success", "error"])
+def test_no_secret_is_in_what_a_server_answers(status: str) -> None:
+    """In an error, in a warning, in a label; numbers stay what they are."""
+    body = (
+        b'{"status":"%s","error":"s3cret-token","warnings":["Bearer s3cret-token"],"data":{"resultType":"matrix",'
+        b'"result":[{"metric":{"a":"s3cret-token"},"values":[[12345678,"12345678"]]}]}}' % status.encode()
+    )
+    answer, _ = asking(
+        says(200, body), token="s3cret-token", headers=(("X-Key", "12345678"), ("X-Short", "1"))
+    )
+    assert b"s3cret" not in answer
+    assert b'[12345678,"12345678"]' in answer
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import binascii
+import json
 import ssl
 import time
 import zlib
@@ -32,6 +33,7 @@ _LONGEST_WAIT_SECONDS = 30.0
 _UNASKED_WAIT_SECONDS = 1.0
 _PIECE_BYTES = 64 * 1024
 _ERROR_BYTES = 64 * 1024
+_LEAST_SECRET_BYTES = 6
 _SKEW_SECONDS = 5.0
 """A Date has whole seconds, and the answer may have taken some."""
 
@@ -144,7 +146,7 @@ class Prometheus:
                 raise Unanswered(f"The answer has more than {most} bytes.")
             if not room.take(len(piece)):
                 raise Unanswered(f"The answers have more than {room.most_bytes} bytes together.")
-        return bytes(answer)
+        return self._without_secrets(bytes(answer))
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> str:
         if 300 <= response.status < 400:
@@ -154,13 +156,23 @@ class Prometheus:
             body += piece
             if len(body) > _ERROR_BYTES:
                 break
-        reason = self._masked(said(bytes(body))) or one_line(response.reason or "")
+        # Before anything is cut: the beginning of a secret is one too.
+        reason = said(self._masked(bytes(body))) or one_line(
+            self._masked((response.reason or "").encode()).decode()
+        )
         return f"Prometheus answered {response.status}{f': {reason}' if reason else ''}."
 
-    def _masked(self, text: str) -> str:
+    def _masked(self, text: bytes) -> bytes:
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = text.replace(secret, b"***")
         return text
+
+    def _without_secrets(self, answer: bytes) -> bytes:
+        """Data of a server that repeats what it was sent; what is short, or a number, is left in the numbers."""
+        for secret in self._secrets:
+            if len(secret) >= _LEAST_SECRET_BYTES and not secret.isdigit():
+                answer = answer.replace(secret, b"***")
+        return answer
 
     def _compare_clocks(self, response: aiohttp.ClientResponse) -> None:
         try:
@@ -235,10 +247,14 @@ def _headers(options: PrometheusOptions) -> dict[str, str]:
     return headers
 
 
-def _secrets(options: PrometheusOptions) -> tuple[str, ...]:
+def _secrets(options: PrometheusOptions) -> tuple[bytes, ...]:
+    """As they are sent and as JSON has them, the longest first: one may be within another."""
     parts = urlsplit(options.address)
-    known = (options.token, options.password, parts.password, unquote(parts.password or ""))
-    return tuple(secret for secret in (*known, *(value for _, value in options.headers)) if secret)
+    credentials = _headers(options).get("Authorization", "").partition(" ")[2]
+    known = [options.token, options.password, parts.password, unquote(parts.password or ""), credentials]
+    known += [value for _, value in options.headers]
+    found = {form for secret in known if secret for form in (secret, json.dumps(secret)[1:-1])}
+    return tuple(secret.encode() for secret in sorted(found, key=len, reverse=True))
 
 
 def _context(options: PrometheusOptions) -> ssl.SSLContext:
