@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.figures.events import TaskEnded
 from jobmeter.gateway.figures.process import Machines
 from jobmeter.gateway.launcher.launcher import Launcher
@@ -44,6 +45,7 @@ class LaunchRig:
         kind: Kind,
         keepers: FakeKeepers,
         hooks: Any = None,
+        referee: Referee | None = None,
         registered: tuple[str, str] = (UUID, TOKEN),
         receiver: str | None = None,
         port: int | None = None,
@@ -81,6 +83,7 @@ class LaunchRig:
             self.machines,
             "1.2.3",
             hooks=hooks,
+            referee=referee,
         )
 
     @asynccontextmanager

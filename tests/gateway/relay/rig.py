@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.figures.events import Event, TaskEnded
 from jobmeter.gateway.forges import actions
 from jobmeter.gateway.forges.port import Identity
@@ -107,6 +108,7 @@ class Rig:
         steady: float = 0.001,
         keeping: Any = None,
         clock: Callable[[], float] = time.monotonic,
+        referee: Referee | None = None,
         **options: Any,
     ) -> None:
         told: dict[str, Any] = {"kind": "forgejo", "fetch_interval": steady, "fetch_interval_max": steady}
@@ -115,7 +117,7 @@ class Rig:
         self.told = Told()
         self.log = Messages()
         named = ForgeOptions(name="forge", url=forge.url, **told)
-        self.relay = Relay(named, self.log, self.told, keeping, clock)
+        self.relay = Relay(named, self.log, self.told, keeping, clock, referee=referee)
         self.port = 0
 
     @asynccontextmanager

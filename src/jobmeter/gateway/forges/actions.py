@@ -60,6 +60,9 @@ _CONTEXT = {
 """Which key of a task's context becomes which variable of its job; all of them are strings."""
 
 
+_RUNTIME_TOKENS = ("forgejo_runtime_token", "gitea_runtime_token", "token")
+
+
 class _Asking(Struct, frozen=True):
     """What an answer's reader must know of its request."""
 
@@ -324,6 +327,13 @@ def proof(headers: Headers, body: bytes) -> str:
 def task_token(task: Task) -> str | None:
     """A task has no token with which it is reported."""
     return None
+
+
+def runtime_token(task: Task) -> str | None:
+    """As its runner chooses it: forges without one of its own accept that of the job."""
+    context = messages.decode("runner.v1.Task", task.encoding, task.body).context.fields
+    found = (context[key].string_value for key in _RUNTIME_TOKENS if key in context)
+    return next(filter(None, found), None)
 
 
 def report_token(headers: Headers, body: bytes) -> str | None:

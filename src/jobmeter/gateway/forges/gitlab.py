@@ -298,6 +298,11 @@ def task_token(task: Task) -> str | None:
     return token_of(task)
 
 
+def runtime_token(task: Task) -> str | None:
+    """Its artifacts are attached by the token above."""
+    return None
+
+
 def report_token(headers: Headers, body: bytes) -> str | None:
     """All versions send it in a header with the trace, and in the body of an update."""
     token = headers.get("job-token")

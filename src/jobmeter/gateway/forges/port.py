@@ -305,6 +305,10 @@ class Dialect(Protocol):
         """The token that a task is reported with; None where that is its runner's."""
         ...
 
+    def runtime_token(self, task: Task) -> str | None:
+        """The token by which a job of Actions attaches artifacts; None if it has none."""
+        ...
+
     def report_token(self, headers: Headers, body: bytes) -> str | None:
         """The same token as a report shows it; None if it shows none."""
         ...

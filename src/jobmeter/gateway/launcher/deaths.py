@@ -15,6 +15,9 @@ from jobmeter.supervise.keeper.end import Ended, of_want
 _ATTEMPTS = 3
 """A restart may have forgotten how much of the log the forge has: its answer tells."""
 
+_REFEREE_SECONDS = 10.0
+"""At most, whatever the referee's own budget: until then the forge does not know that the job is over."""
+
 
 class Cause(NamedTuple):
     """Why there is no result, in one sentence for the job's log; ``timed_out``: the job took too long.
@@ -70,6 +73,7 @@ class Deaths:
             except Exception as error:
                 # Whatever it is: the result counts for more than its reason.
                 self._warn("a job's log cannot be told why it failed, by a fault of ours", known, error)
+        await self._home.evidences.wait(self._home.ended_of(known, token), _REFEREE_SECONDS)
         await self._end(known, registration, token, cause.result, timed_out=cause.timed_out)
 
     async def cancel(self, known: Known, registration: Registration, token: str | None) -> None:

@@ -384,6 +384,9 @@ class Launch:
         self.record.work_dir = str(Path(self.employer.options.work_dir) / self._runner.name)
 
     def _started(self) -> None:
+        if self._runner.kept is not None:
+            self.known.run_uid = self._runner.kept.run_uid
+            self._shared.home.memory.touch()
         if self._shared.hooks is None:
             return
         try:

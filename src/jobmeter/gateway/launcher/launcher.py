@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.figures.process import Machines
 from jobmeter.gateway.forges import actions_own, gitlab_own
 from jobmeter.gateway.forges.bodies import plain_body
@@ -58,6 +59,7 @@ class Launcher:
         version: str,
         *,
         hooks: TaskHooks | None = None,
+        referee: Referee | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -66,7 +68,8 @@ class Launcher:
         self._keepers = keepers
         self._version = version
         self._registrations = Registrations(state_dir / FOLDER / options.name)
-        self._footing = Footing(options, log, tell, Keeping(state_dir, options.name, log), clock, wall)
+        keeping = Keeping(state_dir, options.name, log)
+        self._footing = Footing(options, log, tell, keeping, clock, wall, referee=referee)
         self._home = self._footing.home
         self._own: OwnDialect = gitlab_own if options.kind == "gitlab" else actions_own
         self._site = Site(state_dir, options.name)

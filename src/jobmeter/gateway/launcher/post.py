@@ -311,6 +311,7 @@ class Post:
         try:
             known.token = self._token_digest(task)
             known.job = self._home.job_of(task, self.identity)
+            self._home.handed(task)
         except Exception as error:
             self._home.log.warn(
                 "not all of a new job is read by a fault of ours", task=task.id, **fault_of(error)

@@ -61,7 +61,11 @@ class Exchanges:
     """Reports of tasks, and what runners say of themselves. ``unread`` hears of an answer that is none."""
 
     def __init__(
-        self, home: Home, workers: Workers, spool: Spool | None, unread: Callable[[str], None]
+        self,
+        home: Home,
+        workers: Workers,
+        spool: Spool | None,
+        unread: Callable[[str], None],
     ) -> None:
         self._home = home
         self._workers = workers
@@ -79,6 +83,7 @@ class Exchanges:
         verdict: Verdict = "away"
         changed = False
         try:
+            limit -= await self._refereed(client, request, body, limit / 2)
             while True:
                 attempt = await self._attempt(client, request, body, raw, limit)
                 verdict, changed = attempt.verdict, changed or attempt.changed
@@ -94,6 +99,21 @@ class Exchanges:
             await self._home.kept()
         ours = client.once_taken if verdict == "taken" else None
         await self._home.passing.answer(client, ours or attempt.answer)
+
+    async def _refereed(self, client: Client, request: Request, body: bytes, most_seconds: float) -> float:
+        """Have the referee asked of a task whose end is reported; returns the seconds that the report waited for it.
+
+        It waits because the job's token is good until the forge has heard of its end.
+        """
+        if not isinstance(request, StateReport) or request.result is None:
+            return 0.0
+        known = self._home.memory.tasks.get(request.task_id)
+        if known is None or not self._workers.is_of(known, client, body):
+            return 0.0
+        began = self._home.clock()
+        token = self._home.dialect.report_token(client.headers, body)
+        await self._home.evidences.wait(self._home.ended_of(known, token), most_seconds)
+        return self._home.clock() - began
 
     def _keep_last(self, client: Client, request: Request, body: bytes, raw: bytes, verdict: Verdict) -> None:
         """Keep what the forge must still hear of a task, in case its runner gives up."""
@@ -167,11 +187,19 @@ class Exchanges:
         elif isinstance(request, LogReport | StateReport):
             accepted = isinstance(answer, LogTaken | StateTaken)
             worker = self._workers.of_task(client, request, body, make=accepted)
+            if isinstance(answer, LogTaken | StateTaken) and answer.over is not None:
+                self._cancelled(request, client, body)
             if worker is not None:
                 if accepted:
                     worker.reported(request.task_id, client, body)
                 self._reports.heard(worker, Reported(request, body, answer, seconds))
         return answer
+
+    def _cancelled(self, report: LogReport | StateReport, client: Client, body: bytes) -> None:
+        """The forge has ended it: nobody waits, and the job's token does not work any more."""
+        known = self._home.memory.tasks.get(report.task_id)
+        if known is not None and self._workers.is_of(known, client, body):
+            self._home.evidences.begin(self._home.ended_of(known))
 
     def _declared(self, client: Client, request: Request, body: bytes, answer: Declared) -> None:
         identity = answer.identity

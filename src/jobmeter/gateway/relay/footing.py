@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.forges import actions, gitlab
 from jobmeter.gateway.forges.port import Dialect
 from jobmeter.gateway.keeping.keeping import Keeping
@@ -39,6 +40,7 @@ class Footing:
         wall: Callable[[], float] = time.time,
         *,
         back: Callable[[], None] = lambda: None,
+        referee: Referee | None = None,
     ) -> None:
         dialect: Dialect = gitlab if options.kind == "gitlab" else actions
         log = Naming(log, forge=options.name)
@@ -57,6 +59,7 @@ class Footing:
             kept=self._keeper.kept,
             clock=clock,
             wall=wall,
+            referee=referee,
         )
         self.unread = 0
         """Bodies that were not understood."""
@@ -78,6 +81,7 @@ class Footing:
                 for duty in duties:
                     duty.cancel()
                 await asyncio.gather(*duties, return_exceptions=True)
+                await self.home.evidences.close()
                 await self._keeper.close()
                 await exchanges.finals.write()
 

@@ -86,6 +86,7 @@ class Handing:
                 key=asker.fetch.request_key if asker.waits else None,
             )
             self._home.memory.add(known)
+            self._home.handed(task)
             self._stop_waiting(task.id)
             if asker.waits:
                 self._handed_at[task.id] = self._home.clock()

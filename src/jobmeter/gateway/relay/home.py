@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from jobmeter.gateway.evidence import Ended, Evidences, Referee
 from jobmeter.gateway.figures.events import Event
 from jobmeter.gateway.figures.runners import short_name
 from jobmeter.gateway.forges.bodies import plain_body
@@ -53,6 +54,7 @@ class Home:
         kept: Callable[[], Awaitable[None]] = kept_nowhere,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        referee: Referee | None = None,
     ) -> None:
         self.options = options
         self.dialect = dialect
@@ -66,6 +68,7 @@ class Home:
         self.kept = kept
         self.clock = clock
         self.wall = wall
+        self.evidences = Evidences(referee, log)
 
     def read_answer(self, request: Request, whole: Whole) -> Answer:
         """What the forge said. Raises Unreadable."""
@@ -108,6 +111,24 @@ class Home:
             runner=identity.name,
             runner_labels=identity.labels,
         )
+
+    def ended_of(self, known: Known, token: str | None = None) -> Ended:
+        """What its evidence needs of a task that is over now; ``token`` is the one that it was reported with."""
+        key = known.identity
+        return Ended(
+            forge=self.options.name,
+            task_id=known.id,
+            job=known.job or Job(),
+            runner=None if key is None else self.name_of(key),
+            run_uid=known.run_uid,
+            began=None if known.adopted else known.at,
+            ended=self.wall(),
+            token=token,
+        )
+
+    def handed(self, task: Task) -> None:
+        """The forge has handed it out."""
+        self.evidences.remember(task.id, lambda: self.dialect.runtime_token(task))
 
     def _server_url(self, told: str | None) -> str | None:
         """The forge's address as the job sees it: GitLab tells its jobs its own, others that of their runner."""

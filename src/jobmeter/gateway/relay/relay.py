@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.forges.port import (
     Declare,
     Fetch,
@@ -59,9 +60,10 @@ class Relay:
         clock: Callable[[], float] = time.monotonic,
         *,
         wall: Callable[[], float] = time.time,
+        referee: Referee | None = None,
     ) -> None:
         self.options = options
-        self._footing = Footing(options, log, tell, keeping, clock, wall, back=self._back)
+        self._footing = Footing(options, log, tell, keeping, clock, wall, back=self._back, referee=referee)
         home = self._footing.home
         self._dialect, self._passing = home.dialect, home.passing
         self._lanes = Lanes(home)

@@ -35,6 +35,8 @@ class Known(Struct, kw_only=True):
     failure_reason: str | None = None
     token: str | None = None
     """A digest of the token that a job of GitLab's is reported with."""
+    run_uid: str | None = None
+    """Under which a runner that was launched for it is metered."""
     signed: bool = False
     adopted: bool = False
     work_began: bool = False

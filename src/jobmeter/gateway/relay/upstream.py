@@ -119,7 +119,7 @@ class Upstream:
         address = urlsplit(options.url)
         self.place = address.netloc.rpartition("@")[2]
         self._base = options.url.rstrip("/")
-        self._tls = _context(options) if address.scheme == "https" else None
+        self._tls = tls_context(options) if address.scheme == "https" else None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -179,8 +179,8 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[place : place + _READ_BYTES]
 
 
-def _context(options: ForgeOptions) -> ssl.SSLContext:
-    """Raises UsageError."""
+def tls_context(options: ForgeOptions) -> ssl.SSLContext:
+    """What this forge's certificate must be, and ours. Raises UsageError."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if options.insecure:
