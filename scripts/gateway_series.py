@@ -11,10 +11,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
 from jobmeter.config.forges import FORGE_KEYS, HEALTH_KEYS
+from jobmeter.config.gateway_referee import GATEWAY_REFEREE_KEYS
 from jobmeter.config.launch import LIMIT_KEYS, RUNNER_KEYS, RUNNER_TABLES
 from jobmeter.config.options import Option
 from jobmeter.gateway.figures.dialects import act_runner, jobmeter
 from jobmeter.gateway.figures.dialects.dialect import RunnerFamily
+from jobmeter.gateway.figures.referee import FOUND, RefereeFigures
 from jobmeter.gateway.own import STANDINGS, OwnFigures
 from jobmeter.gateway.queue import REASONS
 from tests.gateway.figures.told import a_working_day
@@ -38,6 +40,9 @@ def written(page: str) -> str:
         "ephemerd": lambda: _shown(a_day("ephemerd")),
         "own": lambda: _shown(own_families()),
         "standings": lambda: _words("standing", STANDINGS.items()),
+        "referee": lambda: _shown(referee_families()),
+        "found": lambda: _words("found", FOUND.items()),
+        "referee_keys": lambda: _keys(GATEWAY_REFEREE_KEYS),
         "reasons": lambda: _words("reason", REASONS.items()),
         "forge": lambda: _keys(FORGE_KEYS),
         "health": lambda: _keys(HEALTH_KEYS),
@@ -57,6 +62,13 @@ def own_families() -> list[Metric]:
     registry = CollectorRegistry()
     gate, fronts, queues = watched()
     OwnFigures(registry, "1.2", gate, fronts, queues)
+    return list(registry.collect())
+
+
+def referee_families() -> list[Metric]:
+    """What it counts of evidence, each with a series."""
+    registry = CollectorRegistry()
+    RefereeFigures(registry, lambda: 1.0).delivered("receiver", "kept")
     return list(registry.collect())
 
 

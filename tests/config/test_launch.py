@@ -265,7 +265,9 @@ def test_a_receiver_without_launched_runners(tmp_path: Path) -> None:
     """In the file it is a mistake; a variable may be there for others."""
     relay = FORGE.replace('"launch"', '"relay"').replace("127.0.0.1:8090", "10.0.0.1:8090")
     (warning,) = settings(tmp_path, relay).warnings
-    assert warning.endswith("receiver: it does nothing: no forge has mode = 'launch'")
+    assert warning.endswith(
+        "receiver: it does nothing: no forge has mode = 'launch', and there is no [referee]"
+    )
     without = relay.replace("receiver", "#")
     assert settings(tmp_path, without, JOBMETER_RECEIVER="http://127.0.0.1:1").warnings == ()
 

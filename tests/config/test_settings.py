@@ -165,7 +165,7 @@ def test_tables_and_settings_agree(command: str) -> None:
     fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
     others = {"problems", "flags", "command", "file", "files", "target", "listen_place", "hooks_place"}
     if command == "gateway":
-        others |= {"config", "mistakes", "warnings", "forges", "health_check", "tls_places"}
+        others |= {"config", "mistakes", "warnings", "forges", "health_check", "referee", "tls_places"}
     assert {option.field for option in options} == set(fields) - others
     for option in options:
         default = fields.get(option.field)

@@ -50,9 +50,12 @@ def _bad_certificates(settings: GatewaySettings) -> Iterator[str]:
     """A sentence on each that cannot be used."""
     from jobmeter.apps.gateway_wiring import certificate_of, options_of
     from jobmeter.gateway.relay.upstream import Upstream
+    from jobmeter.referee.referee import Referee
 
     log = Log("error", "text")
     tried: list[Callable[[], object]] = [partial(certificate_of, settings, log)]
+    if settings.referee is not None:
+        tried.append(partial(Referee, settings.referee.options))
     for forge in settings.forges:
         tried += [partial(certificate_of, forge, log), partial(Upstream, options_of(forge))]
     for one in tried:

@@ -6,6 +6,7 @@ from jobmeter import __version__
 from jobmeter.apps.keeper import starter_command
 from jobmeter.config.forges import ForgeSettings
 from jobmeter.config.gateway import GatewaySettings
+from jobmeter.gateway.evidence import Referee
 from jobmeter.gateway.figures.process import Machines
 from jobmeter.gateway.hooks import TaskHooks
 from jobmeter.gateway.launcher.launcher import Launcher
@@ -41,6 +42,7 @@ def launcher_of(
     tell: Tell,
     machines: Machines,
     hooks: TaskHooks,
+    referee: Referee | None,
 ) -> Launcher:
     """The front of a forge for whose tasks runners are started."""
     launch = LaunchOptions(
@@ -51,4 +53,6 @@ def launcher_of(
     )
     keepers = RealKeepers(starter_command())
     state_dir = Path(settings.state_dir)
-    return Launcher(options, launch, keepers, state_dir, log, tell, machines, __version__, hooks=hooks)
+    return Launcher(
+        options, launch, keepers, state_dir, log, tell, machines, __version__, hooks=hooks, referee=referee
+    )

@@ -3,12 +3,13 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from jobmeter import __version__
 from jobmeter.apps.gateway_launch import launcher_of, make_ground
+from jobmeter.apps.gateway_referee import GatewayReferee
 from jobmeter.collector.log import Log
 from jobmeter.config.forges import FORGE_PORT, ForgeSettings, HealthSettings
 from jobmeter.config.gateway import METRICS_PORT, GatewaySettings
@@ -34,10 +35,12 @@ from jobmeter.ops.access import Tokens, warn_of_who_may
 from jobmeter.ops.application import Application
 from jobmeter.ops.connection import Bounds
 from jobmeter.ops.hooks.door import hook_socket
+from jobmeter.ops.log import FullLog
 from jobmeter.ops.log import Log as Warns
 from jobmeter.ops.metrics import daemon_registry
 from jobmeter.ops.serving import listening_socket, listens_beyond_loopback, place_of, run_daemon
 from jobmeter.ops.tls import Certificate
+from jobmeter.referee.uploads.receiver import Receiver
 
 _FOR_RUNNERS = Bounds(request_seconds=60.0, idle_seconds=120.0, connections=16_384, body_seconds=3600.0)
 """An artifact takes its time, and runners close unused connections after 90 s themselves."""
@@ -51,6 +54,7 @@ class _Parts:
         self.log = CountingLog(log, self.process)
         self.runners = Runners()
         self.hooks = Hooks(settings.announce, self.log)
+        self.referee = _referee(settings, self.log)
         self._is_heard = settings.hooks is not None or bool(settings.announce)
         self.fronts = {forge.name: self._front(forge, settings) for forge in settings.forges}
         self.gateway = Gateway(
@@ -71,15 +75,18 @@ class _Parts:
         }
         self.registry = daemon_registry()
         OwnFigures(self.registry, __version__, self.gateway.gate, self.fronts, list(self.queues.values()))
+        if self.referee is not None:
+            self.referee.count(self.registry)
 
     def _front(self, forge: ForgeSettings, settings: GatewaySettings) -> Front:
         """Who stands between a forge and its runners."""
         if forge.mode == "launch":
             machines = self.process.docker_machines
             tell = partial(self.runners.tell, forge=forge.name)
-            return launcher_of(forge, options_of(forge), settings, self.log, tell, machines, self.hooks)
+            options = options_of(forge)
+            return launcher_of(forge, options, settings, self.log, tell, machines, self.hooks, self.referee)
         keeping = Keeping(Path(settings.state_dir), forge.name, self.log)
-        return Relay(options_of(forge), self.log, self._tell(forge), keeping)
+        return Relay(options_of(forge), self.log, self._tell(forge), keeping, referee=self.referee)
 
     def _queue(self, forge: ForgeSettings) -> Queue:
         def supply() -> Iterator[Supply]:
@@ -156,7 +163,7 @@ def serve(settings: GatewaySettings, log: Log) -> None:
 
         async def work() -> None:
             listeners = [*doors.values(), *([metrics] if metrics is not None else [])]
-            async with parts.hooks.life(hooks):
+            async with parts.hooks.life(hooks), parts.referee.life() if parts.referee else nullcontext():
                 if not await parts.gateway.run(listeners, parts.registry, started, list(parts.works())):
                     log.warn("the gateway leaves jobs behind that could not be cancelled")
                     os._exit(1)
@@ -216,6 +223,14 @@ def _metrics(settings: GatewaySettings, parts: _Parts, stack: ExitStack) -> List
     pages = parts.pages(settings, beyond=listens_beyond_loopback(listening))
     certificate = certificate_of(settings, parts.log)
     return Listener(pages, listening, certificate=certificate)
+
+
+def _referee(settings: GatewaySettings, log: FullLog) -> GatewayReferee | None:
+    """Who is asked at the end of each job. Raises UsageError for files that cannot be used."""
+    if settings.referee is None:
+        return None
+    receiver = settings.receiver and Receiver(settings.receiver, settings.receiver_token)
+    return GatewayReferee(settings.referee, list(map(options_of, settings.forges)), receiver or None, log)
 
 
 def _checks(health: HealthSettings) -> Iterator[Check]:

@@ -20,8 +20,8 @@ from jobmeter.apps.sending import advice
 from jobmeter.config.referee import RefereeSettings
 from jobmeter.identity.job import identify_job
 from jobmeter.model.errors import JobmeterError, SendError
-from jobmeter.model.evidence import compat
 from jobmeter.model.evidence.document import Evidence, encode
+from jobmeter.report.evidence_forms import written
 from jobmeter.transport import Endpoint
 
 if TYPE_CHECKING:
@@ -141,21 +141,6 @@ def _said(document: Evidence) -> Iterator[str]:
         )
 
 
-def _text(document: Evidence, settings: RefereeSettings) -> bytes:
-    match settings.format:
-        case "compat":
-            return compat.encode(document)
-        case "markdown":
-            from jobmeter.report.evidence import render_evidence_markdown
-
-            return render_evidence_markdown(document).encode()
-        case "html":
-            from jobmeter.report.evidence_html import render_evidence_html
-
-            return render_evidence_html(document).encode()
-    return encode(document)
-
-
 def _deliver(document: Evidence, settings: RefereeSettings) -> None:
     """Go all ways that were named, of which none fails for another, else print it. Raises JobmeterError.
 
@@ -189,12 +174,12 @@ def _ways(document: Evidence, settings: RefereeSettings) -> Iterator["partial[No
     if settings.receiver is not None:
         yield partial(_send, document, settings.receiver, settings)
     if settings.out is None and settings.receiver is None and settings.upload is None:
-        yield partial(_print, _text(document, settings))
+        yield partial(_print, written(document, settings.format))
 
 
 def _write(path: str, document: Evidence, settings: RefereeSettings) -> None:
     try:
-        outputs.write_file(path, _text(document, settings))
+        outputs.write_file(path, written(document, settings.format))
     except OSError as error:
         raise JobmeterError(f"{path} could not be written: {error.strerror or os.strerror(5)}") from None
 
@@ -229,7 +214,7 @@ async def _uploaded(document: Evidence, upload: "UploadOptions", settings: Refer
     scope = scope_of(upload.token or "") if upload.kind == "actions" else None
     task = settings.task or (scope and (scope.task or scope.job)) or settings.run_uid or os.urandom(8).hex()
     name = artifact_name(document.job.job, task)
-    attachment = Attachment(name, file_name(settings.format), _text(document, settings))
+    attachment = Attachment(name, file_name(settings.format), written(document, settings.format))
     try:
         async with asyncio.timeout(_UPLOAD_SECONDS):
             where = await place_of(upload).upload(attachment)

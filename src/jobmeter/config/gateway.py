@@ -18,6 +18,12 @@ from jobmeter.config.forges import (
     health_settings,
     listen_address,
 )
+from jobmeter.config.gateway_referee import (
+    WITHIN_REFEREE,
+    GatewayRefereeSettings,
+    gateway_referee_settings,
+    referee_notes,
+)
 from jobmeter.config.launch import RUNNER_KEYS, RUNNER_TABLES, runner_settings
 from jobmeter.config.listeners import Listener, address_mistakes, address_notes
 from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path, web_address
@@ -30,7 +36,7 @@ from jobmeter.model.quantities import parse_duration
 METRICS_PORT = 9252
 _ALIASES = {"metrics_server": "listen", "addr": "listen", "dialects": "dialect"}
 _ADDRESS_FLAGS = ("listen", "addr", "metrics_server")
-_TABLES = {"forge": "[[forge]]", "health_check": "[health_check]"}
+_TABLES = {"forge": "[[forge]]", "health_check": "[health_check]", "referee": "[referee]"}
 
 
 GATEWAY_OPTIONS = (
@@ -101,7 +107,13 @@ GATEWAY_OPTIONS = (
         "TOKEN",
     ),
     Option("push-token-file", "JOBMETER_GATEWAY_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
-    Option("receiver", "JOBMETER_RECEIVER", "where summaries of launched jobs are sent", web_address, "URL"),
+    Option(
+        "receiver",
+        "JOBMETER_RECEIVER",
+        "where launched jobs and evidence are sent",
+        web_address,
+        "URL",
+    ),
     Option("receiver-token", "JOBMETER_PUSH_TOKEN", "what the receiver asks for", secret, "TOKEN"),
     Option("receiver-token-file", "JOBMETER_PUSH_TOKEN_FILE", "the file it is in", secret_file, "FILE"),
     *TLS_OPTIONS,
@@ -155,6 +167,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     log_format: Literal["json", "text"] = "json"
     forges: tuple[ForgeSettings, ...] = ()
     health_check: HealthSettings = HealthSettings()
+    referee: GatewayRefereeSettings | None = None
 
 
 def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> GatewaySettings:
@@ -185,6 +198,9 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
     _merge(values, tables, config, mistakes, places)
     forges = _forges(tables.get("forge", []), config, mistakes)
     check = _health(tables.get("health_check", {}), config, mistakes)
+    referee = None
+    if "referee" in tables:
+        referee = gateway_referee_settings(tables["referee"], f"{config}: [referee]", mistakes)
     mistakes += _settle_files(values, places)
     mistakes += address_mistakes(_metrics(values, places, config, mistakes), forges)
     values["dialect"] = tuple(dict.fromkeys(values.get("dialect") or ("jobmeter",)))
@@ -197,6 +213,7 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
         warnings=(
             *(sentence for forge in forges for sentence in _warnings(forge)),
             *_receiver_notes(values | tables, places["receiver"], forges, config),
+            *_referee_notes(referee, values | tables, forges, config),
             *_hooks_notes(values.get("hooks"), places["hooks"]),
         ),
         listen_place=places["listen"],
@@ -204,6 +221,7 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
         tls_places=(places["tls_cert"], places["tls_key"]),
         forges=tuple(forges),
         health_check=check,
+        referee=referee,
         **values,
     )
 
@@ -237,7 +255,7 @@ def _merge(
         mistakes,
         _ALIASES,
         tables=_TABLES,
-        elsewhere=_WITHIN_RUNNERS | _WITHIN_FORGES | _WITHIN_CHECKS,
+        elsewhere=WITHIN_REFEREE | _WITHIN_RUNNERS | _WITHIN_FORGES | _WITHIN_CHECKS,
     )
     for token in ("read_token", "push_token", "receiver_token"):
         found = told.pop(f"{token}_file", None)
@@ -283,7 +301,9 @@ def _forges(tables: Any, config: str, mistakes: list[str]) -> list[ForgeSettings
     for number, table in enumerate(tables, 1):
         name = table.get("name")
         place = f"{config}: [[forge]] {number}" + (f" {name[:63]!r}" if isinstance(name, str) else "")
-        forge = forge_settings(table, place, mistakes, _WITHIN_RUNNERS | _TOP | _WITHIN_CHECKS)
+        forge = forge_settings(
+            table, place, mistakes, WITHIN_REFEREE | _WITHIN_RUNNERS | _TOP | _WITHIN_CHECKS
+        )
         runners = runner_settings(table.get("runner", []), table.get("kind"), place, mistakes)
         if isinstance(name, str) and name in named:
             mistakes.append(f"{place}: name: it is that of {named[name]} too; each forge has its own")
@@ -326,8 +346,19 @@ def _receiver_notes(
     launched = any(forge.mode == "launch" for forge in forges)
     if launched and "receiver" not in values:
         yield f"{config}: receiver: this key is missing: summaries of launched jobs are sent nowhere"
-    if forges and not launched and place.startswith(config):
-        yield f"{place}: it does nothing: no forge has mode = 'launch'"
+    if forges and not launched and place.startswith(config) and "referee" not in values:
+        yield f"{place}: it does nothing: no forge has mode = 'launch', and there is no [referee]"
+
+
+def _referee_notes(
+    referee: GatewayRefereeSettings | None,
+    values: Mapping[str, Any],
+    forges: Sequence[ForgeSettings],
+    config: str,
+) -> Iterator[str]:
+    if referee is not None:
+        kinds = [forge.kind for forge in forges]
+        yield from referee_notes(referee, kinds, values, f"{config}: [referee]")
 
 
 def _hooks_notes(path: str | None, place: str) -> Iterator[str]:

@@ -238,6 +238,17 @@ def test_verify_and_register():
             TaskFacts(repository="g/p", organization="g", workflow=".gitlab-ci.yml", job="lint",
                       ref="refs/merge-requests/3/head", event="merge_request_event"),
         ),
+        (
+            {"job_info": {"name": "test 1/2"},
+             "variables": [{"key": "CI_PROJECT_PATH", "value": "g/p"}, {"key": "CI_NODE_INDEX", "value": "1"},
+                           {"key": "CI_NODE_TOTAL", "value": "2"}]},
+            TaskFacts(repository="g/p", organization="g", job="test", matrix={"node_index": 1, "node_total": 2}),
+        ),
+        (
+            {"job_info": {"name": "test: [%s, b]" % ("long" * 99)},
+             "variables": [{"key": "CI_PROJECT_PATH", "value": "g/p"}, {"key": "CI_NODE_INDEX", "value": "1"}]},
+            TaskFacts(repository="g/p", organization="g", job="test", matrix={"1": "long" * 64, "2": "b"}),
+        ),
         ({"job_info": {"name": "alone"}, "git_info": {"repo_url": "http://[", "sha": None}}, TaskFacts(job="alone")),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Whose work a task is, in the words that the exporter uses of the same job."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from jobmeter.gateway.forges.port import TaskFacts
@@ -10,6 +10,8 @@ from jobmeter.model.job import Job
 
 MAX_CHARACTERS = 256
 """Of any word that a forge, a runner or a job chose: it becomes a label or a line of a log."""
+
+Scalar = str | int | float | bool | None
 
 MAX_TEXTS = 64
 """Labels of a runner, names of outputs, capabilities."""
@@ -35,10 +37,19 @@ def facts_of(job: Job) -> TaskFacts:
         job=bounded(job.job),
         run_id=bounded(job.run_id),
         attempt=job.attempt,
+        matrix=_bounded_leg(job.matrix),
         ref=bounded(job.ref),
         sha=bounded(job.sha),
         event=bounded(job.event),
     )
+
+
+def _bounded_leg(matrix: Mapping[str, Scalar] | None) -> Mapping[str, Scalar] | None:
+    """Values of a leg of a matrix, as far as their names are texts of any use."""
+    if matrix is None:
+        return None
+    leg = ((bounded(name), value) for name, value in islice(matrix.items(), MAX_TEXTS))
+    return {name: bounded(value) if isinstance(value, str) else value for name, value in leg if name}
 
 
 def digest(*secrets: str | None) -> str:

@@ -53,6 +53,7 @@ class TaskFacts(Struct, frozen=True, kw_only=True):
     job: str | None = None
     run_id: str | None = None
     attempt: int | None = None
+    matrix: Mapping[str, str | int | float | bool | None] | None = None
     ref: str | None = None
     sha: str | None = None
     event: str | None = None

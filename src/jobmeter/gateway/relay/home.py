@@ -105,6 +105,7 @@ class Home:
             job=facts.job,
             run_id=facts.run_id,
             attempt=facts.attempt,
+            matrix=None if facts.matrix is None else dict(facts.matrix),
             ref=facts.ref,
             sha=facts.sha,
             event=facts.event,
