@@ -28,6 +28,7 @@ def series(*pairs: tuple[int | float, str], **labels: str) -> Series:
         (evidence(asked_time=""), "'' is no time"),
         (evidence(step_seconds=-1.0), "step_seconds is -1.0"),
         (evidence(tail_seconds=float("nan")), "tail_seconds is nan"),
+        (evidence(answer("a", window_seconds=-1.0)), "queries[0].window_seconds is -1.0"),
         (evidence(*[answer("a")] * 201), "queries: there are 201; accepted are at most 200"),
         (evidence(problems=("x",) * 102), "problems: there are 102"),
         (evidence(problems=("x" * 1001,)), "problems has 1001 characters"),

@@ -9,7 +9,7 @@ import pytest
 
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence import compat
-from jobmeter.model.evidence.document import Evidence, Series, decode, encode, replaces, seconds_of
+from jobmeter.model.evidence.document import Evidence, Point, Series, decode, encode, replaces, seconds_of
 from tests.conftest import GOLDEN, Golden
 from tests.model.evidence.examples import answer, evidence, points, whole_evidence
 
@@ -120,3 +120,19 @@ def test_compat_is_the_form_of_the_other_referee(golden: Golden) -> None:
 def test_compat_is_equal_to_the_byte(document: Evidence, text: str) -> None:
     """As Go's encoder writes a map of sample pairs."""
     assert compat.encode(document).decode() == text
+
+
+@pytest.mark.parametrize(
+    "series, written",
+    [
+        ([points("1", "2", "3", "4", "5")], '{"a":[[1577836800,"1"],[1577836810,"2"],[1577836820,"3"]]}'),
+        ([points("1", "2")[1:] + points("", "", "", "4")[3:]], '{"a":[[1577836810,"2"]]}'),
+        ([points("", "", "", "4")[3:], points("7")], '{"a":[[1577836800,"7"]]}'),
+        ([points("", "", "", "4")[3:]], "{}"),
+    ],
+    ids=["after its end", "some", "the next series", "nothing"],
+)
+def test_the_form_of_gitlabs_referee_ends_with_the_job(series: list[tuple[Point, ...]], written: str) -> None:
+    """As it asks for no more; a series that is of no time of the job is none there."""
+    document = evidence(answer("a", *(Series({}, one) for one in series)))
+    assert compat.encode(document) == written.encode()

@@ -54,6 +54,7 @@ def _check_query(query: QueryAnswer, place: str) -> None:
     for field in ("name", "query", "expression"):
         _check_text(getattr(query, field), f"{place}.{field}")
     _check_span(query.step_seconds, f"{place}.step_seconds")
+    _check_span(query.window_seconds, f"{place}.window_seconds")
     _check_sentences((*query.warnings, query.reason or ""), f"{place}.warnings")
     _check_count(len(query.series), MAX_SERIES, f"{place}.series")
     if query.series_left_out < 0 or query.points_left_out < 0:

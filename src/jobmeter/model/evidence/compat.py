@@ -1,12 +1,13 @@
 """The form of GitLab's own referee: ``{"name": [[timestamp, "value"], …]}``, of each query its first series.
 
 To the byte what its runner writes: names sorted, no blanks, and of what HTML could take for markup the codes. A
-query that failed or is empty is left out; of two with one name the last that has data is kept.
+query that failed or is empty is left out; of two with one name the last that has data is kept. Points after the job's
+end are not of this form.
 """
 
 import msgspec
 
-from jobmeter.model.evidence.document import Evidence, Point
+from jobmeter.model.evidence.document import Evidence, Point, seconds_of
 
 FILE_NAME = "metrics_referee.json"
 # Go's encoder writes these so.
@@ -15,9 +16,12 @@ _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "&<>\u20
 
 def encode(document: Evidence) -> bytes:
     """The document's first series in that form; ``{}`` where there is none."""
+    end = seconds_of(document.end_time)
     metrics: dict[str, tuple[Point, ...]] = {}
     for query in document.queries:
-        if query.series:
-            metrics[query.name] = query.series[0].points
+        courses = (tuple(point for point in series.points if point[0] <= end) for series in query.series)
+        first = next(filter(None, courses), None)
+        if first is not None:
+            metrics[query.name] = first
     text = msgspec.json.encode(metrics, order="sorted").decode()
     return text.translate(_ESCAPED).encode()

@@ -47,6 +47,12 @@ class QueryAnswer(Struct, frozen=True, kw_only=True):
     query: Annotated[str, Meta(description="As configured, with its placeholders.")]
     expression: Annotated[str, Meta(description="As sent.")]
     step_seconds: Annotated[float, Meta(description="Time between two points.")]
+    window_seconds: Annotated[
+        float,
+        Meta(
+            description="The longest range in it: so much before its time a point tells of; 0: of that moment."
+        ),
+    ] = 0.0
     state: Annotated[
         State,
         Meta(description="data; empty: no series; failed: see reason; partial: some of it, see reason."),
@@ -83,10 +89,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
     tail_open: Annotated[
         bool,
         Meta(
-            description="The last scrape of the job's time was still to come: the last points may be missing."
+            description="What happened at the job's end was not scraped yet: of its last moments points may be missing."
         ),
     ] = False
-    tail_seconds: Annotated[float, Meta(description="How long a scrape may take to come.")] = 0.0
+    tail_seconds: Annotated[
+        float,
+        Meta(
+            description="Once the tail is closed there are points of so long after end_time, of its next scrape."
+        ),
+    ] = 0.0
     queries: Annotated[tuple[QueryAnswer, ...], Meta(description="In the order they are configured.")] = ()
     problems: Annotated[tuple[str, ...], Meta(description="What concerns all of it, one sentence each.")] = ()
 
