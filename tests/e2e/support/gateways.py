@@ -31,16 +31,22 @@ _SECONDS = 30
 
 
 class RunningGateway:
-    """One forge's; addresses, state and log stay the same over restarts. ``keys`` are those of ``[[forge]]``."""
+    """One forge's; addresses, state and log stay the same over restarts. ``keys`` are those of ``[[forge]]``.
 
-    def __init__(self, folder: Path, url: str, kind: str = "forgejo", **keys: Any) -> None:
+    ``top`` are lines above all tables, ``tables`` further ones.
+    """
+
+    def __init__(
+        self, folder: Path, url: str, kind: str = "forgejo", *, top: str = "", tables: str = "", **keys: Any
+    ) -> None:
         self.port, self.metrics = closed_port(), closed_port()
         self.state = folder / "state"
         self._log = folder / "gateway.log"
         self._config = folder / "gateway.toml"
         told = {"kind": kind, "url": url, "listen": f"127.0.0.1:{self.port}", **DEFAULTS, **keys}
         lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
-        self._config.write_text(_CONFIG.format(metrics=self.metrics) + "\n".join(lines) + "\n")
+        text = f"{top}\n{_CONFIG.format(metrics=self.metrics)}" + "\n".join(lines)
+        self._config.write_text(f"{text}\n{tables}\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -44,7 +44,10 @@ name = "of-the-tests"
 
 
 class LaunchingGateway(RunningGateway):
-    """One with one registration; ``runner`` are further keys of its ``[[forge.runner]]``, as TOML has them."""
+    """One with one registration; ``runner`` are further keys of its ``[[forge.runner]]``, as TOML has them.
+
+    ``tables`` are further ones of its file.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class LaunchingGateway(RunningGateway):
         runner: Mapping[str, str],
         receiver: str | None = None,
         receiver_token: str | None = None,
+        tables: str = "",
     ) -> None:
         super().__init__(folder, url, kind)
         self.port, self.metrics = lasting_port(), lasting_port()
@@ -75,7 +79,8 @@ class LaunchingGateway(RunningGateway):
             **account,
             **runner,
         }
-        self._config.write_text(told + "".join(f"{key} = {value}\n" for key, value in keys.items()))
+        told += "".join(f"{key} = {value}\n" for key, value in keys.items())
+        self._config.write_text(told + tables)
 
     def processes(self) -> list[int]:
         """Those that were started for a task: they are in its directory, or name it."""
@@ -189,9 +194,10 @@ async def launching_gateway(
     runner: Mapping[str, str],
     receiver: str | None = None,
     receiver_token: str | None = None,
+    tables: str = "",
 ) -> AsyncIterator[LaunchingGateway]:
     """One that has begun; at the end nothing of what it said is a secret, or a fault of its own."""
-    gateway = LaunchingGateway(folder, url, kind, runner, receiver, receiver_token)
+    gateway = LaunchingGateway(folder, url, kind, runner, receiver, receiver_token, tables)
     try:
         await gateway.start()
         yield gateway

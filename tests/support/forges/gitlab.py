@@ -23,6 +23,8 @@ class Job(Struct):
     trace: bytes = b""
     state: str = "running"
     status: str = "running"
+    artifacts: list[Seen] = []
+    """Requests that brought one, taken while it ran."""
 
     @property
     def token(self) -> str:
@@ -90,6 +92,8 @@ class GitlabForge(RawForge):
             await self._request(seen, line)
         elif parts[-1] == "verify":
             await line.send(response(200 if json.loads(seen.body)["token"] == self.token else 403))
+        elif parts[-1] == "artifacts":
+            await line.send(self._artifact(self.jobs[int(parts[-2])], seen))
         elif parts[-1] == "trace":
             await line.send(self._trace(self.jobs[int(parts[-2])], seen))
         else:
@@ -133,6 +137,12 @@ class GitlabForge(RawForge):
             return response(416, b"", *told)
         job.trace += seen.body
         return response(202, b"", ("Job-Status", job.status), ("Range", f"0-{len(job.trace)}"))
+
+    def _artifact(self, job: Job, seen: Seen) -> bytes:
+        if seen.by_name.get("job-token") != job.token or job.state != "running":
+            return response(403)
+        job.artifacts.append(seen)
+        return response(201, b'{"id":1}', ("Content-Type", "application/json"))
 
     def _update(self, job: Job, said: dict[str, Any]) -> bytes:
         if said["token"] != job.token:
