@@ -69,8 +69,16 @@ def test_the_evidence_is_printed(config: str, server: StandIn, capsys: pytest.Ca
         "2020-01-01T00:00:00.000Z",
         "2020-01-01T00:00:20.000Z",
     )
-    assert [query.point_count for query in document.queries] == [3, 3]
+    assert [query.point_count for query in document.queries] == [5, 5]
     assert said == f"jobmeter: 2 queries of {document.source.address}: 2 with data\n"
+
+
+def test_one_query_is_told_of_as_one(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is spoken."""
+    file = Path(config.removeprefix("--config="))
+    file.write_text(file.read_text().replace('b = "b"', ""))
+    document, said = printed(capsys, config, *TIME)
+    assert said == f"jobmeter: 1 query of {document.source.address}: 1 with data\n"
 
 
 def test_the_form_of_gitlabs_referee_is_written(
@@ -87,7 +95,7 @@ def test_the_form_of_gitlabs_referee_is_written(
 @pytest.mark.parametrize(
     "form, begins, told",
     [
-        ("markdown", "### jobmeter: what Prometheus saw", "\n| b | 1 | 3 | 0.5 | 0.5 | 0.5 |\n"),
+        ("markdown", "### jobmeter: what Prometheus saw", "\n| b | 1 | 5 | 0.5 | 0.5 | 0.5 |\n"),
         ("html", "<!DOCTYPE html>", "What Prometheus saw: all 2 queries have data"),
     ],
 )
@@ -275,7 +283,7 @@ def test_the_last_scrape_is_told_of_or_waited_for(
     monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
     document, said = printed(capsys, config, *TIME, "--wait")
     assert not document.tail_open
-    assert "jobmeter: waiting 13.0 s for the last scrape of the job's time\n" in said
+    assert "jobmeter: waiting 19.0 s for the last scrape of the job's time\n" in said
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 
 from jobmeter.model.errors import UsageError
 from jobmeter.referee.options import PrometheusOptions
-from jobmeter.referee.prometheus import Prometheus, Room, Unanswered
+from jobmeter.referee.prometheus import Kind, Prometheus, Room, Unanswered
 from jobmeter.referee.reading import MAX_SAID
 from tests.referee.server import (
     JSON,
@@ -133,38 +133,42 @@ def test_a_packed_answer_is_unpacked() -> None:
 
 GZIP = ("Content-Encoding", "gzip")
 BOMB = gzip.compress(b" " * 50 * MIB)
-FAULTS: list[tuple[str, Answer, str, bool]] = [
-    ("slow", silent, "Prometheus gave no answer within 0.3 s.", True),
-    ("hangs up", hang_up, "Prometheus cannot be asked: it closed the connection.", True),
-    ("no HTTP", no_http, "Prometheus cannot be asked: it does not speak HTTP.", True),
-    ("cut", cut, "Prometheus broke off its answer: it closed the connection.", False),
-    ("400", says(400, ERROR, JSON), "Prometheus answered 400: parse error: unexpected }.", False),
-    ("401", says(401, b"Unauthorized\n"), "Prometheus answered 401: Whatever.", False),
+FAULTS: list[tuple[str, Answer, str, Kind]] = [
+    ("slow", silent, "Prometheus gave no answer within 0.3 s.", "late"),
+    ("hangs up", hang_up, "Prometheus cannot be asked: it closed the connection.", "away"),
+    ("no HTTP", no_http, "Prometheus cannot be asked: it does not speak HTTP.", "away"),
+    ("cut", cut, "Prometheus broke off its answer: it closed the connection.", "refused"),
+    ("400", says(400, ERROR, JSON), "Prometheus answered 400: parse error: unexpected }.", "refused"),
+    ("401", says(401, b"Unauthorized\n"), "Prometheus answered 401: Whatever.", "refused"),
     ("422", says(422, b'{"status":"error","error":"too many samples."}'),
-     "Prometheus answered 422: too many samples.", False),
-    ("500", says(500, b"<html>" + b"x" * 100_000), "Prometheus answered 500: Whatever.", False),
-    ("502", says(502), "Prometheus answered 502: Whatever.", True),
-    ("503", says(503, b'{"error":"query timed out"}'), "Prometheus answered 503: query timed out.", True),
-    ("504", says(504), "Prometheus answered 504: Whatever.", True),
+     "Prometheus answered 422: too many samples.", "refused"),
+    ("500", says(500, b"<html>" + b"x" * 100_000), "Prometheus answered 500: Whatever.", "refused"),
+    ("502", says(502), "Prometheus answered 502: Whatever.", "away"),
+    ("503", says(503, b'{"error":"query timed out"}'), "Prometheus answered 503: query timed out.", "refused"),
+    ("503 of none", says(503, b"no server is available"), "Prometheus answered 503: Whatever.", "away"),
+    ("504", says(504), "Prometheus answered 504: Whatever.", "away"),
     ("302", says(302, b"", ("Location", "/login")),
-     "Prometheus answered 302: it is elsewhere, and no redirect is followed.", False),
-    ("huge", says(200, b" " * (MIB + 1)), "The answer has more than 1000000 bytes.", False),
-    ("bomb", says(200, BOMB, GZIP), "The answer has more than 1000000 bytes.", False),
-    ("cut gzip", says(200, BOMB[:100], GZIP), "The answer is not whole: what was packed breaks off.", False),
-    ("no gzip", says(200, b"{}", GZIP), "The answer cannot be unpacked.", False),
+     "Prometheus answered 302: it is elsewhere, and no redirect is followed.", "refused"),
+    ("huge", says(200, b" " * (MIB + 1)), "The answer has more than 1000000 bytes.", "refused"),
+    ("bomb", says(200, BOMB, GZIP), "The answer has more than 1000000 bytes.", "refused"),
+    ("cut gzip", says(200, BOMB[:100], GZIP), "The answer is not whole: what was packed breaks off.", "refused"),
+    ("no gzip", says(200, b"{}", GZIP), "The answer cannot be unpacked.", "refused"),
     ("brotli", says(200, b"{}", ("Content-Encoding", "br")),
-     "The answer is packed as br, which was not asked for.", False),
+     "The answer is packed as br, which was not asked for.", "refused"),
+    ("two gzip", says(200, gzip.compress(b"{}") * 2, GZIP), "The answer goes on after its end.", "refused"),
+    ("more than gzip", says(200, gzip.compress(b"{}") + bytes(MIB), GZIP), "The answer goes on after its end.",
+     "refused"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "answer, sentence, away", [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
+    "answer, sentence, kind", [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS]
 )
-def test_each_failure_has_its_sentence(answer: Answer, sentence: str, away: bool) -> None:
+def test_each_failure_has_its_sentence(answer: Answer, sentence: str, kind: Kind) -> None:
     """And says whether anybody was there."""
     with pytest.raises(Unanswered) as failed:
         asking(answer, timeout=0.3, max_answer_bytes=1_000_000)
-    assert (str(failed.value), failed.value.away) == (sentence, away)
+    assert (str(failed.value), failed.value.kind) == (sentence, kind)
 
 
 def test_one_that_is_not_there() -> None:
@@ -178,7 +182,7 @@ def test_one_that_is_not_there() -> None:
     with pytest.raises(Unanswered) as failed:
         asyncio.run(main())
     assert str(failed.value) == "Prometheus cannot be asked: connection refused."
-    assert failed.value.away
+    assert failed.value.kind == "away"
 
 
 def test_answers_are_bounded_together() -> None:
@@ -268,6 +272,35 @@ def test_who_is_always_asked_to_wait_gives_up() -> None:
     with pytest.raises(Unanswered, match=r"^Prometheus answered 429: too busy\.$"):
         asking(server)
     assert len(server.asked) == 5
+
+
+@pytest.mark.parametrize("seconds, answered", [(1, True), (3, False), (30, False)])
+def test_nobody_waits_longer_than_there_is_time(seconds: int, answered: bool) -> None:
+    """What has no time left is said at once, of the questions that come after it too."""
+
+    async def main() -> list[str]:
+        server = StandIn()
+        server.wrong["a"] = once(says(429, b"", ("Retry-After", str(seconds))))
+        async with listening(server) as (url, _), Prometheus(PrometheusOptions(address=url)) as client:
+            room = Room(MIB, time.monotonic() + 2)
+            said = [await outcome(client, query, room) for query in "ab"]
+            assert server.expressions == (["a", "a", "b"] if answered else ["a"])
+            return said
+
+    because = f"because Prometheus asks for {seconds} s without questions, longer than there is time for."
+    refused = [f"It was not asked again, {because}", f"It was not asked, {because}"]
+    begun = time.monotonic()
+    assert asyncio.run(main()) == (["", ""] if answered else refused)
+    assert answered or time.monotonic() < begun + 1
+
+
+async def outcome(client: Prometheus, query: str, room: Room) -> str:
+    """What is said where there is no answer."""
+    try:
+        await client.query_range(query, 0, 0, 1, room)
+    except Unanswered as error:
+        return str(error)
+    return ""
 
 
 def test_all_questions_wait_together() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobmeter.model.errors import UsageError
 from jobmeter.referee.default_queries import DEFAULT_QUERIES
-from jobmeter.referee.queries import NamedQuery, Terms, expand, named, parse_query, repeated
+from jobmeter.referee.queries import NamedQuery, Terms, expand, named, parse_query, repeated, window_seconds
 
 TERMS = Terms('instance="a"', 10, 61.2, 15)
 
@@ -58,6 +58,9 @@ def test_what_is_no_query_is_refused(text: str, sentence: str) -> None:
         ("rate(x[{interval}])", TERMS._replace(interval_seconds=30.001), "rate(x[30s])"),
         ("rate(x[{rate_interval}])", TERMS, "rate(x[60s])"),
         ("rate(x[{rate_interval}])", TERMS._replace(interval_seconds=90), "rate(x[90s])"),
+        ("rate(x[{rate_interval}])", TERMS._replace(range_seconds=45), "rate(x[45s])"),
+        ("rate(x[{rate_interval}])", TERMS._replace(range_seconds=20), "rate(x[31s])"),
+        ("rate(x[{rate_interval}])", TERMS._replace(range_seconds=0, scrape_seconds=0.2), "rate(x[10s])"),
         ("x{{selector}}", TERMS._replace(selector='a="{interval}"'), 'x{a="{interval}"}'),
         ("x{{selector}}", TERMS._replace(selector=""), "x{}"),
         ('x{a="{other}"}', TERMS, 'x{a="{other}"}'),
@@ -66,6 +69,24 @@ def test_what_is_no_query_is_refused(text: str, sentence: str) -> None:
 def test_placeholders_are_replaced_once(query: str, terms: Terms, expression: str) -> None:
     """Whole seconds, at least one; what stands for a placeholder is not looked at again."""
     assert expand(query, terms) == expression
+
+
+@pytest.mark.parametrize(
+    "expression, seconds",
+    [
+        ("rate(x[60s])", 60),
+        ("sum(rate(x[1m])) / max_over_time(y[ 1h30m ])", 5400),
+        ("max_over_time(rate(x[5m])[1d:1m])", 86_400),
+        ("rate(x[1500ms])", 1.5),
+        ("up + on (a) group_left () down offset 5m", 0),
+        ("x{a=\"[5m]\",b='[6m]',c=`[7m]`}", 0),
+        ('x{a="\\"[5m]"}', 0),
+        ("", 0),
+    ],
+)
+def test_a_query_looks_back_as_far_as_its_longest_range(expression: str, seconds: float) -> None:
+    """What is in quotes is none."""
+    assert window_seconds(expression) == seconds
 
 
 @given(st.text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,12 +53,12 @@ def ask(
 
 
 def test_every_query_is_asked_of_the_jobs_time() -> None:
-    """And answered with all that was sent."""
+    """And of the scrape after it; what is answered is kept as it was sent."""
     server = StandIn()
     document = ask(server, ("cpu", "rate(cpu{{selector}}[{interval}])"), ("up", "up"), scrape_interval=30)
     assert sorted(server.expressions) == ['rate(cpu{instance="runner-1"}[10s])', "up"]
     assert {(form["start"], form["end"], form["step"]) for form in server.asked} == {
-        ("1577836800.000", "1577836860.000", "10.000")
+        ("1577836800.000", "1577836890.000", "10.000")
     }
     assert (document.start_time, document.end_time) == (
         "2020-01-01T00:00:00.000Z",
@@ -69,7 +70,8 @@ def test_every_query_is_asked_of_the_jobs_time() -> None:
     cpu, up = document.queries
     assert (cpu.name, cpu.query) == ("cpu", "rate(cpu{{selector}}[{interval}])")
     assert (cpu.expression, cpu.state, cpu.reason) == ('rate(cpu{instance="runner-1"}[10s])', "data", None)
-    assert [len(one.points) for one in (*cpu.series, *up.series)] == [7, 7]
+    assert (cpu.window_seconds, up.window_seconds) == (10, 0)
+    assert [len(one.points) for one in (*cpu.series, *up.series)] == [10, 10]
 
 
 REASON = "Prometheus answered 400: no."
@@ -112,7 +114,7 @@ def test_one_bad_query_takes_nothing_from_the_others(
     document = ask(server, ("a", "a"), ("b", "bad"), ("c", "c"), timeout=0.5, max_answer_bytes=10_000)
     first, bad, last = document.queries
     assert (bad.state, bad.reason, bad.point_count) == (state, reason, points)
-    assert [(one.state, one.point_count) for one in (first, last)] == [("data", 7)] * 2
+    assert [(one.state, one.point_count) for one in (first, last)] == [("data", 9)] * 2
     assert list(compat.encode(document)[:3]) == list(b'{"a')
 
 
@@ -127,9 +129,11 @@ def test_one_that_is_away_is_said_of_each_query() -> None:
 
     document = asyncio.run(main())
     bounds.check(document)
-    assert {(one.state, one.reason) for one in document.queries} == {
-        ("failed", "Prometheus cannot be asked: connection refused.")
-    }
+    reason = "Prometheus cannot be asked: connection refused."
+    assert [(one.state, one.reason) for one in document.queries] == [
+        ("failed", reason),
+        *[("failed", f"It was not asked, because {reason}")] * 49,
+    ]
     assert compat.encode(document) == b"{}"
 
 
@@ -144,14 +148,57 @@ def test_once_nobody_is_there_nobody_else_is_made_to_wait() -> None:
     assert server.expressions == ["up", "a", *["up"] * 5]
 
 
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (says(503, b'{"error":"query timed out"}'), "Prometheus answered 503: query timed out."),
+        (silent, "Prometheus gave no answer within 0.2 s."),
+    ],
+    ids=["told", "not told"],
+)
+def test_a_query_that_takes_too_long_keeps_none_from_being_asked(answer: Any, reason: str) -> None:
+    """That is its own fault, however many of them come first."""
+    server = StandIn()
+    server.wrong["slow"] = answer
+    slow = [(f"slow {number}", "slow") for number in range(3)]
+    document = ask(server, *slow, ("a", "a"), ("b", "b"), parallel=3, timeout=0.2)
+    assert [one.reason for one in document.queries] == [*[reason] * 3, None, None]
+
+
 def test_what_has_not_come_within_the_budget_is_left() -> None:
     """And said; what has come is kept."""
     server = StandIn()
     server.wrong["slow"] = silent
-    document = ask(server, ("a", "a"), ("b", "slow"), ("c", "slow"), budget=0.5, parallel=2)
-    assert [one.state for one in document.queries] == ["data", "failed", "failed"]
-    assert document.queries[1].reason == "The time for all queries was over before it was answered."
-    assert document.problems == ("2 of 3 queries were not answered within the 0.5 s that they were given.",)
+    document = ask(server, ("a", "a"), ("b", "slow"), ("c", "slow"), ("d", "d"), budget=0.5, parallel=2)
+    assert [(one.state, one.reason) for one in document.queries] == [
+        ("data", None),
+        *[("failed", "The time for all queries was over before it was answered.")] * 2,
+        ("failed", "It was not asked, because the time for all queries was over."),
+    ]
+    assert document.problems == ("3 of 4 queries were not answered within the 0.5 s that they were given.",)
+
+
+def test_who_is_stopped_says_what_was_not_asked() -> None:
+    """And what was, without an answer; nothing else of it is known."""
+    server = StandIn()
+    server.wrong["slow"] = silent
+
+    async def main() -> Evidence:
+        async with listening(server) as (url, _):
+            queries = [("a", "slow"), ("b", "b")]
+            async with Referee(options(url, queries, parallel=1)) as referee:
+                asking = asyncio.create_task(referee.ask(JOB))
+                while not server.asked:
+                    await asyncio.sleep(0.01)
+                for task in asyncio.all_tasks() - {asking, asyncio.current_task()}:
+                    if task.get_coro().__name__ == "_ask":  # type: ignore[union-attr]
+                        task.cancel()
+                return await asking
+
+    assert [one.reason for one in asyncio.run(main()).queries] == [
+        "The referee was stopped before it was answered.",
+        "It was not asked, because the referee was stopped.",
+    ]
 
 
 def test_waiting_for_a_busy_server_is_within_the_budget() -> None:
@@ -185,10 +232,15 @@ def test_no_more_than_so_many_are_asked_at_once() -> None:
 @pytest.mark.parametrize(
     "start, end, points, problem",
     [
-        (START, START, 1, None),
-        (START, START + 3, 2, None),
-        (START, START - 5, 1, "The job's end is before its start; its start was asked for."),
-        (START, START + 7 * DAY, 10_997, "The job is long: its points are 55 s apart, not 10 s"),
+        (START, START, 16, None),
+        (START, START + 3, 7, None),
+        (START, START - 5, 16, "The job's end is before its start; its start was asked for."),
+        (
+            START,
+            START + 7 * DAY,
+            10_998,
+            "Points are 55 s apart, not 10 s, so that a series has no more than 11000.",
+        ),
     ],
     ids=["0 s", "3 s", "backwards", "7 days"],
 )
@@ -200,8 +252,8 @@ def test_a_job_of_any_length(start: float, end: float, points: int, problem: str
     assert (answer.state, answer.point_count) == ("data", points)
     times = [time for time, _ in answer.series[0].points]
     assert times == sorted(set(times))
-    assert len(server.asked) == (8 if points > 10_000 else 1)
-    assert [problem or ""] == [one[: len(problem or "")] for one in document.problems or ("",)]
+    assert len(server.asked) == (9 if points > 10_000 else 1)
+    assert document.problems == (() if problem is None else (problem,))
 
 
 def test_parts_that_were_answered_are_kept() -> None:
@@ -218,7 +270,7 @@ def test_parts_that_were_answered_are_kept() -> None:
             return await referee.ask(JOB._replace(end=START + 4 * DAY))
 
     (answer,) = asyncio.run(main()).queries
-    assert (answer.state, answer.reason) == ("partial", f"Of its 5 parts 2 were answered. {REASON}")
+    assert (answer.state, answer.reason) == ("partial", f"Of its 6 parts 2 were answered. {REASON}")
     assert answer.point_count > 0
 
 
@@ -255,20 +307,46 @@ def test_a_fault_of_the_referee_is_one_querys_too(monkeypatch: pytest.MonkeyPatc
     assert (answer.state, answer.reason) == ("failed", "The referee could not ask it: ZeroDivisionError.")
 
 
-def test_all_queries_share_the_points_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None can take another's; what is left out is counted."""
-    monkeypatch.setattr(module, "MAX_POINTS", 13)
-    document = ask(StandIn(), ("a", "a"), ("b", "b"))
+@pytest.mark.parametrize("length, step, points", [(40, 10, 7), (60, 13, 7), (7 * DAY, 100_803, 7)])
+def test_all_queries_share_the_points_of_a_document(
+    length: float, step: float, points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their points are so far apart that each has room for one series of the whole job."""
+    monkeypatch.setattr(module, "MAX_POINTS", 14)
+    document = ask(StandIn(), ("a", "a"), ("b", "b"), occasion=JOB._replace(end=START + length))
+    assert document.step_seconds == step
     for answer in document.queries:
-        assert (answer.state, answer.series_left_out, answer.points_left_out) == ("empty", 1, 7)
-        assert answer.warnings == ("Left out are 1 series, 7 points: a query keeps 100 series and 6 points.",)
+        assert (answer.state, answer.reason, answer.point_count) == ("data", None, points)
+        assert answer.series[0].points[-1][0] >= START + length + 15
+
+
+def rows(*counts: int) -> bytes:
+    """An answer of series with so many points."""
+    result = [
+        {"metric": {"row": str(row)}, "values": [[START + number, "1"] for number in range(count)]}
+        for row, count in enumerate(counts)
+    ]
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
+
+
+def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is taken for all that there was, and nothing that there was for nothing."""
+    monkeypatch.setattr(module, "MAX_POINTS", 20)
+    server = StandIn()
+    server.wrong["two"] = says(200, rows(2, 2))
+    server.wrong["large"] = says(200, rows(11))
+    two, large = ask(server, ("a", "two"), ("b", "large"), max_series=1).queries
+    assert (two.state, len(two.series), two.series_left_out, two.points_left_out) == ("partial", 1, 1, 2)
+    assert two.reason == "Left out are 1 series, 2 points: a query keeps 1 series and 10 points."
+    assert (large.state, large.series, large.series_left_out) == ("partial", (), 1)
+    assert large.reason == "Left out are 1 series, 11 points: a query keeps 1 series and 10 points."
 
 
 def test_a_document_is_as_small_as_a_receiver_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much was answered."""
     monkeypatch.setattr(module, "fitted", lambda document: fitted(document, 1000))
     (answer,) = ask(StandIn(), ("a", "a"), occasion=JOB._replace(end=START + 600)).queries
-    assert (answer.state, answer.series, answer.points_left_out) == ("partial", (), 61)
+    assert (answer.state, answer.series, answer.points_left_out) == ("partial", (), 63)
 
 
 @pytest.mark.parametrize(
@@ -287,19 +365,33 @@ def test_a_clock_that_differs_is_told(
     assert all(str(text) in one for one in problems)
 
 
-@pytest.mark.parametrize("after, tail_open", [(0, True), (14.9, True), (15.1, False)])
-def test_the_tail_is_open_until_the_next_scrape(after: float, tail_open: bool) -> None:
-    """What happened since the last one is not known yet."""
+@pytest.mark.parametrize(
+    "length, after, tail_open, tail, times",
+    [
+        (60, 0, True, 20, [0, 10, 20, 30, 40, 50, 60]),
+        (60, 19.9, True, 20, [0, 10, 20, 30, 40, 50, 60]),
+        (60, 20, False, 20, [0, 10, 20, 30, 40, 50, 60, 70, 80]),
+        (19, 0, True, 21, [0, 10, 19]),
+        (19, 21, False, 21, [0, 10, 20, 30, 40]),
+        (3, 15, False, 15, [0, 3, 6, 9, 12, 15, 18]),
+    ],
+)
+def test_the_tail_is_open_until_the_next_scrape(
+    length: float, after: float, tail_open: bool, tail: float, times: list[float]
+) -> None:
+    """What happened since the last one is not known yet; it is in a point that is no earlier than that scrape."""
+    occasion = JOB._replace(end=START + length)
 
     async def main() -> Evidence:
         async with (
             listening(StandIn()) as (url, _),
-            Referee(options(url), clock=lambda: JOB.end + after) as referee,
+            Referee(options(url), clock=lambda: occasion.end + after) as referee,
         ):
-            return await referee.ask(JOB)
+            return await referee.ask(occasion)
 
     document = asyncio.run(main())
-    assert document.tail_open is tail_open
+    assert (document.tail_open, document.tail_seconds) == (tail_open, tail)
+    assert [time - START for time, _ in document.queries[0].series[0].points] == times
 
 
 def test_a_breaker_skips_one_that_is_away() -> None:
@@ -315,12 +407,22 @@ def test_a_breaker_skips_one_that_is_away() -> None:
     assert [one.problems for one in tried] == [()] * 3
     (problem,) = skipped.problems
     assert problem == "Prometheus was not asked: it was away the last times, and is tried again in 60 s."
-    assert (skipped.queries[0].state, skipped.queries[0].reason) == ("failed", "It was not asked.")
+    reason = "It was not asked, because Prometheus was away the last times."
+    assert (skipped.queries[0].state, skipped.queries[0].reason) == ("failed", reason)
 
 
-@pytest.mark.parametrize("answer, opens", [(says(400), False), (says(502), True), (silent, True)])
+@pytest.mark.parametrize(
+    "answer, opens",
+    [
+        (says(400), False),
+        (says(503, b'{"error":"query timed out"}'), False),
+        (says(429, b"", ("Retry-After", "30")), False),
+        (says(502), True),
+        (silent, True),
+    ],
+)
 def test_only_one_that_is_away_opens_the_breaker(answer: Any, opens: bool) -> None:
-    """One that refuses a query is there; one that is too slow for the budget is as good as away."""
+    """One that refuses a query is there; one that answers none at all within the budget is as good as away."""
 
     async def main() -> Callable[[], float | None]:
         server, breaker = StandIn(), Breaker(time.monotonic)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jobmeter.referee.uploads.options import UploadOptions
 
 _MAX_SAID = 5
+_SCRAPE_TAKES_SECONDS = 1.0
 _POST_SECONDS = 30.0
 _UPLOAD_SECONDS = 120.0
 # The highest takes six times as long, for a hundredth of the size.
@@ -50,7 +51,7 @@ def referee(settings: RefereeSettings, environ: Mapping[str, str]) -> int:
     try:
         with _signalled(_interrupt):
             if settings.wait:
-                _wait(occasion.end + settings.options.scrape_interval)
+                _wait(occasion, settings)
             document, stopped = asyncio.run(_asked(settings, occasion))
             for sentence in _said(document):
                 outputs.say(sentence)
@@ -89,8 +90,10 @@ def _occasion(settings: RefereeSettings, environ: Mapping[str, str]) -> "Occasio
     return Occasion(start, end, selector, job, settings.run_uid, settings.task)
 
 
-def _wait(until: float) -> None:
-    seconds = until - time.time()
+def _wait(occasion: "Occasion", settings: RefereeSettings) -> None:
+    from jobmeter.referee.referee import closing_plan
+
+    seconds = closing_plan(settings.options, occasion).last + _SCRAPE_TAKES_SECONDS - time.time()
     if seconds > 0:
         outputs.say(f"waiting {seconds:.1f} s for the last scrape of the job's time")
         time.sleep(seconds)
@@ -126,7 +129,8 @@ def _said(document: Evidence) -> Iterator[str]:
     states = [query.state for query in document.queries]
     counts = {"with data": "data", "in part": "partial", "empty": "empty", "failed": "failed"}
     told = [f"{states.count(state)} {words}" for words, state in counts.items() if state in states]
-    yield f"{len(states)} queries of {document.source.address}: {', '.join(told) or 'none'}"
+    queries = "query" if len(states) == 1 else "queries"
+    yield f"{len(states)} {queries} of {document.source.address}: {', '.join(told) or 'none'}"
     reasons: dict[str, list[str]] = {}
     for query in document.queries:
         if query.reason is not None:

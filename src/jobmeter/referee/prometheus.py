@@ -3,12 +3,13 @@
 import asyncio
 import binascii
 import json
+import math
 import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import unquote, urlencode, urlsplit
 
 import aiohttp
@@ -29,7 +30,8 @@ _AWAY = frozenset({502, 503, 504})
 _TRIES = 5
 _EXACT = {"nocache": "1"}
 """Without it VictoriaMetrics moves the times to multiples of the step; others do not know it, and leave it alone."""
-_LONGEST_WAIT_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 600.0
+"""However long it asks for, that is not what keeps it from being asked about a later job."""
 _UNASKED_WAIT_SECONDS = 1.0
 _PIECE_BYTES = 64 * 1024
 _ERROR_BYTES = 64 * 1024
@@ -38,19 +40,24 @@ _SKEW_SECONDS = 5.0
 """A Date has whole seconds, and the answer may have taken some."""
 
 
-class Unanswered(Exception):
-    """There is no answer; the message is one sentence. ``away`` says that nobody was there to give one."""
+Kind = Literal["refused", "late", "away"]
+"""Somebody answered; nobody did in time, be it for the query's sake; there is nobody to ask."""
 
-    def __init__(self, message: str, *, away: bool = False) -> None:
+
+class Unanswered(Exception):
+    """There is no answer; the message is one sentence."""
+
+    def __init__(self, message: str, kind: Kind = "refused") -> None:
         super().__init__(message)
-        self.away = away
+        self.kind: Kind = kind
 
 
 class Room:
-    """How many bytes all answers together may have."""
+    """What all answers together may have: so many bytes, and time until ``deadline`` of the monotonic clock."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, deadline: float = math.inf) -> None:
         self.most_bytes = most_bytes
+        self.deadline = deadline
         self._left = most_bytes
 
     def take(self, count: int) -> bool:
@@ -96,7 +103,8 @@ class Prometheus:
     async def query_range(self, expression: str, start: float, end: float, step: float, room: Room) -> bytes:
         """The answer's JSON; times in seconds since 1970, the step in seconds. Raises Unanswered.
 
-        Who is asked to wait waits, all questions together, and asks again, five times in all.
+        Who is asked to wait waits, all questions together, and asks again, five times in all; unless that takes longer
+        than there is room for.
         """
         form = {
             "query": expression,
@@ -105,7 +113,7 @@ class Prometheus:
             "step": f"{step:.3f}",
         } | _EXACT
         for tries_left in range(_TRIES - 1, -1, -1):
-            await asyncio.sleep(max(self._not_before - time.monotonic(), 0.0))
+            await self._rest(room, asked=tries_left < _TRIES - 1)
             try:
                 found = await self._asked(form, room, may_wait=tries_left > 0)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -113,6 +121,16 @@ class Prometheus:
             if found is not None:
                 return found
         raise Unanswered("Prometheus takes neither POST nor GET.")
+
+    async def _rest(self, room: Room, *, asked: bool) -> None:
+        """As long as it has asked for. Raises Unanswered."""
+        rest = max(self._not_before - time.monotonic(), 0.0)
+        if self._not_before > room.deadline:
+            raise Unanswered(
+                f"It was not asked{' again' if asked else ''}, because Prometheus asks for {rest:.0f} s without "
+                "questions, longer than there is time for."
+            )
+        await asyncio.sleep(rest)
 
     async def _asked(self, form: Mapping[str, str], room: Room, *, may_wait: bool) -> bytes | None:
         """None where it is to be asked again."""
@@ -135,7 +153,7 @@ class Prometheus:
             if wait is not None and may_wait:
                 self._not_before = max(self._not_before, time.monotonic() + wait)
                 return None
-            raise Unanswered(await self._refusal(response), away=response.status in _AWAY)
+            raise await self._refusal(response)
 
     async def _whole(self, response: aiohttp.ClientResponse, room: Room) -> bytes:
         answer = bytearray()
@@ -148,19 +166,25 @@ class Prometheus:
                 raise Unanswered(f"The answers have more than {room.most_bytes} bytes together.")
         return self._without_secrets(bytes(answer))
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> str:
+    async def _refusal(self, response: aiohttp.ClientResponse) -> Unanswered:
         if 300 <= response.status < 400:
-            return f"Prometheus answered {response.status}: it is elsewhere, and no redirect is followed."
+            return Unanswered(
+                f"Prometheus answered {response.status}: it is elsewhere, and no redirect is followed."
+            )
         body = bytearray()
         async for piece in _unpacked(response):
             body += piece
             if len(body) > _ERROR_BYTES:
                 break
         # Before anything is cut: the beginning of a secret is one too.
-        reason = said(self._masked(bytes(body))) or one_line(
-            self._masked((response.reason or "").encode()).decode()
+        told = said(self._masked(bytes(body)))
+        reason = told or one_line(self._masked((response.reason or "").encode()).decode())
+        # One that says why, as of a query that took too long, is there; others are before it, and find nobody.
+        away = response.status in _AWAY and not told
+        return Unanswered(
+            f"Prometheus answered {response.status}{f': {reason}' if reason else ''}.",
+            "away" if away else "refused",
         )
-        return f"Prometheus answered {response.status}{f': {reason}' if reason else ''}."
 
     def _masked(self, text: bytes) -> bytes:
         for secret in self._secrets:
@@ -185,11 +209,11 @@ class Prometheus:
     def _unanswered(self, error: Exception) -> Unanswered:
         late = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
         if late:
-            return Unanswered(f"Prometheus gave no answer within {self._options.timeout:g} s.", away=True)
+            return Unanswered(f"Prometheus gave no answer within {self._options.timeout:g} s.", "late")
         cut = isinstance(error, aiohttp.ClientPayloadError)
         return Unanswered(
             f"Prometheus {'broke off its answer' if cut else 'cannot be asked'}: {why(error)}.",
-            away=not cut,
+            "refused" if cut else "away",
         )
 
 
@@ -207,8 +231,10 @@ async def _unpacked(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         async for packed in response.content.iter_chunked(_PIECE_BYTES):
             rest = packed
             while rest:
+                if unpacking.eof:
+                    raise Unanswered("The answer goes on after its end.")
                 yield unpacking.decompress(rest, _PIECE_BYTES)
-                rest = unpacking.unconsumed_tail
+                rest = unpacking.unused_data if unpacking.eof else unpacking.unconsumed_tail
         yield unpacking.flush()
     except zlib.error:
         raise Unanswered("The answer cannot be unpacked.") from None

@@ -11,6 +11,12 @@ from jobmeter.model.evidence.bounds import MAX_TEXT
 _PLACEHOLDER = re.compile(r"\{(selector|interval|range|rate_interval)\}")
 _SCRAPES = 4
 """A rate needs two scrapes; with four it outlives one that is missed, whenever the first of them comes."""
+_LEAST_SCRAPES = 2
+_JITTER_SECONDS = 1.0
+_QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""", re.DOTALL)
+_RANGE = re.compile(r"\[\s*((?:\d{1,12}(?:ms|[smhdwy]))+)\s*[:\]]")
+_AMOUNT = re.compile(r"(\d+)(ms|[smhdwy])")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
 class NamedQuery(NamedTuple):
@@ -21,7 +27,10 @@ class NamedQuery(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What placeholders stand for; a selector is matchers without braces, as ``instance="runner-1"``."""
+    """What placeholders stand for; a selector is matchers without braces, as ``instance="runner-1"``.
+
+    ``range_seconds`` is the job's length, ``scrape_seconds`` how often a target is scraped.
+    """
 
     selector: str
     interval_seconds: float
@@ -51,16 +60,25 @@ def expand(query: str, terms: Terms) -> str:
     """The query as it is sent. What a placeholder stands for is not looked at again.
 
     ``{selector}`` is the matchers; ``{interval}`` the time between two points; ``{range}`` the job's length, at least
-    the interval; ``{rate_interval}`` what a rate can be made of at any time: the interval, at least four scrapes.
+    the interval; ``{rate_interval}`` what a rate can be made of at any time: the interval, at least four scrapes, or
+    the length of a shorter job, at least two scrapes, as the time before a job is not the job's.
     """
     interval = max(terms.interval_seconds, 1.0)
+    least = _LEAST_SCRAPES * terms.scrape_seconds + _JITTER_SECONDS
+    rate = min(max(least, terms.range_seconds), _SCRAPES * terms.scrape_seconds)
     values = {
         "selector": terms.selector,
         "interval": _whole(interval),
         "range": _whole(max(terms.range_seconds, interval)),
-        "rate_interval": _whole(max(interval, _SCRAPES * terms.scrape_seconds)),
+        "rate_interval": _whole(max(interval, rate)),
     }
     return _PLACEHOLDER.sub(lambda match: values[match[1]], query)
+
+
+def window_seconds(expression: str) -> float:
+    """The longest range that it looks back at any time, as 60 of ``rate(x[1m])``; 0 without any."""
+    ranges = _RANGE.findall(_QUOTED.sub("", expression))
+    return max(map(_seconds, ranges), default=0.0)
 
 
 def repeated(queries: Iterable[NamedQuery]) -> list[str]:
@@ -69,6 +87,10 @@ def repeated(queries: Iterable[NamedQuery]) -> list[str]:
     for query in queries:
         seen[query.name] = seen.get(query.name, 0) + 1
     return [name for name, count in seen.items() if count > 1]
+
+
+def _seconds(duration: str) -> float:
+    return sum(int(count) * _UNIT_SECONDS[unit] for count, unit in _AMOUNT.findall(duration))
 
 
 def _whole(seconds: float) -> str:

@@ -15,8 +15,15 @@ from jobmeter.model.summarize import rfc3339_of
 from jobmeter.referee.breaker import Breaker
 from jobmeter.referee.fitting import fitted
 from jobmeter.referee.options import RefereeOptions
+from jobmeter.referee.problems import (
+    answer_problems,
+    clock_problems,
+    plan_problems,
+    query_problems,
+    time_problems,
+)
 from jobmeter.referee.prometheus import Prometheus, Room, Unanswered
-from jobmeter.referee.queries import NamedQuery, Terms, expand, repeated
+from jobmeter.referee.queries import NamedQuery, Terms, expand, window_seconds
 from jobmeter.referee.reading import Reading, Unreadable, joined, read
 from jobmeter.referee.spans import Part, Plan, plan
 
@@ -32,6 +39,29 @@ class Occasion(NamedTuple):
     job: Job = Job()
     run_uid: str | None = None
     task: str | None = None
+
+
+def most_points(options: RefereeOptions) -> int:
+    """Of one series: what is configured, and the share that each query has of a document."""
+    queries = len(options.queries[:MAX_QUERIES])
+    return max(min(options.max_points, MAX_POINTS // max(queries, 1)), 2)
+
+
+def closing_plan(options: RefereeOptions, occasion: Occasion) -> Plan:
+    """When the whole job can be asked for: its last point comes after the scrape that is the next after its end."""
+    scrape = options.scrape_interval
+    return _planned(options, occasion, until=max(occasion.end, occasion.start) + scrape, slack_seconds=scrape)
+
+
+def _planned(options: RefereeOptions, occasion: Occasion, **tail: float) -> Plan:
+    return plan(
+        occasion.start,
+        occasion.end,
+        options.interval,
+        max_points=most_points(options),
+        max_range_seconds=options.max_range,
+        **tail,
+    )
 
 
 class Referee:
@@ -63,10 +93,11 @@ class Referee:
 
     async def ask(self, occasion: Occasion, budget_seconds: float | None = None) -> Evidence:
         """What Prometheus saw of it. What has not come within the budget is left, and said."""
-        asking = _Asking(self._options, self._queries, occasion, self._prometheus)
         asked_at = self._clock()
+        asking = _Asking(self._options, self._queries, occasion, self._prometheus, asked_at)
         wait = self._breaker.admit()
         if wait is not None:
+            asking.skip()
             return self._evidence(asking, asked_at, [_skipped(wait)])
         try:
             problems = await asking.all(budget_seconds)
@@ -75,7 +106,7 @@ class Referee:
         return self._evidence(asking, asked_at, problems)
 
     def _evidence(self, asking: "_Asking", asked_at: float, problems: Sequence[str]) -> Evidence:
-        options, occasion = self._options, asking.occasion
+        options, occasion, answers = self._options, asking.occasion, asking.answers()
         document = Evidence(
             made_by=__version__,
             job=occasion.job,
@@ -88,36 +119,22 @@ class Referee:
             selector=occasion.selector[:MAX_TEXT],
             interval_seconds=options.interval,
             step_seconds=asking.plan.step_seconds,
-            tail_open=occasion.end + options.scrape_interval > asked_at,
-            tail_seconds=options.scrape_interval,
-            queries=asking.answers(),
-            problems=(*problems, *self._notes(asking, asked_at))[:MAX_SENTENCES],
+            tail_open=asking.plan.last < asking.closing.last,
+            tail_seconds=round(asking.closing.last - max(occasion.end, occasion.start), 3),
+            queries=answers,
+            problems=(*problems, *self._notes(asking, asked_at, answers))[:MAX_SENTENCES],
         )
         return fitted(document)
 
-    def _notes(self, asking: "_Asking", asked_at: float) -> Iterator[str]:
+    def _notes(self, asking: "_Asking", asked_at: float, answers: Sequence[QueryAnswer]) -> Iterator[str]:
         """What else concerns all of it."""
-        occasion, step = asking.occasion, asking.plan.step_seconds
-        ahead = self._prometheus.clock_ahead_seconds
-        if ahead is not None:
-            yield (
-                f"The clock of Prometheus is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this "
-                "machine's: what it saw may belong to another time."
-            )
-        if occasion.end < occasion.start:
-            yield "The job's end is before its start; its start was asked for."
-        if occasion.end > asked_at:
-            yield "The job's end was still to come when Prometheus was asked."
-        if step > self._options.interval:
-            yield (
-                f"The job is long: its points are {step:g} s apart, not {self._options.interval:g} s, so that there "
-                f"are no more than {self._options.max_points} of a series."
-            )
-        for name in repeated(self._queries):
-            yield f"More than one query is called {name[:80]!r}."
-        left_out = len(self._options.queries) - len(self._queries)
-        if left_out:
-            yield f"{left_out} queries above the limit of {MAX_QUERIES} were not asked."
+        options, occasion = self._options, asking.occasion
+        yield from clock_problems(self._prometheus.clock_ahead_seconds)
+        yield from time_problems(occasion.start, occasion.end, asked_at)
+        yield from plan_problems(asking.plan, options, asking.max_points)
+        yield from query_problems(options)
+        length = max(occasion.end - occasion.start, 0.0)
+        yield from answer_problems(answers, occasion.selector, length, options.scrape_interval)
 
 
 class _Asking:
@@ -129,31 +146,32 @@ class _Asking:
         queries: Sequence[NamedQuery],
         occasion: Occasion,
         prometheus: Prometheus,
+        asked_at: float,
     ) -> None:
         self.occasion = occasion
-        self.plan: Plan = plan(
-            occasion.start,
-            occasion.end,
-            options.interval,
-            max_points=options.max_points,
-            max_range_seconds=options.max_range,
-        )
+        self.max_points = most_points(options)
+        self.closing = closing_plan(options, occasion)
+        self.plan = self.closing if self.closing.last <= asked_at else _planned(options, occasion)
         self.heard = False
         """Whether anybody was there to answer any of them."""
         self._queries = queries
         self._options = options
         self._prometheus = prometheus
+        # A job that is shorter than the interval has its points closer, yet a rate needs no less time.
         self._terms = Terms(
             occasion.selector,
-            self.plan.step_seconds,
+            max(self.plan.step_seconds, options.interval),
             occasion.end - occasion.start,
             options.scrape_interval,
         )
-        self._max_points = MAX_POINTS // max(len(queries), 1)
+        self._share = MAX_POINTS // max(len(queries), 1)
         self._room = Room(options.max_bytes)
         self._at_once = asyncio.Semaphore(options.parallel)
         self._parts: list[list[Reading]] = [[] for _ in queries]
-        self._reasons: list[str | None] = ["It was not asked." for _ in queries]
+        self._reasons: list[str | None] = [
+            "It was not asked, because the referee was stopped." for _ in queries
+        ]
+        self._begun = set[int]()
         self._nobody: str | None = None
 
     async def all(self, budget_seconds: float | None) -> list[str]:
@@ -161,6 +179,8 @@ class _Asking:
         if not self._queries:
             self.heard = True
             return ["There is no query to ask."]
+        if budget_seconds is not None:
+            self._room.deadline = time.monotonic() + budget_seconds
         tasks = [asyncio.create_task(self._ask(number)) for number in range(len(self._queries))]
         try:
             _, late = await asyncio.wait(tasks, timeout=budget_seconds)
@@ -170,12 +190,20 @@ class _Asking:
             await asyncio.gather(*tasks, return_exceptions=True)
         if not late:
             return []
+        for number, task in enumerate(tasks):
+            if task in late:
+                self._reasons[number] = (
+                    "The time for all queries was over before it was answered."
+                    if number in self._begun
+                    else "It was not asked, because the time for all queries was over."
+                )
         given = f"the {budget_seconds:g} s that they were given"
         return [f"{len(late)} of {len(tasks)} queries were not answered within {given}."]
 
     async def _ask(self, number: int) -> None:
         async with self._at_once:
-            self._reasons[number] = "The time for all queries was over before it was answered."
+            self._begun.add(number)
+            self._reasons[number] = "The referee was stopped before it was answered."
             try:
                 await self._ask_parts(number)
                 self._reasons[number] = None
@@ -191,7 +219,7 @@ class _Asking:
             raise Unreadable(f"The query has {len(expression)} characters; at most {MAX_TEXT} are sent.")
         for part in self.plan.parts:
             body = await self._answer(expression, part)
-            reading = partial(read, body, max_series=self._options.max_series, max_points=self._max_points)
+            reading = partial(read, body, max_series=self._options.max_series, max_points=self._share)
             # Who asks may have others to serve meanwhile.
             large = len(body) > _LARGE_BYTES
             self._parts[number].append(await asyncio.to_thread(reading) if large else reading())
@@ -199,17 +227,24 @@ class _Asking:
     async def _answer(self, expression: str, part: Part) -> bytes:
         """Raises Unanswered; once it is known that nobody is there nobody is asked."""
         if self._nobody is not None and not self.heard:
-            raise Unanswered(self._nobody)
+            raise Unanswered(f"It was not asked, because {self._nobody}")
         try:
             body = await self._prometheus.query_range(
                 expression, part.start, part.end, self.plan.step_seconds, self._room
             )
         except Unanswered as error:
-            self.heard = self.heard or not error.away
-            self._nobody = str(error) if error.away else None
+            self.heard = self.heard or error.kind == "refused"
+            if error.kind == "away":
+                self._nobody = str(error)
             raise
         self.heard = True
         return body
+
+    def skip(self) -> None:
+        """Ask nothing, as nobody was there the last times."""
+        self._reasons = [
+            "It was not asked, because Prometheus was away the last times." for _ in self._queries
+        ]
 
     def answers(self) -> tuple[QueryAnswer, ...]:
         """What came of each, in their order."""
@@ -219,20 +254,21 @@ class _Asking:
         )
 
     def _answer_of(self, query: NamedQuery, parts: list[Reading], reason: str | None) -> QueryAnswer:
-        limits = {"max_series": self._options.max_series, "max_points": self._max_points}
+        limits = {"max_series": self._options.max_series, "max_points": self._share}
         found = joined(parts, **limits) if parts else Reading()
         if reason is not None and parts:
             reason = f"Of its {len(self.plan.parts)} parts {len(parts)} were answered. {reason}"
-        elif reason is None and found.partial:
-            reason = "The server says that it had not all of it."
+        reason = " ".join(filter(None, (reason, *_missing(found, limits)))) or None
+        expression = expand(query.text, self._terms)[:MAX_TEXT]
         return QueryAnswer(
             name=query.name,
             query=query.text,
-            expression=expand(query.text, self._terms)[:MAX_TEXT],
+            expression=expression,
             step_seconds=self.plan.step_seconds,
+            window_seconds=window_seconds(expression),
             state=_state(found, reason),
             reason=reason,
-            warnings=(*found.warnings, *_left_out(found, limits))[:MAX_SENTENCES],
+            warnings=found.warnings,
             series=found.series,
             series_left_out=found.series_left_out,
             points_left_out=found.points_left_out,
@@ -242,10 +278,13 @@ class _Asking:
 def _state(found: Reading, reason: str | None) -> State:
     if reason is None:
         return "data" if found.series else "empty"
-    return "partial" if found.series or found.partial else "failed"
+    return "partial" if found.series or found.partial or found.series_left_out else "failed"
 
 
-def _left_out(found: Reading, limits: Mapping[str, int]) -> Iterator[str]:
+def _missing(found: Reading, limits: Mapping[str, int]) -> Iterator[str]:
+    """Why that is not all that the server has."""
+    if found.partial:
+        yield "The server says that it had not all of it."
     if found.series_left_out or found.points_left_out:
         yield (
             f"Left out are {found.series_left_out} series, {found.points_left_out} points: a query keeps "
