@@ -239,7 +239,8 @@ def test_a_prometheus_that_is_away() -> None:
             await referee.ended(replace(ENDED, task_id=str(number)))
 
     world.run(work)
-    last = decode(gzip.decompress(world.at_receiver.seen[-1].body))
+    documents = [decode(gzip.decompress(seen.body)) for seen in world.at_receiver.seen]
+    (last,) = (document for document in documents if document.task == "3")
     assert "Prometheus was not asked" in last.problems[0]
 
 
