@@ -88,9 +88,14 @@ def test_what_is_no_course_over_time_has_a_sentence(body: bytes, sentence: str) 
         ({"isPartial": False, "stats": {}}, False, ()),
         ({"warnings": None}, False, ()),
         ({"warnings": ["PromQL warning: quantile"]}, False, ("PromQL warning: quantile.",)),
+        (
+            {"warnings": ["PromQL warning: b"], "infos": ["PromQL info: a", "of a later release"]},
+            False,
+            ("PromQL warning: b.", "PromQL info: a.", "of a later release."),
+        ),
         ({"warnings": ["x\n" * 2000]}, True, (("x " * 500)[:998] + "….",)),
     ],
-    ids=["Thanos", "VictoriaMetrics", "whole", "null", "about the query", "long"],
+    ids=["Thanos", "VictoriaMetrics", "whole", "null", "about the query", "infos", "long"],
 )
 def test_what_a_server_says_of_its_answer_is_kept(
     more: dict[str, Any], partial: bool, warnings: tuple[str, ...]
@@ -128,7 +133,7 @@ def test_series_that_are_left_out_for_themselves_are_told(odd: dict[str, Any], s
     """The others are kept."""
     found = reading(matrix(odd, row([1, "2"])))
     assert found.warnings == (sentence,)
-    assert not found.partial
+    assert (found.partial, found.series_left_out) == (False, 1)
     assert [one.points for one in found.series] == [((1, "2"),)]
 
 

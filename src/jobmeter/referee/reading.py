@@ -50,6 +50,7 @@ class _Answer(Struct, rename="camel"):
     error_type: str = ""
     error: str = ""
     warnings: list[str] | None = None
+    infos: list[str] | None = None
     is_partial: bool = False
 
 
@@ -100,14 +101,15 @@ def _read(body: bytes, max_series: int, max_points: int) -> Reading:
             f"The answer is {_KINDS.get(kind, 'of the type ' + repr(kind[:40]))}, "
             "which is no course over time."
         )
-    warnings = [one_line(text, MAX_SENTENCE - 1) + "." for text in (answer.warnings or [])[:MAX_SENTENCES]]
+    told = [*(answer.warnings or ()), *(answer.infos or ())]
+    warnings = [one_line(text, MAX_SENTENCE - 1) + "." for text in told[:MAX_SENTENCES]]
     found = _Found(max_series, max_points)
     for row in _decoders().rows.decode(answer.data.result):
         found.take(row)
     return Reading(
         tuple(found.series),
         (*warnings[: MAX_SENTENCES - len(found.warnings())], *found.warnings()),
-        answer.is_partial or not all(text.startswith(_REMARK) for text in warnings),
+        answer.is_partial or not all(text.lstrip().startswith(_REMARK) for text in answer.warnings or ()),
         found.series_left_out,
         found.points_left_out,
     )
@@ -131,7 +133,9 @@ class _Found:
         # Every point begins with a bracket, and no value has one.
         count = bytes(row.values).count(b"[") - 1
         if count < 1:
-            self._histograms += bytes(row.histograms).count(b"[") > 1
+            is_histogram = bytes(row.histograms).count(b"[") > 1
+            self._histograms += is_histogram
+            self.series_left_out += is_histogram
             return
         large = _is_large(row.metric)
         self._large += large
