@@ -53,7 +53,7 @@ REFEREE_OPTIONS = (
     *SELECTOR_OPTIONS,
     *INTERVAL_OPTIONS,
     Option("budget", "JOBMETER_REFEREE_BUDGET", "time for all questions together; what comes later is left out, and "
-           "said", duration, "DURATION", default="2m"),
+           "said", duration, "DURATION", default="1m"),
     Option("wait", "", "first wait until what happened at the job's end has been scraped", None),
     Option("out", "JOBMETER_REFEREE_OUT", "where the evidence is written, in place of stdout", metavar="FILE"),
     Option("format", "JOBMETER_REFEREE_FORMAT",
@@ -82,7 +82,7 @@ class RefereeSettings(Struct, frozen=True, kw_only=True):
     start: float | None = None
     since: float | None = None
     end: float | None = None
-    budget: float = 120.0
+    budget: float = 60.0
     wait: bool = False
     out: str | None = None
     format: Form = "full"
@@ -119,7 +119,7 @@ def _options(values: Mapping[str, Any]) -> RefereeOptions:
         told = {field: value for field, value in told.items() if field not in _WHICH_SERIES}
     fields = (*_WHICH_SERIES, "prometheus_address", "interval", "scrape_interval")
     told |= {field: values[field] for field in fields if field in values}
-    return referee_options(told, config or "the referee")
+    return referee_options(told, config)
 
 
 def _of_file(path: str, runner: str | None) -> dict[str, Any]:

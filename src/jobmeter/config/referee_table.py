@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from jobmeter.config.file import table_values
@@ -32,6 +32,7 @@ _ALIKE = {"docker-autoscaler": "docker+machine", "instance": "docker+machine", "
 """Executors of a gitlab-runner whose jobs are found by the host that they are on, as those of others."""
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _PARALLEL = 64
+_LEAST_SPACING_SECONDS, _MOST_SPACING_SECONDS = 0.001, 86_400.0
 _CLIENT_FIELDS = frozenset(PrometheusOptions.__struct_fields__)
 _OWN_FIELDS = frozenset(RefereeOptions.__struct_fields__) - {"prometheus", "queries", "executors"}
 
@@ -41,6 +42,14 @@ def _points(text: str) -> int:
     if not 2 <= number <= MAX_POINTS:
         raise UsageError(f"{text!r} is not accepted; accepted are 2 to {MAX_POINTS} points")
     return number
+
+
+def spacing(text: str) -> float:
+    """How far points, or scrapes, are apart, in seconds."""
+    seconds = duration(text)
+    if not _LEAST_SPACING_SECONDS <= seconds <= _MOST_SPACING_SECONDS:
+        raise UsageError(f"{text!r} is not accepted; accepted are durations from 1ms to 24h")
+    return seconds
 
 
 def _series(text: str) -> int:
@@ -110,8 +119,8 @@ SELECTOR_OPTIONS = (
     Option("namespace", "JOBMETER_REFEREE_NAMESPACE", "the namespace of a pod", label_value, "NAME"),
 )  # fmt: skip
 INTERVAL_OPTIONS = (
-    Option("interval", "JOBMETER_REFEREE_INTERVAL", "time between two points", duration, "DURATION", default="10s"),
-    Option("scrape-interval", "JOBMETER_REFEREE_SCRAPE_INTERVAL", "how often Prometheus scrapes", duration, "DURATION",
+    Option("interval", "JOBMETER_REFEREE_INTERVAL", "time between two points", spacing, "DURATION", default="10s"),
+    Option("scrape-interval", "JOBMETER_REFEREE_SCRAPE_INTERVAL", "how often Prometheus scrapes", spacing, "DURATION",
            default="15s"),
 )  # fmt: skip
 
@@ -201,8 +210,10 @@ def gitlab_values(tables: Mapping[str, Any], path: str, runner: str | None) -> d
             values["prometheus_address"] = prometheus_address(address)
         except UsageError as error:
             mistakes.append(f"{place}: prometheus_address: {error}")
-    if interval is not None and (type(interval) is not int or interval < 0):
-        mistakes.append(f"{place}: query_interval: accepted is a whole number of seconds, as 10")
+    if interval is not None and (type(interval) is not int or not 0 <= interval <= _MOST_SPACING_SECONDS):
+        mistakes.append(
+            f"{place}: query_interval: accepted is a whole number of seconds, as 10, 86400 at most"
+        )
     elif interval:
         values["interval"] = float(interval)
     if mistakes:
@@ -219,10 +230,13 @@ def _metrics(runner: Any) -> dict[str, Any]:
     return runner if isinstance(runner, dict) else {}
 
 
-def referee_options(values: Mapping[str, Any], place: str) -> RefereeOptions:
-    """The options that these values make. Raises UsageError for what is missing, or does not go together."""
-    for sentence in _missing(values):
-        raise UsageError(f"{place}: {sentence}")
+def referee_options(values: Mapping[str, Any], place: str | None) -> RefereeOptions:
+    """The options that these values make; ``place`` is their file, None where all of them are flags.
+
+    Raises UsageError for what is missing, or does not go together.
+    """
+    for sentence in _missing(values, str if place is not None else _flag):
+        raise UsageError(f"{place}: {sentence}" if place is not None else sentence)
     executor = values.get("executor")
     queries: Sequence[NamedQuery] = values.get("queries", ())
     sets = values.get("default_queries")
@@ -232,34 +246,43 @@ def referee_options(values: Mapping[str, Any], place: str) -> RefereeOptions:
     client = {field: value for field, value in values.items() if field in _CLIENT_FIELDS}
     more = {field: value for field, value in values.items() if field in _OWN_FIELDS}
     return RefereeOptions(
-        prometheus=PrometheusOptions(address=values["prometheus_address"], place=place, **client),
+        prometheus=PrometheusOptions(
+            address=values["prometheus_address"], place=place or "the referee", **client
+        ),
         queries=asked,
         executors=tuple(_executors(executor, values)),
         **more,
     )
 
 
-def _missing(values: Mapping[str, Any]) -> Iterator[str]:
-    executor = values.get("executor")
+def _flag(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def _missing(values: Mapping[str, Any], called: Callable[[str], str]) -> Iterator[str]:
+    """A sentence each; ``called`` is how a field is called where it would be said."""
+    executor, value, name = values.get("executor"), called("label_value"), called("label_name")
     if "prometheus_address" not in values:
-        yield "prometheus_address is missing: where Prometheus is, as http://prometheus.example:9090"
+        yield (
+            f"{called('prometheus_address')} is missing: where Prometheus is, as http://prometheus.example:9090"
+        )
     if executor is None and "selector" not in values and values.get("executor_unknown") is not None:
         yield (
             f"of the executor {values['executor_unknown'][:60]!r} it is not known which series are those of a job; "
             "--selector says it"
         )
     if executor is None and "selector" not in values:
-        yield "selector is missing, or executor: which series are those of a job"
+        yield f"{called('selector')} is missing, or {called('executor')}: which series are those of a job"
     if executor == CUSTOM and "label_name" not in values:
-        yield "label_name is missing: the label of a custom executor"
+        yield f"{name} is missing: the label of a custom executor"
     if executor not in (None, *_ON_THIS_HOST) and "label_value" not in values:
-        yield f"label_value is missing: what the label of {executor} is for a job"
+        yield f"{value} is missing: what the label of {executor} is for a job"
     if "label_name" in values and executor != CUSTOM:
-        yield "label_name is for a custom executor; others have a label of their own"
+        yield f"{name} is for a custom executor; others have a label of their own"
     if "label_value" in values and executor is None:
-        yield "label_value is for an executor, which is missing"
+        yield f"{value} is for an executor, which is missing"
     if "namespace" in values and executor != "kubernetes":
-        yield "namespace is for the executor kubernetes"
+        yield f"{called('namespace')} is for the executor kubernetes"
     if ("client_cert" in values) != ("client_key" in values):
         yield "client_cert and client_key are needed both"
     if "token" in values and "user" in values:

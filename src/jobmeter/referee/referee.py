@@ -288,7 +288,8 @@ def _missing(found: Reading, limits: Mapping[str, int]) -> Iterator[str]:
     if found.series_left_out or found.points_left_out:
         yield (
             f"Left out are {found.series_left_out} series, {found.points_left_out} points: a query keeps "
-            f"{limits['max_series']} series and {limits['max_points']} points, none of histograms or with very long labels."
+            f"{limits['max_series']} series and {limits['max_points']} points, none of histograms or with very long "
+            "labels."
         )
 
 
