@@ -22,6 +22,8 @@ from tests.report.examples import hostile, make_build, oom_kill
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+LONG_AGO = "2020-01-01T00:00:00.000Z"
+"""When the jobs of the evidence were."""
 EVIL = "</script><img src=x onerror=alert(1)>\"'"
 
 
@@ -59,8 +61,10 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiv
             if example is hostile:
                 summary.run_uid = uid(3)
                 summary.containers.pop()  # Its name is not Unicode, which no JSON can say.
+                summary.start_time, summary.end_time = LONG_AGO, LONG_AGO
             running.push(summary)
-        running.stream(records_of(4))
+        begin, *others = records_of(4)
+        running.stream([structs.replace(begin, start_time=LONG_AGO), *others])
         for number, evidence in ((4, evidence_examples.build()), (3, evidence_examples.hostile())):
             assert running.attach(uid(number), encode(evidence)).json()["stored"] is True
         running.stream(running_now(5, 5, organization="acme", repository="acme/engine", job=EVIL))

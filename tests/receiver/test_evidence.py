@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 
 import pytest
@@ -12,13 +11,17 @@ import pytest
 from jobmeter.model.evidence import bounds
 from jobmeter.model.evidence.document import encode
 from jobmeter.ops.problems import Problem
+from jobmeter.receiver.access.grant import Grant
 from jobmeter.receiver.bodies import Body
-from jobmeter.receiver.evidence import parse
+from jobmeter.receiver.evidence import parse, parse_of_job
 from jobmeter.receiver.store.evidence import NewEvidence
+from jobmeter.receiver.store.scopes import Scope
 from tests.model.evidence.examples import whole_evidence
 
 UID = "01890000-0000-7000-8000-000000000001"
 DOCUMENT = json.loads(encode(whole_evidence()))
+JOB = DOCUMENT["job"]
+MINE = (Scope(organization="my-org", job="build"),)
 
 
 def parsed(content: bytes, run_uid: str = UID, *, gzipped: bool = False) -> NewEvidence:
@@ -35,6 +38,7 @@ def test_a_document_is_stored_as_it_was_sent(gzipped: bool) -> None:
     assert zlib.decompress(found.kept.body, zlib.MAX_WBITS | 32) == content
     assert (found.kept.body[:2] == b"\x1f\x8b") is gzipped
     assert found.kept[:4] == (1_577_836_821_000, 2, 8, True)
+    assert found.kept[5:] == (1_577_836_800_000, 1_577_836_820_000, "4711")
 
 
 def test_a_document_that_names_no_run_is_of_the_path() -> None:
@@ -66,11 +70,36 @@ def test_what_is_no_evidence_of_the_run_is_named(content: bytes, sentence: str) 
     assert (raised.value.status, sentence in raised.value.detail) == (400, True), raised.value.detail
 
 
-def test_nothing_but_zeros_weighs_as_nothing() -> None:
-    """Else it would take the place of figures that were asked for before it."""
-    content = re.sub(r'"(0\.\d+|\+Inf|-Inf|NaN|1e-05)"', '"0.0"', json.dumps(DOCUMENT))
-    assert parsed(content.encode()).kept[1:3] == (0, 0)
-    assert parsed(content.replace('"0.0"', '"1e-9"', 1).encode()).kept[1:3] == (2, 8)
+@pytest.mark.parametrize(
+    "told, status, sentence",
+    [
+        ({"run_uid": UID}, 400, "The field `run_uid` is not null"),
+        ({"job": {}}, 400, "The field `job.repository` is missing"),
+        ({"job": JOB | {"repository": ""}}, 400, "The field `job.repository` is missing"),
+        ({"job": JOB | {"workflow": None}}, 400, "The field `job.workflow` is missing"),
+        ({"job": JOB | {"job": None}}, 400, "The field `job.job` is missing"),
+        ({"job": JOB | {"run_id": None}}, 400, "The field `job.run_id` is missing"),
+        ({"job": JOB | {"ref": "a\0b"}}, 400, "NUL"),
+        ({"task": "a\0b"}, 400, "NUL"),
+        ({"schema": "jobmeter.evidence/2"}, 400, "newer than"),
+        ({"job": JOB | {"job": "other"}}, 403, "this is one of my-org/app/.gitlab-ci.yml/other"),
+    ],
+)
+def test_a_job_is_named_or_refused(told: dict[str, object], status: int, sentence: str) -> None:
+    """By all that finds its runs, and by who may store these."""
+    content = json.dumps(DOCUMENT | {"run_uid": None} | told).encode()
+    with pytest.raises(Problem) as raised:
+        parse_of_job(content, body=Body(content, False), grant=Grant(who="it", scopes=MINE))
+    assert (raised.value.status, sentence in raised.value.detail) == (status, True), raised.value.detail
+
+
+def test_an_organization_is_what_precedes_a_name() -> None:
+    """Where it is not told."""
+    content = json.dumps(DOCUMENT | {"run_uid": None, "job": JOB | {"organization": None}}).encode()
+    found = parse_of_job(content, body=Body(content, False), grant=Grant(who="it", scopes=MINE))
+    assert (found.of.organization, found.of.task) == ("my-org", "4711")
+    assert (found.of.begin, found.of.end) == (1_577_836_800_000, 1_577_836_820_000)
+    assert zlib.decompress(found.kept.body) == content
 
 
 def test_what_is_too_large_is_refused_by_its_size() -> None:

@@ -34,11 +34,15 @@ class Parameter(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A body: what msgspec makes a JSON Schema of, or None for bytes and text, and its media type."""
+    """A body: what msgspec makes a JSON Schema of, or None for bytes and text, and its media type.
+
+    ``or_type`` is what else it may be.
+    """
 
     type: Any
     help: str
     media_type: str = "application/json"
+    or_type: Any = None
 
 
 class Route(NamedTuple):

@@ -1,4 +1,4 @@
-"""`…/runs/{run_uid}/evidence`: takes what a referee saw during a run, and gives it back as it was sent."""
+"""`…/evidence`: takes what a referee saw during a run or a job, and gives it back as it was sent."""
 
 import zlib
 from functools import partial
@@ -11,17 +11,26 @@ from starlette.responses import Response
 
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence import bounds, compat
-from jobmeter.model.evidence.document import Evidence, Weight, decode, weight_of
+from jobmeter.model.evidence.document import Evidence, decode, weight_of
 from jobmeter.ops.problems import NotFound, Problem, TooLarge
 from jobmeter.ops.routing import Content, Parameter, Route, endpoint, query_of
-from jobmeter.receiver.access.grant import grant_of
+from jobmeter.receiver.access.grant import Grant, grant_of
 from jobmeter.receiver.api.parameters import RUN_UID
 from jobmeter.receiver.api.readings import Readings
 from jobmeter.receiver.bodies import Body, Handling, read_body
 from jobmeter.receiver.figures import Figures
-from jobmeter.receiver.jobs import RunUid, path_uid
-from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence, UnknownRun, kept_evidence
+from jobmeter.receiver.jobs import RunUid, encoded_job, path_uid
+from jobmeter.receiver.store.evidence import (
+    KeptEvidence,
+    NewEvidence,
+    NewEvidenceOfJob,
+    OtherTime,
+    UnknownRun,
+    kept_evidence,
+)
+from jobmeter.receiver.store.forms import can_be
 from jobmeter.receiver.store.queries import find_run
+from jobmeter.receiver.store.runs_of_job import NoRunYet, OneJob, SeveralRuns
 from jobmeter.receiver.store.scopes import Scopes
 from jobmeter.receiver.store.writer import Writer
 
@@ -35,6 +44,9 @@ _FORMAT = Parameter(
 )
 
 
+_COMPAT = dict[str, list[list[int | float | str]]]
+
+
 class EvidenceAnswer(Struct):
     """What became of a document."""
 
@@ -43,6 +55,18 @@ class EvidenceAnswer(Struct):
         bool,
         Meta(description="False: what is there knows more, and stays; there is no need to send it again."),
     ]
+
+
+class JobEvidenceAnswer(Struct):
+    """What became of a document at each run of its job."""
+
+    runs: Annotated[list[EvidenceAnswer], Meta(description="At least one.")]
+
+
+_NAMES = ("repository", "workflow", "job", "run_id")
+_DOCUMENT = Content(
+    Evidence, f"The document, of at most {bounds.MAX_BYTES >> 20} MiB without its compression."
+)
 
 
 class EvidenceApi:
@@ -55,22 +79,30 @@ class EvidenceApi:
         self._figures = figures
 
     def routes(self) -> tuple[Route, ...]:
-        """The table of both routes."""
+        """The table of all of them."""
         return (
             Route(
                 "POST", "/api/v1/runs/{run_uid}/evidence", endpoint(self.post), "push",
                 "Attach what a referee saw to a run that is there; a later one takes the place of one that knows no "
                 "more.",
                 (Parameter("run_uid", "path", RunUid, "The key of the run.", required=True),),
-                Content(Evidence, f"The document, of at most {bounds.MAX_BYTES >> 20} MiB without its compression."),
+                _DOCUMENT,
                 {200: Content(EvidenceAnswer, "It is on disk, or what knows more is.")},
-                (400, 403, 404, 413, 415, 503, 507),
+                (400, 403, 404, 409, 413, 415, 503, 507),
+            ),
+            Route(
+                "POST", "/api/v1/evidence", endpoint(self.post_of_job), "push",
+                "Attach what a referee saw to the runs of a job, which are found by its names and its time.",
+                (),
+                _DOCUMENT,
+                {200: Content(JobEvidenceAnswer, "It is on disk, or what knows more is.")},
+                (400, 403, 404, 409, 413, 415, 503, 507),
             ),
             Route(
                 "GET", "/api/v1/runs/{run_uid}/evidence", endpoint(self.get), "read",
                 "What a referee saw during one run",
                 (RUN_UID, _FORMAT),
-                answers={200: Content(Evidence, "The document; with `format=compat` an object of the queries.")},
+                answers={200: Content(Evidence, "The document, in either form.", or_type=_COMPAT)},
                 problems=(400, 404, 503),
             ),
         )  # fmt: skip
@@ -86,8 +118,26 @@ class EvidenceApi:
             raise NotFound(
                 f"There is no run {run_uid!r} to attach evidence to; its summary or its first records come first."
             ) from None
+        except OtherTime as error:
+            raise Problem(409, f"The document is not of the run's time: {error}.") from None
         self._figures.evidence.inc(stored)
         answer = EvidenceAnswer(run_uid, stored)
+        return Response(msgspec.json.encode(answer), media_type="application/json")
+
+    async def post_of_job(self, request: Request) -> Response:
+        """Store the document with each run of its job."""
+        body = await read_body(request.scope, request.receive)
+        make = partial(parse_of_job, body=body, grant=grant_of(request))
+        try:
+            stored: list[tuple[str, bool]] = await self._handling.handle(body, make, self._writer.submit)
+        except NoRunYet as error:
+            raise NotFound(
+                f"There is nothing to attach evidence to: {error}; send it again when the job's run is over."
+            ) from None
+        except SeveralRuns as error:
+            raise Problem(409, f"It cannot be told which run is the job's: {error}.") from None
+        self._figures.evidence.inc(sum(is_stored for _, is_stored in stored))
+        answer = JobEvidenceAnswer([EvidenceAnswer(*one) for one in stored])
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
     async def get(self, request: Request) -> Response:
@@ -109,6 +159,38 @@ class EvidenceApi:
 
 def parse(run_uid: str, content: bytes, *, body: Body, scopes: Scopes) -> NewEvidence:
     """What is to be stored of the content of a body. Raises problems 400 and 413."""
+    document, kept = _checked(content, body)
+    if document.run_uid not in (None, run_uid):
+        raise Problem(400, f"The field `run_uid` is not the path's; accepted are {run_uid} and null.")
+    return NewEvidence(run_uid, kept, scopes)
+
+
+def parse_of_job(content: bytes, *, body: Body, grant: Grant) -> NewEvidenceOfJob:
+    """The same of a document that names its job. Raises problems 400, 403 and 413."""
+    document, kept = _checked(content, body)
+    if document.run_uid is not None:
+        raise Problem(
+            400,
+            "The field `run_uid` is not null; with it a document goes to /api/v1/runs/{run_uid}/evidence.",
+        )
+    job = document.job
+    for name in _NAMES:
+        if not getattr(job, name):
+            raise Problem(
+                400, f"The field `job.{name}` is missing; the runs of a job are found by {', '.join(_NAMES)}."
+            )
+    encoded_job(job)
+    repository = job.repository or ""
+    organization = job.organization or repository.rpartition("/")[0]
+    grant.check_covers(organization, repository, job.workflow, job.job)
+    assert kept.begun_at is not None
+    assert kept.ended_at is not None
+    wanted = OneJob(organization, job, document.task, kept.begun_at, kept.ended_at)
+    return NewEvidenceOfJob(wanted, kept, grant.scopes)
+
+
+def _checked(content: bytes, body: Body) -> tuple[Evidence, KeptEvidence]:
+    """A document, and how it is kept. Raises problems 400 and 413."""
     if len(content) > bounds.MAX_BYTES:
         raise TooLarge(bounds.MAX_BYTES, "The body without its compression")
     try:
@@ -116,20 +198,12 @@ def parse(run_uid: str, content: bytes, *, body: Body, scopes: Scopes) -> NewEvi
         content.decode()  # What msgspec skips it does not look at.
         document = decode(content)
         bounds.check(document)
-        weight = _weight_of(document)
+        weight = weight_of(document)
     except (EvidenceError, UnicodeDecodeError) as error:
         raise Problem(400, f"The body is not accepted: {error}.") from None
-    if document.run_uid not in (None, run_uid):
-        raise Problem(400, f"The field `run_uid` is not the path's; accepted are {run_uid} and null.")
-    compressed = body.sent if body.gzipped else zlib.compress(content)
-    return NewEvidence(run_uid, KeptEvidence.of(weight, compressed), scopes)
-
-
-def _weight_of(document: Evidence) -> Weight:
-    """What is nothing but zeros weighs as nothing, so that it takes the place of no figures. Raises EvidenceError."""
-    weight = weight_of(document)
-    values = (value for query in document.queries for one in query.series for _, value in one.points)
-    return weight if any(map(float, values)) else weight._replace(answered=0, points=0)
+    if not can_be(document.task):
+        raise Problem(400, "The field `task` has the character NUL in it, which is not accepted.")
+    return document, KeptEvidence.of(weight, body.sent if body.gzipped else zlib.compress(content))
 
 
 def _compat(text: bytes | None) -> bytes | None:

@@ -82,8 +82,12 @@ def _types(routes: Iterable[Route]) -> list[Any]:
     for route in routes:
         found += [parameter.type for parameter in route.parameters]
         contents = [route.request, *route.answers.values()]
-        found += [content.type for content in contents if content and content.type is not None]
+        found += [each for content in contents if content for each in _types_of(content)]
     return [*found, ProblemDetails]
+
+
+def _types_of(content: Content) -> list[Any]:
+    return [each for each in (content.type, content.or_type) if each is not None]
 
 
 def _operation(route: Route, schema_of: Mapping[int, Json]) -> Json:
@@ -123,7 +127,8 @@ def _parameter(parameter: Parameter, schema_of: Mapping[int, Json]) -> Json:
 
 
 def _content(content: Content, schema_of: Mapping[int, Json]) -> Json:
-    schema = {} if content.type is None else schema_of[id(content.type)]
+    schemas = [schema_of[id(each)] for each in _types_of(content)]
+    schema = {"anyOf": schemas} if len(schemas) > 1 else schemas[0] if schemas else {}
     return {"description": content.help, "content": {content.media_type: {"schema": schema}}}
 
 

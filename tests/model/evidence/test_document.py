@@ -15,6 +15,8 @@ from tests.model.evidence.examples import answer, evidence, points, whole_eviden
 
 ONE = answer("one", Series({}, points("1", "2")))
 SHORTER = answer("one", Series({}, points("1")))
+ZEROS = answer("one", Series({}, points("0", "0.0", "-0", "0e9")))
+BEFORE = "2019-12-31T23:59:59.999Z"
 LATER = "2020-01-01T00:00:40.000Z"
 EARLIER = "2020-01-01T00:00:20.500Z"
 
@@ -85,9 +87,19 @@ def test_a_time_is_whole_and_has_a_zone(time: str) -> None:
         (evidence(ONE, asked_time=LATER), evidence(SHORTER, tail_open=True), True),
         (evidence(answer("one"), asked_time=LATER), evidence(ONE, tail_open=True), False),
         (evidence(answer("one"), asked_time=LATER), evidence(answer("one")), True),
+        (evidence(ZEROS, asked_time=LATER), evidence(SHORTER), False),
+        (evidence(ZEROS, asked_time=LATER), evidence(ZEROS), True),
+        (evidence(ONE, asked_time=LATER, end_time=LATER), evidence(ONE), True),
+        (evidence(ONE, asked_time=LATER, start_time=BEFORE), evidence(ONE), True),
+        (evidence(ONE, asked_time=LATER), evidence(ONE, end_time=EARLIER), False),
+        (evidence(ONE, asked_time=LATER), evidence(ONE, start_time=BEFORE), False),
+        (evidence(ONE, asked_time=LATER, task="8"), evidence(ONE, task="7"), False),
+        (evidence(ONE, asked_time=LATER), evidence(ONE, task="7"), True),
     ],
     ids=[
         "newer", "the same", "older", "fewer points", "an open tail", "the tail has come", "away", "never any data",
+        "nothing but zeros", "of zeros", "a later end", "an earlier begin", "an earlier end", "a later begin",
+        "of another task", "of a task that is not told",
     ],
 )  # fmt: skip
 def test_a_second_asking_takes_nothing_from_the_first(new: Evidence, old: Evidence, kept: bool) -> None:

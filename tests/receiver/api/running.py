@@ -56,10 +56,15 @@ class RunningReceiver(Struct, frozen=True):
 
     def attach(self, run_uid: str, document: bytes, *, gzipped: bool = False) -> requests.Response:
         """Send a document of evidence of a run, as a referee does."""
-        path, more = f"/api/v1/runs/{run_uid}/evidence", {}
-        if gzipped:
-            document, more = gzip.compress(document), {"Content-Encoding": "gzip"}
-        return self._post(path, document, "application/json", more)
+        return self._attach(f"/api/v1/runs/{run_uid}/evidence", document, gzipped)
+
+    def attach_to_job(self, document: bytes, *, gzipped: bool = False) -> requests.Response:
+        """The same of one that names its job alone."""
+        return self._attach("/api/v1/evidence", document, gzipped)
+
+    def _attach(self, path: str, document: bytes, gzipped: bool) -> requests.Response:
+        more = {"Content-Encoding": "gzip"} if gzipped else {}
+        return self._post(path, gzip.compress(document) if gzipped else document, "application/json", more)
 
     def _post(
         self, path: str, body: bytes, media_type: str, more: Mapping[str, str] | None = None

@@ -32,7 +32,7 @@ from jobmeter.receiver.store.scopes import Scope
 from jobmeter.receiver.store.tokens import add_token, revoke_token
 from tests.model.evidence.examples import evidence
 from tests.receiver.api.running import PUSH, READ, RunningReceiver, running_receiver
-from tests.receiver.api.test_runs import records_of, summary_of, uid
+from tests.receiver.api.test_runs import WHEN, records_of, summary_of, uid
 
 ORGANIZATION, REPOSITORY, WORKFLOW, JOB = "hidden-org", "hidden-repo", "hidden.yml", "hidden-job"
 NAMES = {
@@ -58,6 +58,7 @@ ROUTES = {
     "POST /api/v1/metrics": Row("push"),
     "POST /api/v1/runs/{run_uid}/parts": Row("push"),
     "POST /api/v1/runs/{run_uid}/evidence": Row("push"),
+    "POST /api/v1/evidence": Row("push"),
     "POST /api/v1/token": Row("mint"),
     "GET /api/v1/metrics/repo/{org}/{repo}/{workflow}/{job}": Row("read", "names"),
     "GET /api/v1/sizing/repo/{org}/{repo}/{workflow}/{job}": Row("read", "names"),
@@ -175,7 +176,7 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         receiver.stream(named(FINISHED, records_of(901)))
         receiver.stream(named(RUNNING, records_of(902, whole=False)))
         receiver.push(summary_of(903, **NAMES), **NAMES)
-        assert receiver.attach(RUNNING, encode(evidence())).status_code == 200
+        assert receiver.attach(RUNNING, encode(evidence(**WHEN))).status_code == 200
         whole = summary_of(904, **NAMES)
         whole.exit = Exit(reason="success", code=0)
         receiver.push(whole, **NAMES)
@@ -389,7 +390,7 @@ def test_a_job_stores_its_own_runs_and_no_others(guarded: Guarded, who: str, cha
         "a sign of life": (path, b""),
         "the start": (f"/api/v1/runs/{uid(number + 2)}/parts", _part(begun)),
         "the end": (path, _part(records[-1:])),
-        "evidence": (f"/api/v1/runs/{uid(number)}/evidence", encode(evidence())),
+        "evidence": (f"/api/v1/runs/{uid(number)}/evidence", encode(evidence(**WHEN))),
     }
     before = receiver.get(f"/api/v1/runs/{uid(number)}").text
     answer = ask(receiver, "POST /", header, *bodies[change])

@@ -11,14 +11,20 @@ from jobmeter.model.evidence import bounds, compat
 from jobmeter.model.evidence.document import Evidence, encode
 from tests.model.evidence.examples import answer, evidence, points, whole_evidence
 from tests.receiver.api.running import RunningReceiver
-from tests.receiver.api.test_runs import records_of, summary_of, uid
+from tests.receiver.api.test_runs import WHEN, records_of, summary_of, uid
 
-EARLY, LATE = "2020-01-01T00:00:20.000Z", "2020-01-01T00:01:00.000Z"
+EARLY, ASKED, LATE = (f"2026-11-21T12:{moment}.000Z" for moment in ("01:11", "01:12", "01:30"))
 
 
 def document(number: int, **more: object) -> Evidence:
     """A whole one, of that run."""
-    return replace(whole_evidence(), run_uid=uid(number), **more)
+    return replace(whole_evidence(), **({"run_uid": uid(number), "asked_time": ASKED} | WHEN | more))
+
+
+def of_job(number: int, *, name: str, **more: object) -> bytes:
+    """The same, of a job of that name alone."""
+    job = replace(summary_of(number).job, job=name)
+    return encode(document(number, **({"run_uid": None, "job": job} | more)))
 
 
 def path(number: int) -> str:
@@ -53,7 +59,7 @@ def test_it_is_asked_again_when_the_last_scrape_has_come(receiver: RunningReceiv
     """What is sent twice is there once, and who forgot the job takes nothing away."""
     receiver.push(summary_of(703))
     tail = document(703, asked_time=LATE, tail_open=False)
-    forgot = evidence(answer("cpu_seconds"), run_uid=uid(703), asked_time=LATE)
+    forgot = evidence(answer("cpu_seconds"), run_uid=uid(703), asked_time=LATE, **WHEN)
     stored = [
         receiver.attach(uid(703), encode(one)).json()["stored"]
         for one in (document(703), document(703), tail, forgot, document(703, asked_time=EARLY))
@@ -91,6 +97,58 @@ def test_what_is_not_accepted_is_named(
         assert (refused.status_code, sentence in refused.json()["detail"]) == (status, True), refused.text
 
 
+@pytest.mark.parametrize(
+    "begin, end, status",
+    [
+        ("11:40:00", "11:50:01", 200),
+        ("11:40:00", "11:49:59", 409),
+        ("12:11:04", "12:20:00", 200),
+        ("12:11:06", "12:20:00", 409),
+        ("11:00:00", "13:00:00", 200),
+    ],
+)
+def test_a_document_of_another_time_is_refused(
+    receiver: RunningReceiver, begin: str, end: str, status: int
+) -> None:
+    """Clocks may be ten minutes apart; the run is one of 65 seconds, from 12:00:00 on."""
+    receiver.push(summary_of(709))
+    times = {"start_time": f"2026-11-21T{begin}.000Z", "end_time": f"2026-11-21T{end}.000Z"}
+    refused = receiver.attach(uid(709), encode(document(709, **times)))
+    assert refused.status_code == status
+    assert status == 200 or "The document is not of the run's time: it " in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_a_job_is_found_by_its_names(receiver: RunningReceiver, gzipped: bool) -> None:
+    """Also where its steps were metered one by one; each of them has it to the byte."""
+    name = f"named, {gzipped}"
+    sent = of_job(710, name=name)
+    refused = receiver.attach_to_job(sent, gzipped=gzipped)
+    assert (refused.status_code, "there is no run of these names" in refused.json()["detail"]) == (404, True)
+    for number, begin in ((712, 0), (713, 30)):
+        run = summary_of(number + 5 * gzipped, job=name)
+        run.start_time, run.end_time = (f"2026-11-21T12:00:{begin + more:02}.000Z" for more in (0, 25))
+        receiver.push(run)
+    runs = [uid(number + 5 * gzipped) for number in (712, 713)]
+    before = stored_so_far(receiver)
+    for _ in range(2):
+        taken = receiver.attach_to_job(sent, gzipped=gzipped)
+        assert taken.json() == {"runs": [{"run_uid": run, "stored": True} for run in runs]}
+    assert stored_so_far(receiver) == before + 4
+    assert {receiver.get(f"/api/v1/runs/{run}/evidence").content for run in runs} == {sent}
+
+
+def test_of_two_runs_at_once_neither_is_the_jobs(receiver: RunningReceiver) -> None:
+    """They may be legs of a matrix."""
+    for number in (720, 721):
+        receiver.push(summary_of(number, job="legs"))
+    refused = receiver.attach_to_job(of_job(720, name="legs"))
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        "It cannot be told which run is the job's: 2 runs of these names were within the job's time.",
+    )
+
+
 def test_other_forms_are_named(receiver: RunningReceiver) -> None:
     """Those there are."""
     receiver.push(summary_of(707))
@@ -109,7 +167,7 @@ def test_as_much_as_there_may_be_is_taken(receiver: RunningReceiver) -> None:
         {"labels": {"cpu": str(number)}, "points": values}
         for number in range(bounds.MAX_POINTS // len(values))
     ]
-    known = json.loads(encode(evidence(run_uid=uid(708))))
+    known = json.loads(encode(evidence(run_uid=uid(708), **WHEN)))
     query = {
         "name": "cpu", "query": "cpu", "expression": "cpu", "step_seconds": 10, "state": "data", "series": many,
     }  # fmt: skip

@@ -19,6 +19,9 @@ from tests.model.golden_run import golden_records
 from tests.receiver.api.running import RunningReceiver
 from tests.report.examples import GIB, MIB, make_build, oom_kill
 
+WHEN = {"start_time": "2026-11-21T12:00:00.000Z", "end_time": "2026-11-21T12:01:10.000Z"}
+"""The time of a job whose run is one of these."""
+
 
 def uid(number: int) -> str:
     """A key of a run that no other test uses."""

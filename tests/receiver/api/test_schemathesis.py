@@ -12,7 +12,7 @@ from tests.conftest import TESTS
 from tests.model.evidence.examples import evidence
 from tests.receiver.api import ndjson
 from tests.receiver.api.running import PUSH, READ, RunningReceiver
-from tests.receiver.api.test_runs import records_of, summary_of, uid
+from tests.receiver.api.test_runs import WHEN, records_of, summary_of, uid
 
 EXAMPLES_PER_OPERATION = 30
 CONFIG = """
@@ -50,7 +50,7 @@ def test_the_receiver_never_fails_and_answers_as_its_document_says(
     receiver.stream(records_of(90))
     receiver.stream(records_of(91, whole=False))
     receiver.push(summary_of(92))
-    assert receiver.attach(uid(92), encode(evidence())).ok
+    assert receiver.attach(uid(92), encode(evidence(**WHEN))).ok
     config = tmp_path / "schemathesis.toml"
     runs = [uid(number) for number in (90, 91, 92)]
     config.write_text(CONFIG.format(examples=EXAMPLES_PER_OPERATION, read=READ, push=PUSH, runs=runs))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import zlib
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,9 @@ from jobmeter.model.errors import JournalError
 from jobmeter.model.evidence.document import Weight
 from jobmeter.receiver.store.database import Database
 from jobmeter.receiver.store.errors import Foreign
-from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence, UnknownRun, kept_evidence
+from jobmeter.receiver.store.evidence import KeptEvidence, NewEvidence, OtherTime, UnknownRun, kept_evidence
 from jobmeter.receiver.store.scopes import Scope, Scopes
+from jobmeter.receiver.store.summaries import NewSummary
 from tests.receiver.store.support import asked, found, part, stored, summary
 
 FIRST = Weight(1000.5, 2, 20, False)
@@ -62,6 +65,59 @@ def test_what_was_asked_in_time_to_come_was_asked_now(place: str) -> None:
     _, one, other = stored(place, summary("u"), evidence("one", early), evidence("other", late))
     assert (one, other) == (True, True)
     assert kept(place) == b"other"
+
+
+TIMED = FIRST._replace(begin=900.0, end=1000.0, task="7")
+
+
+@pytest.mark.parametrize(
+    "second, is_stored",
+    [
+        ({}, True),
+        ({"begin": 899.999, "end": 1000.001}, True),
+        ({"begin": 900.001}, False),
+        ({"end": 999.999}, False),
+        ({"task": "8"}, False),
+        ({"begin": None, "end": None, "task": None}, True),
+    ],
+    ids=["the same", "a longer time", "a later begin", "an earlier end", "another task", "not told"],
+)
+def test_what_is_of_another_job_takes_no_place(place: str, second: dict[str, Any], is_stored: bool) -> None:
+    """Nor what is of a part of its time."""
+    changes = (evidence("one", TIMED), evidence("other", TIMED._replace(**second)))
+    assert stored(place, timed("u", 950), *changes)[1:] == [True, is_stored]
+
+
+def timed(run_uid: str, begin: float | None, end: object = None) -> NewSummary:
+    """A run that began then, in seconds."""
+    content = json.dumps({} if end is None else {"end_time": end}).encode()
+    return summary(run_uid, content)._replace(start_time=None if begin is None else int(begin * 1000))
+
+
+@pytest.mark.parametrize(
+    "run, is_refused",
+    [
+        (timed("u", 1600), False),
+        (timed("u", 1601), True),
+        (timed("u", 100, "1970-01-01T00:05:00Z"), False),
+        (timed("u", 100, "1970-01-01T00:04:59Z"), True),
+        (timed("u", 100), False),
+        (timed("u", 100, "soon"), False),
+        (timed("u", 100, 7), False),
+        (timed("u", None), False),
+        (part("u", 0, 1)._replace(start_time=1601_000), True),
+        (part("u", 0, 1)._replace(start_time=1_000), False),
+    ],
+    ids=[
+        "ten minutes after", "later", "ten minutes before", "earlier", "an end that is not told", "a word",
+        "a number", "no times", "to come", "going on",
+    ],
+)  # fmt: skip
+def test_a_document_of_another_time_is_refused(place: str, run: Any, is_refused: bool) -> None:
+    """Nothing is kept of it; what is not known contradicts nothing."""
+    _, result = stored(place, run, evidence("one", TIMED))
+    assert isinstance(result, OtherTime) is is_refused
+    assert kept(place) == (None if is_refused else b"one")
 
 
 def test_it_is_given_back_as_it_was_sent(place: str) -> None:

@@ -23,7 +23,7 @@ from tests.receiver.store.support import asked, found, lines, part, stored, summ
 from tests.receiver.store.test_usages import Quiet
 from tests.support.postgresql import PostgresqlServer
 
-HEAD = "0011"
+HEAD = "0012"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -65,7 +65,7 @@ def of_version(version: str, place: str) -> None:
     made.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0006", "0008", "0010"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0006", "0008", "0010", "0011"])
 def test_a_database_of_a_version_before_keeps_its_runs(empty, version):
     """They can be read, go on, and be claimed."""
     of_version(version, empty)

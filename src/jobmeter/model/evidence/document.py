@@ -108,7 +108,8 @@ class _Envelope(Struct):
 
 def encode(document: Evidence) -> bytes:
     """The document as one JSON object on one line, with its newline."""
-    return msgspec.json.encode(document) + b"\n"
+    # A newline that were added later would be a copy of all of it.
+    return msgspec.json.Encoder().encode_lines([document])
 
 
 def decode(text: bytes) -> Evidence:
@@ -147,32 +148,58 @@ def seconds_of(time: str) -> float:
 
 
 class Weight(NamedTuple):
-    """What decides whether a document may take the place of another one; ``asked_at`` is seconds since 1970."""
+    """What decides whether a document may take the place of another one; times are seconds since 1970.
+
+    What is zero has no weight. ``begin``, ``end`` and ``task`` are the job's, None where they are not known.
+    """
 
     asked_at: float
     answered: int
     points: int
     tail_open: bool
+    begin: float | None = None
+    end: float | None = None
+    task: str | None = None
 
     def replaces(self, old: "Weight") -> bool:
         """Whether the answer of a second asking may take the place of what is kept.
 
-        It is as new or newer, answers no fewer queries, and has no fewer points where the old one's tail was closed: a
-        Prometheus that has forgotten the job, or is away, takes nothing from what it once said.
+        It is of the same task and all of the old one's time, as new or newer, answers no fewer queries, and has no
+        fewer points where the old one's tail was closed: a Prometheus that has forgotten the job, or is away, takes
+        nothing from what it once said.
         """
         if self.asked_at < old.asked_at or self.answered < old.answered:
             return False
-        return old.tail_open or self.points >= old.points
+        return self._is_of_same(old) and (old.tail_open or self.points >= old.points)
+
+    def _is_of_same(self, old: "Weight") -> bool:
+        if None not in (self.task, old.task) and self.task != old.task:
+            return False
+        if self.begin is None or self.end is None or old.begin is None or old.end is None:
+            return True
+        return self.begin <= old.begin and self.end >= old.end
 
 
 def weight_of(document: Evidence) -> Weight:
-    """Raises EvidenceError for a document without a time."""
+    """Raises EvidenceError for a document without a time, or with a value that is no number."""
+    try:
+        points = [sum(map(_tells, query.series)) for query in document.queries]
+    except ValueError as error:
+        raise EvidenceError(f"a value is no number: {error}") from None
     return Weight(
         seconds_of(document.asked_time),
-        sum(bool(query.series) for query in document.queries),
-        sum(query.point_count for query in document.queries),
+        sum(map(bool, points)),
+        sum(points),
         document.tail_open,
+        seconds_of(document.start_time),
+        seconds_of(document.end_time),
+        document.task,
     )
+
+
+def _tells(series: Series) -> int:
+    """How many of its points are not zero."""
+    return sum(float(value) != 0 for _, value in series.points)
 
 
 def replaces(new: Evidence, old: Evidence) -> bool:

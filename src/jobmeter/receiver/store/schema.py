@@ -94,6 +94,9 @@ evidence = Table(
     Column("points", Integer, nullable=False),
     Column("tail_open", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False, doc="the document as it was sent: a zlib or gzip stream"),
+    Column("begun_at", BigInteger, doc="when the job began, as the document says"),
+    Column("ended_at", BigInteger, doc="when it ended"),
+    Column("task", Text, doc="the forge's own number of the task or job"),
 )
 
 _VALID = text("revoked_at IS NULL")

@@ -123,7 +123,7 @@ def test_a_run_that_went_on_is_brought_up_to_date(source, place, tmp_path):
 
 def evidence(text: bytes, run_uid: str, asked_at: int = 1) -> NewEvidence:
     """A document that is told by its text."""
-    return NewEvidence(run_uid, KeptEvidence(asked_at, 1, 1, False, zlib.compress(text)))
+    return NewEvidence(run_uid, KeptEvidence(asked_at, 1, 1, False, zlib.compress(text), 900, 1000, "7"))
 
 
 def attached(place: str, run_uid: str) -> bytes | None:
@@ -149,6 +149,7 @@ def test_evidence_goes_along_with_its_run(source, place, tmp_path):
     assert [attached(place, uid) for uid in ("sent-1", "over")] == [b"two", b"three"]
     imported(place, directory)
     assert [attached(place, uid) for uid in ("sent-1", "over")] == [b"two", b"three"]
+    assert asked(place, "SELECT DISTINCT begun_at, ended_at, task FROM evidence") == [(900, 1000, "7")]
 
 
 def changed(place: str, statement: str) -> None:

@@ -65,6 +65,9 @@ class EvidenceRow(Struct, tag_field="kind", tag="evidence", kw_only=True):
     points: int
     tail_open: bool
     body: bytes
+    begun_at: int | None = None
+    ended_at: int | None = None
+    task: str | None = None
 
 
 class TokenRow(Struct, tag_field="kind", tag="token", kw_only=True):
