@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
@@ -84,10 +85,11 @@ def serving(directory: Path, end: int, series: int) -> Iterator[str]:
         for number in range(QUERIES):
             file.write(f"# TYPE bench_{number} counter\n")
             for one in range(series):
+                # A rate that is the same again and again would take less room than real ones do.
+                chance, value = Random(f"{number} {one}"), 0.0
                 for moment in range(end - HOUR_SECONDS - 120, end + 60, INTERVAL_SECONDS):
-                    file.write(
-                        f'bench_{number}_total{{instance="a",n="{one}"}} {moment % 7777 * 0.37:.6f} {moment}\n'
-                    )
+                    value += chance.random()
+                    file.write(f'bench_{number}_total{{instance="a",n="{one}"}} {value:.6f} {moment}\n')
         file.write("# EOF\n")
     data = directory / "data"
     command: list[str | Path] = ["promtool", "tsdb", "create-blocks-from", "openmetrics", text, data]

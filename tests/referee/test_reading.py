@@ -190,3 +190,11 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Nothing else is raised; no such bytes are a matrix."""
     with pytest.raises(Unreadable):
         reading(body)
+
+
+def test_what_comes_again_is_kept_once() -> None:
+    """Times and values of one answer: most series of a job are zero for long."""
+    found = reading(matrix(*(row([1577836800.5, "0.125"], [1577836810, "0.125"], n=n) for n in "ab")))
+    ((first, second), (again, _)) = (one.points for one in found.series)
+    assert first[1] is second[1] is again[1]
+    assert first[0] is again[0]

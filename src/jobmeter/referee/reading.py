@@ -127,6 +127,7 @@ class _Found:
         self._large = 0
         self._histograms = 0
         self._times: dict[float, int | float] = {}
+        self._values: dict[str, str] = {}
 
     def take(self, row: _Row) -> None:
         """One more."""
@@ -147,11 +148,13 @@ class _Found:
         self.series.append(Series(row.metric, tuple(map(self._point, _decoders().points.decode(row.values)))))
 
     def _point(self, sent: Point) -> Point:
-        """Raises Unreadable for what is no point; series of one answer have the same times, which are kept once."""
-        time = self._times.get(sent[0])
+        """Raises Unreadable for what is no point; times and values that come again are kept once."""
+        time, value = self._times.get(sent[0]), self._values.get(sent[1])
         if time is None:
             time = self._times.setdefault(sent[0], _time(sent[0]))
-        return time, _number(sent[1])
+        if value is None:
+            value = self._values.setdefault(sent[1], _number(sent[1]))
+        return time, value
 
     def warnings(self) -> list[str]:
         """One sentence for each kind of series that is left out for itself."""
