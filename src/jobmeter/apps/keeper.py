@@ -68,7 +68,8 @@ def keep(spec: Spec, start: Start) -> None:
             start.ready(keeper.kept)
             keeper.start(account)
         except OSError as error:
-            raise LaunchError(f"no runner can be kept here: {error.filename}: {error.strerror}") from None
+            where = error.filename or spec.folder
+            raise LaunchError(f"no runner can be kept here: {where}: {error.strerror}") from None
         undo.pop_all()
     start.started()
     try:
@@ -146,7 +147,7 @@ class _Keeper:
             ended = self._ended(exit_, survivors, refused)
             exit_ = _told(exit_, ended)
         self._close()
-        self._records.end(ended)
+        self._tell(ended)
         self._record.recorder.end(self._ended_at, exit_, ended.survivors)
 
     def finish(self) -> None:
@@ -163,6 +164,13 @@ class _Keeper:
         """Leave it for the gateway's log."""
         with contextlib.suppress(OSError):
             self._records.complain(sentence)
+
+    def _tell(self, ended: Ended) -> None:
+        """Whatever the disk says, the run goes on to its own end."""
+        try:
+            self._records.end(ended)
+        except OSError as error:
+            self._record.recorder.warn(f"The gateway was not told how the runner ended: {error.strerror}.")
 
     def _introduce(self) -> Kept:
         pid = os.getpid()

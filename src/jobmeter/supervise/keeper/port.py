@@ -25,7 +25,7 @@ class Keepers(Protocol):
         """Whether it is at work still, or sends what the receiver does not have yet."""
 
     def end(self, folder: str) -> Ended | None:
-        """How the runner of this folder ended; None while it has not, or where its keeper was killed."""
+        """How the runner of this folder ended; None while it has not, or where its keeper could not tell."""
 
     def overdue(self, folder: str) -> bool:
         """Whether the runner of this folder takes too long; so from before it is asked to end for that."""
@@ -34,7 +34,7 @@ class Keepers(Protocol):
         """One sentence if the kernel has killed processes of a job that goes on for want of memory."""
 
     async def ended(self, folder: str) -> Ended | None:
-        """Wait for that; None where the keeper was killed, so that ``clear`` has to do its work."""
+        """Wait for that; None where the keeper was killed, or could not write: ``clear`` has to do its work then."""
 
     async def gone(self, folder: str) -> str | None:
         """Wait until the keeper is gone; a sentence for our log, if there is one.

@@ -1,7 +1,8 @@
 """The files of a launch's folder by which a gateway knows of a keeper, also one that was started before it.
 
 `keeper.json` is there before the runner is, `ended.json` once nothing of it runs any more. `overdue` is there before a
-runner that takes too long is asked to end: what it says then is known for that without any clock. The keeper holds the
+runner that takes too long is asked to end: what it says then is known for that without any clock. Room for the end is
+put aside before the runner is started, so that it can be told on a disk that has become full. The keeper holds the
 pipe `lifeline` open in between: who opens it too is woken when the keeper has written the end, and when it was killed.
 Whoever reads them has OSError where this process has no descriptor or no memory left for it: no keeper says that.
 """
@@ -10,15 +11,19 @@ import contextlib
 import errno
 import os
 import signal
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from jobmeter.supervise.job_cgroup import own_start_ticks
 from jobmeter.supervise.keeper.end import Ended, Kept
 
 _KEPT, _ENDED, _COMPLAINT, _LIFELINE = "keeper.json", "ended.json", "complaint", "lifeline"
 _OVERDUE = "overdue"
+_NEW = ".{}.new"
+_UNFINISHED = (_NEW.format(_ENDED), _NEW.format(_KEPT))
+_END_BYTES = 4096
 _Record = TypeVar("_Record", Kept, Ended)
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -41,6 +46,8 @@ class Records:
 
     def begin(self, kept: Kept) -> None:
         """The runner will be started."""
+        with self._unfinished(_ENDED) as file:
+            file.write(bytes(_END_BYTES))
         self._write(_KEPT, msgspec.json.encode(kept))
 
     def be_overdue(self) -> None:
@@ -50,11 +57,16 @@ class Records:
         os.fsync(self._place)
 
     def end(self, ended: Ended) -> None:
-        """It has ended: wake who waits for that."""
-        self._write(_ENDED, msgspec.json.encode(ended))
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
+        """It has ended: wake who waits for that, also where it cannot be told."""
+        try:
+            self._write(_ENDED, msgspec.json.encode(ended))
+        except OSError:
+            # On a full disk those may be too many for the room that was put aside.
+            self._write(_ENDED, msgspec.json.encode(replace(ended, survivors=())))
+        finally:
+            if self._lifeline is not None:
+                os.close(self._lifeline)
+                self._lifeline = None
 
     def complain(self, sentence: str) -> None:
         """Something is for the gateway's log; the folder may be gone by now."""
@@ -62,27 +74,29 @@ class Records:
 
     def abandon(self) -> None:
         """Nothing was started: leave nothing."""
-        for name in (_KEPT, _LIFELINE):
+        for name in (_KEPT, *_UNFINISHED, _LIFELINE):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._place)
 
     def _write(self, name: str, content: bytes) -> None:
         """Whole and on disk, or not at all."""
-        new = f".{name}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(new, flags, 0o600, dir_fd=self._place)
-        try:
-            os.write(fd, content)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(new, name, src_dir_fd=self._place, dst_dir_fd=self._place)
+        with self._unfinished(name) as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(_NEW.format(name), name, src_dir_fd=self._place, dst_dir_fd=self._place)
         os.fsync(self._place)
+
+    def _unfinished(self, name: str) -> BinaryIO:
+        """It keeps the room that it has."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.fdopen(os.open(_NEW.format(name), flags, 0o600, dir_fd=self._place), "wb")
 
 
 def discard(folder: str) -> None:
     """Take away what a keeper has left that was killed before it had started its runner."""
-    for name in (_ENDED, _KEPT, f".{_KEPT}.new", _OVERDUE, _COMPLAINT, _LIFELINE):
+    for name in (_ENDED, _KEPT, *_UNFINISHED, _OVERDUE, _COMPLAINT, _LIFELINE):
         with contextlib.suppress(OSError):
             os.unlink(f"{folder}/{name}")
 
