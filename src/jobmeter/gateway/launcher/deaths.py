@@ -36,11 +36,19 @@ def cause_of(ended: Ended) -> Cause:
     return Cause(sentence or ended.detail, timed_out=ended.reason == "timeout")
 
 
-def lost(passed_seconds: float | None = None) -> Cause:
-    """Of one whose keeper was killed; ``passed_seconds`` is the time limit if it had taken longer by then."""
+def lost(passed_seconds: float | None = None, unwritable: str | None = None) -> Cause:
+    """Of one whose keeper has not told its end; ``passed_seconds`` is the time limit if it had taken longer by then.
+
+    ``unwritable`` is why nothing can be written beside it now.
+    """
     if passed_seconds is not None:
         limit = format_duration(passed_seconds)
         return Cause(f"The job was ended, as it took longer than its time limit of {limit}.", timed_out=True)
+    if unwritable is not None:
+        return Cause(
+            "How this job's runner ended is not known, as nothing can be written to the gateway's state_dir: "
+            f"{unwritable}."
+        )
     return Cause(
         "The process of jobmeter that watched over this job was killed, by hand or for want of memory, "
         "and the job with it."

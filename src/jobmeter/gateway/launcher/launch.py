@@ -312,7 +312,7 @@ class Launch:
         ended = await self._runner.ended()
         if ended is None:
             await self._runner.clear()
-            return lost(self._limits.timeout_seconds if self.overdue else None)
+            return lost(self._limits.timeout_seconds if self.overdue else None, await self._unwritable())
         self._runner.survived(ended.survivors)
         if self._unending:
             return cancelled(CANCELING_SECONDS)
@@ -435,6 +435,14 @@ class Launch:
         self._now(None)
         self._shared.machines.acted("removed")
         self.employer.removed(self)
+
+    async def _unwritable(self) -> str | None:
+        """Why nothing can be kept of it now."""
+        try:
+            await asyncio.to_thread(self._shared.site.refuse_full)
+        except OSError as error:
+            return reason_of(error)
+        return None
 
     async def _write(self) -> None:
         await asyncio.to_thread(self._shared.site.write, replace(self.record))

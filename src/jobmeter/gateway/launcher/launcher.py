@@ -155,7 +155,7 @@ class Launcher:
                 capacity=post.options.capacity,
                 tasks=tuple(post.book.slots.held),
                 unregistered=post.poller.unregistered,
-                trouble=post.poller.trouble,
+                trouble=post.trouble,
             )
             for post in self._posts.all()
         ]

@@ -5,7 +5,7 @@ import math
 import uuid
 from collections.abc import Callable
 
-from jobmeter.gateway.faults import fault_of
+from jobmeter.gateway.faults import fault_of, reason_of
 from jobmeter.gateway.figures.events import Declared, Draining, Event, TaskBegan, TaskEnded
 from jobmeter.gateway.forges.facts import digest
 from jobmeter.gateway.forges.own import Registration
@@ -68,6 +68,7 @@ class Post:
         self.draining = self.proof in self._home.memory.drained
         self._paused = False
         self._recovered_at = -math.inf
+        self._unwritable: str | None = None
         self._last_update: str | None = None
         self._request_key = str(uuid.uuid4())
         self._change = asyncio.Event()
@@ -97,6 +98,11 @@ class Post:
             labels=self.registration.label_names,
             version=self._version,
         )
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the forge is not asked, or why its last answer was none."""
+        return self._unwritable or self.poller.trouble
 
     def start(self) -> None:
         """Say at the forge that the runner is here, as soon as that answers, and ask for tasks from then on."""
@@ -144,10 +150,14 @@ class Post:
         """Wait while the runner is to get no tasks, or could not do any."""
         while True:
             while self.draining or self._paused:
+                self._unwritable = None
                 await self._change.wait()
-            if (seconds := self._recovered_at - self._home.clock()) <= 0:
+            if (seconds := self._recovered_at - self._home.clock()) > 0:
+                await asyncio.sleep(seconds)
+            elif await self._could_begin():
                 return
-            await asyncio.sleep(seconds)
+            else:
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def fetch(self, slots: int | None, tasks_version: int) -> Outcome:
         """Ask the forge for one task; what it hands out is on disk when this returns."""
@@ -273,6 +283,23 @@ class Post:
             del self.launches[launch.known.id]
 
     # --- inside --------------------------------------------------------------------------------------------
+
+    async def _could_begin(self) -> bool:
+        """Whether what a launch needs can be written: if not, its job is left to others."""
+        before, self._unwritable = self._unwritable, None
+        try:
+            await asyncio.to_thread(self._shared.site.refuse_full)
+        except OSError as error:
+            self._unwritable = f"nothing can be written to state_dir: {reason_of(error)}"
+        if self._unwritable is not None and before is None:
+            self._home.log.warn(
+                "nothing is fetched for now; what runs goes on",
+                runner=self.options.name,
+                why=self._unwritable,
+            )
+        elif self._unwritable is None and before is not None:
+            self._home.log.info("fetching goes on", runner=self.options.name)
+        return self._unwritable is None
 
     async def _enlist(self) -> None:
         while not await self._declared():

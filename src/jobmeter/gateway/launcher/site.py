@@ -16,6 +16,7 @@ _ID = re.compile(r"\d{1,20}")
 _FILE = "launch.json"
 _OUTPUT = "output.log"
 _KEPT = "-failed"
+_ROOM_BYTES = 64 * 1024
 
 
 class Record(Struct, kw_only=True):
@@ -86,6 +87,15 @@ class Site:
         folder = self.folder(record.task_id)
         folder.mkdir(mode=0o700, exist_ok=True)
         write_whole(folder / _FILE, msgspec.json.encode(record))
+
+    def refuse_full(self) -> None:
+        """Raises OSError where as much as a launch needs cannot be written."""
+        # Without a sync none of it need reach the disk. What a kill leaves of it goes at the next start.
+        room = self._folder / ".room.new"
+        try:
+            room.write_bytes(bytes(_ROOM_BYTES))
+        finally:
+            room.unlink(missing_ok=True)
 
     def read(self, task_id: str) -> Record | None:
         """None if there is none, or if it is damaged."""
