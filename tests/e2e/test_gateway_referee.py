@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from jobmeter.model.evidence.document import Evidence, decode, seconds_of
 from scripts.dashboards.asking import Prometheus
-from tests.e2e.support.components import require_root
+from tests.e2e.support.components import JOBMETER, jobmeter_environment, require_root
 from tests.e2e.support.gateways import TOKEN, RunningGateway, running_gateway
 from tests.e2e.support.launching import PROGRAMS, launching_gateway, open_folder, ready
 from tests.e2e.support.monitors import node_exporter, prometheus
@@ -131,11 +132,11 @@ def test_a_launched_job(program: Program, server: Prometheus, receiver: RunningR
 
 @asynccontextmanager
 async def relaying(
-    folder: Path, url: str, kind: str, address: str, more: str
+    folder: Path, url: str, kind: str, address: str, more: str, top: str = ""
 ) -> AsyncIterator[RunningGateway]:
     """A gateway with a referee between runners and their forge."""
     tables = REFEREE.format(address=address) + more
-    async with running_gateway(folder, url, kind, tables=tables) as gateway:
+    async with running_gateway(folder, url, kind, top=top, tables=tables) as gateway:
         yield gateway
 
 
@@ -162,6 +163,50 @@ def test_a_job_of_gitlab_has_it_as_an_artifact(server: Prometheus, tmp_path: Pat
             assert values['jobmeter_gateway_referee_deliveries_total{place="gitlab",result="kept"}'] == 1
 
     asyncio.run(main())
+
+
+def test_a_job_that_is_metered_by_itself(
+    server: Prometheus, receiver: RunningReceiver, tmp_path: Path
+) -> None:
+    """The gateway knows no key of its run: the receiver finds that by the names of the job."""
+
+    async def main() -> None:
+        top = f'receiver = "{receiver.url}"\nreceiver_token = "{PUSH}"\n'
+        async with (
+            actions_forge(**{UUID: TOKEN}) as forge,
+            relaying(tmp_path, forge.url, "forgejo", server.url, "", top) as gateway,
+        ):
+            forge.enqueue(7, script="a step")
+            runner = actions.Runner(gateway.port, UUID, TOKEN)
+            await runner.fetch()
+            await asyncio.to_thread(step, receiver.url, run_id=7)
+            await runner.state(7, 1)
+            document = await asyncio.to_thread(whole, receiver)
+            check(document)
+            assert (document.task, document.job.repository) == ("7", "org/repo")
+
+    asyncio.run(main())
+
+
+def step(receiver: str, run_id: int) -> None:
+    """What the runner does: a step that is metered, with the environment of the forge's job."""
+    context = actions.CONTEXT
+    told = {
+        "FORGEJO_ACTIONS": "true",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_REPOSITORY": "org/repo",
+        "GITHUB_REPOSITORY_OWNER": "org",
+        "GITHUB_WORKFLOW": str(context["workflow"]),
+        "GITHUB_JOB": str(context["job"]),
+        "GITHUB_RUN_ID": str(run_id),
+        "GITHUB_RUN_ATTEMPT": "1",
+        "JOBMETER_RECEIVER": receiver,
+        "JOBMETER_PUSH_TOKEN": PUSH,
+    }
+    subprocess.run(
+        [*JOBMETER, "run", "--", "sh", "-c", SCRIPT],
+        env=jobmeter_environment() | told, check=True, capture_output=True,
+    )  # fmt: skip
 
 
 def test_a_prometheus_that_is_away(tmp_path: Path) -> None:
