@@ -51,7 +51,6 @@ def test_who_was_asked_and_what_about() -> None:
     [
         ({"tail_open": True, "tail_seconds": 15.0}, "of the last 15 s of the job points may be missing."),
         ({"tail_open": True}, "of the end of the job points may be missing."),
-        ({"step_seconds": 60.0}, "points are 1 m 00 s apart where 10 s were asked for."),
         ({"problems": ("The budget is over.",)}, "The budget is over."),
     ],
 )
@@ -59,6 +58,27 @@ def test_what_has_to_be_known_is_said(more: dict[str, object], told: str) -> Non
     """One sentence each, and nothing else."""
     (remark,) = remarks(evidence(**more))
     assert remark.text.endswith(told)
+
+
+@pytest.mark.parametrize("count, told", [(3, ()), (4, (
+    "Numbers are of the job's time and of the 15 s after it, in which its last moments were scraped; "
+    "charts end with the job.",
+))])  # fmt: skip
+def test_points_after_the_end_are_told_of(count: int, told: tuple[str, ...]) -> None:
+    """They are no part of the job's time."""
+    course = Series({}, points(*["1"] * count))
+    document = evidence(
+        answer("one", course), answer("none"), answer("two", Series({}, ())), tail_seconds=15.0
+    )
+    assert tuple(each.text for each in remarks(document)) == told
+
+
+def test_how_far_back_a_point_looks_is_told() -> None:
+    """Of a rate, which is no moment."""
+    document = evidence(answer("a", window_seconds=60.0), answer("b", window_seconds=31.0), answer("c"))
+    assert circumstances(document).endswith(
+        "a point every 10 s. A point of a rate is of the time before it, up to 1 m 00 s."
+    )
 
 
 def test_markdown_is_bounded_and_harmless() -> None:

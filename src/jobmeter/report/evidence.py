@@ -45,12 +45,14 @@ def subject(document: Evidence) -> str:
 
 
 def circumstances(document: Evidence) -> str:
-    """Who was asked, when, about what and how finely, in one sentence."""
+    """Who was asked, when, about what and how finely; how far back a point looks."""
     about = f" about {{{fit(document.selector, _MAX_TEXT)}}}" if document.selector else ""
+    window = max((query.window_seconds for query in document.queries), default=0.0)
+    back = f" A point of a rate is of the time before it, up to {roughly(window)}." if window > 0 else ""
     return clean(
         f"{fit(document.source.address, _MAX_TEXT)} was asked at {_moment(document.asked_time)}{about}"
         f" from {_moment(document.start_time)} to {_moment(document.end_time)},"
-        f" a point every {roughly(document.step_seconds)}."
+        f" a point every {roughly(document.step_seconds)}.{back}"
     )
 
 
@@ -71,14 +73,20 @@ def remarks(document: Evidence) -> list[Remark]:
                 f"It was asked before the last scrape had come: of {late} of the job points may be missing."
             )
         )
-    if document.step_seconds > document.interval_seconds:
+    elif _has_tail(document):
         found.append(
             Remark(
-                f"The job was long: points are {roughly(document.step_seconds)} apart where "
-                f"{roughly(document.interval_seconds)} were asked for."
+                f"Numbers are of the job's time and of the {roughly(document.tail_seconds)} after it, in which its "
+                "last moments were scraped; charts end with the job."
             )
         )
     return found
+
+
+def _has_tail(document: Evidence) -> bool:
+    end = seconds_of(document.end_time)
+    courses = (series.points for query in document.queries for series in query.series)
+    return any(points[-1][0] > end for points in courses if points)
 
 
 def without_data(document: Evidence) -> list[tuple[str, str, str]]:
