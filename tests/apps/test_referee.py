@@ -276,7 +276,7 @@ def test_the_last_scrape_is_told_of_or_waited_for(
     """What happened since the one before is not known yet."""
     document, said = printed(capsys, config, "--since=30s")
     assert document.tail_open
-    assert "with --wait it is waited for\n" in said
+    assert "may be up to 20 s away: with --wait it is waited for\n" in said
 
     now: list[float] = [START + 22.0]
     monkeypatch.setattr(time, "time", lambda: now[0])

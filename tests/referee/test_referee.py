@@ -206,9 +206,22 @@ def test_waiting_for_a_busy_server_is_within_the_budget() -> None:
     """One that asks for half a minute is not waited for."""
     server = StandIn()
     server.wrong["busy"] = says(429, b"", ("Retry-After", "30"))
-    document = ask(server, ("a", "busy"), budget=0.3)
-    assert document.queries[0].state == "failed"
-    assert server.expressions == ["busy"]
+    document = ask(server, ("a", "busy"), ("b", "busy"), budget=5, parallel=1)
+    first, second = (query.reason or "" for query in document.queries)
+    assert first.startswith("It was not asked again, because Prometheus asks for 30 s without questions")
+    assert second.startswith("It was not asked, because Prometheus asks for 30 s without questions")
+    assert (server.expressions, document.problems) == (["busy"], ())
+
+
+def test_a_rate_of_a_short_job_is_of_no_less_than_was_configured() -> None:
+    """Its points are closer, and what they look back at is not; no more than it needs is of the time before."""
+    server = StandIn()
+    queries = [("a", "rate(a[{interval}])"), ("b", "rate(b[{rate_interval}])")]
+    document = ask(server, *queries, occasion=JOB._replace(end=START + 4))
+    assert document.step_seconds == 4
+    assert sorted(server.expressions) == ["rate(a[10s])", "rate(b[31s])"]
+    (problem,) = document.problems
+    assert problem.startswith("'a' and 1 more: a point is of the 31 s before it, and the job took 4 s")
 
 
 def test_no_more_than_so_many_are_asked_at_once() -> None:

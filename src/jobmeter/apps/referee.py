@@ -140,7 +140,7 @@ def _said(document: Evidence) -> Iterator[str]:
     yield from document.problems
     if document.tail_open:
         yield (
-            f"the last scrape of the job's time may be up to {document.tail_seconds:g} s away: with --wait it is "
+            f"the last scrape of the job's time may be up to {document.tail_seconds:.0f} s away: with --wait it is "
             "waited for"
         )
 
