@@ -227,7 +227,7 @@ def test_a_result_that_cannot_be_told(tmp_path: Path, monkeypatch: pytest.Monkey
     run(main)
 
 
-@pytest.mark.parametrize("error", [RecursionError(), LaunchError("it is mounted"), EMFILE])
+@pytest.mark.parametrize("error", [RecursionError(), LaunchError("it is mounted"), OSError(16, "it is busy")])
 def test_a_work_dir_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """The log names its job, whose slot is free and whose figures are those of one that is gone."""
     real, faults = work_dir.remove, deque([error])

@@ -126,3 +126,21 @@ def test_what_is_kept(tmp_path: Path) -> None:
     work_dir.keep(path, kept)
     told = kept.stat()
     assert (told.st_uid, told.st_gid, stat.S_IMODE(told.st_mode)) == (0, 0, 0o700)
+
+
+def test_keeping_it_in_two_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first one has named is there still, and ours."""
+    path, kept = tmp_path / "task-7", tmp_path / "task-7-failed"
+    work_dir.make(path, None, PREPARED)
+
+    def seize(name: str, parent: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_dir, "seize", seize)
+        with pytest.raises(OSError, match="Too many"):
+            work_dir.keep(path, kept)
+    kept.chmod(0o755)
+    work_dir.keep(path, kept)
+    assert (kept / ".runner").exists()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700

@@ -21,6 +21,7 @@ from jobmeter.gateway.launcher.last_words import last_words
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes, digest_of
 from jobmeter.gateway.launcher.remains import Remains
+from jobmeter.gateway.launcher.removals import Removals
 from jobmeter.gateway.launcher.site import Record, Site
 from jobmeter.gateway.launcher.templates import Places, prepare
 from jobmeter.gateway.polling.slots import Why
@@ -48,6 +49,7 @@ class Shared:
     own: OwnDialect
     keepers: Keepers
     site: Site
+    removals: Removals
     options: LaunchOptions
     passes: "Passes[Launch]"
     machines: Machines
@@ -429,7 +431,7 @@ class Launch:
         """Take away what was made for it; what resists is left for the next start."""
         self._now("removing")
         shared = self._shared
-        remains = Remains(shared.keepers, shared.site, self.record, self._warn)
+        remains = Remains(shared.keepers, shared.site, shared.removals, self.record, self._warn)
         keep = self.employer.options.keep_failed and self.known.result not in ("success", "skipped")
         await remains.clear(keep=keep, sent=shared.options.receiver is not None, kept=shared.home.kept)
         self._now(None)

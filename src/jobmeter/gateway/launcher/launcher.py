@@ -23,6 +23,7 @@ from jobmeter.gateway.launcher.launch import Shared
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes
 from jobmeter.gateway.launcher.registration import FOLDER, Registrations, Told
+from jobmeter.gateway.launcher.removals import Removals
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.gateway.polling.loop import Poller
 from jobmeter.gateway.relay.footing import Footing
@@ -73,11 +74,13 @@ class Launcher:
         self._home = self._footing.home
         self._own: OwnDialect = gitlab_own if options.kind == "gitlab" else actions_own
         self._site = Site(state_dir, options.name)
+        self._removals = Removals()
         shared = Shared(
             home=self._home,
             own=self._own,
             keepers=keepers,
             site=self._site,
+            removals=self._removals,
             options=launch,
             passes=Passes(),
             machines=machines,
@@ -120,6 +123,7 @@ class Launcher:
                     task.cancel()
                 await asyncio.gather(*enlisting, return_exceptions=True)
                 await self._crew.close()
+                self._removals.close()
                 await self._keepers.close()
 
     def drain(self, name: str, on: bool) -> int:

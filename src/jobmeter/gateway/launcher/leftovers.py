@@ -12,6 +12,7 @@ from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.deaths import Cause, Deaths
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.launch import Shared
+from jobmeter.gateway.launcher.removals import patiently
 from jobmeter.gateway.launcher.site import Record
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.model.errors import JobmeterError
@@ -50,7 +51,7 @@ class Leftovers:
         tasks = found.tasks | known.keys()
         await asyncio.gather(*(self._guarded(one, self._finish(one, known.get(one))) for one in tasks))
         for task_id, path in found.work_dirs:
-            await self._guarded(task_id, asyncio.to_thread(work_dir.remove, path))
+            await self._guarded(task_id, self._remove(task_id, work_dir.remove, path))
 
     def _work_dirs(self, parent: str) -> list[tuple[str, Path]]:
         return list(self._shared.site.work_dirs(parent))
@@ -67,27 +68,30 @@ class Leftovers:
         try:
             await step
         except (JobmeterError, OSError) as error:
-            self._warn("what is left of a job cannot be removed", task_id, error=reason_of(error))
+            self._warn(task_id, "what is left of a job cannot be removed", error=reason_of(error))
         except Exception as error:
             self._warn(
-                "what is left of a job cannot be removed by a fault of ours", task_id, **fault_of(error)
+                task_id, "what is left of a job cannot be removed by a fault of ours", **fault_of(error)
             )
 
     async def _finish(self, task_id: str, known: Known | None) -> None:
         """A launch whose task is over, or given up: its keeper may still send."""
         site, keepers = self._shared.site, self._shared.keepers
         record = site.read(task_id)
-        runner = KeptRunner(
-            keepers, site, task_id, lambda message, **fields: self._warn(message, task_id, **fields)
-        )
+        warn = partial(self._warn, task_id)
+        runner = KeptRunner(keepers, site, task_id, warn)
         await runner.end()
         if known is not None:
             await self._give_up(known, record)
         if record is not None and record.work_dir:
-            await self._guarded(task_id, asyncio.to_thread(work_dir.remove, Path(record.work_dir)))
-        await keepers.gone(runner.folder)
+            await self._guarded(task_id, self._remove(task_id, work_dir.remove, Path(record.work_dir)))
+        await patiently(partial(keepers.gone, runner.folder), warn)
         if site.folder(task_id).exists():
-            await asyncio.to_thread(site.remove, task_id)
+            await self._remove(task_id, site.remove, task_id)
+
+    async def _remove(self, task_id: str, step: Callable[..., None], *args: object) -> None:
+        removals = self._shared.removals
+        await patiently(lambda: removals.run(step, *args), partial(self._warn, task_id))
 
     async def _give_up(self, known: Known, record: Record | None) -> None:
         """A job's own token is all that GitLab asks for; Forgejo and Gitea hear of it by its runner alone."""
@@ -104,5 +108,5 @@ class Leftovers:
         self._home.log.info("a job has ended", **about, result=known.result or "unknown")
         await self._home.kept()
 
-    def _warn(self, message: str, task_id: str, **fields: object) -> None:
+    def _warn(self, task_id: str, message: str, **fields: object) -> None:
         self._home.log.warn(message, task=task_id, **fields)

@@ -1,12 +1,13 @@
 """What a launch leaves on this machine when it is over: taken away, or kept for who looks for the cause."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from jobmeter.gateway.faults import fault_of, reason_of
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.kept_runner import Warn
+from jobmeter.gateway.launcher.removals import Removals, patiently
 from jobmeter.gateway.launcher.site import Record, Site
 from jobmeter.model.errors import JobmeterError
 from jobmeter.supervise.keeper.port import Keepers
@@ -15,21 +16,22 @@ from jobmeter.supervise.keeper.port import Keepers
 class Remains:
     """Those of one launch."""
 
-    def __init__(self, keepers: Keepers, site: Site, record: Record, warn: Warn) -> None:
+    def __init__(self, keepers: Keepers, site: Site, removals: Removals, record: Record, warn: Warn) -> None:
         self._keepers = keepers
         self._site = site
+        self._removals = removals
         self._record = record
         self._warn = warn
 
     async def clear(self, *, keep: bool, sent: bool, kept: Callable[[], Awaitable[None]]) -> None:
-        """Take it away, but for the work dir if it is to ``keep``; what resists is said.
+        """Take it away, but for the work dir if it is to ``keep``; what resists is said, and what may pass tried again.
 
         ``sent``: there is a receiver for what was metered. ``kept`` waits until the task's end is on disk.
         """
         try:
-            await self._clear_work_dir(keep=keep)
+            await patiently(partial(self._clear_work_dir, keep=keep), self._warn)
             await kept()
-            await self._clear_folder(sent=sent)
+            await patiently(partial(self._clear_folder, sent=sent), self._warn)
         except (JobmeterError, OSError) as error:
             self._warn("what is left of a job cannot be removed", error=reason_of(error))
         except Exception as error:
@@ -41,11 +43,11 @@ class Remains:
             return
         path = Path(self._record.work_dir)
         if not keep:
-            await asyncio.to_thread(work_dir.remove, path)
+            await self._removals.run(work_dir.remove, path)
             return
         kept = self._site.kept_work_dir(path)
-        await asyncio.to_thread(work_dir.keep, path, kept)
-        await asyncio.to_thread(work_dir.keep_output, self._site.output(self._record.task_id), kept)
+        await self._removals.run(work_dir.keep, path, kept)
+        await self._removals.run(work_dir.keep_output, self._site.output(self._record.task_id), kept)
 
     async def _clear_folder(self, *, sent: bool) -> None:
         """Once its keeper is gone; what that should have sent and has not is named."""
@@ -60,4 +62,4 @@ class Remains:
                 file=str(journal),
             )
         if folder.exists():
-            await asyncio.to_thread(self._site.remove, self._record.task_id)
+            await self._removals.run(self._site.remove, self._record.task_id)

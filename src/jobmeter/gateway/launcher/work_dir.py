@@ -40,11 +40,12 @@ def remove(path: Path) -> None:
 
 
 def keep(path: Path, kept: Path) -> None:
-    """Give it another name beside it, under which it stays, for nobody but us. Raises OSError."""
+    """Give it another name beside it, under which it stays, for nobody but us. Raises OSError: it can be done again."""
     with suppress(FileNotFoundError), opened(path.parent) as parent:
-        remove_folder(kept, parent)
-        # Before it is ours: where something is mounted there it keeps its name, and its owner.
-        os.rename(path.name, kept.name, src_dir_fd=parent, dst_dir_fd=parent)
+        if path.exists():
+            remove_folder(kept, parent)
+            # Before it is ours: where something is mounted there it keeps its name, and its owner.
+            os.rename(path.name, kept.name, src_dir_fd=parent, dst_dir_fd=parent)
         os.close(seize(kept.name, parent))
 
 
