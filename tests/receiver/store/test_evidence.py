@@ -120,6 +120,12 @@ def test_a_document_of_another_time_is_refused(place: str, run: Any, is_refused:
     assert kept(place) == (None if is_refused else b"one")
 
 
+def test_a_run_that_goes_on_again_has_not_ended(place: str) -> None:
+    """Whatever its summary said."""
+    over, again = timed("u", 100, "1970-01-01T00:04:59Z"), part("u", 0, 1)._replace(start_time=100_000)
+    assert stored(place, over, again, evidence("one", TIMED))[2] is True
+
+
 def test_it_is_given_back_as_it_was_sent(place: str) -> None:
     """Compressed by its sender, too; of what is damaged one sentence."""
     sent, damaged = (KeptEvidence.of(FIRST, body) for body in (gzip.compress(b"sent"), b"damaged"))

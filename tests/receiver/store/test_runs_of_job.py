@@ -51,14 +51,16 @@ def going(run_uid: str, begin: int = 0) -> Part:
 
 
 def heard(run_uid: str, at: int) -> Any:
-    """Has it last been heard of so many seconds after the job's begin."""
+    """Has it been heard of once, so many seconds after the job's begin."""
 
     class Hearing:
         size = 0
 
         def apply(self, connection: Connection, now: int) -> None:
             told = {"at": BEGIN + at * 1000, "uid": run_uid}
-            connection.execute(text("UPDATE runs SET heard_at = :at WHERE run_uid = :uid"), told)
+            connection.execute(
+                text("UPDATE runs SET received_at = :at, heard_at = :at WHERE run_uid = :uid"), told
+            )
 
     return Hearing()
 
@@ -149,6 +151,14 @@ def test_a_run_with_evidence_of_another_task_is_that_ones(place: str) -> None:
     short, middle, long = ([(uid, True)] for uid in ("short", "middle", "long"))
     assert found == [SeveralRuns, short, middle, long, short, NoRunYet]
     assert sorted(asked(place, "SELECT task FROM evidence")) == [("1",), ("2",), ("3",)]
+
+
+def test_the_answer_of_a_second_asking_finds_the_same_run(place: str) -> None:
+    """Also where nothing but its arrival says when it ended."""
+    stored(place, run("u", 10, None), heard("u", 990))
+    kept = [KeptEvidence(asked, 1, 1, False, zlib.compress(b"x"), BEGIN, END, "7") for asked in (1, 2)]
+    changes = (NewEvidenceOfJob(wanted("7"), one) for one in kept)
+    assert stored(place, *changes) == [[("u", True)], [("u", True)]]
 
 
 def test_evidence_of_no_task_takes_no_run_away(place: str) -> None:

@@ -52,6 +52,7 @@ class _Row(NamedTuple):
     run_uid: str
     state: str
     start_time: int
+    received_at: int
     heard_at: int
     job_json: bytes
     task: str | None
@@ -93,9 +94,10 @@ def _candidates(connection: Connection, wanted: OneJob) -> Iterator[_Candidate]:
         if not _can_be_same(wanted, row):
             continue
         goes_on = row.state == "running"
-        end = None if goes_on else span_of(connection, row.key)[1]
+        end = span_of(connection, row.key)[1]
         if end is None:
-            end = row.heard_at
+            # When a run that is over was last heard of says nothing: that is also when something was attached to it.
+            end = row.heard_at if goes_on else row.received_at
         if end <= wanted.end + _CLOCKS:
             yield _Candidate(row.run_uid, row.start_time, end, goes_on)
 
@@ -105,7 +107,7 @@ def _rows(connection: Connection, wanted: OneJob) -> list[_Row]:
     if not can_be(wanted.organization, *_names(wanted.job), wanted.job.run_id):
         return []
     key = backend_of(connection).run_key
-    columns = runs.c.run_uid, runs.c.state, runs.c.start_time, runs.c.heard_at, runs.c.job_json
+    columns = (runs.c[name] for name in _Row._fields[1:-1])
     query = (
         select(key, *columns, evidence.c.task)
         .outerjoin(evidence, evidence.c.run == key)
