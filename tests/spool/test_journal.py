@@ -350,6 +350,23 @@ def test_old_journals_are_pruned(tmp_path: Path) -> None:
     prune(str(tmp_path / "nowhere"), keep=2)
 
 
+def test_a_journal_in_use_is_not_pruned(tmp_path: Path) -> None:
+    """Nor one that is closed and still to be sent; however many there are, and however old."""
+    journals = [Journal(str(tmp_path / f"{number}.jsonl"), Warnings()) for number in range(3)]
+    for number in range(3):
+        os.utime(tmp_path / f"{number}.jsonl", (number, number))
+    sent = journals[1].reader()
+    assert sent is not None
+    journals[1].close()
+    journals[2].close()
+    prune(str(tmp_path), keep=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jsonl", "1.jsonl"]
+    os.close(sent)
+    journals[0].close()
+    prune(str(tmp_path), keep=0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_pruned_through_a_link_or_for_another_user(tmp_path: Path) -> None:
     """Whoever lays a link where our directory would be does not make us remove files elsewhere."""
     victim = tmp_path / "victim"

@@ -184,7 +184,9 @@ class JournalReader:
 
 
 def prune(directory: str, keep: int) -> None:
-    """Remove the oldest journals of our own directory beyond ``keep``; what cannot be removed stays.
+    """Remove the oldest journals of our own directory beyond ``keep``; what is written or sent now stays.
+
+    So does what cannot be removed.
 
     A link, or a directory of another user, as one may lie in a shared $TMPDIR, is left alone.
     """
@@ -210,4 +212,9 @@ def _prune(fd: int, keep: int) -> None:
         ]
     journals.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime, reverse=True)
     for entry in journals[keep:]:
-        os.unlink(entry.name, dir_fd=fd)
+        file = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            if _lock(file):  # Who writes it, or sends it still, has it locked.
+                os.unlink(entry.name, dir_fd=fd)
+        finally:
+            os.close(file)

@@ -26,9 +26,9 @@ class Spec(Struct, frozen=True, kw_only=True):
     (0700, ours): `keeper.json`, `ended.json` and ``output`` are in it. ``work_dir`` is where the runner is started,
     and belongs to ``user``; without one it runs as we do. ``argv`` and ``environ`` are the runner's whole command and
     environment. ``journal`` is a file for the run's records, removed once the receiver has them all; without a
-    receiver it stays, and the newest hundred in its directory are kept. The receiver is waited for
-    ``grace_seconds`` at the end. ``output`` names a file in the folder for the last mebibyte of what the runner
-    writes to stdout and stderr.
+    receiver it stays, and the newest hundred in its directory are kept, beside those that are written.
+    The receiver is waited for ``grace_seconds`` at the end. ``output`` names a file in the folder for the last
+    mebibyte of what the runner writes to stdout and stderr.
     """
 
     task_id: str
