@@ -1,9 +1,12 @@
 """What is said of an error: to people its reason; to the log, of a fault of ours, where it was."""
 
 import asyncio
+import errno
 import traceback
 
 from jobmeter.model.errors import JobmeterError
+
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def reason_of(error: BaseException) -> str:
@@ -17,6 +20,11 @@ def reason_of(error: BaseException) -> str:
 def fault_of(error: BaseException) -> dict[str, object]:
     """Fields of a line in the log: the reason and the lines of code, without the error's own text."""
     return {"fault": reason_of(error), "trace": "".join(traceback.format_tb(error.__traceback__))}
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether it is a want of descriptors or memory, and says nothing of what was asked for."""
+    return error.errno in _PASSING
 
 
 def is_cancelled() -> bool:

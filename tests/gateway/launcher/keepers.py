@@ -66,6 +66,7 @@ class FakeKeepers:
         return kept
 
     def kept(self, folder: str) -> Kept | None:
+        self._fail("kept")
         return self._kept.get(folder)
 
     def alive(self, kept: Kept) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -36,6 +37,24 @@ def test_a_damaged_record(tmp_path: Path, content: bytes) -> None:
     site.folder("7").mkdir()
     (site.folder("7") / "launch.json").write_bytes(content)
     assert site.read("7") is None
+
+
+@pytest.mark.parametrize("number,may_pass", [(24, True), (23, True), (12, True), (5, False)])
+def test_a_record_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, may_pass: bool
+) -> None:
+    """For want of descriptors or memory that is an error; else it is none."""
+    site = made(tmp_path)
+
+    def read_bytes(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    if may_pass:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            site.read("7")
+    else:
+        assert site.read("7") is None
 
 
 @pytest.mark.parametrize("task_id", ["", "..", "7/8", "-7", "7\n", "7" * 21])

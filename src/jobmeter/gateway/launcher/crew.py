@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+from jobmeter.gateway.faults import reason_of
 from jobmeter.gateway.forges.own import Registration
 from jobmeter.gateway.forges.port import LogReport, StateReport
 from jobmeter.gateway.launcher.deaths import Deaths
@@ -10,6 +11,7 @@ from jobmeter.gateway.launcher.launch import Launch, Shared
 from jobmeter.gateway.launcher.leftovers import Leftovers
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.post import Post
+from jobmeter.gateway.launcher.site import Record
 from jobmeter.gateway.relay.client import Client
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.model.errors import JobmeterError
@@ -61,7 +63,10 @@ class Crew:
         self._clearing: asyncio.Task[None] | None = None
 
     def enlist(self, options: RunnerOptions, registration: Registration) -> Post:
-        """A new post, which takes up its launches and begins. Raises JobmeterError if another one has it already."""
+        """A new post, which takes up its launches and begins.
+
+        Raises JobmeterError if another one has it already, or if what was kept of a launch cannot be read now.
+        """
         post = Post(self._shared, options, registration, self._launch)
         if self._posts.of(post.proof, None) is not None:
             raise JobmeterError(f"the runner {options.name!r} has the registration of another one")
@@ -72,7 +77,10 @@ class Crew:
         return post
 
     def restored(self, runners: Iterable[RunnerOptions]) -> None:
-        """All who had tasks before are enlisted: what nobody has taken up is ended, in the background."""
+        """All who had tasks before are enlisted: what nobody has taken up is ended, in the background.
+
+        Raises JobmeterError where what was kept of it cannot be read now.
+        """
         orphans = [one for one in self._home.memory.tasks.values() if self._posts.of(one.proof, None) is None]
         given_up = [known for known in orphans if not self._inherited(known)]
         mine = {task_id for post in self._posts.all() for task_id in post.launches}
@@ -95,8 +103,17 @@ class Crew:
         return Launch(self._shared, self._deaths, post, known)
 
     def _take_up(self, post: Post, known: Known) -> None:
-        record = self._shared.site.read(known.id)
+        record = self._record(known)
         post.take_up(Launch(self._shared, self._deaths, post, known, record, former=True))
+
+    def _record(self, known: Known) -> Record | None:
+        """Raises JobmeterError where it cannot be read now: who went on without it would end a runner at work."""
+        try:
+            return self._shared.site.read(known.id)
+        except OSError as error:
+            raise JobmeterError(
+                f"what is kept of the launch of job {known.id} cannot be read: {reason_of(error)}"
+            ) from None
 
     def _inherited(self, known: Known) -> bool:
         """Whether the task's runner is here still, with another registration by which it can be reported."""
@@ -110,6 +127,6 @@ class Crew:
     def _inherits(self, post: Post, known: Known) -> bool:
         if self._home.options.kind == "gitlab":
             # Jobs are reported by tokens of their own.
-            record = self._shared.site.read(known.id)
+            record = self._record(known)
             return record is not None and record.runner == post.options.name
         return known.identity == post.key

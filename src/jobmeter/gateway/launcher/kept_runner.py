@@ -1,8 +1,9 @@
 """A task's runner by its keeper: watched, ended, cleared away; what fails at that is said, and tried again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from jobmeter.gateway.faults import reason_of
 from jobmeter.gateway.launcher.site import Site
@@ -18,6 +19,8 @@ STOPPED_SECONDS = 10.0
 """So long a keeper may take to end its runner; then it is done for it."""
 _NAMED = 10
 """So many processes that a job left are named in a line of the log."""
+
+_Seen = TypeVar("_Seen")
 
 
 class Warn(Protocol):
@@ -65,16 +68,23 @@ class KeptRunner:
             self._warn("whether a job had memory enough cannot be told", error=reason_of(error))
             return None
 
-    def find(self) -> bool:
-        """Whether a former process has started one, at work or not."""
-        self.kept = self._keepers.kept(self.folder)
+    async def find(self) -> bool:
+        """Whether a former process has started one, at work or not. Raises OSError as ``ended`` does."""
+
+        async def look() -> Kept | None:
+            return self._keepers.kept(self.folder)
+
+        self.kept = await self._patiently(look)
         return self.kept is not None
 
     def say_elsewhere(self, given: str, address: str) -> None:
         """Tell if it works still, and was ``given`` an address that is not ours any more."""
         if given in ("", address) or self.kept is None:
             return
-        if self._keepers.alive(self.kept) and self._keepers.end(self.folder) is None:
+        works = False
+        with suppress(OSError):  # It works on all the same.
+            works = self._keepers.alive(self.kept) and self._keepers.end(self.folder) is None
+        if works:
             self._warn(
                 "a job's runner knows the gateway by a former address: unless that is served too, the job fails",
                 former=given,
@@ -87,14 +97,7 @@ class KeptRunner:
 
     async def ended(self) -> Ended | None:
         """Wait for its end; None where its keeper was killed. Raises OSError if it cannot be watched for long."""
-        for look in range(MOST_LOOKS):
-            try:
-                return await self._keepers.ended(self.folder)
-            except OSError as error:
-                if look == 0:
-                    self._warn("a job's runner cannot be watched now", error=reason_of(error))
-                await asyncio.sleep(AGAIN_SECONDS)
-        return await self._keepers.ended(self.folder)
+        return await self._patiently(lambda: self._keepers.ended(self.folder))
 
     def stop(self) -> None:
         """Have it ended; its keeper does that within seconds."""
@@ -133,6 +136,17 @@ class KeptRunner:
             self._warn("what is left of a job cannot be ended", error=reason_of(error))
             return
         self.survived(survivors)
+
+    async def _patiently(self, look: Callable[[], Awaitable[_Seen]]) -> _Seen:
+        """What it gives, as soon as it can be done."""
+        for count in range(MOST_LOOKS):
+            try:
+                return await look()
+            except OSError as error:
+                if count == 0:
+                    self._warn("a job's runner cannot be watched now", error=reason_of(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+        return await look()
 
     def survived(self, survivors: tuple[Survivor, ...]) -> None:
         """Name processes of it that were ended."""

@@ -273,11 +273,11 @@ class Launch:
     async def _found(self) -> Cause | None:
         """Take up what a former process has started, or end it; why there is no result, if there can be none."""
         runner, kept = self._runner, self._shared.site.folder(self.known.id).exists()
+        found = await runner.find()
         if self._lost:
             self._complete()
-            if kept or self.known.task is None:
-                self._warn("what was kept of a job's launch is damaged or gone")
-        if runner.find() and (self.record.attempt or self._reports_itself):
+            self._say_damaged(begun=found or self.known.task is None)
+        if found and (self.record.attempt or self._reports_itself):
             if self._lost:
                 self.record.attempt, self.record.handed = 1, True
                 await self._write()
@@ -293,6 +293,11 @@ class Launch:
         if self._lost and kept:
             return Cause("What the gateway had kept of this job's runner was damaged when it began again.")
         return Cause("Of this job's runner nothing was found when the gateway began again.")
+
+    def _say_damaged(self, *, begun: bool) -> None:
+        """Not where the former process ended before anything was begun, or after all was told."""
+        if self.known.result is None and (begun or self._shared.site.has_record(self.known.id)):
+            self._warn("what was kept of a job's launch is damaged or gone")
 
     @property
     def _reports_itself(self) -> bool:

@@ -77,8 +77,8 @@ class Leftovers:
     async def _finish(self, task_id: str, known: Known | None) -> None:
         """A launch whose task is over, or given up: its keeper may still send."""
         site, keepers = self._shared.site, self._shared.keepers
-        record = site.read(task_id)
         warn = partial(self._warn, task_id)
+        record = await patiently(lambda: asyncio.to_thread(site.read, task_id), warn)
         runner = KeptRunner(keepers, site, task_id, warn)
         await runner.end()
         if known is not None:

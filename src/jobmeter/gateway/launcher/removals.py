@@ -1,19 +1,17 @@
 """Takes away what launches have left, in threads of its own: a large tree holds up no start, and no write of state."""
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from jobmeter.gateway.faults import reason_of
+from jobmeter.gateway.faults import may_pass, reason_of
 from jobmeter.gateway.launcher.kept_runner import Warn
 
 _AT_ONCE = 2
 AGAIN_SECONDS = 10.0
 MOST_TRIES = 30
 """So often a step is tried that fails for a passing want, as of descriptors."""
-_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 _Result = TypeVar("_Result")
 
@@ -39,7 +37,7 @@ async def patiently(step: Callable[[], Awaitable[_Result]], warn: Warn) -> _Resu
         try:
             return await step()
         except OSError as error:
-            if error.errno not in _PASSING:
+            if not may_pass(error):
                 raise
             if look == 0:
                 warn("what is left of a job cannot be removed now", error=reason_of(error))

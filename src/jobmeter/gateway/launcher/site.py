@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from jobmeter.gateway.faults import may_pass
 from jobmeter.gateway.keeping.files import make_folder, write_whole
 from jobmeter.supervise.keeper.spec import Limits
 
@@ -98,11 +99,19 @@ class Site:
             room.unlink(missing_ok=True)
 
     def read(self, task_id: str) -> Record | None:
-        """None if there is none, or if it is damaged."""
+        """None if there is none, or if it is damaged. Raises OSError for want of descriptors or memory alone."""
         try:
             return msgspec.json.decode((self.folder(task_id) / _FILE).read_bytes(), type=Record)
-        except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        except OSError as error:
+            if may_pass(error):
+                raise
             return None
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+
+    def has_record(self, task_id: str) -> bool:
+        """Whether there is one, damaged or not."""
+        return (self.folder(task_id) / _FILE).exists()
 
     def tasks(self) -> list[str]:
         """Those with a folder."""
