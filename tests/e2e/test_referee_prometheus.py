@@ -134,14 +134,14 @@ def test_the_file_holds_the_jobs_range(built: Built, server: str) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_cpu_time_agrees_with_the_jobs_summary(built: Built, server: str) -> None:
-    """Within what the container can use in a scrape; none of its end is missing, as it has been scraped since."""
+    """Within what the container can use until the exporter has read it, and that has been scraped."""
     queries = {query.name: query for query in built.evidence[server].queries}
     (used,) = [
         one for one in queries["job_cpu_used_seconds"].series if one.labels["id"] == built.container_id
     ]
     grown = float(used.points[-1][1]) - float(used.points[0][1])
     assert built.used_seconds > 3
-    assert grown == pytest.approx(built.used_seconds, abs=SCRAPE_SECONDS)
+    assert grown == pytest.approx(built.used_seconds, abs=2 * SCRAPE_SECONDS)
     (course,) = [one for one in queries["job_cpu_seconds"].series if one.labels["id"] == built.container_id]
     integral = sum(float(cores) for _, cores in course.points) * queries["job_cpu_seconds"].step_seconds
     assert integral == pytest.approx(built.used_seconds, abs=4 * SCRAPE_SECONDS)
