@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobmeter.gateway.forges import actions
-from jobmeter.gateway.launcher import kept_runner, launch, templates, work_dir
+from jobmeter.gateway.launcher import beginning, kept_runner, launch, templates, work_dir
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.model.errors import LaunchError
@@ -91,7 +91,7 @@ def test_a_fault_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wh
             if where == "start":
                 rig.keepers.fails("start", faults.pop())
             elif where == "prepare":
-                monkeypatch.setattr(launch, "prepare", failing(templates.prepare))
+                monkeypatch.setattr(beginning, "prepare", failing(templates.prepare))
             elif where == "name":
                 monkeypatch.setattr(Site, "name", failing(Site.name))
             elif where == "task_token":

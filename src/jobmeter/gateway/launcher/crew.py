@@ -7,9 +7,10 @@ from jobmeter.gateway.faults import reason_of
 from jobmeter.gateway.forges.own import Registration
 from jobmeter.gateway.forges.port import LogReport, StateReport
 from jobmeter.gateway.launcher.deaths import Deaths
-from jobmeter.gateway.launcher.launch import Launch, Shared
+from jobmeter.gateway.launcher.launch import Launch
 from jobmeter.gateway.launcher.leftovers import Leftovers
 from jobmeter.gateway.launcher.options import RunnerOptions
+from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.launcher.post import Post
 from jobmeter.gateway.launcher.site import Record
 from jobmeter.gateway.relay.client import Client

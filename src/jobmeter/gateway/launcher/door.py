@@ -18,7 +18,8 @@ from jobmeter.gateway.forges.port import (
     Unreadable,
 )
 from jobmeter.gateway.launcher.crew import Posts
-from jobmeter.gateway.launcher.launch import Launch, Shared
+from jobmeter.gateway.launcher.launch import Launch
+from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.launcher.post import Post
 from jobmeter.gateway.relay.client import Client, Gone
 from jobmeter.gateway.relay.exchanges import Exchanges, is_last

@@ -2,34 +2,25 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
 from jobmeter.gateway.faults import fault_of, is_cancelled, reason_of
-from jobmeter.gateway.figures.process import Machines, MachineState
-from jobmeter.gateway.forges.own import OwnDialect, Registration, fresh_credential
+from jobmeter.gateway.figures.process import MachineState
 from jobmeter.gateway.forges.port import Task
-from jobmeter.gateway.hooks import TaskHooks
-from jobmeter.gateway.launcher import work_dir
-from jobmeter.gateway.launcher.announcing import task_event
+from jobmeter.gateway.launcher.announcing import Announcing
+from jobmeter.gateway.launcher.beginning import Beginning
 from jobmeter.gateway.launcher.deaths import Cause, Deaths, cancelled, cause_of, lost
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
 from jobmeter.gateway.launcher.last_words import last_words
-from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
-from jobmeter.gateway.launcher.passes import Passes, digest_of
+from jobmeter.gateway.launcher.passes import digest_of
+from jobmeter.gateway.launcher.port import Employer, Shared
 from jobmeter.gateway.launcher.remains import Remains
-from jobmeter.gateway.launcher.removals import Removals
-from jobmeter.gateway.launcher.site import Record, Site
-from jobmeter.gateway.launcher.templates import Places, prepare
+from jobmeter.gateway.launcher.site import Record
 from jobmeter.gateway.polling.slots import Why
-from jobmeter.gateway.relay.home import Home
 from jobmeter.gateway.relay.tasks import Known
 from jobmeter.model.errors import JobmeterError
-from jobmeter.supervise.keeper.port import Keepers
-from jobmeter.supervise.keeper.spec import Limits, Spec
 
 MOST_STARTS = 3
 PAUSE_SECONDS = 1.0
@@ -39,44 +30,6 @@ ENDING_SECONDS, CANCELLED_SECONDS = 30.0, 60.0
 CANCELING_SECONDS = 1800.0
 """So long GitLab waits for a word of a runner that it has asked to end a job: the job's after_script runs meanwhile."""
 _LAST_WORDS_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the launches of one forge share; ``version`` is the gateway's own."""
-
-    home: Home
-    own: OwnDialect
-    keepers: Keepers
-    site: Site
-    removals: Removals
-    options: LaunchOptions
-    passes: "Passes[Launch]"
-    machines: Machines
-    hooks: TaskHooks | None
-    version: str
-
-
-class Employer(Protocol):
-    """Whose runner works on a task."""
-
-    @property
-    def options(self) -> RunnerOptions:
-        """How it is started."""
-        ...
-
-    @property
-    def registration(self) -> Registration:
-        """Who it is to the forge."""
-        ...
-
-    def over(self, launch: "Launch") -> None:
-        """Its runner has ended, and the forge has been told how, or will be."""
-        ...
-
-    def removed(self, launch: "Launch") -> None:
-        """Nothing is left of it."""
-        ...
 
 
 class Launch:
@@ -104,6 +57,8 @@ class Launch:
         self._lost = former and record is None
         # What can fail of a record is done where a fault loses no job.
         self.record = record or Record(task_id=known.id, runner=employer.options.name, work_dir="")
+        self._beginning = Beginning(shared, employer, known, self._runner, self.record)
+        self._announcing = Announcing(shared.hooks, known, self._runner, self._warn)
         self.settled: Why | None = "final" if known.result is not None else None
         """What has ended the task, as far as the forge is concerned; None: it is not over."""
         self.over = False
@@ -115,7 +70,6 @@ class Launch:
         self._looked = False
         self._handed_at = shared.home.clock()
         self._state: MachineState | None = None
-        self._announced = False
         self._ending: asyncio.TimerHandle | None = None
         self._life: asyncio.Task[None] | None = None
         self._removing: asyncio.Task[None] | None = None
@@ -194,10 +148,7 @@ class Launch:
 
     async def announce_end(self) -> None:
         """Have its last sample taken, while there is something to be read."""
-        if self._announced and self._shared.hooks is not None:
-            self._announced = False
-            event = task_event("on_task_destroy", self.known, self._runner.kept)
-            await self._shared.hooks.task_ending(event)
+        await self._announcing.ending()
 
     async def cancel(self) -> None:
         """Have the forge cancel the task, and end its runner."""
@@ -251,11 +202,6 @@ class Launch:
         """Whether the forge knows how the task ended, or what it must hear is kept."""
         return self.settled is not None or self.known.result is not None
 
-    @property
-    def _limits(self) -> Limits:
-        """Those that it was begun with, whatever the configuration says now."""
-        return self.record.limits or self.employer.options.limits
-
     async def _worked(self) -> Cause | None:
         """Have the task done: why there is no result; None if there is one."""
         if self._former and (lost := await self._found()) is not None:
@@ -275,7 +221,7 @@ class Launch:
         runner, kept = self._runner, self._shared.site.folder(self.known.id).exists()
         found = await runner.find()
         if self._lost:
-            self._complete()
+            self._beginning.complete()
             self._say_damaged(begun=found or self.known.task is None)
         if found and (self.record.attempt or self._reports_itself):
             if self._lost:
@@ -319,7 +265,8 @@ class Launch:
         ended = await self._runner.ended()
         if ended is None:
             await self._runner.clear()
-            return lost(self._limits.timeout_seconds if self.overdue else None, await self._unwritable())
+            limit = self._beginning.limits.timeout_seconds if self.overdue else None
+            return lost(limit, await self._unwritable())
         self._runner.survived(ended.survivors)
         if self._unending:
             return cancelled(CANCELING_SECONDS)
@@ -334,74 +281,28 @@ class Launch:
         return cause if words is None else cause._replace(sentence=f"{cause.sentence} It wrote last: {words}")
 
     async def _start(self) -> None:
-        shared, options = self._shared, self.employer.options
+        shared, record = self._shared, self.record
         began = shared.home.clock()
         self._now("creating")
-        credential = fresh_credential()
-        if shared.home.options.kind == "gitlab":
-            credential = replace(credential, uuid=None)
-        shared.passes.revoke(self.record.digest)
-        self._complete()
-        self.record.digest, self.record.handed = digest_of(credential), False
-        self.record.attempt += 1
-        self.record.address = shared.options.address
-        shared.passes.issue(self.record.digest, self)
+        credential = self._beginning.credential()
+        shared.passes.revoke(record.digest)
+        self._beginning.complete()
+        record.digest, record.handed = digest_of(credential), False
+        record.attempt += 1
+        record.address = shared.options.address
+        shared.passes.issue(record.digest, self)
         await self._write()
-        places = Places(
-            kind=shared.home.options.kind,
-            name=options.name,
-            task_id=self.known.id,
-            url=shared.options.address,
-            credential=credential,
-            labels=self.employer.registration.labels,
-            work_dir=self.record.work_dir,
-            timeout_seconds=self._limits.timeout_seconds,
-        )
-        prepared = prepare(options.command, places, options.environment)
-        await asyncio.to_thread(work_dir.make, Path(self.record.work_dir), options.user, prepared)
-        await self._runner.start(
-            Spec(
-                task_id=self.known.id,
-                name=self._runner.name,
-                folder=self._runner.folder,
-                work_dir=self.record.work_dir,
-                argv=prepared.argv,
-                environ=prepared.environ,
-                journal=str(shared.site.journal(self.known.id)),
-                user=options.user,
-                limits=self._limits,
-                job=self.known.job,
-                receiver=shared.options.receiver,
-                receiver_token=shared.options.receiver_token,
-                output=shared.site.output(self.known.id).name,
-            )
-        )
+        await self._beginning.start(credential)
         shared.machines.acted("created", shared.home.clock() - began)
-        if not self.record.handed:
+        if not record.handed:
             self._now("acquired")
         self._started()
-
-    def _complete(self) -> None:
-        """What its record says of it from its first start on, whatever the configuration says later."""
-        if self.record.work_dir:
-            return
-        if self.known.task is not None:
-            self.record.token = self._shared.home.dialect.task_token(self.known.task)
-        self.record.limits = self.employer.options.limits
-        self.record.work_dir = str(Path(self.employer.options.work_dir) / self._runner.name)
 
     def _started(self) -> None:
         if self._runner.kept is not None:
             self.known.run_uid = self._runner.kept.run_uid
             self._shared.home.memory.touch()
-        if self._shared.hooks is None:
-            return
-        try:
-            self._shared.hooks.task_started(task_event("on_task_started", self.known, self._runner.kept))
-            self._announced = True
-        except Exception as error:
-            # Whatever it is: the job is done all the same.
-            self._warn("the start of a job is not told by a fault of ours", **fault_of(error))
+        self._announcing.started()
 
     async def _quiet(self) -> None:
         """Let a last report of the runner's arrive: it is still on its way when the runner has ended."""

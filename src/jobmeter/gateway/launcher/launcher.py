@@ -19,9 +19,9 @@ from jobmeter.gateway.keeping.keeping import Keeping
 from jobmeter.gateway.launcher.crew import Crew, Posts
 from jobmeter.gateway.launcher.deaths import Deaths
 from jobmeter.gateway.launcher.door import Door
-from jobmeter.gateway.launcher.launch import Shared
 from jobmeter.gateway.launcher.options import LaunchOptions, RunnerOptions
 from jobmeter.gateway.launcher.passes import Passes
+from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.launcher.registration import FOLDER, Registrations, Told
 from jobmeter.gateway.launcher.removals import Removals
 from jobmeter.gateway.launcher.site import Site

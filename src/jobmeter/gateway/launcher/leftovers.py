@@ -11,7 +11,7 @@ from jobmeter.gateway.forges.own import Registration
 from jobmeter.gateway.launcher import work_dir
 from jobmeter.gateway.launcher.deaths import Cause, Deaths
 from jobmeter.gateway.launcher.kept_runner import KeptRunner
-from jobmeter.gateway.launcher.launch import Shared
+from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.launcher.removals import patiently
 from jobmeter.gateway.launcher.site import Record
 from jobmeter.gateway.relay.tasks import Known

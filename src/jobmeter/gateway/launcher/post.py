@@ -22,8 +22,9 @@ from jobmeter.gateway.forges.port import (
     Unauthenticated,
     Unreadable,
 )
-from jobmeter.gateway.launcher.launch import Launch, Shared
+from jobmeter.gateway.launcher.launch import Launch
 from jobmeter.gateway.launcher.options import RunnerOptions
+from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.polling.backoff import Backoff, pace_of
 from jobmeter.gateway.polling.book import SlotBook
 from jobmeter.gateway.polling.loop import Poller
