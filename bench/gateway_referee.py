@@ -2,9 +2,10 @@
 
     python -m bench.gateway_referee [JOBS]
 
-Jobs of two seconds, five of which end each second, through a gateway without and with `[referee]`, in turns; a Prometheus on the
-loopback scrapes node_exporter each second and is asked its 19 default queries about each job. The last report is timed
-from its first byte to the end of its answer, the forge works in this process. CPU time is the gateway's.
+Jobs of two seconds, five of which end each second, through a gateway without and with `[referee]`, in turns; a
+Prometheus on the loopback scrapes node_exporter each second and is asked its 19 default queries about each job. The
+last report is timed from its first byte to the end of its answer, the forge works in this process. CPU time is the
+gateway's.
 """
 
 import asyncio
