@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -221,17 +223,56 @@ def test_two_runners_that_are_one(tmp_path: Path) -> None:
     ]
 
 
-def test_a_registration_that_jobs_could_read(tmp_path: Path, registration: Path) -> None:
-    """Who checks the file is told."""
+def _let_in(tmp_path: Path) -> None:
+    """Other accounts reach what is there."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.name.startswith(("test_", "pytest-")):
             folder.chmod(0o755)
+
+
+def test_a_registration_that_jobs_could_read(tmp_path: Path, registration: Path) -> None:
+    """Who checks the file is told."""
+    _let_in(tmp_path)
     registration.chmod(0o644)
     found = mistakes(tmp_path, FORGE + RUNNER)
     assert (
         "registration_file: builder-1.runner can be read by the account 'nobody', and so by every job"
         in found
     )
+
+
+def test_a_registration_that_jobs_of_another_runner_could_read(tmp_path: Path, registration: Path) -> None:
+    """Its own runner's cannot."""
+    _let_in(tmp_path)
+    other = tmp_path / "builder-2.runner"
+    other.write_bytes(registration.read_bytes())
+    other.chmod(0o600)
+    os.chown(registration, pwd.getpwnam("nobody").pw_uid, 0)
+    registration.chmod(0o004)  # Its owner cannot read it, all others can.
+    second = RUNNER.replace("builder-1", "builder-2").replace('"nobody"', '"daemon"')
+    found = mistakes(tmp_path, FORGE + RUNNER + second)
+    assert found.count("can be read by the account") == 1
+    assert "[[forge.runner]] 1 'builder-1': registration_file: " in found
+    assert "can be read by the account 'daemon'" in found
+
+
+@pytest.mark.parametrize(
+    "top, key",
+    [
+        ('receiver_token = "s3cret"\n', "receiver_token: gateway.toml"),
+        ('receiver_token_file = "{folder}/token"\n', "receiver_token_file: token"),
+    ],
+)
+def test_other_secrets_that_jobs_could_read(tmp_path: Path, registration: Path, top: str, key: str) -> None:
+    """Those of the gateway itself, be they in the file or in another one; it is never said again."""
+    _let_in(tmp_path)
+    registration.chmod(0o600)
+    token = tmp_path / "token"
+    token.write_text("s3cret-token")
+    token.chmod(0o644)
+    found = mistakes(tmp_path, top.format(folder=tmp_path) + FORGE + RUNNER)
+    assert f"gateway.toml: {key} can be read by the account 'nobody', and so by every job" in found
+    assert "s3cret" not in found
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from jobmeter.config.gateway_referee import (
     gateway_referee_settings,
     referee_notes,
 )
-from jobmeter.config.launch import RUNNER_KEYS, RUNNER_TABLES, runner_settings
+from jobmeter.config.launch import RUNNER_KEYS, RUNNER_TABLES, readable_secrets, runner_settings
 from jobmeter.config.listeners import Listener, address_mistakes, address_notes
 from jobmeter.config.options import Invocation, Option, parse, secret, secret_file, socket_path, web_address
 from jobmeter.config.settings import LOG_OPTIONS, READ_TOKEN_OPTIONS, TLS_OPTIONS
@@ -201,6 +201,8 @@ def gateway_settings(argv: Sequence[str], environ: Mapping[str, str]) -> Gateway
     referee = None
     if "referee" in tables:
         referee = gateway_referee_settings(tables["referee"], f"{config}: [referee]", mistakes)
+    runners = [runner for forge in forges for runner in forge.runners]
+    mistakes += readable_secrets(tables, config, runners)
     mistakes += _settle_files(values, places)
     mistakes += address_mistakes(_metrics(values, places, config, mistakes), forges)
     values["dialect"] = tuple(dict.fromkeys(values.get("dialect") or ("jobmeter",)))

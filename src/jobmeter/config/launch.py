@@ -3,17 +3,18 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jobmeter.config.file import table_values
 from jobmeter.config.forges import Kind, count, forge_name, readable_file, size
 from jobmeter.config.options import Option, duration, secret_file
-from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute
+from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute, read_by_jobs
 from jobmeter.gateway.launcher.guarded import refuse_unguarded
 from jobmeter.gateway.launcher.options import RunnerOptions
-from jobmeter.gateway.launcher.registration import read_registration, refuse_readable
+from jobmeter.gateway.launcher.registration import read_registration
 from jobmeter.gateway.launcher.templates import COMMANDS, PATH, check_command
 from jobmeter.model.errors import UsageError
 from jobmeter.model.quantities import parse_cores
@@ -30,6 +31,22 @@ _LEAST_MEMORY = 16 * 2**20
 """In less none of them starts."""
 _SCHEME = re.compile(r":(?!docker:|lxc:|host:)[^:/]*://")
 _KERNELS = ("proc", "sys")
+_SECRET_FILES = frozenset(
+    {
+        "registration_file",
+        "registration_token_file",
+        "read_token_file",
+        "push_token_file",
+        "receiver_token_file",
+        "api_token_file",
+        "token_file",
+        "password_file",
+        "tls_key",
+        "client_key",
+    }
+)
+_SECRETS = frozenset({"read_token", "push_token", "receiver_token", "api_token", "token", "password"})
+_HEADS = {"forge": "[[forge]]", "runner": "[[forge.runner]]"}
 
 
 def cores(text: str) -> float:
@@ -151,12 +168,11 @@ def _runner(table: Mapping[str, Any], kind: Kind, place: str, mistakes: list[str
     values["limits"] = _limits(table.get("limits", {}), place, mistakes)
     values.setdefault("work_dir", WORK_DIR)
     mistakes += [f"{place}: {sentence}" for sentence in _of_keys(given, values, kind, isolated=isolated)]
-    token_file = table.get("registration_token_file", table.get("registration-token-file"))
     values["registration_token"] = values.pop("registration_token_file", None)
     if len(mistakes) > before:
         return None
     runner = RunnerOptions(**values, user=account.name if account else None)
-    mistakes += [f"{place}: {sentence}" for sentence in _of_machine(runner, kind, account, token_file)]
+    mistakes += [f"{place}: {sentence}" for sentence in _of_machine(runner, kind, account)]
     return runner if len(mistakes) == before else None
 
 
@@ -219,7 +235,41 @@ def _limits(table: Any, place: str, mistakes: list[str]) -> Limits:
     return Limits(**{_FIELDS[name]: value for name, value in values.items()})
 
 
-def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None, token_file: Any) -> Iterator[str]:
+def readable_secrets(
+    tables: Mapping[str, Any], config: str, runners: Iterable[RunnerOptions]
+) -> Iterator[str]:
+    """A sentence on each file with a secret that some launched job can read, whichever runner's it is.
+
+    ``tables`` are those of the file ``config``, which may hold secrets itself.
+    """
+    accounts = [
+        account_of(name) for name in dict.fromkeys(one.user for one in runners if one.user is not None)
+    ]
+    for where, file in _secret_files(tables, config, config):
+        for account in accounts:
+            with suppress(OSError):  # One that is missing is said where it is read.
+                if (sentence := read_by_jobs(account, file)) is not None:
+                    yield f"{where}: {sentence}"
+                    break
+
+
+def _secret_files(tables: Mapping[str, Any], place: str, config: str) -> Iterator[tuple[str, str]]:
+    """Where each secret is told, and the file that it is in."""
+    for key, value in tables.items():
+        name = key.replace("-", "_")
+        if isinstance(value, dict):
+            yield from _secret_files(value, f"{place}: [{key}]", config)
+        elif isinstance(value, list):
+            for number, one in enumerate(value, 1):
+                if isinstance(one, dict):
+                    head = _HEADS.get(key, f"[[{key}]]")
+                    called = f" {one['name'][:63]!r}" if isinstance(one.get("name"), str) else ""
+                    yield from _secret_files(one, f"{place}: {head} {number}{called}", config)
+        elif isinstance(value, str) and value and name in _SECRETS | _SECRET_FILES:
+            yield f"{place}: {key}", config if name in _SECRETS else value
+
+
+def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None) -> Iterator[str]:
     """What this machine says to it: files, programs and accounts as they are now."""
     if (sentence := _not_found(runner, account)) is not None:
         yield f"command: {sentence}"
@@ -237,19 +287,8 @@ def _of_machine(runner: RunnerOptions, kind: Kind, account: Account | None, toke
         return
     if account.uid == 0:
         yield "user: 'root' could read and end everything here; accepted is an account of its own"
-        return
-    if account.uid == os.geteuid():
+    elif account.uid == os.geteuid():
         yield f"user: {account.name!r} is the gateway's own account; accepted is another one"
-        return
-    for key, file in (
-        ("registration_file", runner.registration_file),
-        ("registration_token_file", token_file),
-    ):
-        if file is not None:
-            try:
-                refuse_readable(file, account)
-            except UsageError as error:
-                yield f"{key}: {error}"
 
 
 def _not_found(runner: RunnerOptions, account: Account | None) -> str | None:

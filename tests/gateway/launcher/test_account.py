@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute, may_read
+from jobmeter.gateway.launcher.account import account_of, may_enter, may_execute, may_read, read_by_jobs
 from jobmeter.model.errors import UsageError
 from jobmeter.supervise.keeper.account import Account
 
@@ -90,3 +90,13 @@ def _let_in(folder: Path) -> None:
     for one in (folder, *folder.parents):
         if one.stat().st_uid == os.getuid() and not one.stat().st_mode & 0o001:
             one.chmod(one.stat().st_mode | 0o011)
+
+
+def test_a_secret_that_jobs_can_read(tmp_path: Path) -> None:
+    """One sentence that says what to do; none where it is safe."""
+    file = tmp_path / "token"
+    file.touch(0o600)
+    assert read_by_jobs(account(0), file) == (
+        f"{file} can be read by the account 'ci', and so by every job: let it be another account's, with mode 0600"
+    )
+    assert read_by_jobs(account(), file) is None

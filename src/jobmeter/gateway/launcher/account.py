@@ -28,6 +28,19 @@ def may_read(account: Account, path: str | Path) -> bool:
     return may_enter(account, real.parent) and _allows(account, real, _READ)
 
 
+def read_by_jobs(account: Account, path: str | Path) -> str | None:
+    """A sentence if the account can read a file with a secret: its jobs could then take what is others'.
+
+    Raises OSError.
+    """
+    if not may_read(account, path):
+        return None
+    return (
+        f"{path} can be read by the account {account.name!r}, and so by every job: let it be another account's, "
+        "with mode 0600"
+    )
+
+
 def may_execute(account: Account, path: str | Path) -> bool:
     """Whether it can execute this program. Raises OSError."""
     real = Path(path).resolve(strict=True)

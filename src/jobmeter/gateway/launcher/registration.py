@@ -14,11 +14,9 @@ from jobmeter.gateway.forges.facts import digest
 from jobmeter.gateway.forges.own import NotRegistered, OwnDialect, Registration
 from jobmeter.gateway.forges.port import Call, Headers
 from jobmeter.gateway.keeping.files import make_folder, write_whole
-from jobmeter.gateway.launcher.account import may_read
 from jobmeter.gateway.launcher.options import RunnerOptions
 from jobmeter.gateway.launcher.templates import Kind, executor_of
 from jobmeter.model.errors import UsageError
-from jobmeter.supervise.keeper.account import Account
 
 FOLDER = "registrations"
 _MOST_BYTES = 1024 * 1024
@@ -128,19 +126,6 @@ def _as_told(options: RunnerOptions, found: Registration) -> Registration:
         executor=executor_of(options.command),
         system_id=system_id,
     )
-
-
-def refuse_readable(path: str | Path, account: Account) -> None:
-    """Raises UsageError if the account can read the file: its jobs could then take all jobs of its runner."""
-    try:
-        readable = may_read(account, path)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    if readable:
-        raise UsageError(
-            f"{path} can be read by the account {account.name!r}, and so by every job: let it be another "
-            f"account's, with mode 0600"
-        )
 
 
 class Registrations:
