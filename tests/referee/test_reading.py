@@ -44,6 +44,13 @@ def test_all_series_are_read_with_their_labels() -> None:
     assert third == Series({}, ((1.234, "1e-05"),))
 
 
+def test_more_remarks_than_anybody_reads() -> None:
+    """Are not read, and the answer is taken for one in part."""
+    found = reading(matrix(row(*VALUES), warnings=[""] * 10_001, infos=["PromQL info"]))
+    assert found.warnings == ("The server makes more remarks than are read.", "PromQL info.")
+    assert (len(found.series), found.partial) == (1, True)
+
+
 def test_an_empty_matrix_is_no_failure() -> None:
     """There was nothing to see."""
     assert reading(matrix()) == Reading()
@@ -68,7 +75,13 @@ def test_an_empty_matrix_is_no_failure() -> None:
         (of_type("matrix", [[1, "1"]]), "The answer is not the JSON of a Prometheus, or not all of it."),
         (matrix(row([1, 2])), "The answer is not the JSON of a Prometheus, or not all of it."),
         (matrix(row([1, "much"])), "The answer has a value that is no number: 'much'."),
-        (matrix(row([1, "1" * 65])), "The answer has a value that is no number."),
+        (matrix(row([1, "1" * 65])), f"The answer has a value that is no number: {'1' * 40!r}."),
+        (matrix(row([1, "1_000"])), "The answer has a value that is no number: '1_000'."),
+        (matrix(row([1, "1"], [1, "2"])), "The answer has points that are not in the order of their times."),
+        (matrix(row([2, "1"], [1, "2"])), "The answer has points that are not in the order of their times."),
+        (matrix(row([1.0001, "1"], [1.0002, "2"])),
+         "The answer has points that are not in the order of their times."),
+        (matrix(*[{}] * 200_001), "The answer has more than 100000 series, which are not read."),
         (matrix(row([1e12, "1"])), "The answer has a point at the time 1000000000000.0."),
         (matrix(row([-1, "1"])), "The answer has a point at the time -1."),
     ],

@@ -1,12 +1,13 @@
 """What Prometheus answers to a range query, in JSON, as series. VictoriaMetrics, Mimir and Thanos answer so too."""
 
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
-from jobmeter.model.evidence.bounds import MAX_LABELS, MAX_SENTENCE, MAX_SENTENCES, MAX_TEXT
+from jobmeter.model.evidence.bounds import MAX_LABELS, MAX_SENTENCE, MAX_SENTENCES, MAX_TEXT, is_number
 from jobmeter.model.evidence.document import Point, Series
 
 MAX_SAID = 300
@@ -14,7 +15,10 @@ MAX_SAID = 300
 _REMARK = "PromQL "
 """So begin warnings that concern the query; others say what a server could not reach."""
 _MAX_TIME = 1e11
-_MAX_VALUE = 64
+_MOST_ROWS = 100_000
+_MOST_REMARKS = 10_000
+_MOST_QUOTES = 8 * MAX_LABELS
+"""Of the labels of one series: each has four, and a few of its own."""
 _Key = tuple[tuple[str, str], ...]
 _KINDS = {"scalar": "a single number", "vector": "one moment", "string": "a text"}
 
@@ -34,7 +38,7 @@ class Reading(NamedTuple):
 
 
 class _Row(Struct):
-    metric: dict[str, str] = {}
+    metric: Raw = Raw(b"{}")
     values: Raw = Raw(b"[]")
     histograms: Raw = Raw(b"[]")
 
@@ -49,21 +53,27 @@ class _Answer(Struct, rename="camel"):
     data: _Data | None = None
     error_type: str = ""
     error: str = ""
-    warnings: list[str] | None = None
-    infos: list[str] | None = None
+    warnings: Raw = Raw(b"null")
+    infos: Raw = Raw(b"null")
     is_partial: bool = False
 
 
 class _Decoders(NamedTuple):
     answer: msgspec.json.Decoder[_Answer]
+    remarks: msgspec.json.Decoder[list[str] | None]
     rows: msgspec.json.Decoder[list[_Row]]
+    labels: msgspec.json.Decoder[dict[str, str]]
     points: msgspec.json.Decoder[list[Point]]
 
 
 @cache
 def _decoders() -> _Decoders:
     return _Decoders(
-        msgspec.json.Decoder(_Answer), msgspec.json.Decoder(list[_Row]), msgspec.json.Decoder(list[Point])
+        msgspec.json.Decoder(_Answer),
+        msgspec.json.Decoder(list[str] | None),
+        msgspec.json.Decoder(list[_Row]),
+        msgspec.json.Decoder(dict[str, str]),
+        msgspec.json.Decoder(list[Point]),
     )
 
 
@@ -101,18 +111,27 @@ def _read(body: bytes, max_series: int, max_points: int) -> Reading:
             f"The answer is {_KINDS.get(kind, 'of the type ' + repr(kind[:40]))}, "
             "which is no course over time."
         )
-    told = [*(answer.warnings or ()), *(answer.infos or ())]
-    warnings = [one_line(text, MAX_SENTENCE - 1) + "." for text in told[:MAX_SENTENCES]]
+    warned, remarked = _remarks(answer.warnings), _remarks(answer.infos)
+    warnings = [one_line(text, MAX_SENTENCE - 1) + "." for text in (*warned, *remarked)[:MAX_SENTENCES]]
+    if bytes(answer.data.result).count(b"{") > 2 * _MOST_ROWS:
+        raise Unreadable(f"The answer has more than {_MOST_ROWS} series, which are not read.")
     found = _Found(max_series, max_points)
     for row in _decoders().rows.decode(answer.data.result):
         found.take(row)
     return Reading(
         tuple(found.series),
         (*warnings[: MAX_SENTENCES - len(found.warnings())], *found.warnings()),
-        answer.is_partial or not all(text.lstrip().startswith(_REMARK) for text in answer.warnings or ()),
+        answer.is_partial or not all(text.lstrip().startswith(_REMARK) for text in warned),
         found.series_left_out,
         found.points_left_out,
     )
+
+
+def _remarks(raw: Raw) -> list[str]:
+    """What the server says beside its answer; of very much only that it does."""
+    if bytes(raw).count(b'"') > 2 * _MOST_REMARKS:
+        return ["The server makes more remarks than are read"]
+    return _decoders().remarks.decode(raw) or []
 
 
 class _Found:
@@ -138,14 +157,17 @@ class _Found:
             self._histograms += is_histogram
             self.series_left_out += is_histogram
             return
-        large = _is_large(row.metric)
-        self._large += large
-        if large or count > self._room or len(self.series) >= self._max_series:
+        labels = _labels(row.metric)
+        self._large += labels is None
+        if labels is None or count > self._room or len(self.series) >= self._max_series:
             self.series_left_out += 1
             self.points_left_out += count
             return
         self._room -= count
-        self.series.append(Series(row.metric, tuple(map(self._point, _decoders().points.decode(row.values)))))
+        points = tuple(map(self._point, _decoders().points.decode(row.values)))
+        if any(later[0] <= earlier[0] for earlier, later in pairwise(points)):
+            raise Unreadable("The answer has points that are not in the order of their times.")
+        self.series.append(Series(labels, points))
 
     def _point(self, sent: Point) -> Point:
         """Raises Unreadable for what is no point; times and values that come again are kept once."""
@@ -166,10 +188,15 @@ class _Found:
         return sentences
 
 
-def _is_large(labels: dict[str, str]) -> bool:
-    return len(labels) > MAX_LABELS or any(
+def _labels(metric: Raw) -> dict[str, str] | None:
+    """None for those that are too many or too long."""
+    if bytes(metric).count(b'"') > _MOST_QUOTES:
+        return None
+    labels = _decoders().labels.decode(metric)
+    large = len(labels) > MAX_LABELS or any(
         len(name) > MAX_TEXT or len(value) > MAX_TEXT for name, value in labels.items()
     )
+    return None if large else labels
 
 
 def _time(sent: float) -> int | float:
@@ -182,12 +209,8 @@ def _time(sent: float) -> int | float:
 
 def _number(sent: str) -> str:
     """The value as it was sent. Raises Unreadable for what is none."""
-    try:
-        float(sent)
-    except ValueError:
-        raise Unreadable(f"The answer has a value that is no number: {sent[:40]!r}.") from None
-    if len(sent) > _MAX_VALUE:
-        raise Unreadable("The answer has a value that is no number.")
+    if not is_number(sent):
+        raise Unreadable(f"The answer has a value that is no number: {sent[:40]!r}.")
     return sent
 
 

@@ -7,6 +7,7 @@ import pytest
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence import bounds
 from jobmeter.model.evidence.document import Evidence, Series, encode
+from jobmeter.model.job import Job
 from tests.model.evidence.examples import BEGIN, answer, evidence, points, whole_evidence
 
 
@@ -18,6 +19,15 @@ def test_what_a_referee_makes_is_taken() -> None:
 
 def series(*pairs: tuple[int | float, str], **labels: str) -> Series:
     return Series(labels, pairs)
+
+
+NO_NUMBERS = ("1_000", "\u0663", " 1", "1 ", "0x10", "infinity", "nan", "1e", "", ".")
+
+
+@pytest.mark.parametrize("value", ["0", "-1.5", "1e-07", "1e+22", ".5", "5.", "NaN", "+Inf", "-Inf", "Inf"])
+def test_what_prometheus_writes_is_a_number(value: str) -> None:
+    """As Go's strconv has them."""
+    assert bounds.is_number(value)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +60,12 @@ def series(*pairs: tuple[int | float, str], **labels: str) -> Series:
         (evidence(answer("a", series((1e12, "1")))), "the time 1000000000000.0 is none"),
         (evidence(answer("a", series((BEGIN, "much")))), "'much' is no number"),
         (evidence(answer("a", series((BEGIN, "1" * 65)))), "is no number"),
+        *((evidence(answer("a", series((BEGIN, wrong)))), "is no number") for wrong in NO_NUMBERS),
+        (evidence(job=Job(job="x" * 8193)), "job.job has 8193 characters"),
+        (evidence(job=Job(runner_labels=("x",) * 101)), "job.runner_labels: there are 101"),
+        (evidence(job=Job(runner_labels=("x" * 8193,))), "job has 8193 characters"),
+        (evidence(job=Job(matrix={"x": "y" * 8193})), "job has 8193 characters"),
+        (evidence(job=Job(matrix={str(number): 1 for number in range(101)})), "job.matrix: there are 101"),
     ],
 )
 def test_what_is_too_large_or_cannot_be_drawn_is_refused(document: Evidence, sentence: str) -> None:
@@ -73,6 +89,7 @@ def test_all_points_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         (b" " * (bounds.MAX_BYTES + 1), f"accepted are at most {bounds.MAX_BYTES}"),
         (b"[" * 1_000_001, "lists: there are 1000001"),
+        (b'"' * 3_000_002, "texts: there are 1500001"),
     ],
 )
 def test_what_would_take_too_much_memory_is_not_even_decoded(text: bytes, sentence: str) -> None:

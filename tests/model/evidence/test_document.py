@@ -135,12 +135,26 @@ def test_compat_is_equal_to_the_byte(document: Evidence, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "sent, written",
+    [
+        ("1e-07", "0.0000001"), ("1.5e-10", "0.00000000015"), ("1e+22", "10000000000000000000000"),
+        ("1.7976931348623157e+308", "17976931348623157" + "0" * 292), ("123456789.125", "123456789.125"), ("1.0", "1"),
+        ("-0", "-0"), ("0.1", "0.1"), ("NaN", "NaN"), ("+Inf", "+Inf"), ("Inf", "+Inf"), ("-Inf", "-Inf"),
+    ],
+)  # fmt: skip
+def test_values_of_compat_have_no_exponent(sent: str, written: str) -> None:
+    """The other referee reads them as numbers, and writes those by Go's format "f"."""
+    document = evidence(answer("a", Series({}, points(sent))))
+    assert compat.encode(document).decode() == f'{{"a":[[1577836800,"{written}"]]}}'
+
+
+@pytest.mark.parametrize(
     "series, written",
     [
         ([points("1", "2", "3", "4", "5")], '{"a":[[1577836800,"1"],[1577836810,"2"],[1577836820,"3"]]}'),
-        ([points("1", "2")[1:] + points("", "", "", "4")[3:]], '{"a":[[1577836810,"2"]]}'),
-        ([points("", "", "", "4")[3:], points("7")], '{"a":[[1577836800,"7"]]}'),
-        ([points("", "", "", "4")[3:]], "{}"),
+        ([points("1", "2")[1:] + points("0", "0", "0", "4")[3:]], '{"a":[[1577836810,"2"]]}'),
+        ([points("0", "0", "0", "4")[3:], points("7")], '{"a":[[1577836800,"7"]]}'),
+        ([points("0", "0", "0", "4")[3:]], "{}"),
     ],
     ids=["after its end", "some", "the next series", "nothing"],
 )

@@ -1,9 +1,13 @@
 """How large a document of evidence may be, for who makes one and for who takes one."""
 
 import math
+import re
+
+from msgspec.structs import asdict
 
 from jobmeter.model.errors import EvidenceError
 from jobmeter.model.evidence.document import Evidence, QueryAnswer, Series, seconds_of
+from jobmeter.model.job import Job
 
 MAX_BYTES = 24 * 1024 * 1024
 """Of the whole document as JSON: a point of 500,000 may have as many digits as a number has."""
@@ -21,7 +25,10 @@ MAX_SENTENCES = 100
 """Of problems, and of warnings of one query."""
 _MAX_LISTS = 1_000_000
 """Of the document's text: of points, of series, of labels that have such signs."""
+_MAX_TEXTS = 1_500_000
+"""Of the document's text: values of points, labels, and what else stands in quotes."""
 _MAX_VALUE = 64
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?Inf")
 _MAX_TIME = 1e11
 """Of a point: the year 5138."""
 
@@ -31,6 +38,7 @@ def check_text(text: bytes) -> None:
     if len(text) > MAX_BYTES:
         raise EvidenceError(f"it has {len(text)} bytes; accepted are at most {MAX_BYTES}")
     _check_count(text.count(b"["), _MAX_LISTS, "lists")
+    _check_count(text.count(b'"') // 2, _MAX_TEXTS, "texts")
 
 
 def check(document: Evidence) -> None:
@@ -45,9 +53,21 @@ def check(document: Evidence) -> None:
     for field in ("made_by", "selector", "run_uid", "task"):
         _check_text(getattr(document, field) or "", field)
     _check_text(document.source.address, "source.address")
+    _check_job(document.job)
     _check_count(sum(query.point_count for query in document.queries), MAX_POINTS, "points")
     for number, query in enumerate(document.queries):
         _check_query(query, f"queries[{number}]")
+
+
+def _check_job(job: Job) -> None:
+    _check_count(len(job.runner_labels), MAX_LABELS, "job.runner_labels")
+    _check_count(len(job.matrix or {}), MAX_LABELS, "job.matrix")
+    texts = {name: value for name, value in asdict(job).items() if isinstance(value, str)}
+    several = ((*job.runner_labels, *(job.matrix or {})), (job.matrix or {}).values())
+    for field, text in texts.items():
+        _check_text(text, f"job.{field}")
+    for text in (one for some in several for one in some if isinstance(one, str)):
+        _check_text(text, "job")
 
 
 def _check_query(query: QueryAnswer, place: str) -> None:
@@ -73,16 +93,13 @@ def _check_series(series: Series, place: str) -> None:
         if not before < time < _MAX_TIME:
             raise EvidenceError(f"{place}.points: the time {time} is none, or not after the one before it")
         before = time
-        if len(value) > _MAX_VALUE or not _is_number(value):
+        if not is_number(value):
             raise EvidenceError(f"{place}.points: {value[:60]!r} is no number as Prometheus writes one")
 
 
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+def is_number(value: str) -> bool:
+    """Whether Prometheus writes a number so: as Go does, which knows no blanks and no other digits than ours."""
+    return len(value) <= _MAX_VALUE and _NUMBER.fullmatch(value) is not None
 
 
 def _check_span(seconds: float, place: str) -> None:
