@@ -49,6 +49,25 @@ def test_a_value_has_the_unit_that_its_name_tells(
     assert Answer(answer(name, expression=expression)).amount(value) == told
 
 
+@pytest.mark.parametrize(
+    "expression, per_second",
+    [
+        ("sum by (instance) (rate(x[1m])) / 1024", "/s"),
+        ("irate (x[1m])", "/s"),
+        ("deriv(x[1m])", "/s"),
+        ("instance:node_disk_read_bytes:rate5m", "/s"),
+        ("x{rule=\"rate(y)\"} + x{rule='rate(y)'} + x{rule=`rate(y)`}", ""),
+        ('x{rule="\\"rate(y)"}', ""),
+        ("rate(read_bytes_total[1m]) / rate(reads_total[1m])", ""),
+        ("increase(x[1m])", ""),
+        ("my_rate(x)", ""),
+    ],
+)
+def test_an_expression_tells_whether_it_is_of_a_second(expression: str, per_second: str) -> None:
+    """What stands in quotes is a label's value; one rate divided by another is of no time."""
+    assert Answer(answer("memory_bytes", expression=expression)).per_second == per_second
+
+
 def test_those_that_rise_highest_are_drawn() -> None:
     """In the order in which they came; how many are not is said."""
     series = [Series({"n": str(number)}, points(str(number % 25), "NaN")) for number in range(25)]

@@ -1,6 +1,7 @@
 """What can be said of a query's answer: its numbers, its unit, what its series are called."""
 
 import math
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,6 +15,8 @@ _NAME_CELLS = 60
 _LABEL_CELLS = 80
 # Beyond this one cannot calculate any more.
 _MOST = 1e300
+_QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*` """, re.VERBOSE)
+_PER_SECOND = re.compile(r"(?<![\w:])(?:i?rate|deriv)\s*\(|:i?rate\d")
 
 
 class Answer:
@@ -35,7 +38,7 @@ class Answer:
     @property
     def per_second(self) -> str:
         """What stands after the unit of bytes."""
-        return "/s" if "rate(" in self.query.expression else ""
+        return "/s" if _is_per_second(self.query.expression) else ""
 
     @cached_property
     def numbers(self) -> list[list[float | None]]:
@@ -102,6 +105,12 @@ def names_of(series: Sequence[Series]) -> list[str]:
             for one in series
         ]
     return [fit(clean(each), _LABEL_CELLS) for each in named]
+
+
+def _is_per_second(expression: str) -> bool:
+    """As far as it tells: it has a rate, or a recording rule called one, that is not divided by another."""
+    dividend, *divisors = _QUOTED.sub('""', expression).split("/")
+    return bool(_PER_SECOND.search(dividend)) and not any(map(_PER_SECOND.search, divisors))
 
 
 def _number(text: str) -> float | None:

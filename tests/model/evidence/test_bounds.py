@@ -37,6 +37,7 @@ def test_what_prometheus_writes_is_a_number(value: str) -> None:
         (evidence(start_time="yesterday"), "'yesterday' is no time"),
         (evidence(asked_time=""), "'' is no time"),
         (evidence(step_seconds=-1.0), "step_seconds is -1.0"),
+        (evidence(step_seconds=1e300), "step_seconds is 1e+300; accepted are seconds from 0 to 100000000000"),
         (evidence(tail_seconds=float("nan")), "tail_seconds is nan"),
         (evidence(answer("a", window_seconds=-1.0)), "queries[0].window_seconds is -1.0"),
         (evidence(*[answer("a")] * 201), "queries: there are 201; accepted are at most 200"),

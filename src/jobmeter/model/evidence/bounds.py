@@ -1,6 +1,5 @@
 """How large a document of evidence may be, for who makes one and for who takes one."""
 
-import math
 import re
 
 from msgspec.structs import asdict
@@ -30,7 +29,7 @@ _MAX_TEXTS = 1_500_000
 _MAX_VALUE = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?Inf")
 _MAX_TIME = 1e11
-"""Of a point: the year 5138."""
+"""Of a point: the year 5138; of what lies between two of them."""
 
 
 def check_text(text: bytes) -> None:
@@ -103,8 +102,8 @@ def is_number(value: str) -> bool:
 
 
 def _check_span(seconds: float, place: str) -> None:
-    if not 0 <= seconds < math.inf:
-        raise EvidenceError(f"{place} is {seconds}; accepted are seconds from 0 on")
+    if not 0 <= seconds <= _MAX_TIME:
+        raise EvidenceError(f"{place} is {seconds}; accepted are seconds from 0 to {_MAX_TIME:.0f}")
 
 
 def _check_sentences(sentences: tuple[str, ...], place: str) -> None:
