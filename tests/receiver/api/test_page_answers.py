@@ -63,6 +63,17 @@ def test_of_what_is_not_there_the_repository_is_a_link_away(receiver: RunningRec
     assert "/api/" not in absent.text
 
 
+@pytest.mark.parametrize("key", ["evidence-0", "gpu"])
+def test_a_chart_that_a_run_has_not_is_told_from_a_run_that_is_not_there(
+    receiver: RunningReceiver, key: str
+) -> None:
+    """Most runs have no evidence."""
+    receiver.push(summary_of(74))
+    answers = [receiver.get(f"/runs/{uid(number)}/charts/{key}") for number in (74, 7774)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert [re.findall("no chart|no run", answer.text) for answer in answers] == [["no chart"], ["no run"]]
+
+
 def test_the_run_before_is_a_link_away(receiver: RunningReceiver) -> None:
     """From a run to what changed, and from there to both."""
     for number, day in ((77, "20"), (78, "21")):
