@@ -1,7 +1,9 @@
 # What a developer runs; each target says what it does. Needs a shell, git, make and Python 3.11 or newer.
-# Pass options of pytest in ARGS: make test ARGS="-k journal".
+# Pass options of pytest in ARGS: make test ARGS="-k journal"; with -n0 tests run one after the other, with all output.
 
 ARGS =
+# Two files of tests at a time: most of those with real components wait.
+BESIDE = -n 2 --dist loadfile
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -23,10 +25,10 @@ demo: .venv/runtime
 
 test: .venv/test
 	scripts/prepare-e2e
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(BESIDE) $(ARGS)
 
 test-fast: .venv/test
-	$(BIN)/pytest -m "not e2e" $(ARGS)
+	$(BIN)/pytest $(BESIDE) -m "not e2e" $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff check .
