@@ -32,14 +32,16 @@ def lines(chart: Chart) -> list[list[tuple[float, float | None]]]:
 
 
 def test_each_query_with_numbers_has_a_chart() -> None:
-    """By its name, with the expression that was sent and what is to be known of it."""
+    """By its name, with what is to be known of it, and, for who unfolds it, the expression that was sent."""
     found = {chart.title: chart for chart in charts(build())}
     assert list(found) == ["cpu_seconds", "memory_bytes", "disk_read_bytes", "drift", "away"]
     assert found["disk_read_bytes"].description == (
-        "rate(node_disk_read_bytes_total[1m]). Drawn are the 20 series that rise highest; 10 more are in the document."
+        "Drawn are the 20 series that rise highest; 10 more are in the document."
         " Left out of the document: 5 series, 460 points. 5 of its 35 series are left out: the limit is 30."
     )
-    assert found["away"].description.endswith(". A store was away.")
+    assert found["disk_read_bytes"].question == "rate(node_disk_read_bytes_total[1m])"
+    assert found["away"].description.endswith("A store was away.")
+    assert (found["cpu_seconds"].description, found["cpu_seconds"].about) == ("", "cpu_seconds")
     assert found["memory_bytes"].spec["title"]["text"] == "GiB"
     assert found["disk_read_bytes"].spec["title"]["text"] == "MiB/s"
 

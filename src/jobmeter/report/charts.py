@@ -65,13 +65,22 @@ _STALLS = {
 
 
 class Chart(Struct, frozen=True):
-    """A chart: heading, one sentence about what it shows, its legend, its Vega-Lite specification."""
+    """A chart: heading, one sentence about what it shows, its legend, its Vega-Lite specification.
+
+    ``question`` is what was asked for it, for who unfolds that.
+    """
 
     key: str
     title: str
     description: str
     legend: tuple[Sign, ...]
     spec: Spec
+    question: str = ""
+
+    @property
+    def about(self) -> str:
+        """What it is for who does not see it."""
+        return self.description or self.title
 
 
 def charts(

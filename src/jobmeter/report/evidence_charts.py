@@ -70,18 +70,15 @@ def _chart(place: int, answer: Answer, view: Frame, begin: float) -> Chart:
         curves.append(Curve(points, getattr(view.palette, colour), form))
         courses.append(course)
     panel = curves_panel(view, unit, curves, _hints(answer, courses, view), _LABEL)
-    about = " ".join([_sentence(fit(clean(answer.query.expression), _EXPRESSION_CELLS)), *answer.remarks()])
+    question = fit(clean(answer.query.expression), _EXPRESSION_CELLS)
     spec: Spec = {"$schema": SCHEMA, "description": answer.name}
     legend = () if answer.series_names == [""] else tuple(signs)
-    return Chart(f"{EVIDENCE_KEYS}{place}", answer.name, about, legend, spec | join([panel], view))
+    about = " ".join(answer.remarks())
+    return Chart(f"{EVIDENCE_KEYS}{place}", answer.name, about, legend, spec | join([panel], view), question)
 
 
 def _scaled(points: _Points, factor: int) -> _Points:
     return [(time, None if value is None else value / factor) for time, value in points]
-
-
-def _sentence(expression: str) -> str:
-    return f"{expression}." if expression else ""
 
 
 def _unit(answer: Answer) -> tuple[str, int]:

@@ -10,7 +10,9 @@ def caption(chart: Chart) -> str:
         f'<li><i class="in-{text(sign.colour)} {text(sign.form)}"></i>{text(sign.label)}</li>'
         for sign in chart.legend
     )
+    said = f"<p>{text(chart.description)}</p>" if chart.description else ""
+    asked = f"<details><summary>query</summary><code>{text(chart.question)}</code></details>"
     return (
-        f"<b>{text(chart.title)}</b><p>{text(chart.description)}</p>"
+        f"<b>{text(chart.title)}</b>{said}{asked if chart.question else ''}"
         f'<ul class="legend" aria-hidden="true">{signs}</ul>'
     )

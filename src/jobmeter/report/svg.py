@@ -37,7 +37,7 @@ def draw(chart: Chart) -> str:
         text = vl_convert.vegalite_to_svg(chart.spec, allowed_base_urls=[])
     except ValueError as error:
         raise JobmeterError(f"the chart {chart.title!r} cannot be drawn: {error}") from None
-    return _embedded(text, chart.description)
+    return _embedded(text, chart.about)
 
 
 def _embedded(text: str, description: str) -> str:

@@ -58,7 +58,7 @@ def figure(pair: Pair, picture: Callable[[str, Width], str]) -> str:
         f'<script type="application/json" data-width="{width}">{_inert(chart)}</script>'
         for width, chart in (("wide", wide), ("narrow", narrow))
     )
-    about = text(wide.description)
+    about = text(wide.about)
     image = (
         f'<picture><source media="{NARROW_SCREEN}" srcset="{text(picture(narrow.key, "narrow"))}">'
         f'<img src="{text(picture(wide.key, "wide"))}" alt="{about}"></picture>'
