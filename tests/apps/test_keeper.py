@@ -205,7 +205,7 @@ SURROUNDINGS = """
     cut -d' ' -f6 /proc/$$/stat; echo $$
     cat /proc/$$/oom_score_adj
     readlink /proc/$$/fd/0
-    ls /proc/$$/fd | tr '\\n' ' '; echo
+    ls -C /proc/$$/fd
     env | sed 's/=.*//' | sort | tr '\\n' ' '; echo
     grep SigBlk /proc/self/status
     ulimit -Sn

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from jobmeter.model.summary import Summary
-from tests.e2e.support.collectors import container_of, start_beside, start_on_host
+from tests.e2e.support.collectors import cgroup_of, container_of, start_beside, start_on_host, wait_until
 from tests.e2e.support.components import JOBMETER, jobmeter_environment
 from tests.e2e.support.docker import HOST, Container, DockerEngine
 
@@ -52,6 +52,7 @@ FETCH = (
     "import os, urllib.request as u; os.environ.clear();"
     f"assert len(u.urlopen('http://{{address}}:8000/tmp/payload').read()) == {TRAFFIC_BYTES}"
 )
+BURN = "count() { i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; }; count & count; wait"
 EAT = "eaten = []\nwhile True: eaten.append(bytearray(b'x') * 1000000)"
 
 NEVER_FILLED = {"devices[]": "reserved"}
@@ -136,8 +137,8 @@ def rich(
             collector.wait_for_container_of(container.id)
         collector.wait_for_samples()
         mark("work")
-        job.exec("sh", "-c", "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done & "
-                 "i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; wait")  # fmt: skip
+        before = throttled(job)
+        wait_until(lambda: job.exec("sh", "-c", BURN) and throttled(job) > before, "its limit")
         client.exec("python3", "-c", FETCH.format(address=address))
         job.exec(
             "dd", "if=/dev/zero", f"of={device}", "bs=1M", f"count={WRITTEN_BYTES // MIB}", "oflag=direct"
@@ -186,6 +187,12 @@ def short(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory)
     with docker_engine.spawn(HOST, "sleep", "infinity") as job:
         collector = start_beside(docker_engine, job, tmp_path_factory.mktemp("short"), "--interval=1h")
         return collector.stop()
+
+
+def throttled(container: Container) -> int:
+    """In how many periods its limit has held it up, by the kernel's own account."""
+    table = (cgroup_of(container, "cpu") / "cpu.stat").read_text().splitlines()
+    return int(dict(line.split() for line in table)["nr_throttled"])
 
 
 def mark(name: str) -> None:

@@ -21,6 +21,8 @@ from tests.e2e.support.components import JOBMETER, jobmeter_environment
 from tests.e2e.support.docker import BUSYBOX, DockerEngine
 from tests.e2e.support.exporters import RunningExporter, running_exporter
 from tests.e2e.support.runs import AS_NOBODY
+from tests.e2e.support.workloads import PYTHON
+from tests.support import launches
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 PLACE = "/run/jobmeter/exporter-hooks.sock"
@@ -148,13 +150,11 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another account needs root")
 def test_another_account(tmp_path: Path) -> None:
     """May not even connect."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    place = tmp_path / "hooks"
-    program = f"import socket; socket.socket(socket.AF_UNIX).connect({str(place)!r})"
-    with running_exporter(tmp_path, f"--hooks={place}", "--engine-socket=none"):
-        done = subprocess.run(
-            [*AS_NOBODY, "python3", "-c", program], capture_output=True, text=True, check=False
-        )
-        assert "Permission denied" in done.stderr
+    with launches.place() as folder:
+        place = folder / "hooks"
+        program = f"import socket; socket.socket(socket.AF_UNIX).connect({str(place)!r})"
+        with running_exporter(tmp_path, f"--hooks={place}", "--engine-socket=none"):
+            done = subprocess.run(
+                [*AS_NOBODY, PYTHON, "-c", program], capture_output=True, text=True, check=False
+            )
+    assert "PermissionError" in done.stderr
