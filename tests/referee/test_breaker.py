@@ -40,6 +40,20 @@ def test_an_answer_between_failures_keeps_it_closed() -> None:
     assert breaker.admit() is None
 
 
+def test_who_came_to_no_question_says_nothing() -> None:
+    """Neither that somebody is there, nor that nobody is; and a probe is free for the next."""
+    breaker = Breaker(Clock())
+    for answered in (False, False, None, False):
+        assert breaker.admit() is None
+        breaker.settle(answered=answered)
+    assert breaker.admit() == 60
+    breaker, clock = opened()
+    clock.seconds = 60
+    assert breaker.admit() is None
+    breaker.settle(answered=None)
+    assert breaker.admit() is None
+
+
 def test_one_probe_decides() -> None:
     """Others do not wait for it; its answer closes the breaker as if nothing had been."""
     breaker, clock = opened()

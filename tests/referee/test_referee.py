@@ -224,8 +224,9 @@ def test_a_rate_of_a_short_job_is_of_no_less_than_was_configured() -> None:
     assert problem.startswith("'a' and 1 more: a point is of the 31 s before it, and the job took 4 s")
 
 
-def test_no_more_than_so_many_are_asked_at_once() -> None:
-    """A Prometheus has others to serve."""
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_no_more_than_so_many_are_asked_at_once(jobs: int) -> None:
+    """Of all jobs together: a Prometheus has others to serve."""
     at_once: list[int] = []
     waiting = 0
 
@@ -237,10 +238,38 @@ def test_no_more_than_so_many_are_asked_at_once() -> None:
         waiting -= 1
         await says(200, EMPTY)(seen, line)
 
-    server = StandIn()
-    server.wrong["up"] = slow
-    ask(server, *((f"q{number}", "up") for number in range(12)), parallel=3)
+    async def main() -> list[Evidence]:
+        server, queries = StandIn(), [(f"q{number}", "up") for number in range(12)]
+        server.wrong["up"] = slow
+        async with (
+            listening(server) as (url, _),
+            Referee(options(url, queries, parallel=3)) as referee,
+        ):
+            return await asyncio.gather(*(referee.ask(JOB, 30) for _ in range(jobs)))
+
+    documents = asyncio.run(main())
     assert max(at_once) == 3
+    assert {query.state for document in documents for query in document.queries} == {"empty"}
+
+
+def test_a_job_that_waits_for_others_says_nothing_of_the_server() -> None:
+    """None of its queries could be asked within its budget, which is no sign that nobody is there."""
+
+    async def main() -> list[Evidence]:
+        async with (
+            listening(silent) as (url, _),
+            Referee(options(url, [("a", "a")], parallel=1, timeout=30)) as referee,
+        ):
+            first = asyncio.create_task(referee.ask(JOB, 2))
+            await asyncio.sleep(0.1)
+            others = [await referee.ask(JOB, 0.05) for _ in range(5)]
+            first.cancel()
+            return others
+
+    for document in asyncio.run(main()):
+        (query,) = document.queries
+        assert "was not asked" in (query.reason or "")
+        assert not any("was not asked: it was away" in problem for problem in document.problems)
 
 
 @pytest.mark.parametrize(

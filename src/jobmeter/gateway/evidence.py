@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -61,13 +61,20 @@ class Referee(Protocol):
         ...
 
 
+class _Asking(NamedTuple):
+    """Of one job: reports of its end wait ``until`` then, by the loop's clock."""
+
+    task: asyncio.Task[None]
+    until: float
+
+
 class Evidences:
     """Asks once for each task of one forge, also if its runner reports the end again. Without a referee: never."""
 
     def __init__(self, referee: Referee | None, log: FullLog) -> None:
         self._referee = referee
         self._log = log
-        self._asked = OrderedDict[str, asyncio.Task[None]]()
+        self._asked = OrderedDict[str, _Asking]()
         self._tokens = OrderedDict[str, str]()
 
     def remember(self, task_id: str, runtime_token: Callable[[], str | None]) -> None:
@@ -86,26 +93,28 @@ class Evidences:
         if self._referee is None or ended.began is None or ended.task_id in self._asked:
             return
         asking = self._ask(self._referee, replace(ended, runtime_token=token))
-        self._asked[ended.task_id] = asyncio.create_task(asking, name=f"evidence {ended.task_id}")
+        until = asyncio.get_running_loop().time() + self._referee.budget_seconds
+        task = asyncio.create_task(asking, name=f"evidence {ended.task_id}")
+        self._asked[ended.task_id] = _Asking(task, until)
         if len(self._asked) > _MOST_JOBS:
             self._asked.popitem(last=False)
 
     async def wait(self, ended: Ended, most_seconds: float) -> None:
         """Ask, and wait for it, within its budget and so many seconds."""
-        if self._referee is None or ended.task_id in self._asked:
-            return
+        is_first = ended.task_id not in self._asked
         self.begin(ended)
         asked = self._asked.get(ended.task_id)
-        if asked is None:
+        if self._referee is None or asked is None:
             return
-        # Who leaves, or waits no more, does not end it.
-        _, late = await asyncio.wait({asked}, timeout=min(self._referee.budget_seconds, most_seconds))
-        if late:
+        # Who leaves, or waits no more, does not end it; who reports the end again waits for the rest.
+        left = max(0.0, asked.until - asyncio.get_running_loop().time())
+        _, late = await asyncio.wait({asked.task}, timeout=min(left, most_seconds))
+        if late and is_first:
             self._referee.late(ended)
 
     async def close(self) -> None:
         """End what is still asked."""
-        left = [task for task in self._asked.values() if not task.done()]
+        left = [asked.task for asked in self._asked.values() if not asked.task.done()]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -33,8 +33,11 @@ class Breaker:
         self._probing = True
         return None
 
-    def settle(self, *, answered: bool) -> None:
-        """How one that was admitted went."""
+    def settle(self, *, answered: bool | None) -> None:
+        """How one that was admitted went; None for one that came to no question."""
+        if answered is None:
+            self._probing = False
+            return
         if answered:
             self._failures, self._wait_seconds, self._probing = 0, FIRST_SECONDS, False
             return

@@ -81,6 +81,7 @@ class Referee:
         self._breaker = breaker or Breaker(time.monotonic)
         self._clock = clock
         self._prometheus = Prometheus(options.prometheus)
+        self._at_once = asyncio.Semaphore(options.parallel)
 
     async def __aenter__(self) -> Self:
         await self._prometheus.__aenter__()
@@ -94,7 +95,7 @@ class Referee:
     async def ask(self, occasion: Occasion, budget_seconds: float | None = None) -> Evidence:
         """What Prometheus saw of it. What has not come within the budget is left, and said."""
         asked_at = self._clock()
-        asking = _Asking(self._options, self._queries, occasion, self._prometheus, asked_at)
+        asking = _Asking(self._options, self._queries, occasion, self._prometheus, asked_at, self._at_once)
         wait = self._breaker.admit()
         if wait is not None:
             asking.skip()
@@ -102,7 +103,7 @@ class Referee:
         try:
             problems = await asking.all(budget_seconds)
         finally:
-            self._breaker.settle(answered=asking.heard)
+            self._breaker.settle(answered=asking.heard if asking.begun else None)
         return self._evidence(asking, asked_at, problems)
 
     def _evidence(self, asking: "_Asking", asked_at: float, problems: Sequence[str]) -> Evidence:
@@ -147,6 +148,7 @@ class _Asking:
         occasion: Occasion,
         prometheus: Prometheus,
         asked_at: float,
+        at_once: asyncio.Semaphore,
     ) -> None:
         self.occasion = occasion
         self.max_points = most_points(options)
@@ -166,12 +168,12 @@ class _Asking:
         )
         self._share = MAX_POINTS // max(len(queries), 1)
         self._room = Room(options.max_bytes)
-        self._at_once = asyncio.Semaphore(options.parallel)
+        self._at_once = at_once
         self._parts: list[list[Reading]] = [[] for _ in queries]
         self._reasons: list[str | None] = [
             "It was not asked, because the referee was stopped." for _ in queries
         ]
-        self._begun = set[int]()
+        self.begun = set[int]()
         self._nobody: str | None = None
 
     async def all(self, budget_seconds: float | None) -> list[str]:
@@ -194,7 +196,7 @@ class _Asking:
             if task in late:
                 self._reasons[number] = (
                     "The time for all queries was over before it was answered."
-                    if number in self._begun
+                    if number in self.begun
                     else "It was not asked, because the time for all queries was over."
                 )
         given = f"the {budget_seconds:g} s that they were given"
@@ -202,7 +204,7 @@ class _Asking:
 
     async def _ask(self, number: int) -> None:
         async with self._at_once:
-            self._begun.add(number)
+            self.begun.add(number)
             self._reasons[number] = "The referee was stopped before it was answered."
             try:
                 await self._ask_parts(number)

@@ -87,6 +87,25 @@ def test_a_job_ends_whatever_the_referee_does(asked, late):
     run(main)
 
 
+def test_a_report_that_is_sent_again_meanwhile():
+    """It waits for the rest of the budget too, so that the forge hears of the end no earlier."""
+
+    async def main():
+        asked = Asked(seconds=0.5)
+        async with actions_forge(one="secret") as forge, Rig(forge, referee=asked).running() as rig:
+            forge.enqueue(7)
+            runner = Runner(rig.port, "one", "secret")
+            await runner.fetch()
+            first = asyncio.create_task(runner.state(7, SUCCESS))
+            await until(lambda: bool(asked.ends))
+            await runner.state(7, SUCCESS)
+            assert asked.done == ["7"]
+            await first
+            assert len(asked.ends) == 1
+
+    run(main)
+
+
 def test_a_job_that_the_forge_cancels_is_asked_for():
     """The answer that says so is not held, and the last report asks no second time."""
 
