@@ -3,12 +3,13 @@
     python -m bench.gateway_referee [JOBS]
 
 Jobs of two seconds, five of which end each second, through a gateway without and with `[referee]`, in turns; a
-Prometheus on the loopback scrapes node_exporter each second and is asked its 19 default queries about each job. The
-last report is timed from its first byte to the end of its answer, the forge works in this process. CPU time is the
-gateway's.
+Prometheus on the loopback scrapes node_exporter each second and is asked its 19 default queries about each job, to
+which the answer is attached. The last report is timed from its first byte to the end of its answer, the forge works
+in this process. CPU time is the gateway's.
 """
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -18,12 +19,12 @@ from statistics import median, quantiles
 from bench.support import table
 from tests.e2e.support.gateways import running_gateway
 from tests.e2e.support.monitors import node_exporter, prometheus
-from tests.support.forges.actions import Runner, actions_forge
+from tests.support.forges.gitlab import Runner, gitlab_forge
 
 JOBS = 100
 AT_ONCE = 10
 JOB_SECONDS = 2.0
-SUCCESS = 1
+TOKEN = "token-of-a-runner"
 TABLES = """
 [referee]
 prometheus_address = "{address}"
@@ -31,34 +32,33 @@ executor = "shell"
 label_value = "127.0.0.1"
 scrape_interval = "1s"
 interval = "1s"
-upload = "{directory}"
+upload = "gitlab"
 """
 
 
 async def reports(tables: str, jobs: int) -> tuple[list[float], float]:
     """Seconds that each last report took, and CPU seconds a job."""
-    tokens = {f"r{number}": "secret" for number in range(AT_ONCE)}
     numbers = iter(range(1, jobs + 1))
     seconds: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         async with (
-            actions_forge(**tokens) as forge,
-            running_gateway(Path(name), forge.url, tables=tables.replace("{directory}", name)) as gateway,
+            gitlab_forge(TOKEN, hold_seconds=5.0) as forge,
+            running_gateway(Path(name), forge.url, "gitlab", tables=tables) as gateway,
         ):
             forge.enqueue(*range(1, jobs + 1))
 
-            async def work(place: int, uuid: str) -> None:
+            async def work(place: int) -> None:
                 await asyncio.sleep(place * JOB_SECONDS / AT_ONCE)
-                runner = Runner(gateway.port, uuid, "secret")
+                runner = Runner(gateway.port, TOKEN, f"s_{place}")
                 for _ in numbers:
-                    (task,) = await runner.fetch()
+                    job = json.loads((await runner.fetch()).body)["id"]
                     await asyncio.sleep(JOB_SECONDS)
                     began = time.perf_counter()
-                    await runner.state(task, SUCCESS)
+                    await runner.update(job, "success")
                     seconds.append(time.perf_counter() - began)
 
             before = cpu_seconds(gateway.pid)
-            await asyncio.gather(*(work(*one) for one in enumerate(tokens)))
+            await asyncio.gather(*map(work, range(AT_ONCE)))
             return seconds, (cpu_seconds(gateway.pid) - before) / jobs
 
 

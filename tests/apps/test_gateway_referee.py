@@ -230,6 +230,22 @@ def test_a_slow_prometheus() -> None:
     assert len(world.at_forge.seen) == 1
 
 
+@pytest.mark.parametrize(
+    "upload, seconds", [((), 0.0), (("{tmp}",), 0.0), (("gitlab",), 2.0), (("actions", "{tmp}"), 2.0)]
+)
+def test_reports_wait_where_the_jobs_token_is_needed(
+    tmp_path: Path, upload: tuple[str, ...], seconds: float
+) -> None:
+    """The receiver and a directory take evidence at any time."""
+    told: list[float] = []
+
+    async def work(referee: GatewayReferee) -> None:
+        told.append(referee.budget_seconds)
+
+    World(StandIn()).run(work, upload=tuple(one.replace("{tmp}", str(tmp_path)) for one in upload))
+    assert told == [seconds]
+
+
 def test_a_prometheus_that_is_away() -> None:
     """Is not asked each time."""
     world = World(says(502))

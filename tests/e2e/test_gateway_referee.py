@@ -214,7 +214,7 @@ def test_a_prometheus_that_is_away(tmp_path: Path) -> None:
 
     async def main() -> None:
         address = f"http://127.0.0.1:{closed_port()}"
-        more = f'budget = "1s"\nupload = "{tmp_path}"\n'
+        more = f'budget = "1s"\nupload = ["actions", "{tmp_path}"]\n'
         async with (
             actions_forge(**{UUID: TOKEN}) as forge,
             relaying(tmp_path, forge.url, "forgejo", address, more) as gateway,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -63,6 +64,13 @@ def within(world: World, work: Callable[[Deliveries], Awaitable[None]], **more: 
         await work(world.deliveries(**more))
 
     asyncio.run(main())
+
+
+async def all_done(deliveries: Deliveries) -> None:
+    """Wait until nothing is left to be done."""
+    async with asyncio.timeout(10):
+        while deliveries.waiting:
+            await asyncio.sleep(0.001)
 
 
 def bringing(world: World, document: Evidence = DOCUMENT) -> None:
@@ -131,10 +139,10 @@ def test_the_tail_is_asked_for_when_it_was_scraped() -> None:
     assert [one.outcome for one in world.told] == ["kept", "kept"]
 
 
-@pytest.mark.parametrize("bound", ["MOST_JOBS", "MOST_BYTES"])
-def test_what_waits_is_bounded(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more is dropped, and told."""
-    monkeypatch.setattr(module, bound, 1)
+@pytest.mark.parametrize("bound, most", [("MOST_JOBS", 1), ("MOST_BYTES", 2100)])
+def test_what_waits_is_bounded(bound: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is dropped, and told; what is not packed yet counts for what it is in memory."""
+    monkeypatch.setattr(module, bound, most)
     world, stuck = World(NOT_YET), asyncio.Event()
 
     async def pause(_: float) -> None:
@@ -148,22 +156,64 @@ def test_what_waits_is_bounded(bound: str, monkeypatch: pytest.MonkeyPatch) -> N
         deliveries.begin(JOB._replace(task="4712"), DOCUMENT)
         assert world.told == [Told("4712", "dropped", "too much evidence waits for the receiver")]
         stuck.set()
-        assert await deliveries.close(10.0) == 0
+        await all_done(deliveries)
         deliveries.begin(JOB, DOCUMENT)
-        assert await deliveries.close(10.0) == 0
+        await all_done(deliveries)
         assert [one.outcome for one in world.told] == ["dropped", "kept", "kept"]
 
     within(world, work, pause=pause)
 
 
+def test_only_what_is_packed_waits() -> None:
+    """The document itself may be many times as large."""
+    world, stuck = World(NOT_YET), asyncio.Event()
+    document = replace(DOCUMENT)
+    known_by = sys.getrefcount(document)
+
+    async def pause(_: float) -> None:
+        await stuck.wait()
+
+    async def work(deliveries: Deliveries) -> None:
+        deliveries.begin(JOB, document)
+        async with asyncio.timeout(10):
+            while world.errors or sys.getrefcount(document) > known_by:
+                await asyncio.sleep(0.001)
+        stuck.set()
+        await all_done(deliveries)
+
+    within(world, work, pause=pause)
+
+
 def test_the_end_leaves_what_waits() -> None:
-    """After its patience, and says of how many jobs."""
+    """At once, as it would wait for minutes; and says of how many jobs."""
     world = World(NOT_YET)
 
     async def work(deliveries: Deliveries) -> None:
         deliveries.begin(JOB, DOCUMENT)
-        assert await deliveries.close(0.05) == 1
+        async with asyncio.timeout(10):
+            while world.errors:
+                await asyncio.sleep(0.001)
+            assert await deliveries.close(60.0) == 1
         assert deliveries.waiting == 0
 
     within(world, work, pause=asyncio.sleep)
     assert world.kept == []
+
+
+@pytest.mark.parametrize("seconds, left", [(0.05, 1), (10.0, 0)])
+def test_the_end_waits_for_what_is_being_sent(seconds: float, left: int) -> None:
+    """Within its patience."""
+
+    class Slow(World):
+        async def keep(self, packed: bytes, run_uid: str | None) -> None:
+            await asyncio.sleep(0.3)
+            await super().keep(packed, run_uid)
+
+    world = Slow()
+
+    async def work(deliveries: Deliveries) -> None:
+        deliveries.begin(JOB, DOCUMENT)
+        assert await deliveries.close(seconds) == left
+
+    within(world, work)
+    assert len(world.kept) == 1 - left

@@ -29,6 +29,8 @@ from jobmeter.report.evidence_forms import written
 
 _SHARE_OF_BUDGET = 0.75
 """Of it Prometheus has so much where the answer has to be attached while the job's token is good."""
+_PATIENT_SECONDS = 30.0
+"""So long it may take where nobody waits for it."""
 _UPLOAD_SECONDS = 10.0
 _LAST_SECONDS = 3.0
 """At the end of the gateway evidence on its way has so long."""
@@ -54,11 +56,12 @@ class GatewayReferee:
             Deliveries(self._referee, receiver, self._brought) if receiver is not None else None
         )
         self._figures: RefereeFigures | None = None
+        self._is_hurried = not {"gitlab", "actions"}.isdisjoint(settings.upload)
 
     @property
     def budget_seconds(self) -> float:
-        """So long a last report may wait for it."""
-        return self._settings.budget
+        """So long a last report may wait for it; 0 where nothing is attached by a token of the job."""
+        return self._settings.budget if self._is_hurried else 0.0
 
     @property
     def wants_runtime_tokens(self) -> bool:
@@ -88,8 +91,8 @@ class GatewayReferee:
         if occasion is None:
             return
         began = time.monotonic()
-        share = _SHARE_OF_BUDGET if self._settings.upload else 1.0
-        document = await self._referee.ask(occasion, share * self.budget_seconds)
+        budget = _SHARE_OF_BUDGET * self._settings.budget if self._is_hurried else _PATIENT_SECONDS
+        document = await self._referee.ask(occasion, budget)
         self._tell(ended, document, time.monotonic() - began)
         if self._deliveries is not None:
             self._deliveries.begin(occasion, document)

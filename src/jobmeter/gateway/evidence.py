@@ -44,7 +44,7 @@ class Referee(Protocol):
 
     @property
     def budget_seconds(self) -> float:
-        """So long a last report may wait for it."""
+        """So long a last report may wait for it; 0 where nothing needs the job's token."""
         ...
 
     @property
@@ -75,6 +75,7 @@ class Evidences:
         self._referee = referee
         self._log = log
         self._asked = OrderedDict[str, _Asking]()
+        self._under_way = set[asyncio.Task[None]]()
         self._tokens = OrderedDict[str, str]()
 
     def remember(self, task_id: str, runtime_token: Callable[[], str | None]) -> None:
@@ -87,6 +88,10 @@ class Evidences:
             if len(self._tokens) > _MOST_JOBS:
                 self._tokens.popitem(last=False)
 
+    def forget(self, task_id: str) -> None:
+        """It is over, and nobody will ask for it."""
+        self._tokens.pop(task_id, None)
+
     def begin(self, ended: Ended) -> None:
         """Ask, and hold nothing."""
         token = self._tokens.pop(ended.task_id, None)
@@ -95,6 +100,8 @@ class Evidences:
         asking = self._ask(self._referee, replace(ended, runtime_token=token))
         until = asyncio.get_running_loop().time() + self._referee.budget_seconds
         task = asyncio.create_task(asking, name=f"evidence {ended.task_id}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         self._asked[ended.task_id] = _Asking(task, until)
         if len(self._asked) > _MOST_JOBS:
             self._asked.popitem(last=False)
@@ -104,7 +111,7 @@ class Evidences:
         is_first = ended.task_id not in self._asked
         self.begin(ended)
         asked = self._asked.get(ended.task_id)
-        if self._referee is None or asked is None:
+        if self._referee is None or asked is None or not self._referee.budget_seconds:
             return
         # Who leaves, or waits no more, does not end it; who reports the end again waits for the rest.
         left = max(0.0, asked.until - asyncio.get_running_loop().time())
@@ -114,7 +121,7 @@ class Evidences:
 
     async def close(self) -> None:
         """End what is still asked."""
-        left = [asked.task for asked in self._asked.values() if not asked.task.done()]
+        left = list(self._under_way)
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

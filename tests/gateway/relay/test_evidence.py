@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
+from msgspec.structs import replace
 
+from jobmeter.gateway.evidence import Ended, Evidences
+from jobmeter.model.job import Job
 from tests.gateway.asked import Asked
-from tests.gateway.relay.rig import Rig, until
+from tests.gateway.relay.rig import Messages, Rig, until
 from tests.support.forges.actions import Runner, actions_forge
 from tests.support.forges.gitlab import Runner as GitlabRunner
 from tests.support.forges.gitlab import gitlab_forge
@@ -83,6 +88,61 @@ def test_a_job_ends_whatever_the_referee_does(asked, late):
             await until(lambda: rig.ended == [("7", "success")])
             assert len(asked.ends) == 1
             assert asked.gone == late
+
+    run(main)
+
+
+def test_a_report_that_need_not_wait():
+    """Where nothing is done by the job's token, it is asked for all the same."""
+
+    async def main():
+        asked = Asked(seconds=0.5, budget=0.0)
+        async with actions_forge(one="secret") as forge, Rig(forge, referee=asked).running() as rig:
+            forge.enqueue(7)
+            runner = Runner(rig.port, "one", "secret")
+            await runner.fetch()
+            await runner.state(7, SUCCESS)
+            assert (len(asked.ends), asked.done, asked.gone) == (1, [], [])
+            await until(lambda: asked.done == ["7"])
+
+    run(main)
+
+
+def test_a_token_for_artifacts_is_dropped_with_its_job():
+    """Also of one that nobody asks for."""
+
+    async def main():
+        asked = Asked(artifacts=True)
+        evidences = Evidences(asked, Messages())
+        for task_id in ("7", "8"):
+            evidences.remember(task_id, lambda: "task-token")
+        evidences.forget("7")
+        job = Ended(forge="f", task_id="7", job=Job(), runner=None, run_uid=None, began=1.0, ended=2.0)
+        evidences.begin(job)
+        evidences.begin(replace(job, task_id="8"))
+        await until(lambda: len(asked.done) == 2)
+        assert [ended.runtime_token for ended in asked.ends] == [None, "task-token"]
+
+    run(main)
+
+
+def test_a_token_for_artifacts_is_nowhere_when_its_job_is_over():
+    """Nobody could take it from the memory of the gateway."""
+
+    class Token(str):
+        """One that can be watched."""
+
+    async def main():
+        asked, token = Asked(artifacts=True), Token("task-token")
+        known = weakref.ref(token)
+        evidences = Evidences(asked, Messages())
+        evidences.remember("7", iter([token]).__next__)
+        del token
+        ended = Ended(forge="f", task_id="7", job=Job(), runner=None, run_uid=None, began=1.0, ended=2.0)
+        evidences.begin(ended)
+        await until(lambda: asked.done == ["7"])
+        asked.ends.clear()
+        await until(lambda: gc.collect() >= 0 and known() is None)
 
     run(main)
 

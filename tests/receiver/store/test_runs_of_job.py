@@ -117,6 +117,10 @@ def test_all_that_both_tell_is_the_same(
         ([run("u", -11, 990), run("v", 10, 990)], ["v"]),
         ([run("u", 0, 500), run("v", 10, 990)], SeveralRuns),
         ([run("v", 500, 990), run("u", 0, 500)], ["u", "v"]),
+        ([run("u", 10, 990), run("v", 1003, 1009)], ["u"]),
+        ([run("u", 10, 990), run("v", 995, 1005)], ["u"]),
+        ([run("v", 1003, 1009)], NoRunYet),
+        ([run("v", -9, -3)], NoRunYet),
         ([run("u", 10, None), heard("u", 990)], ["u"]),
         ([run("u", 10, None), heard("u", 1011)], NoRunYet),
         ([going("u"), heard("u", 990)], NoRunYet),
@@ -127,6 +131,7 @@ def test_all_that_both_tell_is_the_same(
     ],
     ids=[
         "within", "clocks", "begun before", "over later", "another's begun before", "two at once", "steps",
+        "a leg soon after", "a leg at its end", "only a leg soon after", "only a leg just before",
         "no end", "no end, heard later", "going on", "a step going on", "another's going on", "20 steps", "21",
     ],
 )  # fmt: skip

@@ -358,6 +358,7 @@ class Post:
             return  # This process ends; the runner works on, and what is known of the task stays remembered.
         task_id = ended.holder.task_id
         known = self._home.memory.drop(task_id)
+        self._home.evidences.forget(task_id)
         result = (known.result if known else None) or "unknown"
         about = self._home.about(self.key, task_id, known)
         self._home.log.info("a job has ended", **about, result=result, seconds=round(ended.seconds, 1))

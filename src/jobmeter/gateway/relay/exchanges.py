@@ -83,7 +83,8 @@ class Exchanges:
         verdict: Verdict = "away"
         changed = False
         try:
-            limit -= await self._refereed(client, request, body, limit / 2)
+            waited = await self._refereed(client, request, body, limit / 2)
+            limit = max(limit - waited, _SHORTEST_LIMIT_SECONDS)
             while True:
                 attempt = await self._attempt(client, request, body, raw, limit)
                 verdict, changed = attempt.verdict, changed or attempt.changed

@@ -95,7 +95,11 @@ class Workload:
         if ended.why == "returned":
             return  # This process ends; the runner works on, and what is known of the task stays remembered.
         memory, task_id = self._home.memory, ended.holder.task_id
-        known = memory.doubt(task_id) if ended.why in _DOUBTFUL else memory.drop(task_id)
+        if ended.why in _DOUBTFUL:
+            known = memory.doubt(task_id)
+        else:
+            known = memory.drop(task_id)
+            self._home.evidences.forget(task_id)
         self.handing.arrived(task_id)
         self.ends.forget(task_id)
         if ended.why == "lost":

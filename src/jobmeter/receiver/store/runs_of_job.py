@@ -29,6 +29,10 @@ _CLOCKS = 10_000
 """So far may the clocks of who metered the run and of who handed out the job be from each other, in milliseconds."""
 
 
+_MOMENT = 1000
+"""And so much is a last report late, or a time cut off."""
+
+
 class NoRunYet(StoreError):
     """There is no run of the job, or one of them goes on."""
 
@@ -71,6 +75,9 @@ def runs_of_job(connection: Connection, wanted: OneJob) -> list[str]:
     Raises NoRunYet and SeveralRuns.
     """
     found = sorted(_candidates(connection, wanted), key=lambda one: (one.begin, one.end))
+    if len(found) > 1:
+        # Where one is within without that the clocks need be apart, what is not is another leg's, just before or after.
+        found = [one for one in found if _is_within(one, wanted)] or found
     if not found:
         raise NoRunYet("there is no run of these names within the job's time")
     if any(one.goes_on for one in found):
@@ -98,8 +105,14 @@ def _candidates(connection: Connection, wanted: OneJob) -> Iterator[_Candidate]:
         if end is None:
             # When a run that is over was last heard of says nothing: that is also when something was attached to it.
             end = row.heard_at if goes_on else row.received_at
-        if end <= wanted.end + _CLOCKS:
+        # Most of it was within: what only lies in what is given to the clocks is another's.
+        middle = (row.start_time + end) // 2
+        if end <= wanted.end + _CLOCKS and wanted.begin - _MOMENT <= middle <= wanted.end + _MOMENT:
             yield _Candidate(row.run_uid, row.start_time, end, goes_on)
+
+
+def _is_within(one: _Candidate, wanted: OneJob) -> bool:
+    return wanted.begin - _MOMENT <= one.begin and one.end <= wanted.end + _MOMENT
 
 
 def _rows(connection: Connection, wanted: OneJob) -> list[_Row]:
