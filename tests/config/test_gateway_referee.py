@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,10 @@ def test_its_defaults(tmp_path: Path) -> None:
     "text, sentence",
     [
         ("[referee]\n", "[referee]: prometheus_address is missing"),
+        ('[referee]\nprometheus_address = "http://p"\nselector = "instance=runner-1"\n',
+         "[referee]: selector: 'instance=runner-1' is none; accepted are matchers of PromQL"),
+        (REFEREE + "queries = { cpu = 'rate(a{{selecter}}[1m])' }\n",
+         "[referee]: queries: the query 'cpu' has {selecter}, which is not known; accepted are {selector}, {interval}"),
         ("[[referee]]\n", "[referee]: it is no table; accepted is one, as [referee]"),
         (REFEREE + 'budget = "11s"\n', "[referee]: budget: '11s' is too long; accepted are durations up to 10s"),
         (REFEREE + "budget = 2\n", "[referee]: budget: "),
@@ -87,6 +92,10 @@ def test_a_key_above_its_table(tmp_path: Path) -> None:
         ("forgejo", REFEREE, "[referee]: what it finds goes nowhere: receiver, or upload in [referee], says where"),
         ("forgejo", REFEREE + 'upload = "gitlab"\n',
          "[referee]: upload: 'gitlab' does nothing: no forge is of the kind gitlab"),
+        ("gitlab", REFEREE.replace("selector = 'runner=\"{runner_name}\"'", 'executor = "shell"') + "upload = '/tmp'\n",
+         f"[referee]: label_value: without one every job is asked for as one of this machine, {os.uname().nodename!r}"),
+        ("gitlab", REFEREE + "upload = '/tmp'\nqueries = { all = 'up' }\n",
+         "[referee]: queries: 'all' has no {selector}: its series are the same for every job"),
         ("gitlab", REFEREE + 'upload = "actions"\n',
          "[referee]: upload: 'actions' does nothing: no forge is of the kind forgejo or gitea"),
     ],

@@ -57,7 +57,7 @@ def test_a_selector_that_finds_nothing_is_told(
             [full("up"), empty("a", 10), empty("b", 10)],
             [
                 "'a' and 1 more: a rate over 10 s is empty where Prometheus scrapes every 15 s, as it needs two "
-                "scrapes; {rate_interval} has them."
+                "scrapes; {rate_interval} has them, and so has {interval} from --interval 30s on."
             ],
         ),
         ([full("up"), empty("a", 30)], []),

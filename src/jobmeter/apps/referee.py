@@ -138,7 +138,7 @@ def _said(document: Evidence) -> Iterator[str]:
     for reason, names in list(reasons.items())[:_MAX_SAID]:
         yield f"{names[0]!r}{f' and {len(names) - 1} more' if names[1:] else ''}: {reason}"
     yield from document.problems
-    if document.tail_open:
+    if document.tail_open and set(states) - {"failed"}:
         yield (
             f"the last scrape of the job's time may be up to {document.tail_seconds:.0f} s away: with --wait it is "
             "waited for"

@@ -359,8 +359,7 @@ def _referee_notes(
     config: str,
 ) -> Iterator[str]:
     if referee is not None:
-        kinds = [forge.kind for forge in forges]
-        yield from referee_notes(referee, kinds, values, f"{config}: [referee]")
+        yield from referee_notes(referee, forges, values, f"{config}: [referee]")
 
 
 def _hooks_notes(path: str | None, place: str) -> Iterator[str]:

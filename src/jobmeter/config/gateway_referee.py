@@ -1,11 +1,13 @@
 """What `[referee]` of the gateway's configuration file says: all that `jobmeter referee` knows, and more."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from jobmeter.config.file import table_values
+from jobmeter.config.forges import ForgeSettings
 from jobmeter.config.options import Option, duration
 from jobmeter.config.referee_table import REFEREE_KEYS, REFEREE_TABLES, referee_options, referee_values
 from jobmeter.config.referee_upload import ACTIONS, GITLAB, upload_place
@@ -78,11 +80,19 @@ def gateway_referee_settings(table: Any, where: str, mistakes: list[str]) -> Gat
 
 
 def referee_notes(
-    settings: GatewayRefereeSettings, kinds: Sequence[str], told: Mapping[str, Any], where: str
+    settings: GatewayRefereeSettings, forges: Sequence[ForgeSettings], told: Mapping[str, Any], where: str
 ) -> Iterator[str]:
-    """What is accepted and seldom meant; ``kinds`` are those of the forges, ``told`` all that is configured."""
+    """What is accepted and seldom meant; ``told`` is all that is configured."""
+    kinds = {forge.kind for forge in forges}
     if not settings.upload and "receiver" not in told:
         yield f"{where}: what it finds goes nowhere: receiver, or upload in [referee], says where"
     for one in settings.upload:
-        if one in _KINDS and not set(kinds) & set(_KINDS[one]):
+        if one in _KINDS and not kinds & set(_KINDS[one]):
             yield f"{where}: upload: {one!r} does nothing: no forge is of the kind {' or '.join(_KINDS[one])}"
+    here = os.uname().nodename
+    is_here = any(one.metrics_label_value() == here for one in settings.options.executors)
+    if is_here and any(forge.mode == "relay" for forge in forges):
+        yield f"{where}: label_value: without one every job is asked for as one of this machine, {here!r}"
+    for query in settings.options.queries:
+        if "{selector}" not in query.text:
+            yield f"{where}: queries: {query.name[:60]!r} has no {{selector}}: its series are the same for every job"

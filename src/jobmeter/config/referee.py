@@ -143,7 +143,10 @@ def _settle_times(invocation: Invocation, environ: Mapping[str, str]) -> None:
     elif "start" not in values:
         begun = environ.get("CI_JOB_STARTED_AT")
         if not begun:
-            raise UsageError("--start is missing, or --since: when the job began, as --since 10m")
+            raise UsageError(
+                "--start is missing, or --since: when the job began, as --since 10m; a first step can say it as "
+                "JOBMETER_JOB_START"
+            )
         try:
             values["start"] = moment(begun)
         except UsageError as error:

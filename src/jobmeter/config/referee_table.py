@@ -158,7 +158,8 @@ REFEREE_TABLES = (
 )
 """And those that are no single value."""
 
-_TABLES = {option.field: repr(option.field) for option in REFEREE_TABLES}
+_GITLABS_WORD = "metric_queries"
+_TABLES = {name: repr(name) for name in (*(option.field for option in REFEREE_TABLES), _GITLABS_WORD)}
 
 
 def referee_values(table: Any, place: str, mistakes: list[str]) -> dict[str, Any]:
@@ -174,7 +175,7 @@ def referee_values(table: Any, place: str, mistakes: list[str]) -> dict[str, Any
         elif found is not None:
             values[field] = found
     values["headers"] = _headers(table.get("headers", {}), place, mistakes)
-    values["queries"] = _queries(table.get("queries", {}), place, mistakes)
+    values["queries"] = _queries(table.get("queries") or table.get(_GITLABS_WORD, {}), place, mistakes)
     return values
 
 
@@ -200,7 +201,7 @@ def gitlab_values(tables: Mapping[str, Any], path: str, runner: str | None) -> d
     metrics, place = _metrics(found[0]), f"{path}: [runners.referees.metrics]"
     mistakes: list[str] = []
     values: dict[str, Any] = {
-        "queries": _queries(metrics.get("queries") or metrics.get("metric_queries", []), place, mistakes)
+        "queries": _queries(metrics.get("queries") or metrics.get(_GITLABS_WORD, []), place, mistakes)
     }
     address, interval = metrics.get("prometheus_address"), metrics.get("query_interval")
     if address is not None and not isinstance(address, str):

@@ -60,7 +60,8 @@ def answer_problems(
     if blind:
         yield (
             f"{_named(blind)}: a rate over {blind[0].window_seconds:g} s is empty where Prometheus scrapes every "
-            f"{scrape_seconds:g} s, as it needs two scrapes; {{rate_interval}} has them."
+            f"{scrape_seconds:g} s, as it needs two scrapes; {{rate_interval}} has them, and so has {{interval}} from "
+            f"--interval {2 * scrape_seconds:g}s on."
         )
     # A range is of whole seconds.
     wide = [answer for answer in answers if answer.series and answer.window_seconds >= length + 1]

@@ -9,6 +9,8 @@ from jobmeter.model.errors import UsageError
 from jobmeter.model.evidence.bounds import MAX_TEXT
 
 _PLACEHOLDER = re.compile(r"\{(selector|interval|range|rate_interval)\}")
+_WORD = re.compile(r"\{[A-Za-z_]\w*\}")
+"""What is no matcher, and so nothing of PromQL either."""
 _SCRAPES = 4
 """A rate needs two scrapes; with four it outlives one that is missed, whenever the first of them comes."""
 _LEAST_SCRAPES = 2
@@ -50,6 +52,11 @@ def named(name: str, text: str) -> NamedQuery:
     """A query with its name. Raises UsageError for one that nobody could ask."""
     if not text.strip():
         raise UsageError(f"the query {name[:60]!r} is empty; accepted is PromQL")
+    for word in _WORD.findall(_PLACEHOLDER.sub("", _QUOTED.sub("", text))):
+        raise UsageError(
+            f"the query {name[:60]!r} has {word[:60]}, which is not known; accepted are {{selector}}, {{interval}}, "
+            "{rate_interval} and {range}"
+        )
     for one in (name, text):
         if len(one) > MAX_TEXT:
             raise UsageError(f"the query {name[:60]!r} has {len(one)} characters; accepted are {MAX_TEXT}")

@@ -13,6 +13,8 @@ _META = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _PORT = re.compile(r":[0-9]{1,5}$")
 # Of a template: a matcher with its operator and its text in quotes, or anything else that is one placeholder.
 _MATCHER = re.compile(r"""(=~|!~|!=|=)(\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
+_ONE = r"""\s*[A-Za-z_]\w*\s*(?:=~|!~|!=|=)\s*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)\s*"""
+_MATCHERS = re.compile(rf"{_ONE}(?:,{_ONE})*,?\s*", re.ASCII)
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
@@ -179,6 +181,11 @@ def check_template(template: str) -> None:
     for name in placeholders(_MATCHER.sub("", template)):
         raise UsageError(
             f'{{{name}}} stands outside of quotes; accepted is a matcher, as runner="{{{name}}}"'
+        )
+    if template and not _MATCHERS.fullmatch(template):
+        raise UsageError(
+            f"{template[:60]!r} is none; accepted are matchers of PromQL with commas between them, as "
+            '\'instance="runner-1",env=~"ci|test"\''
         )
 
 
