@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ def test_each_query_with_numbers_has_a_chart() -> None:
     assert found["disk_read_bytes"].question == "rate(node_disk_read_bytes_total[1m])"
     assert found["away"].description.endswith("A store was away.")
     assert (found["cpu_seconds"].description, found["cpu_seconds"].about) == ("", "cpu_seconds")
+    assert found["cpu_seconds"].spec["title"]["text"] == "cores"
     assert found["memory_bytes"].spec["title"]["text"] == "GiB"
     assert found["disk_read_bytes"].spec["title"]["text"] == "MiB/s"
 
@@ -86,8 +88,22 @@ def test_the_axis_is_the_jobs_time_and_holds_negative_values() -> None:
 @pytest.mark.parametrize("value, domain", [("0", [0, 1]), ("5", [0, 5.3]), ("-5", [-5.3, 0.3])])
 def test_the_axis_has_zero_on_it(value: str, domain: list[float]) -> None:
     """And some room above what is drawn; of nothing but zero it goes to one."""
-    (chart,) = charts(evidence(answer("x", Series({}, points(value, value)))))
+    (chart,) = charts(evidence(answer("x", Series({}, points(value, value, value, "7")))))
     assert chart.spec["layer"][0]["encoding"]["y"]["scale"]["domain"] == pytest.approx(domain)
+
+
+@pytest.mark.parametrize(
+    "highest, labels",
+    [
+        ("0.01", {"0", "0.002", "0.008", "0.01"}),
+        ("20000", {"0", "5k", "10k", "15k", "20k"}),
+        ("0.3", {"0", "0.1", "0.2", "0.3"}),
+    ],
+)
+def test_the_axis_has_numbers_that_nobody_takes_for_others(highest: str, labels: set[str]) -> None:
+    """Thousands are short, parts of one are written out."""
+    (chart,) = charts(evidence(answer("x", Series({}, points("0", highest)))))
+    assert labels <= set(re.findall(r">([^<>]+)</text>", draw(chart)))
 
 
 def test_a_long_job_is_drawn_by_the_highest_of_each_moment() -> None:
@@ -98,6 +114,17 @@ def test_a_long_job_is_drawn_by_the_highest_of_each_moment() -> None:
     assert len(line) < 300
     assert max(value for _, value in line if value is not None) == 9
     assert None not in [value for _, value in line]
+    assert chart.description == "Each moment shows its highest value."
+    assert charts(evidence(answer("x", Series({}, many.points[:100]))))[0].description == ""
+
+
+def test_what_is_always_zero_is_not_drawn() -> None:
+    """A page of flat lines hides the others; one series that is not zero is enough, and so is a gap."""
+    flat, other = Series({"n": "1"}, points("0", "-0")), Series({"n": "2"}, points("0", "1"))
+    document = evidence(
+        answer("flat", flat), answer("one", flat, other), answer("gap", Series({}, points("NaN")))
+    )
+    assert [chart.key for chart in charts(document)] == ["evidence-1"]
 
 
 def test_points_at_the_edges_of_parts_make_no_gap() -> None:

@@ -19,6 +19,15 @@ from tests.model.evidence.examples import answer, points
             [{"cpu": "0", "mode": "user"}, {"cpu": "1", "mode": "idle"}],
             ["cpu=0, mode=user", "cpu=1, mode=idle"],
         ),
+        ([{"id": "f" * 64, "name": "build"}, {"id": "0" * 64, "name": "redis"}], ["build", "redis"]),
+        (
+            [{"id": "0" * 25, "name": "a"}, {"id": "1" * 25, "name": "a"}, {"id": "2", "name": "b"}],
+            [f"id={'0' * 25}, name=a", f"id={'1' * 25}, name=a", "id=2, name=b"],
+        ),
+        (
+            [{"id": "0" * 24, "name": "a"}, {"id": "1" * 24, "name": "b"}],
+            [f"id={'0' * 24}, name=a", f"id={'1' * 24}, name=b"],
+        ),
         ([{"kind": "odd"}, {}], ["kind=odd", ""]),
         ([{"kind": "\n"}, {"kind": "x" * 100}], ["\\n", "x" * 79 + "…"]),
     ],
@@ -36,7 +45,12 @@ def test_series_are_told_apart_by_the_labels_that_differ(
         ("memory_bytes", "x", 1_610_612_736.0, "1.5 GiB"),
         ("memory_bytes", "x", -2048.0, "-2 KiB"),
         ("network_receive_bytes", "sum (rate(x[1m]))", 1024.0, "1 KiB/s"),
-        ("cpu_seconds", "rate(x[1m])", 0.123456, "0.1235"),
+        ("cpu_seconds", "rate(x[1m])", 0.123456, "0.1235 cores"),
+        ("cpu_seconds", "x", 1234.5, "1,234 s"),
+        ("cpu_throttled_seconds", "rate(x[1m])", 0.5, "0.5 s/s"),
+        ("io_pressure", "rate(x[1m])", 0.5, "0.5 s/s"),
+        ("io_pressure", "x", 0.5, "0.5"),
+        ("opens", "rate(x[1m])", 12345.6, "12,346/s"),
         ("context_switches", "x", 12345.6, "12,346"),
         ("total", "x", 1.5e12, "1.5e+12"),
         ("total", "x", None, ""),
@@ -45,7 +59,7 @@ def test_series_are_told_apart_by_the_labels_that_differ(
 def test_a_value_has_the_unit_that_its_name_tells(
     name: str, expression: str, value: float | None, told: str
 ) -> None:
-    """Bytes are bytes; of all else the number is told."""
+    """Bytes are bytes, seconds of CPU a second are cores; of what is not known the number is told."""
     assert Answer(answer(name, expression=expression)).amount(value) == told
 
 

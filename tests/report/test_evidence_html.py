@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from jobmeter.model.evidence.document import Series
 from jobmeter.report.evidence_html import evidence_section, render_evidence_html
-from tests.model.evidence.examples import answer, evidence
+from tests.model.evidence.examples import answer, evidence, points
 from tests.report.evidence_examples import EXAMPLES, build, course, hostile
 from tests.report.test_html import outline
 
@@ -46,6 +47,15 @@ def test_texts_are_text() -> None:
     assert "onerror=alert(1)&gt;" in page
     assert "<img" not in page
     assert "\x1b" not in page
+
+
+def test_what_is_always_zero_is_one_sentence() -> None:
+    """Below the charts, and not counted among those that had no room."""
+    zeros = [answer(name, Series({}, points("0", "0"))) for name in ("<drops>", "errors")]
+    told = evidence_section(evidence(answer("x", course(float)), *zeros), "<p>pictures</p>")
+    assert "Nothing but 0 was seen of &lt;drops&gt;, errors." in told
+    assert "more with data" not in told
+    assert "Nothing but 0" not in evidence_section(build(), "<p>pictures</p>")
 
 
 def test_queries_that_are_not_drawn_are_said() -> None:

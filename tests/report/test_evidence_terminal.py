@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from jobmeter.model.evidence.document import Series
+from jobmeter.referee.default_queries import DEFAULT_QUERIES
 from jobmeter.report.evidence_terminal import render_evidence_terminal
 from jobmeter.report.text import cells
 from tests.conftest import Golden
+from tests.model.evidence.examples import answer, evidence, points
 from tests.report.evidence_examples import EXAMPLES, build
 
 
@@ -23,6 +26,14 @@ def test_lines_fit_the_terminal(name: str, width: int) -> None:
     for line in render_evidence_terminal(EXAMPLES[name](), width=width).splitlines():
         assert cells(line) <= width
         assert line.isprintable()
+
+
+def test_the_names_of_default_queries_are_whole() -> None:
+    """Eighty columns hold the longest, beside numbers as long as they come."""
+    names = [query.name for queries in DEFAULT_QUERIES.values() for query in queries]
+    course = Series({}, points("0.00012345", "1063004400.5"))
+    told = render_evidence_terminal(evidence(*(answer(name, course) for name in names)))
+    assert {line.split()[0] for line in told.splitlines() if line.startswith("  ")} >= set(names)
 
 
 def test_what_failed_stands_out() -> None:

@@ -100,21 +100,20 @@ def without_data(document: Evidence) -> list[tuple[str, str, str]]:
     return found
 
 
-def numbers(answers: Sequence[Answer]) -> list[Column]:
-    """The columns of a table with a row a query: over all of its series."""
+def numbers(answers: Sequence[Answer], *, brief: bool = False) -> list[Column]:
+    """The columns of a table with a row a query, over all of its series; ``brief`` leaves room for their names."""
+    told = Answer.brief if brief else Answer.amount
     values = [[value for of in answer.numbers for value in of if value is not None] for answer in answers]
     pairs = list(zip(answers, values, strict=True))
     means = [sum(value / len(of) for value in of) if of else None for of in values]
+    series = [f"{len(answer.query.series) + answer.query.series_left_out:,}" for answer in answers]
+    points = [f"{answer.query.point_count + answer.query.points_left_out:,}" for answer in answers]
     return [
-        Column(
-            "series", [f"{len(answer.query.series) + answer.query.series_left_out:,}" for answer in answers]
-        ),
-        Column(
-            "points", [f"{answer.query.point_count + answer.query.points_left_out:,}" for answer in answers]
-        ),
-        Column("lowest", [answer.amount(min(of, default=None)) for answer, of in pairs]),
-        Column("mean", [answer.amount(mean) for answer, mean in zip(answers, means, strict=True)]),
-        Column("highest", [answer.amount(max(of, default=None)) for answer, of in pairs]),
+        Column("series", series),
+        *([] if brief else [Column("points", points)]),
+        Column("lowest", [told(answer, min(of, default=None)) for answer, of in pairs]),
+        Column("mean", [told(answer, mean) for answer, mean in zip(answers, means, strict=True)]),
+        Column("highest", [told(answer, max(of, default=None)) for answer, of in pairs]),
     ]
 
 

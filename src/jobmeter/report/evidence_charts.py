@@ -16,6 +16,7 @@ EVIDENCE_KEYS = "evidence-"
 _MAX_POINTS = 2400
 """Of one chart; more cannot be told apart."""
 _LEAST_POINTS = 40
+_THINNED = "Each moment shows its highest value."
 _NAMED_IN_A_HINT = 6
 _EXPRESSION_CELLS = 300
 _COLOURS = ("cpu", "throttled", "io", "memory", "limit")
@@ -24,30 +25,24 @@ _FORMS = ("", "dash", "dots", "thick")
 _GAP_STEPS = 1.5
 _ROUNDING = 1e-3
 _BYTE_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
-_LABEL = (
-    "datum.value != 0 && (abs(datum.value) >= 1000 || abs(datum.value) < 0.01)"
-    " ? format(datum.value, '.3~s') : format(datum.value, '.3~f')"
-)
+# Not 5m for 0.005: of seconds that would be minutes.
+_LABEL = "format(datum.value, abs(datum.value) >= 1000 ? '.3~s' : '.3~g')"
 _Points = list[tuple[float, float | None]]
 
 
 def drawn(document: Evidence) -> list[tuple[int, Answer]]:
-    """The queries that can be drawn, with their places in the document; at most MAX_CHARTS."""
+    """The queries with a course to draw, with their places in the document; at most MAX_CHARTS."""
     answers = ((place, Answer(query)) for place, query in enumerate(document.queries))
-    found = [(place, answer) for place, answer in answers if _has_numbers(answer)]
+    found = [(place, answer) for place, answer in answers if answer.has_numbers and not answer.is_zero]
     return found[:MAX_CHARTS]
 
 
 def evidence_charts(document: Evidence, *, width: int, palette: Palette) -> list[Chart]:
-    """A chart of each query that has numbers, ``width`` pixels wide; at most MAX_CHARTS."""
+    """A chart of each query that has other numbers than 0, ``width`` pixels wide; at most MAX_CHARTS."""
     begin = seconds_of(document.start_time)
     span = max(seconds_of(document.end_time) - begin, 1.0)
     view = _frame(span, width, palette)
     return [_chart(place, answer, view, begin) for place, answer in drawn(document)]
-
-
-def _has_numbers(answer: Answer) -> bool:
-    return any(value is not None for of in answer.numbers for value in of)
 
 
 def _frame(span: float, width: int, palette: Palette) -> Frame:
@@ -61,11 +56,13 @@ def _chart(place: int, answer: Answer, view: Frame, begin: float) -> Chart:
     unit, factor = _unit(answer)
     step = answer.query.step_seconds
     most = max(_LEAST_POINTS, min(len(view.ends), _MAX_POINTS // len(answer.chosen)))
-    signs, curves, courses = [], [], []
+    signs, curves, courses, is_thinned = [], [], [], False
     for number, chosen in enumerate(answer.chosen):
         colour, form = _COLOURS[number % len(_COLOURS)], _FORMS[number // len(_COLOURS) % len(_FORMS)]
         course = _course(answer.query.series[chosen], answer.numbers[chosen], begin, step)
-        points = _scaled(_thinned(course, view, most, step), factor)
+        inside = [point for point in course if -_ROUNDING <= point[0] <= view.span + _ROUNDING]
+        is_thinned |= len(inside) > most
+        points = _scaled(_thinned(inside, view, most, step), factor)
         signs.append(Sign(answer.series_names[chosen] or "no labels", colour, form))
         curves.append(Curve(points, getattr(view.palette, colour), form))
         courses.append(course)
@@ -73,7 +70,7 @@ def _chart(place: int, answer: Answer, view: Frame, begin: float) -> Chart:
     question = fit(clean(answer.query.expression), _EXPRESSION_CELLS)
     spec: Spec = {"$schema": SCHEMA, "description": answer.name}
     legend = () if answer.series_names == [""] else tuple(signs)
-    about = " ".join(answer.remarks())
+    about = " ".join((*answer.remarks(), *([_THINNED] if is_thinned else [])))
     return Chart(f"{EVIDENCE_KEYS}{place}", answer.name, about, legend, spec | join([panel], view), question)
 
 
@@ -83,7 +80,7 @@ def _scaled(points: _Points, factor: int) -> _Points:
 
 def _unit(answer: Answer) -> tuple[str, int]:
     if not answer.is_bytes:
-        return "", 1
+        return "per second" if answer.unit == "/s" else answer.unit, 1
     top = max(abs(value) for of in answer.numbers for value in of if value is not None)
     unit, factor = next((each for each in _BYTE_UNITS if top >= each[1]), _BYTE_UNITS[-1])
     return f"{unit}{answer.per_second}", factor
@@ -101,12 +98,11 @@ def _course(series: Series, values: list[float | None], begin: float, step: floa
 
 
 def _thinned(course: _Points, view: Frame, most: int, step: float) -> _Points:
-    """The points within the job's time; of many the highest of each of ``most`` equal parts."""
-    inside = [(time, value) for time, value in course if -_ROUNDING <= time <= view.span + _ROUNDING]
-    if len(inside) <= most:
-        return inside
+    """Of many points the highest of each of ``most`` equal parts of the job's time."""
+    if len(course) <= most:
+        return course
     parts: dict[int, list[tuple[float, float]]] = {}
-    for time, value in inside:
+    for time, value in course:
         if value is not None:
             parts.setdefault(min(most - 1, max(0, int(time / view.span * most))), []).append((time, value))
     found: _Points = []

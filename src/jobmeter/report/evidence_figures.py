@@ -13,6 +13,8 @@ MAX_SERIES = 20
 """Of one query that are drawn or told: those that rise highest."""
 _NAME_CELLS = 60
 _LABEL_CELLS = 80
+_LONG_CELLS = 24
+"""Of a label's value: longer ones name a series only where the others do not."""
 # Beyond this one cannot calculate any more.
 _MOST = 1e300
 _QUOTED = re.compile(r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | `[^`]*` """, re.VERBOSE)
@@ -37,13 +39,32 @@ class Answer:
 
     @property
     def per_second(self) -> str:
-        """What stands after the unit of bytes."""
+        """What stands after the unit where its values are of a second."""
         return "/s" if _is_per_second(self.query.expression) else ""
+
+    @property
+    def unit(self) -> str:
+        """What stands after its numbers, as far as its name and its expression tell; nothing for bytes."""
+        name = self.query.name
+        if name.endswith("_seconds") or (name.endswith("_pressure") and self.per_second):
+            is_use = name.endswith("cpu_seconds") and self.per_second
+            return "cores" if is_use else f"s{self.per_second}"
+        return "" if self.is_bytes else self.per_second
 
     @cached_property
     def numbers(self) -> list[list[float | None]]:
         """The values of each series; None for NaN, Inf and what cannot be drawn."""
         return [[_number(value) for _, value in one.points] for one in self.query.series]
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether there is one."""
+        return any(value is not None for of in self.numbers for value in of)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it has numbers and all of them are 0."""
+        return self.has_numbers and not any(value for of in self.numbers for value in of)
 
     @cached_property
     def chosen(self) -> list[int]:
@@ -81,6 +102,10 @@ class Answer:
 
     def amount(self, value: float | None) -> str:
         """A value with its unit; nothing for None."""
+        return f"{self.brief(value)} {self.unit}".replace(" /", "/").strip() if value is not None else ""
+
+    def brief(self, value: float | None) -> str:
+        """The same for where there is little room: only bytes have their unit."""
         if value is None:
             return ""
         if self.is_bytes:
@@ -92,11 +117,13 @@ class Answer:
 def names_of(series: Sequence[Series]) -> list[str]:
     """Names of series that are told apart by the labels in which they differ; of one alone all its labels, if any.
 
+    A label as long as a container's id is left out where the others tell them apart.
+
     >>> names_of([Series({"cpu": "0", "job": "node"}, ()), Series({"cpu": "1", "job": "node"}, ())])
     ['0', '1']
     """
     keys = sorted({key for one in series for key in one.labels})
-    differing = [key for key in keys if len({one.labels.get(key) for one in series}) > 1]
+    differing = _telling([key for key in keys if len({one.labels.get(key) for one in series}) > 1], series)
     if len(differing) == 1 and all(one.labels.get(differing[0]) for one in series):
         named = [one.labels[differing[0]] for one in series]
     else:
@@ -105,6 +132,13 @@ def names_of(series: Sequence[Series]) -> list[str]:
             for one in series
         ]
     return [fit(clean(each), _LABEL_CELLS) for each in named]
+
+
+def _telling(keys: list[str], series: Sequence[Series]) -> list[str]:
+    """Without those of long values, where the others tell the series apart as well."""
+    short = [key for key in keys if all(len(one.labels.get(key, "")) <= _LONG_CELLS for one in series)]
+    names = {tuple(one.labels.get(key, "") for key in short) for one in series}
+    return short if short and len(names) == len(series) else keys
 
 
 def _is_per_second(expression: str) -> bool:

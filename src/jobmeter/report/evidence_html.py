@@ -42,10 +42,13 @@ def evidence_section(document: Evidence, pictures: str, below: str = "") -> str:
 
 def evidence_parts(document: Evidence, pictures: str) -> str:
     """What is to be known of it, what could not be had, the charts, and every query."""
-    hidden = sum(query.point_count > 0 for query in document.queries) - len(drawn(document))
+    zeros = [answer.name for answer in map(Answer, document.queries) if answer.is_zero]
+    hidden = sum(query.point_count > 0 for query in document.queries) - len(drawn(document)) - len(zeros)
     more = (
         f'<p class="hinted">{hidden} more with data are in the table.</p>' if hidden > 0 and pictures else ""
     )
+    if zeros:
+        more += f'<p class="hinted">Nothing but 0 was seen of {text(", ".join(zeros))}.</p>'
     told = [(text(each.text), each.is_warning) for each in remarks(document)]
     told += [
         (f"<b>{text(name)}</b>: {text(state)}. {text(why)}", state != "no series")

@@ -14,7 +14,7 @@ def render_evidence_terminal(document: Evidence, *, width: int = 80, colour: boo
     lines += [[(text, "faint")] for text in wrap(subject(document), width, first="  ", indent="  ")]
     answers = [Answer(query) for query in document.queries if query.point_count]
     names: list[Span] = [(answer.name, "") for answer in answers]
-    rows = table("query", names, numbers(answers), width)
+    rows = table("query", names, numbers(answers, brief=True), width)
     lines += [[], *rows] if rows else []
     said = [(each.text, "warn" if each.is_warning else "") for each in remarks(document)]
     said += [

@@ -49,7 +49,7 @@ figure{margin:0 0 12px}
 figcaption{margin-bottom:10px}
 figcaption b{font-size:15px}
 figcaption p,figcaption details{margin:0;color:var(--faint);font-size:13px}
-figcaption summary{cursor:pointer}figcaption code{overflow-wrap:anywhere}
+figcaption summary{padding:0;font-weight:400}figcaption code{overflow-wrap:anywhere}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;margin:2px 0 0;padding:0;list-style:none;
   color:var(--faint);font-size:13px}
 .legend i{display:inline-block;width:16px;margin-right:6px;border-top:2px solid;vertical-align:.28em}
