@@ -19,7 +19,7 @@ from tests.model.evidence.examples import answer, points
             [{"cpu": "0", "mode": "user"}, {"cpu": "1", "mode": "idle"}],
             ["cpu=0, mode=user", "cpu=1, mode=idle"],
         ),
-        ([{"id": "f" * 64, "name": "build"}, {"id": "0" * 64, "name": "redis"}], ["build", "redis"]),
+        ([{"id": "f" * 25, "name": "build"}, {"id": "0" * 25, "name": "redis"}], ["build", "redis"]),
         (
             [{"id": "0" * 25, "name": "a"}, {"id": "1" * 25, "name": "a"}, {"id": "2", "name": "b"}],
             [f"id={'0' * 25}, name=a", f"id={'1' * 25}, name=a", "id=2, name=b"],
