@@ -29,7 +29,8 @@ def test_markdown_of_each_example(golden: Golden, name: str) -> None:
         (evidence(ONE, ONE), "all 2 queries have data", "good"),
         (evidence(ONE, answer("empty")), "1 of 2 queries has data", "good"),
         (evidence(ONE, answer("broken", state="failed")), "1 of 2 queries has data", "warn"),
-        (evidence(ONE, problems=("The budget is over.",)), "the query has data", "warn"),
+        (evidence(ONE, problems=("Its clock differs.",)), "the query has data", "good"),
+        (evidence(ONE, answer("empty"), problems=("Its clock differs.",)), "1 of 2 queries has data", "warn"),
     ],
 )
 def test_how_much_was_had(document: Evidence, told: str, kind: str) -> None:
@@ -50,6 +51,7 @@ def test_who_was_asked_and_what_about() -> None:
     "more, told",
     [
         ({"tail_open": True, "tail_seconds": 15.0}, "of the last 15 s of the job points may be missing."),
+        ({"tail_open": True, "tail_seconds": 6000.0}, "of all of the job points may be missing."),
         ({"tail_open": True}, "of the end of the job points may be missing."),
         ({"problems": ("The budget is over.",)}, "The budget is over."),
     ],

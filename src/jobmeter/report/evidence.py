@@ -33,7 +33,8 @@ def tone(document: Evidence) -> str:
     states = {query.state for query in document.queries}
     if not _with_data(document):
         return "bad"
-    return "warn" if document.problems or states & {"failed", "partial"} else "good"
+    is_whole = states == {"data"} or not (document.problems or states & {"failed", "partial"})
+    return "good" if is_whole else "warn"
 
 
 def subject(document: Evidence) -> str:
@@ -67,10 +68,12 @@ def remarks(document: Evidence) -> list[Remark]:
         Remark(clean(fit(each, _MAX_TEXT)), is_warning=True) for each in document.problems[:_MAX_PROBLEMS]
     ]
     if document.tail_open:
-        late = f"the last {roughly(document.tail_seconds)}" if document.tail_seconds > 0 else "the end"
+        length = seconds_of(document.end_time) - seconds_of(document.start_time)
+        late = min(document.tail_seconds, length)
+        which = f"the last {roughly(late)}" if 0 < late < length else "all" if late else "the end"
         found.append(
             Remark(
-                f"It was asked before the last scrape had come: of {late} of the job points may be missing."
+                f"It was asked before the last scrape had come: of {which} of the job points may be missing."
             )
         )
     elif _has_tail(document):

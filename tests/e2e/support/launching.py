@@ -115,7 +115,7 @@ class LaunchingGateway(RunningGateway):
             os.path.join(top, name)
             for top, folders_of, files in os.walk(self.state / "launches")
             for name in (*folders_of, *files)
-            if name != self.name
+            if name not in (self.name, ".room.new")
         ]
         return [str(one) for one in (*folders, *self.processes(), *cgroups, *launches)]
 

@@ -103,7 +103,9 @@ class LaunchRig:
     @property
     def left(self) -> list[str]:
         """Directories and cgroups of tasks."""
-        folders = [*self.work.glob("*"), *(self.state / "launches").glob("*/*")]
+        # Without the file by which it is tried whether there is room.
+        launches = (self.state / "launches").glob("*/[!.]*")
+        folders = [*self.work.glob("*"), *launches]
         return [*map(str, folders), *self.keepers.cgroups]
 
     async def nothing_left(self) -> None:
