@@ -35,6 +35,21 @@ def test_the_largest_queries_give_way() -> None:
     )
 
 
+def test_many_short_texts_are_too_many_too() -> None:
+    """A receiver counts them before it decodes: the query with the most gives way."""
+    labels = Series({f"l{number}": "" for number in range(100)}, points("1"))
+    document = evidence(LARGE, answer("labels", labels, labels), SMALL)
+    texts = encode(document).count(b'"') // 2
+    assert fitted(document, max_texts=texts) is document
+    large, emptied, small = fitted(document, max_texts=texts - 1).queries
+    assert (large, small) == (LARGE, SMALL)
+    assert emptied.reason == (
+        f"Its series are left out: with them the document would have more than {texts - 1} texts."
+    )
+    both = fitted(document, len(encode(document)) - 1, texts - 500)
+    assert [query.series for query in both.queries] == [(), (), SMALL.series]
+
+
 def test_however_little_there_is_room_for() -> None:
     """What is left has no series."""
     found = fitted(evidence(SMALL, LARGE), 100)

@@ -24,7 +24,7 @@ MAX_SENTENCES = 100
 """Of problems, and of warnings of one query."""
 _MAX_LISTS = 1_000_000
 """Of the document's text: of points, of series, of labels that have such signs."""
-_MAX_TEXTS = 1_500_000
+MAX_TEXTS = 1_500_000
 """Of the document's text: values of points, labels, and what else stands in quotes."""
 _MAX_VALUE = 64
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|[+-]?Inf")
@@ -37,7 +37,7 @@ def check_text(text: bytes) -> None:
     if len(text) > MAX_BYTES:
         raise EvidenceError(f"it has {len(text)} bytes; accepted are at most {MAX_BYTES}")
     _check_count(text.count(b"["), _MAX_LISTS, "lists")
-    _check_count(text.count(b'"') // 2, _MAX_TEXTS, "texts")
+    _check_count(text.count(b'"') // 2, MAX_TEXTS, "texts")
 
 
 def check(document: Evidence) -> None:
