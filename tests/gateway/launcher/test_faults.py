@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from jobmeter.gateway.forges import actions
 from jobmeter.gateway.launcher import beginning, kept_runner, launch, templates, work_dir
+from jobmeter.gateway.launcher.deaths import Deaths
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.model.errors import LaunchError
@@ -363,5 +364,36 @@ def test_a_keeper_that_is_killed_after_the_time_limit(tmp_path: Path) -> None:
             rig.keepers.keeper_is_killed(7)
             (line,) = await ends(forge, 7, "failure")
             assert line == "jobmeter: The job was ended, as it took longer than its time limit of 1 m 00 s."
+
+    run(main)
+
+
+def test_a_word_of_the_forge_after_its_runner_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report was on its way, and its answer asks to end the job: there is nothing to be ended any more."""
+    monkeypatch.setattr(launch, "CANCELING_SECONDS", 0.01)
+    heard, real = asyncio.Event(), Deaths.report
+
+    async def report(*args: Any) -> None:
+        await heard.wait()
+        await real(*args)
+
+    monkeypatch.setattr(Deaths, "report", report)
+
+    async def main() -> None:
+        async with launching(tmp_path) as (forge, rig):
+            forge.enqueue(7)
+            runner = await rig.keepers.runner(7, "forgejo")
+            assert await runner.takes()
+            found = rig.launcher._posts.launch_of("7")
+            assert found is not None
+            rig.keepers.runner_ends(7)
+            await until(lambda: found.over)
+            found.asked_to_end()
+            await asyncio.sleep(0.1)
+            assert not [text for text in rig.log.texts if "has not ended" in str(text)]
+            heard.set()
+            await ends(forge, 7, "failure")
 
     run(main)

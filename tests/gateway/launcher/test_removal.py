@@ -164,3 +164,21 @@ def test_a_folder_that_is_seized(tmp_path: Path) -> None:
     assert inside.returncode != 0
     told = path.stat()
     assert (told.st_uid, told.st_mode & 0o7777, list(path.iterdir())) == (0, 0o700, [])
+
+
+def test_a_folder_that_is_moved_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above it is now another folder, of which nothing goes."""
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "file").touch()
+    (elsewhere / "sub").mkdir(parents=True)
+    unlink = os.unlink
+
+    def moved(path: str, *, dir_fd: int | None = None) -> None:
+        os.rename(tree / "sub", elsewhere / "moved")
+        unlink(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", moved)
+    with pytest.raises(OSError, match="was moved while it was removed"):
+        remove(tree)
+    assert (elsewhere / "sub").is_dir()

@@ -119,3 +119,11 @@ def test_a_shorter_end_than_the_room_for_it(tmp_path: Path) -> None:
     keeper.end(ENDED)
     assert (tmp_path / "ended.json").stat().st_size < 1000
     assert {path.name for path in tmp_path.iterdir()} == {"keeper.json", "ended.json", "lifeline"}
+
+
+def test_an_earlier_start_that_took_too_long(tmp_path: Path) -> None:
+    """Says nothing of the next one, whose result would not count."""
+    records.Records(str(tmp_path)).be_overdue()
+    assert records.is_overdue(str(tmp_path))
+    records.Records(str(tmp_path))
+    assert not records.is_overdue(str(tmp_path))
