@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.support.receivers import closed_port
 
 Forge = ActionsForge | GitlabForge
 TOKEN = "planted-token-of-a-runner"
+DETAIL = "The runner was killed by SIGKILL after 2 s."
 UUID = "0a1b2c3d-0000-4000-8000-000000000001"
 KINDS: tuple[Kind, ...] = ("forgejo", "gitea", "gitlab")
 
@@ -134,3 +136,16 @@ def _registration(folder: Path, kind: Kind, uuid: str, token: str) -> Path:
             json.dumps({"id": 1, "uuid": uuid, "name": "one", "token": token, "labels": ["here:host"]})
         )
     return file
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In an event loop of its own."""
+    asyncio.run(main())
+
+
+async def ends(forge: Forge, number: int, ending: str) -> list[str]:
+    """The lines of its log, when it has ended like this."""
+    job = forge.jobs[number]
+    await until(lambda: job.ending is not None)
+    assert job.ending == ending
+    return job.text.splitlines()

@@ -18,8 +18,7 @@ from jobmeter.gateway.relay.exchanges import Exchanges
 from jobmeter.model.errors import LaunchError
 from jobmeter.supervise.keeper.spec import Limits, Spec
 from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
-from tests.gateway.launcher.rig import KINDS, LaunchRig, forge_of, launching
-from tests.gateway.launcher.test_launches import DETAIL, ends, run
+from tests.gateway.launcher.rig import DETAIL, KINDS, LaunchRig, ends, forge_of, launching, run
 from tests.gateway.relay.rig import until
 from tests.support.forges.actions import HANG, ActionsForge
 

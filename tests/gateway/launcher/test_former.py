@@ -12,8 +12,7 @@ from jobmeter.gateway.launcher import launch, work_dir
 from jobmeter.model.errors import LaunchError
 from jobmeter.supervise.keeper.spec import Limits
 from tests.gateway.launcher.keepers import FakeKeepers, Kind, PlayedRunner
-from tests.gateway.launcher.rig import KINDS, TOKEN, UUID, Forge, LaunchRig, forge_of
-from tests.gateway.launcher.test_launches import ends, run
+from tests.gateway.launcher.rig import KINDS, TOKEN, UUID, Forge, LaunchRig, ends, forge_of, run
 from tests.gateway.relay.rig import until
 from tests.support.forges.actions import ActionsForge
 

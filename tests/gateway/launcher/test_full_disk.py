@@ -13,8 +13,7 @@ from jobmeter.gateway.figures.events import TaskBegan
 from jobmeter.gateway.launcher import post
 from jobmeter.supervise.keeper.spec import Limits
 from tests.gateway.launcher.keepers import Kind
-from tests.gateway.launcher.rig import KINDS, Forge, LaunchRig, launching
-from tests.gateway.launcher.test_launches import ends, run
+from tests.gateway.launcher.rig import KINDS, Forge, LaunchRig, ends, launching, run
 from tests.gateway.relay.rig import until
 from tests.support.disks import SmallDisk, small_disk
 

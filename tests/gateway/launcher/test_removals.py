@@ -13,8 +13,7 @@ import pytest
 from jobmeter.gateway.launcher import removals, work_dir
 from jobmeter.gateway.launcher.site import Site
 from tests.gateway.launcher.keepers import EXITED, FakeKeepers, Kind
-from tests.gateway.launcher.rig import Forge, LaunchRig, forge_of, launching
-from tests.gateway.launcher.test_launches import ends, run
+from tests.gateway.launcher.rig import Forge, LaunchRig, ends, forge_of, launching, run
 from tests.gateway.relay.rig import until
 
 EMFILE = OSError(24, "Too many open files")

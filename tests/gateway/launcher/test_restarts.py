@@ -11,9 +11,8 @@ from jobmeter.gateway.launcher import kept_runner
 from jobmeter.gateway.launcher.site import Site
 from jobmeter.model.errors import JobmeterError
 from tests.gateway.launcher.keepers import FakeKeepers, Kind
-from tests.gateway.launcher.rig import KINDS, LaunchRig, forge_of
+from tests.gateway.launcher.rig import KINDS, LaunchRig, ends, forge_of, run
 from tests.gateway.launcher.test_former import left_at_work, taken_up
-from tests.gateway.launcher.test_launches import ends, run
 from tests.gateway.relay.rig import until
 
 EMFILE = OSError(24, "Too many open files")
