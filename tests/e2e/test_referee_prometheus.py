@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,6 +54,21 @@ colons = "max_over_time(up{{{{selector}}}}[10s:1s])"
 """
 
 
+AWAY_SECONDS = 4
+STALE = """
+[referee]
+prometheus_address = "{address}"
+executor = "shell"
+label_value = "{host}"
+interval = "1s"
+scrape_interval = "{scrape}s"
+default_queries = []
+
+[referee.queries]
+memory = "node_memory_MemTotal_bytes{{{{selector}}}}"
+"""
+
+
 @dataclass(frozen=True)
 class Built:
     """A build in a container that is over: its summary, and what each server saw of it."""
@@ -93,10 +109,10 @@ def built(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory)
         yield Built(container.id, summary, dict(zip(SERVERS, found, strict=True)))
 
 
-def ask(directory: Path, address: str, summary: dict[str, Any]) -> Evidence:
+def ask(directory: Path, address: str, summary: dict[str, Any], text: str = CONFIG) -> Evidence:
     """By the command, once the job's last scrape has been made."""
     config, out = directory / "referee.toml", directory / "evidence.json"
-    config.write_text(CONFIG.format(address=address, host="127.0.0.1", scrape=SCRAPE_SECONDS))
+    config.write_text(text.format(address=address, host="127.0.0.1", scrape=SCRAPE_SECONDS))
     times = [f"--start={summary['start_time']}", f"--end={summary['end_time']}"]
     subprocess.run(
         [*JOBMETER, "referee", f"--config={config}", *times, "--wait", f"--out={out}"],
@@ -155,8 +171,8 @@ def test_it_can_be_had_in_the_form_of_gitlabs_referee(built: Built, server: str)
     metrics = json.loads(compat.encode(built.evidence[server]))
     assert sorted(metrics) == sorted(query.name for query in built.evidence[server].queries)
     for points in metrics.values():
-        for time, value in points:
-            assert isinstance(time, int | float)
+        for moment, value in points:
+            assert isinstance(moment, int | float)
             float(value)
 
 
@@ -184,6 +200,27 @@ def test_the_page_of_the_run_draws_it(
         heading.evaluate("heading => heading.scrollIntoView()")
         page.screenshot(path=(images if server == "prometheus" else tmp_path) / "page-evidence-light.png")
         context.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_target_that_goes_away_in_the_middle(server: str, tmp_path: Path) -> None:
+    """Its series end where it was last seen: what is stale is no value, and no fault."""
+    with ExitStack() as stack:
+        target = stack.enter_context(node_exporter(tmp_path))
+        with SERVERS[server](tmp_path, [target], SCRAPE_SECONDS) as running:
+            start = time.time()
+            time.sleep(AWAY_SECONDS)
+            stack.close()
+            gone = time.time()
+            time.sleep(2 * AWAY_SECONDS)
+            summary = {"start_time": f"{start:.3f}", "end_time": f"{time.time():.3f}"}
+            document = ask(tmp_path, running.url, summary, STALE)
+    (query,) = document.queries
+    assert (query.state, query.reason) == ("data", None)
+    (one,) = query.series
+    times = [time for time, _ in one.points]
+    assert start + AWAY_SECONDS / 2 < times[-1] < gone + 2 * SCRAPE_SECONDS
+    assert all(float(value) > 0 for _, value in one.points)
 
 
 def without(document: Evidence, name: str) -> Evidence:
