@@ -19,6 +19,7 @@ from jobmeter.gateway.forges.port import (
 )
 from jobmeter.gateway.launcher.crew import Posts
 from jobmeter.gateway.launcher.launch import Launch
+from jobmeter.gateway.launcher.passes import Passes
 from jobmeter.gateway.launcher.port import Shared
 from jobmeter.gateway.launcher.post import Post
 from jobmeter.gateway.relay.client import Client, Gone
@@ -32,7 +33,8 @@ class Door:
     """The application of one forge. What is no call of runners, as a checkout, passes to the forge as it is."""
 
     def __init__(self, shared: Shared, posts: Posts, exchanges: Exchanges) -> None:
-        self._own, self._passes = shared.own, shared.passes
+        self._own = shared.own
+        self._passes: Passes[Launch] = shared.passes
         self._home, self._passing = shared.home, shared.home.passing
         self._given_path = urlsplit(shared.options.address).path.rstrip("/")
         self._posts = posts

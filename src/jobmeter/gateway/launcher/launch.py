@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -32,6 +32,18 @@ CANCELING_SECONDS = 1800.0
 _LAST_WORDS_SECONDS = 2.0
 
 
+class Waiting(Employer, Protocol):
+    """An employer that hears of the end."""
+
+    def over(self, launch: "Launch") -> None:
+        """Its runner has ended, and the forge has been told how, or will be."""
+        ...
+
+    def removed(self, launch: "Launch") -> None:
+        """Nothing is left of it."""
+        ...
+
+
 class Launch:
     """``known`` is what is remembered of the task, ``record`` what is kept of its launch.
 
@@ -42,7 +54,7 @@ class Launch:
         self,
         shared: Shared,
         deaths: Deaths,
-        employer: Employer,
+        employer: Waiting,
         known: Known,
         record: Record | None = None,
         *,

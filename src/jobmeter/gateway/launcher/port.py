@@ -1,7 +1,7 @@
 """What a launch is given by its forge's launcher, and what it wants of the one whose task it is."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from jobmeter.gateway.figures.process import Machines
 from jobmeter.gateway.forges.own import OwnDialect, Registration
@@ -13,13 +13,10 @@ from jobmeter.gateway.launcher.site import Site
 from jobmeter.gateway.relay.home import Home
 from jobmeter.supervise.keeper.port import Keepers
 
-if TYPE_CHECKING:
-    from jobmeter.gateway.launcher.launch import Launch
-
 
 @dataclass(frozen=True)
 class Shared:
-    """What the launches of one forge share; ``version`` is the gateway's own."""
+    """What the launches of one forge share; ``passes`` are theirs, ``version`` is the gateway's own."""
 
     home: Home
     own: OwnDialect
@@ -27,7 +24,7 @@ class Shared:
     site: Site
     removals: Removals
     options: LaunchOptions
-    passes: "Passes[Launch]"
+    passes: Passes[Any]
     machines: Machines
     hooks: TaskHooks | None
     version: str
@@ -44,12 +41,4 @@ class Employer(Protocol):
     @property
     def registration(self) -> Registration:
         """Who it is to the forge."""
-        ...
-
-    def over(self, launch: "Launch") -> None:
-        """Its runner has ended, and the forge has been told how, or will be."""
-        ...
-
-    def removed(self, launch: "Launch") -> None:
-        """Nothing is left of it."""
         ...
